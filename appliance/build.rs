@@ -1,0 +1,3 @@
+//! Compiles the active model into the daemon.
+
+fn main() {}

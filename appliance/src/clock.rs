@@ -1,0 +1,33 @@
+//! The one file that reads the clock.
+
+use core::time::Duration;
+use std::time::{Instant, SystemTime};
+
+use traffic::time::Timestamp;
+
+/// The wall clock now: what packets are stamped with, and what blocks and rows are dated by.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Timestamp::EPOCH.plus(since_epoch)
+}
+
+/// A stopwatch that no change of the wall clock disturbs.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts it.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

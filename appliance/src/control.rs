@@ -1,0 +1,137 @@
+//! The control thread: takes decisions, applies the rails, enforces, stores, and answers the page and the commands.
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use traffic::time::Timestamp;
+
+use crate::policy::{Alert, BlockRecord, Mode, Offender};
+
+/// What the page, `sluice status` and the JSON show; made anew by the control thread every second and after each change.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was made.
+    pub time: Timestamp,
+    /// When the daemon started.
+    pub started: Timestamp,
+    /// Observe or enforce.
+    pub mode: Mode,
+    /// Name of the compiled-in model.
+    pub model: &'static str,
+    /// Name of the bridge.
+    pub bridge: String,
+    /// Names of its two ports.
+    pub ports: [String; 2],
+    /// Faults that a person should know of, each one line with its remedy; empty when all is well.
+    pub faults: Vec<String>,
+    /// Frames captured since the start.
+    pub packets: u64,
+    /// Bytes of these as on the wire.
+    pub bytes: u64,
+    /// Frames that the kernel dropped before they could be read.
+    pub ring_drops: u64,
+    /// Frames that could not be decoded.
+    pub undecodable: u64,
+    /// Flows in the table now.
+    pub flows: u64,
+    /// Packets that nftables dropped.
+    pub dropped_packets: u64,
+    /// The newest alerts first, at most 50.
+    pub alerts: Vec<Alert>,
+    /// Blocks that stand, the newest first; in observe mode those that would stand.
+    pub blocks: Vec<BlockRecord>,
+}
+
+/// What the page or a command asks of the control thread.
+pub(crate) enum Request {
+    Block { address: IpAddr, ttl: Duration, because: String, actor: String, reply: SyncSender<Reply> },
+    Unblock { address: IpAddr, actor: String, reply: SyncSender<Reply> },
+}
+
+type Reply = Result<Offender, ControlError>;
+
+/// The way of the page and the commands into the control thread. Cloned freely.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: SyncSender<Request>,
+    snapshot: Arc<Mutex<Arc<Snapshot>>>,
+}
+
+/// Requests that may wait; one more is refused as [`ControlError::Unavailable`].
+const REQUEST_CAPACITY: usize = 64;
+
+/// How long a request may take before the asker is told that the daemon does not answer.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Handle {
+    /// A handle, and the control thread's end of it.
+    pub(crate) fn new(first: Snapshot) -> (Self, Receiver<Request>) {
+        let (requests, receiver) = sync_channel(REQUEST_CAPACITY);
+        (Self { requests, snapshot: Arc::new(Mutex::new(Arc::new(first))) }, receiver)
+    }
+
+    /// The newest snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a new snapshot in the place of the last.
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+    }
+
+    /// Blocks an address (`deny`) for a time, in the name of `actor`.
+    ///
+    /// # Errors
+    /// A rail forbids it, the box only observes, or the kernel refused.
+    pub fn block(&self, address: IpAddr, ttl: Duration, because: &str, actor: &str) -> Reply {
+        self.ask(|reply| Request::Block { address, ttl, because: because.to_owned(), actor: actor.to_owned(), reply })
+    }
+
+    /// Ends the block of the address, and exempts it for the configured grace.
+    ///
+    /// # Errors
+    /// No block of that address stands, or the kernel refused.
+    pub fn unblock(&self, address: IpAddr, actor: &str) -> Reply {
+        self.ask(|reply| Request::Unblock { address, actor: actor.to_owned(), reply })
+    }
+
+    fn ask(&self, request: impl FnOnce(SyncSender<Reply>) -> Request) -> Reply {
+        let (reply, answer) = sync_channel(1);
+        match self.requests.try_send(request(reply)) {
+            Ok(()) => answer.recv_timeout(REPLY_TIMEOUT).unwrap_or(Err(ControlError::Unavailable)),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(ControlError::Unavailable),
+        }
+    }
+}
+
+/// Why a request to the control thread was not carried out; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// A rail protects the address.
+    #[error("{offender} is never blocked: {why}")]
+    Protected {
+        /// Who.
+        offender: Offender,
+        /// Which rail.
+        why: String,
+    },
+    /// There is nothing to unblock.
+    #[error("no block of {offender} stands; `sluice status` lists the blocks")]
+    NotBlocked {
+        /// Who.
+        offender: Offender,
+    },
+    /// The box only observes.
+    #[error("the box is in observe mode and blocks nothing; set mode = \"enforce\" in sluice.toml and restart")]
+    Observing,
+    /// The kernel refused.
+    #[error(transparent)]
+    Enforce(#[from] crate::enforce::EnforceError),
+    /// The control thread is gone, or busy for too long.
+    #[error("the daemon does not answer; see its log")]
+    Unavailable,
+}

@@ -1,0 +1,103 @@
+//! Enforcement: makes the kernel's blocks the same as the desired ones.
+//!
+//! [`Enforcer`] is the small interface; [`nftables`] the real thing, [`dry_run`] the one of observe mode and of replay.
+
+pub mod dry_run;
+pub mod nftables;
+
+use ipnet::IpNet;
+use traffic::time::Timestamp;
+
+use crate::policy::{Action, Offender};
+
+/// One block that stands or should stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Who is blocked.
+    pub offender: Offender,
+    /// How.
+    pub action: Action,
+    /// When it ends by itself.
+    pub until: Timestamp,
+}
+
+/// All that the kernel should hold.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// The blocks; those whose end has passed are left out when applied.
+    pub blocks: Vec<Block>,
+    /// Networks that pass whatever is blocked.
+    pub allow: Vec<IpNet>,
+}
+
+/// Keeps the kernel's state equal to the desired one. Every call is one atomic change: it takes effect whole or not at all.
+pub trait Enforcer: Send {
+    /// Replaces everything with the desired state, in one batch: at start, and when somebody else changed the table.
+    ///
+    /// # Errors
+    /// What the kernel refused; nothing has changed then.
+    fn replace(&mut self, desired: &Desired, now: Timestamp) -> Result<(), EnforceError>;
+
+    /// Adds a block, or sets the action and the end of one that stands.
+    ///
+    /// # Errors
+    /// What the kernel refused; nothing has changed then.
+    fn block(&mut self, block: &Block, now: Timestamp) -> Result<(), EnforceError>;
+
+    /// Takes the blocks of these offenders away; one that does not stand is no error.
+    ///
+    /// # Errors
+    /// What the kernel refused; nothing has changed then.
+    fn unblock(&mut self, offenders: &[Offender]) -> Result<(), EnforceError>;
+
+    /// What the kernel holds now: offender, action, and the time left.
+    ///
+    /// # Errors
+    /// [`EnforceError::TableGone`] where somebody removed the table, else what the kernel refused.
+    fn read_back(&mut self) -> Result<Vec<(Offender, Action, core::time::Duration)>, EnforceError>;
+
+    /// Packets dropped so far by each of the actions, since the table was made.
+    ///
+    /// # Errors
+    /// As [`Self::read_back`].
+    fn dropped_packets(&mut self) -> Result<u64, EnforceError>;
+
+    /// Removes everything that this program put into the kernel.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    fn remove(&mut self) -> Result<(), EnforceError>;
+}
+
+/// Why the kernel's state could not be made the desired one.
+#[derive(Debug, thiserror::Error)]
+pub enum EnforceError {
+    /// The kernel has no `nf_tables`, or not the part that is needed.
+    #[error("this kernel cannot enforce: {what} ({cause}); load the modules nf_tables and nft_chain_filter netdev support, or use mode = \"observe\"")]
+    Unsupported {
+        /// The part that was refused.
+        what: &'static str,
+        /// The kernel's answer.
+        cause: std::io::Error,
+    },
+    /// Missing rights.
+    #[error("no right to change nftables; run as root or with CAP_NET_ADMIN")]
+    NotPermitted,
+    /// The set of blocks is full (ENFILE).
+    #[error("the table of blocks is full at {capacity} entries; raise policy.max_blocks or unblock some")]
+    Full {
+        /// Its size.
+        capacity: u32,
+    },
+    /// Somebody removed the table.
+    #[error("the nftables table is gone; somebody removed it")]
+    TableGone,
+    /// Anything else that the kernel answered.
+    #[error("nftables refused to {what}: {cause}")]
+    Kernel {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's answer.
+        cause: std::io::Error,
+    },
+}

@@ -1,0 +1,19 @@
+//! Sluice: the daemon as a library, in the order in which a packet meets its stages.
+
+// The path.
+pub mod capture;
+pub mod pipeline;
+pub mod verdict;
+pub mod policy;
+pub mod enforce;
+
+// Around the path.
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod control;
+pub mod hardware;
+pub mod health;
+pub mod linux;
+pub mod store;
+pub mod web;

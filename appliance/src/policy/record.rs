@@ -1,0 +1,46 @@
+//! What is remembered and shown of a decision: the rows behind "nothing is blocked without a row that says why".
+
+use core::net::IpAddr;
+
+use traffic::features::ThreatClass;
+use traffic::time::Timestamp;
+
+use super::{Action, Offender};
+
+/// An alert: a verdict, or several of them, that a person should see.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// When.
+    pub time: Timestamp,
+    /// What it looks like.
+    pub class: ThreatClass,
+    /// Who.
+    pub source: IpAddr,
+    /// To whom.
+    pub destination: IpAddr,
+    /// To which port; `None` for protocols without ports.
+    pub port: Option<u16>,
+    /// Confidence of the verdict, 0 to 1.
+    pub confidence: f32,
+    /// Why, in words.
+    pub because: String,
+}
+
+/// A block with its reason and its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlockRecord {
+    /// Who.
+    pub offender: Offender,
+    /// How.
+    pub action: Action,
+    /// For what; `None` for a block made by hand.
+    pub class: Option<ThreatClass>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// Why, in words.
+    pub because: String,
+    /// Who decided: `sluice`, `local` for the command line, or the name of a user of the page.
+    pub actor: String,
+}

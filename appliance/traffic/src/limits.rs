@@ -1,0 +1,44 @@
+//! All capacities of the crate on one page, with what is lost when each is reached.
+
+use core::time::Duration;
+
+/// How much is kept. Every table takes its memory when it is made and never more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows at once. Full: the flow that was idle longest among those without a completed handshake goes.
+    pub flows: usize,
+    /// Sources whose recent behaviour is kept. Full: the one that was quiet longest goes.
+    pub sources: usize,
+    /// Destination hosts, and destination ports, whose recent load is kept. Full: the one that was quiet longest goes.
+    pub destinations: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { flows: 65_536, sources: 4_096, destinations: 4_096 }
+    }
+}
+
+/// Most flows that may be asked for: flows are numbered in 32 bits with one number to spare for "none".
+pub const MAX_FLOWS: usize = 1 << 24;
+
+/// A TCP flow with a completed handshake ends after this long without a packet.
+pub const ESTABLISHED_IDLE: Duration = Duration::from_secs(300);
+
+/// Every other flow ends after this long without a packet.
+pub const IDLE: Duration = Duration::from_secs(60);
+
+/// A flow is cut into segments of this length: each gives features of its own.
+pub const ACTIVE: Duration = Duration::from_secs(120);
+
+/// Most expired flows that are ended per packet: expiry may lag, but a packet's work stays constant.
+pub const EXPIRED_PER_PACKET: usize = 4;
+
+/// Most IPv6 extension headers that are followed. More is hostile: RFC 8200 names at most seven.
+pub const MAX_EXTENSION_HEADERS: usize = 8;
+
+/// A login connection that ended within this time counts as short.
+pub const SHORT_LOGIN: Duration = Duration::from_secs(30);
+
+const _: () = assert!(IDLE.as_secs() < ESTABLISHED_IDLE.as_secs());
+const _: () = assert!(MAX_FLOWS < u32::MAX as usize);

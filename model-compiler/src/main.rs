@@ -1,0 +1,2 @@
+//! model-compiler: see --help.
+fn main() {}
