@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher13;
 
 /// An entry's place. It stays the same until the entry is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot(u32);
+pub struct Slot(u32);
 
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -36,7 +36,7 @@ struct List {
 
 /// Keys to values, at most as many as were asked for, in `LISTS` lists by time of touching.
 #[derive(Debug)]
-pub(crate) struct Arena<K, V, const LISTS: usize> {
+pub struct Arena<K, V, const LISTS: usize> {
     entries: Vec<Entry<K, V>>,
     capacity: usize,
     buckets: Vec<u32>,
@@ -48,6 +48,7 @@ pub(crate) struct Arena<K, V, const LISTS: usize> {
 
 impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
     /// Room for `capacity` entries, at least one.
+    #[must_use]
     pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
         let capacity = capacity.clamp(1, crate::limits::MAX_FLOWS);
         Self {
@@ -62,16 +63,25 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
     }
 
     /// How many entries there are.
-    pub fn len(&self) -> usize {
+    #[must_use]
+    pub const fn len(&self) -> usize {
         self.used
     }
 
+    /// There is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
     /// There is no room for one more.
-    pub fn is_full(&self) -> bool {
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
         self.used == self.capacity
     }
 
     /// Where the entry with that key is.
+    #[must_use]
     pub fn find(&self, key: &K) -> Option<Slot> {
         let mut at = self.buckets[self.bucket(key)];
         while at != NONE {
@@ -108,7 +118,8 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
         Some(Slot(at))
     }
 
-    /// The value at a slot.
+    /// The value at a slot, which must not have been removed.
+    #[must_use]
     pub fn get(&self, slot: Slot) -> &V {
         &self.entries[slot.0 as usize].value
     }
@@ -127,8 +138,26 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
     }
 
     /// The entry of a list that was not touched for longest.
+    #[must_use]
     pub fn oldest(&self, list: usize) -> Option<Slot> {
         Some(self.lists[list].oldest).filter(|at| *at != NONE).map(Slot)
+    }
+
+    /// Where the entry with that key is, made from `value` where there is none. Where the table is full, the entry of list 0
+    /// that was quiet longest goes. The entry is then the most recent of its list.
+    pub fn find_or_replace_oldest(&mut self, key: K, value: impl FnOnce() -> V) -> Option<Slot> {
+        let found = self.find(&key).or_else(|| {
+            if self.is_full()
+                && let Some(oldest) = self.oldest(0)
+            {
+                self.remove(oldest);
+            }
+            self.insert(key, value(), 0)
+        });
+        if let Some(slot) = found {
+            self.touch(slot, usize::from(self.entries[slot.0 as usize].list));
+        }
+        found
     }
 
     /// Takes an entry out.

@@ -175,7 +175,8 @@ impl Extractor {
     }
 
     fn observe(&self, flow: &Flow, end: Option<FlowEnd>, sink: &mut dyn FnMut(&Observation<'_>)) {
-        let features = features::vector(flow, &self.windows.around(flow, self.now));
+        // The windows as of the last packet: a flow that ends by its silence is judged by what was around it then.
+        let features = features::vector(flow, &self.windows.around(flow, flow.last));
         let initiator = flow.key.sender(flow.forward());
         let responder = flow.key.sender(flow.forward().reversed());
         let has_ports = flow.key.has_ports();

@@ -10,7 +10,7 @@
 //! Absent here, on purpose: clocks, files, sockets, logging, `unsafe`, and any allocation after construction.
 #![forbid(unsafe_code)]
 
-mod arena;
+pub mod arena;
 pub mod limits;
 pub mod protocols;
 pub mod services;

@@ -136,16 +136,7 @@ impl Table {
 
     /// Counts a deed under a key; where the table is full, the key that was quiet longest goes.
     fn count(&mut self, key: Key, deed: Deed, facts: &Facts, now: Timestamp) {
-        let found = self.0.find(&key).or_else(|| {
-            if self.0.is_full()
-                && let Some(quietest) = self.0.oldest(0)
-            {
-                self.0.remove(quietest);
-            }
-            self.0.insert(key, Activity::new(now), 0)
-        });
-        if let Some(slot) = found {
-            self.0.touch(slot, 0);
+        if let Some(slot) = self.0.find_or_replace_oldest(key, || Activity::new(now)) {
             self.0.get_mut(slot).count(deed, facts, now);
         }
     }
