@@ -6,14 +6,35 @@
 //! it; the compiled function and the walk give the same answer for every vector, bit for bit.
 //!
 //! With the feature `train` the crate also makes models. `corpus` reads which captures there are and how each is
-//! labelled, `extract` runs them through the extractor of the daemon into `rows`, `grow` and `train` make a tree
-//! of them as the recipe says, `evaluate` measures it on captures that it has not seen, and `card` writes down what
-//! was measured. The feature carries the dependencies that the build script must not wait for.
+//! labelled, `extract` runs them through the extractor of the daemon into `rows`, `train` weighs these as the `recipe`
+//! says and `grow` makes a tree of them, `evaluate` measures such trees on captures that they have not seen (`folds`,
+//! `scores`), and `card` writes down what was measured. The feature carries the dependencies that the build script must not wait for.
 #![forbid(unsafe_code)]
 
 pub mod emit;
 pub mod json;
 pub mod model;
+
+#[cfg(feature = "train")]
+pub mod card;
+#[cfg(feature = "train")]
+pub mod corpus;
+#[cfg(feature = "train")]
+pub mod evaluate;
+#[cfg(feature = "train")]
+pub mod extract;
+#[cfg(feature = "train")]
+pub mod folds;
+#[cfg(feature = "train")]
+pub mod grow;
+#[cfg(feature = "train")]
+pub mod recipe;
+#[cfg(feature = "train")]
+pub mod rows;
+#[cfg(feature = "train")]
+pub mod scores;
+#[cfg(feature = "train")]
+pub mod train;
 
 use json::ModelError;
 
