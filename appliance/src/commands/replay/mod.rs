@@ -118,12 +118,7 @@ struct MadeBlock {
 pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     let events = args.events.as_deref().map(open_events).transpose()?;
     let stopwatch = Stopwatch::start();
-    let config = PipelineConfig {
-        limits: Limits::default(),
-        profile: args.profile,
-        block_ttl: BLOCK_TTL,
-        seed: SEED,
-    };
+    let config = PipelineConfig { limits: Limits::default(), profile: args.profile, block_ttl: BLOCK_TTL, seed: SEED };
     let mut pipeline = Pipeline::new(&config);
     let mut rails = Rails::default();
     rails.lan.clone_from(&args.lan);
