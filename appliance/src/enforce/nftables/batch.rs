@@ -122,7 +122,7 @@ const fn batch_header() -> [u8; 4] {
 
 /// Bytes as `nft --debug=mnl` 1.0.6 prints them for the command above each, without the attribute by which it repeats a
 /// set's number beside its name.
-#[cfg(all(test, target_endian = "little"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::enforce::nftables::elements::add_blocks;
