@@ -19,7 +19,11 @@ impl Namespace {
     /// Not root, or no `ip` command.
     pub fn new(name: &str) -> Result<Self> {
         let name = format!("{name}-{}", std::process::id());
-        Command::new("ip").args(["netns", "del", &name]).stderr(Stdio::null()).status().context("ip (iproute2) is not installed")?;
+        Command::new("ip")
+            .args(["netns", "del", &name])
+            .stderr(Stdio::null())
+            .status()
+            .context("ip (iproute2) is not installed")?;
         run(Command::new("ip").args(["netns", "add", &name]))?;
         let namespace = Self { name };
         namespace.run(["ip", "link", "set", "lo", "up"])?;

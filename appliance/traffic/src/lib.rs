@@ -10,12 +10,15 @@
 //! Absent here, on purpose: clocks, files, sockets, logging, `unsafe`, and any allocation after construction.
 #![forbid(unsafe_code)]
 
+pub mod arena;
 pub mod limits;
+pub mod protocols;
+pub mod services;
 pub mod time;
 
 pub mod capture_file;
 pub mod decode;
+pub mod extractor;
+pub mod features;
 pub mod flow;
 pub mod windows;
-pub mod features;
-pub mod extractor;

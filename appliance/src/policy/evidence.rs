@@ -1,0 +1,280 @@
+//! Evidence: what speaks against each source, added up over distinct flows and fading with time.
+//!
+//! A verdict on one flow can be wrong; several that agree hardly are. Each flow adds the logarithm of the odds of its
+//! worst verdict, bounded, so that at least a few distinct flows are needed for a block. Evidence from flows whose
+//! initiator is proven is kept apart: only that may lead to [`Action::Deny`], because anything else can be forged in
+//! somebody else's name.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use traffic::arena::Arena;
+use traffic::features::{FeatureVector, ThreatClass};
+use traffic::time::Timestamp;
+
+use super::{Action, Alert, BlockRecord, Offender, Profile};
+use crate::verdict::{Verdict, explain};
+
+/// Sources that are kept. Full: the one that was quiet longest goes.
+const CAPACITY: usize = 8_192;
+
+/// The most that one flow adds: the odds of a confidence of 0.95.
+const MOST_PER_FLOW: f32 = 2.944_439;
+
+/// Evidence loses half of its weight in this time.
+const HALF_LIFE: Duration = Duration::from_secs(60);
+
+/// The same source and class raise one alert in this time.
+const ALERT_PAUSE: Duration = Duration::from_secs(60);
+
+/// Most alerts in a minute, over all sources: a flood from many addresses must not become a flood of alerts.
+const ALERTS_PER_MINUTE: u32 = 120;
+
+const CLASSES: usize = ThreatClass::ALL.len();
+
+/// A flow that looks like an attack, at a checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting {
+    /// When.
+    pub time: Timestamp,
+    /// Who began the flow.
+    pub source: IpAddr,
+    /// The other side.
+    pub destination: IpAddr,
+    /// The other side's port, for TCP and UDP.
+    pub port: Option<u16>,
+    /// What it looks like.
+    pub verdict: Verdict,
+    /// What the verdict was made from: the reason is told from it.
+    pub features: FeatureVector,
+    /// How many packets the flow had.
+    pub flow_packets: u64,
+    /// The source's address is proven by a completed handshake.
+    pub proven: bool,
+}
+
+impl Sighting {
+    /// The sighting as a person sees it. Not for the packet path: it makes texts.
+    #[must_use]
+    pub fn alert(&self) -> Alert {
+        Alert {
+            time: self.time,
+            class: self.verdict.class,
+            source: self.source,
+            destination: self.destination,
+            port: self.port,
+            confidence: self.verdict.confidence,
+            because: explain(self.verdict, &self.features),
+        }
+    }
+
+    /// The block that the sighting tipped the scales for, in the name of the program. Not for the packet path either.
+    #[must_use]
+    pub fn block(&self, action: Action, evidence_flows: u32, ttl: Duration) -> BlockRecord {
+        let reason = explain(self.verdict, &self.features);
+        BlockRecord {
+            offender: Offender::of(self.source),
+            action,
+            class: Some(self.verdict.class),
+            since: self.time,
+            until: self.time.plus(ttl),
+            because: format!("{} by {evidence_flows} flows: {reason}", self.verdict.class.name()),
+            actor: String::from("sluice"),
+        }
+    }
+}
+
+/// What follows from evidence. It is a value without references or allocation, so that it can cross to the control thread.
+#[derive(Clone, Copy, Debug)]
+pub enum Decision {
+    /// A person should see this.
+    Alert(Sighting),
+    /// The source should be blocked.
+    Block {
+        /// The flow that tipped the scales.
+        sighting: Sighting,
+        /// How.
+        action: Action,
+        /// How many distinct flows spoke against the source.
+        evidence_flows: u32,
+    },
+}
+
+/// What is known of one source.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// When the weights were last faded.
+    faded: Timestamp,
+    weights: [f32; CLASSES],
+    /// The part of the sum of weights that came from proven flows.
+    proven: f32,
+    flows: u32,
+    alerted: [Option<Timestamp>; CLASSES],
+    /// The strictest block that was decided, and its end.
+    blocked: Option<(Action, Timestamp)>,
+}
+
+/// The evidence against all sources.
+#[derive(Debug)]
+pub struct Evidence {
+    sources: Arena<Offender, Entry, 1>,
+    thresholds: Thresholds,
+    block_ttl: Duration,
+    alert_minute: u64,
+    alerts_in_minute: u32,
+    /// Alerts that were not raised because there were too many.
+    pub alerts_suppressed: u64,
+}
+
+/// How much evidence it takes.
+#[derive(Clone, Copy, Debug)]
+struct Thresholds {
+    alert: f32,
+    block: f32,
+}
+
+impl Thresholds {
+    /// In sums of log-odds. One flow adds 2.94 at most, so a block takes at least 2, 5 or 7 flows.
+    const fn of(profile: Profile) -> Self {
+        match profile {
+            Profile::Strict => Self { alert: 1.5, block: 5.0 },
+            Profile::Balanced => Self { alert: 2.9, block: 12.0 },
+            Profile::Lenient => Self { alert: 5.0, block: 20.0 },
+        }
+    }
+}
+
+impl Evidence {
+    /// Takes all memory at once. `seed` keys the hash; blocks last `block_ttl`.
+    #[must_use]
+    pub fn new(profile: Profile, block_ttl: Duration, seed: [u64; 2]) -> Self {
+        Self {
+            sources: Arena::new(CAPACITY, seed),
+            thresholds: Thresholds::of(profile),
+            block_ttl,
+            alert_minute: 0,
+            alerts_in_minute: 0,
+            alerts_suppressed: 0,
+        }
+    }
+
+    /// Adds a sighting. `before` is the worst verdict that the same flow had until now: only what goes beyond it counts.
+    pub fn add(&mut self, sighting: &Sighting, before: Verdict, sink: &mut dyn FnMut(Decision)) {
+        let now = sighting.time;
+        let Some(slot) = self.sources.find_or_replace_oldest(Offender::of(sighting.source), || Entry::new(now)) else {
+            return;
+        };
+        let entry = self.sources.get_mut(slot);
+        entry.fade(now);
+        entry.add(sighting, before);
+        let class = entry.strongest();
+        let total: f32 = entry.weights.iter().sum();
+        let alert = total >= self.thresholds.alert && entry.may_alert(class, now);
+        let action = entry.due_action(total, self.thresholds.block, now);
+        let sighting = Sighting { verdict: Verdict { class, ..sighting.verdict }, ..*sighting };
+        if let Some(action) = action {
+            let evidence_flows = entry.flows;
+            entry.settle(action, now.plus(self.block_ttl));
+            sink(Decision::Block { sighting, action, evidence_flows });
+        }
+        if alert || action.is_some() {
+            entry.alerted[class.number()] = Some(now);
+            self.alert(sighting, sink);
+        }
+    }
+
+    /// Forgets what speaks against a source: somebody has ended its block.
+    pub fn forgive(&mut self, offender: Offender) {
+        if let Some(slot) = self.sources.find(&offender) {
+            self.sources.remove(slot);
+        }
+    }
+
+    fn alert(&mut self, sighting: Sighting, sink: &mut dyn FnMut(Decision)) {
+        let minute = sighting.time.as_secs() / 60;
+        if minute != self.alert_minute {
+            (self.alert_minute, self.alerts_in_minute) = (minute, 0);
+        }
+        if self.alerts_in_minute == ALERTS_PER_MINUTE {
+            self.alerts_suppressed += 1;
+            return;
+        }
+        self.alerts_in_minute += 1;
+        sink(Decision::Alert(sighting));
+    }
+}
+
+impl Entry {
+    const fn new(now: Timestamp) -> Self {
+        Self { faded: now, weights: [0.0; CLASSES], proven: 0.0, flows: 0, alerted: [None; CLASSES], blocked: None }
+    }
+
+    /// Lets the weights fade: by half for each half-life, and in a straight line within one, which needs no library
+    /// function and is the same number on every machine.
+    fn fade(&mut self, now: Timestamp) {
+        let passed_s = now.since(self.faded).as_secs_f32();
+        let half_lives = passed_s / HALF_LIFE.as_secs_f32();
+        let whole = half_lives.floor();
+        let factor = if whole >= 32.0 {
+            0.0
+        } else {
+            (1.0 - 0.5 * (half_lives - whole)) / (1_u64 << whole as u32) as f32
+        };
+        for weight in &mut self.weights {
+            *weight *= factor;
+        }
+        self.proven *= factor;
+        self.faded = self.faded.max(now);
+    }
+
+    fn add(&mut self, sighting: &Sighting, before: Verdict) {
+        let verdict = sighting.verdict;
+        let known = if before.class == ThreatClass::Benign { 0.0 } else { log_odds(before.confidence) };
+        let more = log_odds(verdict.confidence) - known;
+        if more <= 0.0 {
+            return;
+        }
+        self.weights[verdict.class.number()] += more;
+        if sighting.proven {
+            self.proven += more;
+        }
+        self.flows = self.flows.saturating_add(u32::from(before.class == ThreatClass::Benign));
+    }
+
+    fn strongest(&self) -> ThreatClass {
+        let heavier = |a: &ThreatClass, b: &ThreatClass| self.weights[a.number()].total_cmp(&self.weights[b.number()]);
+        ThreatClass::ALL.into_iter().max_by(heavier).unwrap_or(ThreatClass::Benign)
+    }
+
+    fn may_alert(&self, class: ThreatClass, now: Timestamp) -> bool {
+        self.alerted[class.number()].is_none_or(|last| now.since(last) >= ALERT_PAUSE)
+    }
+
+    /// What should be done that is not being done already.
+    fn due_action(&self, total: f32, threshold: f32, now: Timestamp) -> Option<Action> {
+        let action = match (self.proven >= threshold, total >= threshold) {
+            (true, _) => Action::Deny,
+            (false, true) => Action::DenyNew,
+            (false, false) => return None,
+        };
+        let standing = self.blocked.filter(|(_, until)| now < *until).map(|(action, _)| action);
+        standing.is_none_or(|standing| action > standing).then_some(action)
+    }
+
+    /// A block was decided: what follows it must be proven anew, so that a block which ends is not renewed by the past. What
+    /// is proven stays, so that a milder block can still become a stricter one.
+    fn settle(&mut self, action: Action, until: Timestamp) {
+        self.blocked = Some((action, until));
+        self.weights = [0.0; CLASSES];
+        self.flows = 0;
+        if action == Action::Deny {
+            self.proven = 0.0;
+        }
+    }
+}
+
+/// The logarithm of the odds of a confidence, from 0 to [`MOST_PER_FLOW`].
+fn log_odds(confidence: f32) -> f32 {
+    let odds = confidence / (1.0 - confidence).max(f32::MIN_POSITIVE);
+    odds.ln().clamp(0.0, MOST_PER_FLOW)
+}
