@@ -13,6 +13,7 @@
 //! Whatever is left over in an attack capture is harmless in a corpus whose makers know what else went on, and not counted
 //! in others (`background` of the recipe). A flow of which only the answers were captured is nobody's doing.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -75,14 +76,17 @@ pub fn extract(capture: &LabelledCapture, rows: &mut Rows) -> Result<Option<Capt
     let place = rows.captures.len();
     rows.captures.push(Capture { name: capture.name.clone(), source: capture.source.clone() });
     let labels = (rows.label(&capture.label), rows.label(BENIGN));
+    let mut initiators = HashMap::new();
     let mut keep = |observation: &Observation<'_>| {
         let label = match verdict(&capture.label, &capture.scope, observation) {
             Verdict::Labelled => labels.0,
             Verdict::Benign => labels.1,
             Verdict::Unknown => return,
         };
+        let next = initiators.len() as u64;
+        let initiator = *initiators.entry(observation.initiator).or_insert(next);
         let &Observation { flow, packets, features, .. } = observation;
-        rows.rows.push(Row { capture: place, label, flow, packets, features: *features });
+        rows.rows.push(Row { capture: place, label, initiator, flow, packets, features: *features });
     };
     Ok(run(&mut reader, &mut keep))
 }
