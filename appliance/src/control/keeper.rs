@@ -32,7 +32,7 @@ pub struct Keeper {
     /// The kernel's side of them; in observe mode a dry one.
     pub enforcer: Box<dyn Enforcer>,
     /// The store's side of them.
-    pub writer: Writer,
+    pub writer: Arc<Writer>,
     /// Figures of the packet thread.
     pub gauges: Arc<Gauges>,
     /// Tells the packet thread to forget what speaks against an offender.
