@@ -67,8 +67,9 @@ impl FrameSource for ReplaySource {
     fn poll(&mut self, _: Duration, sink: &mut dyn FnMut(&Arrival<'_>)) -> Result<Polled, Self::Error> {
         loop {
             if let Some((path, capture)) = &mut self.open {
-                let mut hand_out = |time, frame: &_| sink(&Arrival { time, port: Port::First, frame: *frame });
-                let found = capture.next_frame(&mut hand_out);
+                let found = capture.next_frame(&mut |time, frame| {
+                    sink(&Arrival { time, port: Port::First, frame: *frame });
+                });
                 if found.map_err(|cause| ReplaySourceError::Capture { path: path.clone(), cause })? {
                     return Ok(Polled::Frames(1));
                 }

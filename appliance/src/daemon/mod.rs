@@ -24,7 +24,7 @@ use anyhow::{Context, bail};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::capture::live::LiveSource;
+use crate::capture::live::Live;
 use crate::clock;
 use crate::config::Config;
 use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
@@ -35,6 +35,7 @@ use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
 use crate::linux::links::Links;
+use crate::linux::packet_ring::RingConfig;
 use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Blocklist, Mode, Rails};
@@ -58,13 +59,14 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let ports = config.bridge.ports.clone();
     let bridge = bridge::ensure(&bridge_config(config))?;
     let mut start_faults = bridge.faults;
-    let source = LiveSource::open(ports.clone())?;
+    let source = Live::open([&ports[0], &ports[1]], RingConfig::default())?;
 
     let now = clock::now();
     let Opened { store, set_aside } = Store::open(&config.state_dir, now)?;
-    start_faults.extend(set_aside.map(|aside| {
-        format!("the database was damaged and set aside as {}; a new one was begun", aside.display())
-    }));
+    start_faults
+        .extend(set_aside.map(|aside| {
+            format!("the database was damaged and set aside as {}; a new one was begun", aside.display())
+        }));
     let store = Arc::new(store);
     let writer = Arc::new(store.writer()?);
     record_start(&writer, config);
@@ -90,8 +92,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         start_faults,
     };
     let control = spawn("control", move || keeper.run(&messages))?;
-    let web_config =
-        WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
+    let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
     let mut web = web::serve(handle.clone(), store, writer, web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
@@ -257,5 +258,8 @@ fn first_snapshot(config: &Config) -> Snapshot {
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work).with_context(|| format!("cannot start the thread {name}"))
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .with_context(|| format!("cannot start the thread {name}"))
 }
