@@ -1,0 +1,1 @@
+//! Sluice itself, running in the box of the laboratory.
