@@ -2,10 +2,10 @@
 
 // The path.
 pub mod capture;
-pub mod pipeline;
-pub mod verdict;
-pub mod policy;
 pub mod enforce;
+pub mod pipeline;
+pub mod policy;
+pub mod verdict;
 
 // Around the path.
 pub mod clock;

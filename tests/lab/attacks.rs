@@ -83,13 +83,15 @@ pub fn flood(
 }
 
 /// Starts hydra: guesses the password of [`USER`] with `tasks` connections at a time; the right one is the last of `guesses`.
-/// `service` is as hydra names it, such as `ssh`.
+/// `service` is as hydra names it, such as `ssh`. The short `-w` keeps it going: once the server has closed a connection after
+/// too many guesses, hydra 9.4 waits that long for an answer which never comes.
 ///
 /// # Errors
 /// hydra is not installed.
 pub fn start_hydra(from: &Namespace, service: &str, target: &str, tasks: u32, guesses: u32) -> Result<Running> {
     let words = word_list(guesses)?;
-    let mut command = from.words(&format!("hydra -I -l {USER} -P {} -t {tasks} -f {service}://{target}", words.display()));
+    let mut command =
+        from.words(&format!("hydra -I -l {USER} -P {} -t {tasks} -w 2 -f {service}://{target}", words.display()));
     Running::start(command.current_dir(work_folder()?))
 }
 

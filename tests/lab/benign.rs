@@ -17,9 +17,11 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// # Errors
 /// curl is not installed, or something did not arrive.
 pub fn load_page(from: &Namespace, server: &str, connections: u32, limit: Duration) -> Result<()> {
-    let all: Vec<String> =
-        WEB_FILES.iter().take(7).map(|(name, _)| format!("http://{server}/{name}?[1-6]")).collect();
-    let line = format!("curl -s -S --fail -m 30 -Z --parallel-max {connections} --parallel-immediate -o /dev/null {}", all.join(" -o /dev/null "));
+    let all: Vec<String> = WEB_FILES.iter().take(7).map(|(name, _)| format!("http://{server}/{name}?[1-6]")).collect();
+    let line = format!(
+        "curl -s -S --fail -m 30 -Z --parallel-max {connections} --parallel-immediate -o /dev/null {}",
+        all.join(" -o /dev/null ")
+    );
     from.run_within(&line, limit).map(|_| ())
 }
 
@@ -140,14 +142,16 @@ pub fn ssh_log_in(from: &Namespace, server: &str) -> Result<()> {
 /// dig is not installed, or an answer is missing.
 pub fn look_up_names(from: &Namespace, server: &str, count: u32) -> Result<()> {
     let names: Vec<String> = (0..count).map(|n| format!("name{n}.example.net")).collect();
-    from.run_within(&format!("dig +tries=1 +timeout=2 +short @{server} {}", names.join(" ")), Duration::from_secs(60)).map(|_| ())
+    from.run_within(&format!("dig +tries=1 +timeout=2 +short @{server} {}", names.join(" ")), Duration::from_secs(60))
+        .map(|_| ())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SUMMARY: &str = "\n--- x ping statistics ---\n12 packets transmitted, 11 received, 8.3% packet loss, time 110ms\n";
+    const SUMMARY: &str =
+        "\n--- x ping statistics ---\n12 packets transmitted, 11 received, 8.3% packet loss, time 110ms\n";
 
     #[test]
     fn a_lost_packet_is_counted() {

@@ -37,9 +37,14 @@ pub fn prepare() {
 /// # Errors
 /// `/tmp` cannot be written.
 pub fn work_folder() -> Result<PathBuf> {
-    let folder = Path::new("/tmp").join(format!("{FOLDER_PREFIX}{}", std::process::id()));
+    let folder = folder_of(std::process::id());
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
+}
+
+/// Removes the folder of this process.
+pub fn remove_work_folder() {
+    let _ = fs::remove_dir_all(folder_of(std::process::id()));
 }
 
 /// Kills by id what runs in the namespace, then removes it and its private files.
@@ -85,7 +90,11 @@ fn remove_all_of(pid: u32) {
             remove_namespace(&name);
         }
     }
-    let _ = fs::remove_dir_all(Path::new("/tmp").join(format!("{FOLDER_PREFIX}{pid}")));
+    let _ = fs::remove_dir_all(folder_of(pid));
+}
+
+fn folder_of(pid: u32) -> PathBuf {
+    Path::new("/tmp").join(format!("{FOLDER_PREFIX}{pid}"))
 }
 
 /// The process id in a name like `sluice-lan-1234-0`.

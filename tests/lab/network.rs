@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 
+use crate::cleanup;
 use crate::namespace::{Namespace, run};
 
 /// The gateway of the LAN, in the namespace `wan`.
@@ -112,7 +113,8 @@ impl Network {
     pub fn limit_rate(&self, kbit_per_s: u32) -> Result<()> {
         for (namespace, device) in [(&self.lan, "lan0"), (&self.wan, "wan0")] {
             namespace.run(
-                format!("tc qdisc replace dev {device} root tbf rate {kbit_per_s}kbit burst 32k latency 60ms").split(' '),
+                format!("tc qdisc replace dev {device} root tbf rate {kbit_per_s}kbit burst 32k latency 60ms")
+                    .split(' '),
             )?;
         }
         Ok(())
@@ -158,9 +160,15 @@ impl Network {
         self.lan.ip(&format!("route add blackhole {DARK_NETWORK}"))?;
         self.lan.private_file("resolv.conf", &format!("nameserver {NAME_SERVER}\n"))?;
         let rule = format!("ip daddr {FIREWALLED_LAN_HOST} tcp dport != {{ 22, 80 }} ct state new drop");
-        self.lan.run(["nft", "add table ip firewall; add chain ip firewall input { type filter hook input priority 0; }"])?;
+        self.lan.run([
+            "nft",
+            "add table ip firewall; add chain ip firewall input { type filter hook input priority 0; }",
+        ])?;
         self.lan.run(["nft", &format!("add rule ip firewall input {rule}")])?;
-        self.lan.run(["nft", &format!("add rule ip firewall input ip daddr {FIREWALLED_LAN_HOST} meta l4proto udp ct state new drop")])?;
+        self.lan.run([
+            "nft",
+            &format!("add rule ip firewall input ip daddr {FIREWALLED_LAN_HOST} meta l4proto udp ct state new drop"),
+        ])?;
         Ok(())
     }
 
@@ -174,9 +182,21 @@ impl Network {
         self.wan.ip(&format!("route add {DARK_NETWORK} via {LAN_HOST}"))?;
         // Answers to forged sources end here, silently as on the Internet.
         self.wan.ip("route add blackhole default")?;
-        self.wan.run(["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.all.send_redirects=0"])?;
+        self.wan.run([
+            "sysctl",
+            "-qw",
+            "net.ipv4.ip_forward=1",
+            "net.ipv6.conf.all.forwarding=1",
+            "net.ipv4.conf.all.send_redirects=0",
+        ])?;
         self.wan.run(["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0"])?;
         Ok(())
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        cleanup::remove_work_folder();
     }
 }
 

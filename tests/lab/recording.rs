@@ -82,7 +82,13 @@ impl Corpus {
     ///
     /// # Errors
     /// What `act` says, or the capture cannot be written.
-    pub fn record(&mut self, r#box: &Namespace, label: Label<'_>, snap: u32, act: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn record(
+        &mut self,
+        r#box: &Namespace,
+        label: Label<'_>,
+        snap: u32,
+        act: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let relative = format!("{}/lab__{}.pcap", label.class, label.name);
         let file = self.folder.join("pcap").join(&relative);
         fs::create_dir_all(self.folder.join("pcap").join(label.class))?;

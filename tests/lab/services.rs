@@ -107,12 +107,12 @@ pub fn nginx(namespace: &Namespace) -> Result<Running> {
     start(namespace, &format!("/usr/sbin/nginx -c {} -e {}/error.log", file.display(), folder.display()), "tcp", 80)
 }
 
-/// An iperf3 server on port 5201.
+/// An iperf3 server on port 5201 of one address: on all of them it would answer UDP from the wrong one.
 ///
 /// # Errors
 /// iperf3 is not installed, or it does not start.
-pub fn iperf3(namespace: &Namespace) -> Result<Running> {
-    start(namespace, "iperf3 -s", "tcp", 5201)
+pub fn iperf3(namespace: &Namespace, address: &str) -> Result<Running> {
+    start(namespace, &format!("iperf3 -s -B {address}"), "tcp", 5201)
 }
 
 /// A name server at [`NAME_SERVER`] that knows `hostN.example.com` and, as any name below `example.net`, the first server.
@@ -151,7 +151,7 @@ pub fn vsftpd(namespace: &Namespace) -> Result<Running> {
     start(namespace, &format!("/usr/sbin/vsftpd {}", file.display()), "tcp", 21)
 }
 
-/// Starts a server and waits until it listens on the port.
+/// Starts a server and waits until it (or one before it) listens on the port.
 fn start(namespace: &Namespace, line: &str, protocol: &str, port: u16) -> Result<Running> {
     let mut server = namespace.start(line)?;
     let waited = wait_until(&format!("{line} listens"), START_LIMIT, || {

@@ -73,7 +73,9 @@ pub trait Enforcer: Send {
 #[derive(Debug, thiserror::Error)]
 pub enum EnforceError {
     /// The kernel has no `nf_tables`, or not the part that is needed.
-    #[error("this kernel cannot enforce: {what} ({cause}); load the modules nf_tables and nft_chain_filter netdev support, or use mode = \"observe\"")]
+    #[error(
+        "this kernel cannot enforce: {what} ({cause}); load the modules nf_tables and nft_chain_filter netdev support, or use mode = \"observe\""
+    )]
     Unsupported {
         /// The part that was refused.
         what: &'static str,

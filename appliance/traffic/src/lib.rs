@@ -15,7 +15,7 @@ pub mod time;
 
 pub mod capture_file;
 pub mod decode;
+pub mod extractor;
+pub mod features;
 pub mod flow;
 pub mod windows;
-pub mod features;
-pub mod extractor;

@@ -46,7 +46,9 @@ const CONVERSATIONS: &[(&str, &str, Act)] = &[
     ("ftp", "ftp_downloads", ftp),
     ("names", "names_40", |s| look_up_names(&s.network.lan, NAME_SERVER, 40)),
     ("names", "names_400", |s| look_up_names(&s.network.lan, NAME_SERVER, 400)),
-    ("names", "names_missing_server", |s| s.network.lan.run_within("dig +tries=3 +timeout=1 @203.0.113.54 x.example.net", LIMIT).map(|_| ()).or(Ok(()))),
+    ("names", "names_missing_server", |s| {
+        s.network.lan.run_within("dig +tries=3 +timeout=1 @203.0.113.54 x.example.net", LIMIT).map(|_| ()).or(Ok(()))
+    }),
     ("ping", "ping_gateway", |s| ping(s, GATEWAY, 200, 4)),
     ("ping", "ping_fast", |s| ping(s, INTERNET[0], 10, 4)),
     ("ping", "ping_dead_host", |s| ping(s, "203.0.113.200", 500, 4)),
@@ -199,14 +201,16 @@ fn mistype(scene: &Scene<'_>) -> Result<()> {
 /// A person at a prompt: some output now and then.
 fn interactive(scene: &Scene<'_>) -> Result<()> {
     let key = user_key()?;
-    let mut command = scene.network.lan.words(&format!("ssh {SSH_OPTIONS} -i {} {USER}@{}", key.display(), INTERNET[1]));
+    let mut command =
+        scene.network.lan.words(&format!("ssh {SSH_OPTIONS} -i {} {USER}@{}", key.display(), INTERNET[1]));
     command.arg("for n in 1 2 3 4 5 6; do ls -l /etc | head -$((n * 6)); sleep 0.6; done");
     lab::process::run_within(&mut command, LIMIT).map(|_| ())
 }
 
 fn ftp(scene: &Scene<'_>) -> Result<()> {
     for file in ["notes.txt", "report.pdf", "notes.txt"] {
-        let line = format!("curl -s -S -m 15 -o /dev/null --user {USER}:{} ftp://{LAN_HOST}/{file}", lab::services::PASSWORD);
+        let line =
+            format!("curl -s -S -m 15 -o /dev/null --user {USER}:{} ftp://{LAN_HOST}/{file}", lab::services::PASSWORD);
         scene.visitors[1].namespace.run_within(&line, LIMIT)?;
     }
     Ok(())
@@ -235,9 +239,9 @@ fn chatter(scene: &Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Queries of 48 bytes to several time servers, of which none answers but the first.
+/// Queries of 48 bytes to two time servers, of which the first answers.
 fn time_queries(scene: &Scene<'_>) -> Result<()> {
-    let _server = scene.network.wan.start("socat UDP4-RECVFROM:123,fork EXEC:cat")?;
+    let _server = scene.network.wan.start(&format!("socat UDP4-RECVFROM:123,bind={},fork EXEC:cat", INTERNET[0]))?;
     for number in 0..8 {
         let line = format!("socat -t 1 STDIN UDP4:{}:123", INTERNET[number % 2]);
         send_text(scene, &line, &"#".repeat(48))?;
@@ -263,7 +267,8 @@ fn packages(scene: &Scene<'_>) -> Result<()> {
 fn copy(scene: &Scene<'_>, program: &str, more: &str) -> Result<()> {
     let key = user_key()?;
     for file in ["report.pdf", "backup.tar"] {
-        let line = format!("{program} {SSH_OPTIONS} {more} -i {} {USER}@{}:{file} /dev/null", key.display(), INTERNET[0]);
+        let line =
+            format!("{program} {SSH_OPTIONS} {more} -i {} {USER}@{}:{file} /dev/null", key.display(), INTERNET[0]);
         run_any(&mut scene.network.lan.words(&line), LIMIT)?;
     }
     Ok(())

@@ -78,9 +78,7 @@ fn from_outside(stage: &mut Stage, number: usize, attack: (&str, &str, Tool, &st
     let address = if v6 { stage.attackers[attacker].address_v6() } else { stage.attackers[attacker].address() };
     let victim = if v6 { LAN_HOST_V6 } else { target };
     let label = Label { class: "bruteforce", kind, name, attacker: &address, victim, granularity: "all" };
-    stage.record(label, |scene| {
-        tool.run(&scene.attackers[attacker].namespace, service, target, tasks, guesses)
-    });
+    stage.record(label, |scene| tool.run(&scene.attackers[attacker].namespace, service, target, tasks, guesses));
 }
 
 /// The ordinary ssh client in a loop: each guess a connection of its own, one after the other.

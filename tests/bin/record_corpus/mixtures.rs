@@ -89,7 +89,7 @@ fn household(scene: &Scene<'_>) -> Result<()> {
     ssh_by_key(lan, INTERNET[1], "uptime", LIMIT)?;
     load_page(&scene.visitors[0].namespace, LAN_HOST, 6, LIMIT)?;
     ssh_by_key(&scene.visitors[1].namespace, LAN_HOST, "id", LIMIT)?;
-    speed_test(lan, INTERNET[2], 1, "-u -b 300k -l 172")?;
+    speed_test(lan, INTERNET[1], 1, "-u -b 300k -l 172")?;
     fetch(lan, INTERNET[3], "package.deb", LIMIT).map(|_| ())
 }
 

@@ -23,7 +23,12 @@ const FROM_OUTSIDE: &[(&str, &str, &str, &str)] = &[
     ("nmap-syn", "syn_v6", "-6 -sS -T4", LAN_HOST_V6),
     ("nmap-syn-slow", "syn_20_per_second", "-sS -Pn --max-rate 20 --top-ports 200", LAN_HOST),
     ("nmap-syn-slow", "syn_5_per_second", "-sS -Pn --max-rate 5 --top-ports 60", LAN_HOST),
-    ("nmap-syn-slow", "syn_delay_firewalled", "-sS -Pn --scan-delay 150ms --max-retries 1 --top-ports 50", FIREWALLED_LAN_HOST),
+    (
+        "nmap-syn-slow",
+        "syn_delay_firewalled",
+        "-sS -Pn --scan-delay 150ms --max-retries 1 --top-ports 50",
+        FIREWALLED_LAN_HOST,
+    ),
     ("nmap-connect", "connect_t2", "-sT -T2 -p 70-90", LAN_HOST),
     ("nmap-connect", "connect_t3", "-sT -T3", LAN_HOST),
     ("nmap-connect", "connect_t4", "-sT -T4", LAN_HOST),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use lab::network::{Network, Outsider};
+use lab::network::{INTERNET, LAN_HOST, Network, Outsider};
 use lab::process::Running;
 use lab::recording::{Corpus, Label};
 use lab::services;
@@ -33,10 +33,11 @@ impl Stage {
             services::sshd(&network.lan)?,
             services::nginx(&network.lan)?,
             services::vsftpd(&network.lan)?,
-            services::iperf3(&network.lan)?,
+            services::iperf3(&network.lan, LAN_HOST)?,
             services::nginx(&network.wan)?,
             services::sshd(&network.wan)?,
-            services::iperf3(&network.wan)?,
+            services::iperf3(&network.wan, INTERNET[0])?,
+            services::iperf3(&network.wan, INTERNET[1])?,
             services::dnsmasq(&network.wan)?,
         ];
         let attackers = [network.outsider(66)?, network.outsider(67)?, network.outsider(68)?];
