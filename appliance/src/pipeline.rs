@@ -1,1 +1,160 @@
-//! pipeline
+//! The path of a packet, from frame to decision: the same for the live wire and for a replayed capture.
+//!
+//! It runs in one thread and, once made, allocates nothing, takes no lock and writes no log.
+
+use core::time::Duration;
+
+use traffic::decode::{DecodeError, Decoded, Frame, decode};
+use traffic::extractor::{Extractor, Observation};
+use traffic::features::ThreatClass;
+use traffic::flow::FlowEnd;
+use traffic::limits::Limits;
+use traffic::time::Timestamp;
+
+use crate::health::Counters;
+use crate::policy::{Decision, Evidence, Offender, Profile, Sighting};
+use crate::verdict::{FlowVerdicts, Verdict, judge};
+
+/// What the path needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct PipelineConfig {
+    /// Capacities.
+    pub limits: Limits,
+    /// How much evidence it takes.
+    pub profile: Profile,
+    /// How long a block lasts.
+    pub block_ttl: Duration,
+    /// Key of the hash tables.
+    pub seed: [u64; 2],
+}
+
+/// The stages and what they count.
+#[derive(Debug)]
+pub struct Pipeline {
+    extractor: Extractor,
+    judgement: Judgement,
+    counters: Counters,
+}
+
+/// What happens at a checkpoint. Apart from the extractor, because it runs while that is at work.
+#[derive(Debug)]
+struct Judgement {
+    flow_verdicts: FlowVerdicts,
+    evidence: Evidence,
+    verdicts: [u64; ThreatClass::ALL.len()],
+}
+
+/// A flow that ended, and what it was taken for.
+#[derive(Clone, Copy, Debug)]
+pub struct EndedFlow<'a> {
+    /// The flow.
+    pub observation: &'a Observation<'a>,
+    /// Its worst verdict.
+    pub verdict: Verdict,
+}
+
+/// Who hears of what comes out of the path.
+pub trait Listener {
+    /// Something should be done or seen.
+    fn decision(&mut self, decision: Decision);
+
+    /// A flow ended.
+    fn flow_ended(&mut self, ended: &EndedFlow<'_>);
+}
+
+impl Pipeline {
+    /// Takes all memory that it will ever use.
+    #[must_use]
+    pub fn new(config: &PipelineConfig) -> Self {
+        Self {
+            extractor: Extractor::new(&config.limits, config.seed),
+            judgement: Judgement {
+                flow_verdicts: FlowVerdicts::new(config.limits.flows),
+                evidence: Evidence::new(config.profile, config.block_ttl, config.seed),
+                verdicts: [0; ThreatClass::ALL.len()],
+            },
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes one frame through the path.
+    pub fn frame(&mut self, time: Timestamp, frame: &Frame<'_>, listener: &mut dyn Listener) {
+        self.counters.packets += 1;
+        self.counters.bytes += u64::from(frame.wire_len_bytes);
+        match decode(frame) {
+            Ok(Decoded::Ip(packet)) => {
+                let judgement = &mut self.judgement;
+                let outcome = self.extractor.packet(&packet, time, &mut |seen| judgement.checkpoint(seen, listener));
+                self.counters.flows += u64::from(outcome.created);
+                self.counters.evicted += u64::from(outcome.evicted);
+            }
+            Ok(Decoded::NotIp) => self.counters.not_ip += 1,
+            Err(error) => self.count_undecodable(error),
+        }
+    }
+
+    /// Lets time pass while no frames come.
+    pub fn idle(&mut self, now: Timestamp, listener: &mut dyn Listener) {
+        let judgement = &mut self.judgement;
+        self.extractor.expire(now, &mut |seen| judgement.checkpoint(seen, listener));
+    }
+
+    /// Ends all flows: the capture is over.
+    pub fn finish(&mut self, listener: &mut dyn Listener) {
+        let judgement = &mut self.judgement;
+        self.extractor.finish(&mut |seen| judgement.checkpoint(seen, listener));
+    }
+
+    /// Forgets what speaks against an offender.
+    pub fn forgive(&mut self, offender: Offender) {
+        self.judgement.evidence.forgive(offender);
+    }
+
+    /// How many flows are in the table.
+    #[must_use]
+    pub fn flows(&self) -> usize {
+        self.extractor.flows()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            verdicts: self.judgement.verdicts,
+            alerts_suppressed: self.judgement.evidence.alerts_suppressed,
+            ..self.counters
+        }
+    }
+
+    fn count_undecodable(&mut self, error: DecodeError) {
+        let place = DecodeError::ALL.iter().position(|kind| *kind == error);
+        if let Some(counter) = place.and_then(|place| self.counters.undecodable.get_mut(place)) {
+            *counter += 1;
+        }
+    }
+}
+
+impl Judgement {
+    fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
+        let verdict = judge(seen.features);
+        let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
+        // Where the initiator was never seen sending, nothing is its doing.
+        if verdict.class != ThreatClass::Benign && seen.begun {
+            let sighting = Sighting {
+                time: seen.time,
+                source: seen.initiator,
+                destination: seen.responder,
+                port: seen.responder_port,
+                verdict,
+                features: *seen.features,
+                flow_packets: seen.packets,
+                proven: seen.proven,
+            };
+            self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
+        }
+        if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
+            self.verdicts[after.worst.class.number()] += 1;
+            listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
+        }
+    }
+}

@@ -1,1 +1,47 @@
-//! x
+//! From labelled captures to a model, and from a model to Rust.
+//!
+//! A model is a file, `models/<name>/model.json`, that people review like source: one node of the tree per line. The
+//! build script of the daemon calls [`compile`], which reads the file with [`json`], refuses whatever does not fit the
+//! schema of `traffic`, and lets [`emit`] write the tree as nested comparisons. [`model`] holds the tree as data and walks
+//! it; the compiled function and the walk give the same answer for every vector, bit for bit.
+//!
+//! With the feature `train` the crate also makes models. `corpus` reads which captures there are and how each is
+//! labelled, `extract` runs them through the extractor of the daemon into `rows`, `train` weighs these as the `recipe`
+//! says and `grow` makes a tree of them, `evaluate` measures such trees on captures that they have not seen (`folds`,
+//! `scores`), and `card` writes down what was measured. The feature carries the dependencies that the build script must not wait for.
+#![forbid(unsafe_code)]
+
+pub mod emit;
+pub mod json;
+pub mod model;
+
+#[cfg(feature = "train")]
+pub mod card;
+#[cfg(feature = "train")]
+pub mod corpus;
+#[cfg(feature = "train")]
+pub mod evaluate;
+#[cfg(feature = "train")]
+pub mod extract;
+#[cfg(feature = "train")]
+pub mod folds;
+#[cfg(feature = "train")]
+pub mod grow;
+#[cfg(feature = "train")]
+pub mod recipe;
+#[cfg(feature = "train")]
+pub mod rows;
+#[cfg(feature = "train")]
+pub mod scores;
+#[cfg(feature = "train")]
+pub mod train;
+
+use json::ModelError;
+
+/// From the text of a model file to the Rust source that the daemon includes: see [`emit`] for what it defines.
+///
+/// # Errors
+/// Whatever makes the model unfit for this program: see [`ModelError`].
+pub fn compile(json: &str) -> Result<String, ModelError> {
+    Ok(emit::rust(&json::read(json)?))
+}

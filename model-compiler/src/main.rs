@@ -1,2 +1,187 @@
-//! model-compiler: see --help.
-fn main() {}
+//! The trainer's command line: `extract`, `train`, `evaluate`, `compile`.
+//!
+//! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
+use model_compiler::folds::Grouping;
+use model_compiler::model::Model;
+use model_compiler::recipe::Recipe;
+use model_compiler::rows::Rows;
+use model_compiler::train::{Labelled, labelled, train};
+use model_compiler::{card, compile, corpus, extract, json};
+
+/// Makes, measures and compiles Sluice's models.
+#[derive(Parser)]
+#[command(name = "model-compiler", version)]
+enum Command {
+    /// From labelled captures to a table of rows.
+    Extract {
+        /// Folder of the model: its recipe.toml says how each corpus is read.
+        model: PathBuf,
+        /// A corpus, a folder with labels.csv and pcap/, by its name in the recipe. May be given several times.
+        #[arg(long = "corpus", value_name = "NAME=DIR", required = true, value_parser = named_directory)]
+        corpora: Vec<(String, PathBuf)>,
+        /// The table to write.
+        #[arg(long)]
+        rows: PathBuf,
+    },
+    /// From rows to model.json, as recipe.toml says.
+    Train {
+        /// Folder of the model.
+        model: PathBuf,
+        /// The table of rows.
+        #[arg(long)]
+        rows: PathBuf,
+    },
+    /// How good such a model is on captures that it has not seen, by capture and by source.
+    Evaluate {
+        /// Folder of the model.
+        model: PathBuf,
+        /// The table of rows.
+        #[arg(long)]
+        rows: PathBuf,
+        /// How many parts the captures are split into.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=50))]
+        folds: u8,
+        /// Test model.json as it is, on rows that it was not trained on.
+        #[arg(long)]
+        as_it_is: bool,
+        /// Also write everything as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Also write CARD.md into the folder of the model.
+        #[arg(long)]
+        card: bool,
+    },
+    /// Checks a model.json, and shows the Rust that the build makes of it.
+    Compile {
+        /// The model.json.
+        model: PathBuf,
+        /// Print the Rust.
+        #[arg(long)]
+        print: bool,
+    },
+}
+
+fn named_directory(argument: &str) -> Result<(String, PathBuf), String> {
+    let (name, directory) = argument.split_once('=').ok_or("it must be NAME=DIR")?;
+    Ok((name.to_owned(), directory.into()))
+}
+
+fn main() -> Result<()> {
+    match Command::parse() {
+        Command::Extract { model, corpora, rows } => extract_rows(&recipe(&model)?, &corpora, &rows),
+        Command::Train { model, rows } => train_model(&model, &rows),
+        Command::Evaluate { model, rows, folds, as_it_is, json, card } => {
+            let request = Request { folds: folds.into(), as_it_is, json, card };
+            evaluate(&model, &rows, &request)
+        }
+        Command::Compile { model, print } => compile_model(&model, print),
+    }
+}
+
+fn recipe(model: &Path) -> Result<Recipe> {
+    Ok(Recipe::read(&model.join("recipe.toml"))?)
+}
+
+fn extract_rows(recipe: &Recipe, corpora: &[(String, PathBuf)], path: &Path) -> Result<()> {
+    let mut rows = Rows::default();
+    for (name, directory) in corpora {
+        let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
+        let corpus = corpus::read(name, directory, rules.background)?;
+        eprintln!("{name}: {} captures, {} skipped", corpus.captures.len(), corpus.skipped.len());
+        for (capture, why) in &corpus.skipped {
+            eprintln!("  skipped {capture}: {why}");
+        }
+        for capture in &corpus.captures {
+            if let Some(complaint) = extract::extract(capture, &mut rows)? {
+                eprintln!("  {}: {complaint}", capture.name);
+            }
+        }
+    }
+    rows.write(path)?;
+    eprintln!("{} rows of {} captures in {}", rows.rows.len(), rows.captures.len(), path.display());
+    Ok(())
+}
+
+fn train_model(folder: &Path, path: &Path) -> Result<()> {
+    let recipe = recipe(folder)?;
+    let rows = Rows::read(path)?;
+    let labelled = chosen(&rows, &recipe)?;
+    let model = train(&labelled, &recipe)?;
+    let target = folder.join("model.json");
+    fs::write(&target, json::write(&model)?).with_context(|| format!("cannot write {}", target.display()))?;
+    eprintln!("{}: {} leaves, depth {}", target.display(), model.tree.leaves(), model.tree.depth());
+    Ok(())
+}
+
+fn chosen<'a>(rows: &'a Rows, recipe: &Recipe) -> Result<Vec<Labelled<'a>>> {
+    let labelled = labelled(rows, recipe)?;
+    eprintln!("{} of {} rows have a class of the recipe", labelled.len(), rows.rows.len());
+    Ok(labelled)
+}
+
+/// What `evaluate` was asked for.
+struct Request {
+    folds: usize,
+    as_it_is: bool,
+    json: Option<PathBuf>,
+    card: bool,
+}
+
+fn evaluate(folder: &Path, path: &Path, request: &Request) -> Result<()> {
+    let recipe = recipe(folder)?;
+    let rows = Rows::read(path)?;
+    let labelled = chosen(&rows, &recipe)?;
+    let mut evaluations = Vec::new();
+    if request.as_it_is {
+        evaluations.push(as_it_is(&read_model(&folder.join("model.json"))?, &rows, &labelled, &recipe)?);
+    } else {
+        for grouping in [Grouping::Capture, Grouping::Source] {
+            let progress = &mut |line: &str| eprintln!("{line}");
+            evaluations.push(cross_validate(&rows, &labelled, &recipe, grouping, request.folds, progress)?);
+        }
+    }
+    for evaluation in &evaluations {
+        println!("{evaluation}");
+    }
+    if let Some(path) = &request.json {
+        fs::write(path, serde_json::to_string_pretty(&evaluations)?)?;
+    }
+    if request.card {
+        write_card(folder, &recipe, &rows, &labelled, &evaluations)?;
+    }
+    Ok(())
+}
+
+fn write_card(
+    folder: &Path,
+    recipe: &Recipe,
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+    evaluations: &[Evaluation],
+) -> Result<()> {
+    let model = read_model(&folder.join("model.json"))?;
+    let text = card::card(&model, recipe, rows, labelled, evaluations, "make model")?;
+    let target = folder.join("CARD.md");
+    fs::write(&target, text).with_context(|| format!("cannot write {}", target.display()))
+}
+
+fn read_model(path: &Path) -> Result<Model> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    json::read(&text).with_context(|| format!("cannot use {}", path.display()))
+}
+
+fn compile_model(path: &Path, print: bool) -> Result<()> {
+    let model = read_model(path)?;
+    eprintln!("{}: {} leaves, depth {}, fits", path.display(), model.tree.leaves(), model.tree.depth());
+    if print {
+        print!("{}", compile(&json::write(&model)?)?);
+    }
+    Ok(())
+}

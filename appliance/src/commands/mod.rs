@@ -1,1 +1,3 @@
-//! commands
+//! The command line.
+
+pub mod replay;

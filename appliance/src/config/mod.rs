@@ -1,1 +1,255 @@
-//! config
+//! The configuration: one TOML file, every key with a default that is safe.
+//!
+//! A mistake in it is refused with the file, the line, the key, and what was probably meant. The keys are explained in
+//! `overlay/etc/sluice/sluice.toml`.
+
+mod mistake;
+
+use core::time::Duration;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use traffic::limits::{Limits, MAX_FLOWS};
+
+use crate::policy::{Mode, Profile};
+
+/// Where the file is unless told otherwise.
+pub const DEFAULT_PATH: &str = "/etc/sluice/sluice.toml";
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What is done with decisions.
+    pub mode: Mode,
+    /// Folder of the database.
+    pub state_dir: PathBuf,
+    /// The bridge.
+    pub bridge: Bridge,
+    /// How decisions are made.
+    pub policy: Policy,
+    /// The page.
+    pub web: Web,
+    /// Capacities.
+    pub memory: Memory,
+}
+
+/// `[bridge]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bridge {
+    /// Its name; made where there is none.
+    pub name: String,
+    /// Its two ports.
+    pub ports: [String; 2],
+    /// Its addresses, each with the length of its prefix; the page is at the first one.
+    pub addresses: Vec<IpNet>,
+}
+
+/// `[policy]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// How much evidence it takes.
+    pub profile: Profile,
+    /// Addresses and networks that are never blocked.
+    #[serde(deserialize_with = "networks")]
+    pub allow: Vec<IpNet>,
+    /// Networks of the household; where nothing is given, those of the bridge's addresses.
+    #[serde(deserialize_with = "networks")]
+    pub lan: Vec<IpNet>,
+    /// How long a block lasts, in seconds.
+    pub block_ttl_s: u32,
+    /// How long an address is left alone after its block was ended by a person, in seconds.
+    pub unblock_grace_s: u32,
+    /// Most blocks at once.
+    pub max_blocks: u32,
+}
+
+/// `[web]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Web {
+    /// Port of the page at the bridge's first address; 0 for no page.
+    pub listen_port: u16,
+    /// Names under which the page may be asked for, besides the address.
+    pub host_names: Vec<String>,
+    /// The socket of the commands.
+    pub socket: PathBuf,
+}
+
+/// `[memory]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// Flows at once.
+    pub flows: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Observe,
+            state_dir: PathBuf::from("/var/lib/sluice"),
+            bridge: Bridge::default(),
+            policy: Policy::default(),
+            web: Web::default(),
+            memory: Memory::default(),
+        }
+    }
+}
+
+impl Default for Bridge {
+    fn default() -> Self {
+        Self { name: String::from("br0"), ports: [String::from("eth0"), String::from("eth1")], addresses: Vec::new() }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            profile: Profile::Balanced,
+            allow: Vec::new(),
+            lan: Vec::new(),
+            block_ttl_s: 600,
+            unblock_grace_s: 600,
+            max_blocks: 10_000,
+        }
+    }
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self { listen_port: 8080, host_names: Vec::new(), socket: PathBuf::from("/run/sluice/sluice.sock") }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { flows: 65_536 }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the configuration: {cause}; name another file with --config", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Something in it is wrong.
+    #[error("{}:{line}: {what}", path.display())]
+    Mistake {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What, with the key and the remedy.
+        what: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or something in it is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks the text of a file; `path` is for errors.
+    ///
+    /// # Errors
+    /// Something in it is wrong.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mistake = |line, what| ConfigError::Mistake { path: path.to_owned(), line, what };
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let (line, what) = mistake::describe(text, &error);
+            mistake(line, what)
+        })?;
+        match config.contradiction() {
+            Some((key, what)) => Err(mistake(mistake::line_of_key(text, key), format!("{key}: {what}"))),
+            None => Ok(config),
+        }
+    }
+
+    /// What no single value shows to be wrong: the key and what to do.
+    fn contradiction(&self) -> Option<(&'static str, String)> {
+        let Self { bridge, policy, memory, .. } = self;
+        let names = [&bridge.name, &bridge.ports[0], &bridge.ports[1]];
+        if let Some(name) = names.into_iter().find(|name| !is_interface_name(name)) {
+            return Some((
+                "bridge.ports",
+                format!("`{name}` is no interface name: 1 to 15 letters, digits, `-`, `_`, `.` or `@`"),
+            ));
+        }
+        if bridge.ports[0] == bridge.ports[1] || bridge.ports.contains(&bridge.name) {
+            return Some((
+                "bridge.ports",
+                String::from("name two different interfaces, neither of them the bridge itself"),
+            ));
+        }
+        if policy.block_ttl_s == 0 {
+            return Some(("policy.block_ttl_s", String::from("a block lasts at least 1 second")));
+        }
+        if !(1..=1_000_000).contains(&policy.max_blocks) {
+            return Some(("policy.max_blocks", String::from("give a number from 1 to 1000000")));
+        }
+        if !(1_024..=MAX_FLOWS).contains(&(memory.flows as usize)) {
+            return Some(("memory.flows", format!("give a number from 1024 to {MAX_FLOWS}")));
+        }
+        None
+    }
+
+    /// Capacities of the tables of the path.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { flows: self.memory.flows as usize, ..Limits::default() }
+    }
+
+    /// How long a block lasts.
+    #[must_use]
+    pub fn block_ttl(&self) -> Duration {
+        Duration::from_secs(self.policy.block_ttl_s.into())
+    }
+
+    /// Networks of the household.
+    #[must_use]
+    pub fn lan(&self) -> Vec<IpNet> {
+        if !self.policy.lan.is_empty() {
+            return self.policy.lan.clone();
+        }
+        self.bridge.addresses.iter().map(IpNet::trunc).collect()
+    }
+}
+
+/// What Linux takes as the name of an interface, less what would confuse a reader.
+fn is_interface_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+    (1..=15).contains(&name.len()) && name.chars().all(allowed) && name != "." && name != ".."
+}
+
+/// Networks, or single addresses.
+fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| network(text).map_err(serde::de::Error::custom)).collect()
+}
+
+/// A network, or a single address.
+///
+/// # Errors
+/// It is neither; the text says what is taken.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| text.parse::<IpNet>().map(|network| network.trunc()))
+        .map_err(|_| format!("`{text}` is neither an address (198.51.100.7) nor a network (198.51.100.0/24)"))
+}

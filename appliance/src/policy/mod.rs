@@ -1,5 +1,8 @@
 //! Policy: from verdicts to decisions. What is done about an offender, for how long, and whom nothing is ever done to.
 
+mod blocklist;
+mod evidence;
+mod rails;
 mod record;
 
 use core::fmt;
@@ -7,6 +10,9 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
 
+pub use blocklist::{Blocklist, Refusal};
+pub use evidence::{Decision, Evidence, Sighting};
+pub use rails::Rails;
 pub use record::{Alert, BlockRecord};
 
 /// Who a decision is about: one IPv4 address, or an IPv6 /64, since a host chooses freely among the addresses of its /64.
@@ -78,8 +84,21 @@ impl Action {
     }
 }
 
+/// How much evidence it takes to block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Blocks late.
+    Lenient,
+    /// For most households.
+    #[default]
+    Balanced,
+    /// Blocks early.
+    Strict,
+}
+
 /// What the box does with its decisions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Says what it would block; blocks nothing.

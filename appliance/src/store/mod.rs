@@ -1,11 +1,43 @@
 //! What is kept across restarts, in one SQLite file: alerts, blocks, users, and an audit row for each change.
+//!
+//! [`Store`] opens the file and answers questions; [`Writer`] is the one thread that writes what the daemon hands over,
+//! in batches that spare the SD card. What can go wrong here never reaches the path of a packet: a corrupt file is set
+//! aside under a name with its date and a fresh one begun, and a full disk leaves the events waiting in memory.
+//!
+//! Rows are kept by count, not by age, so that the file has a size that it never passes: see [`ALERT_ROWS`],
+//! [`BLOCK_ROWS`] and [`AUDIT_ROWS`].
 
+mod audit;
+mod backlog;
+pub mod date;
+mod file;
+mod rows;
+mod users;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
 use traffic::time::Timestamp;
 
 use crate::policy::{Alert, BlockRecord, Offender};
 
+pub use audit::{AuditCheck, AuditRow};
+pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError};
+pub use writer::{QUEUE_CAPACITY, Refused, Writer, WriterError};
+
+/// Alerts that are kept; the oldest go.
+pub const ALERT_ROWS: u32 = 100_000;
+
+/// Offenders whose last block is kept; those whose block ended first go.
+pub const BLOCK_ROWS: u32 = 20_000;
+
+/// Audit rows that are kept; the oldest go, and the chain then begins at the oldest that is left.
+pub const AUDIT_ROWS: u32 = 100_000;
+
 /// One thing to be written; handed to the writer thread over a bounded queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// An alert was raised.
     Alert(Alert),
@@ -30,3 +62,202 @@ pub enum Event {
         what: String,
     },
 }
+
+/// The open file. One connection behind a lock: questions are short, and the writer thread has a connection of its own.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+    /// Held while a password is hashed, so that the 8 MiB which that takes are taken once at most.
+    hashing: Mutex<()>,
+}
+
+/// A store that was opened for the daemon.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// Where the former file is now, if it was corrupt; a person should be told.
+    pub set_aside: Option<PathBuf>,
+}
+
+impl Store {
+    /// Opens `sluice.db` in the state directory, for the daemon; makes both where they are missing, readable by their
+    /// owner only. A corrupt file is set aside, and the caller told where it is.
+    ///
+    /// # Errors
+    /// The directory or the file cannot be made or opened, or another program or a newer Sluice made the file.
+    pub fn open(directory: &Path, now: Timestamp) -> Result<Opened, StoreError> {
+        let path = file::make(directory)?;
+        match file::open_checked(&path) {
+            Ok(connection) => Ok(Opened { store: Self::new(path, connection), set_aside: None }),
+            Err(StoreError::Corrupt { .. }) => {
+                let aside = file::set_aside(&path, now)?;
+                let path = file::make(directory)?;
+                let connection = file::open_checked(&path)?;
+                Ok(Opened { store: Self::new(path, connection), set_aside: Some(aside) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the file for a command, beside a daemon that may be running: nothing is checked or set aside.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where the file is corrupt.
+    pub fn join(directory: &Path) -> Result<Self, StoreError> {
+        let path = file::make(directory)?;
+        let connection = file::connect(&path)?;
+        Ok(Self::new(path, connection))
+    }
+
+    /// Starts the writer thread.
+    ///
+    /// # Errors
+    /// The file cannot be opened a second time, or the thread not be started.
+    pub fn writer(&self) -> Result<Writer, StoreError> {
+        let connection = file::connect(&self.path)?;
+        Writer::start(connection).map_err(|cause| StoreError::Thread { cause })
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The newest alerts, the newest first.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn newest_alerts(&self, count: u32) -> Result<Vec<Alert>, StoreError> {
+        rows::newest_alerts(&self.connection(), count).map_err(StoreError::read("alerts"))
+    }
+
+    /// The blocks that should stand at `now`, the newest first: their end is to come and nobody ended them early.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn standing_blocks(&self, now: Timestamp) -> Result<Vec<BlockRecord>, StoreError> {
+        rows::standing_blocks(&self.connection(), now).map_err(StoreError::read("blocks"))
+    }
+
+    /// The newest audit rows, the newest first.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn audit_rows(&self, count: u32) -> Result<Vec<AuditRow>, StoreError> {
+        audit::newest(&self.connection(), count).map_err(StoreError::read("the audit log"))
+    }
+
+    /// Recomputes the hash chain of the audit log.
+    ///
+    /// # Errors
+    /// What SQLite answered; a broken chain is no error but an answer.
+    pub fn verify_audit(&self) -> Result<AuditCheck, StoreError> {
+        audit::verify(&self.connection()).map_err(StoreError::read("the audit log"))
+    }
+
+    fn new(path: PathBuf, connection: Connection) -> Self {
+        Self { path, connection: Mutex::new(connection), hashing: Mutex::new(()) }
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic elsewhere leaves the connection usable: an open transaction was rolled back when it was dropped.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The state directory.
+    #[error("cannot make the state directory {path}: {cause}")]
+    MakeDirectory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The database file.
+    #[error("cannot make {path}: {cause}")]
+    MakeFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Opening or preparing it.
+    #[error("cannot open {path}: {cause}")]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: rusqlite::Error,
+    },
+    /// The file's content makes no sense.
+    #[error("{path} is corrupt ({what}); start the daemon, which sets it aside and begins a fresh one")]
+    Corrupt {
+        /// Which.
+        path: PathBuf,
+        /// What SQLite says.
+        what: String,
+    },
+    /// The corrupt file could not be renamed.
+    #[error("cannot set the corrupt {path} aside: {cause}")]
+    SetAside {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Another program's database.
+    #[error("{path} is a database of another program; move it away, or choose another state directory")]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A later Sluice wrote it.
+    #[error("{path} was written by a newer Sluice (form {version}); update, or move the file away")]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// Its version of the tables.
+        version: i64,
+    },
+    /// The writer thread.
+    #[error("cannot start the store's thread: {cause}")]
+    Thread {
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// A question.
+    #[error("cannot read {what}: {cause}")]
+    Read {
+        /// What was asked for.
+        what: &'static str,
+        /// Why.
+        cause: rusqlite::Error,
+    },
+    /// A change that did not go through the writer thread.
+    #[error("cannot write {what}: {cause}")]
+    Write {
+        /// What was to be changed.
+        what: &'static str,
+        /// Why.
+        cause: rusqlite::Error,
+    },
+}
+
+impl StoreError {
+    fn read(what: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |cause| Self::Read { what, cause }
+    }
+
+    fn write(what: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |cause| Self::Write { what, cause }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,10 @@
 //! Absent here, on purpose: clocks, files, sockets, logging, `unsafe`, and any allocation after construction.
 #![forbid(unsafe_code)]
 
+pub mod arena;
 pub mod limits;
+pub mod protocols;
+pub mod services;
 pub mod time;
 
 pub mod capture_file;

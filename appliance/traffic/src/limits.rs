@@ -28,6 +28,9 @@ pub const ESTABLISHED_IDLE: Duration = Duration::from_secs(300);
 /// Every other flow ends after this long without a packet.
 pub const IDLE: Duration = Duration::from_secs(60);
 
+/// A flow that has ended is kept for this long, so that its last packets do not look like a new one.
+pub const LINGER: Duration = Duration::from_secs(5);
+
 /// A flow is cut into segments of this length: each gives features of its own.
 pub const ACTIVE: Duration = Duration::from_secs(120);
 

@@ -12,7 +12,7 @@ use lab::recording::Label;
 use crate::stage::Stage;
 
 /// How long one attack may take; the tool is then stopped.
-const LIMIT: Duration = Duration::from_secs(22);
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// The tools.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use lab::recording::Label;
 use crate::stage::Stage;
 
 /// How long one scan may take; nmap is then stopped, and what was recorded is a scan all the same.
-const LIMIT: Duration = Duration::from_secs(25);
+const LIMIT: Duration = Duration::from_secs(14);
 
 /// Scans of hosts in the LAN from outside: kind, name, nmap's options, targets.
 const FROM_OUTSIDE: &[(&str, &str, &str, &str)] = &[

@@ -1,1 +1,195 @@
-//! decode
+//! Decode: from frame bytes to a [`Packet`], by the lengths that the headers state.
+//!
+//! Captures may be cut to their first 128 bytes or so, therefore sizes come from the IP header and never from what was
+//! captured. Each part checks its lengths once, before anything of it is read, and then reads fields with smoltcp's wire
+//! types. Whatever does not fit is a [`DecodeError`], which the pipeline counts by kind.
+
+mod ip;
+mod link;
+mod transport;
+
+use core::net::IpAddr;
+
+/// What stands at the beginning of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkType {
+    /// Ethernet II (LINKTYPE_ETHERNET, 1).
+    Ethernet,
+    /// IPv4 or IPv6 without a link header (LINKTYPE_RAW, 101, and 12, 14, 228, 229).
+    RawIp,
+    /// Linux cooked capture (LINKTYPE_LINUX_SLL, 113).
+    LinuxCooked,
+    /// Linux cooked capture, version 2 (LINKTYPE_LINUX_SLL2, 276).
+    LinuxCooked2,
+    /// BSD loopback: an address family in 4 bytes (LINKTYPE_NULL, 0, and LINKTYPE_LOOP, 108).
+    Null,
+    /// Any other: every frame is a [`DecodeError::LinkUnsupported`].
+    Unsupported,
+}
+
+/// A frame as it was captured.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// What its first bytes are.
+    pub link: LinkType,
+    /// The captured bytes, from the link header on.
+    pub bytes: &'a [u8],
+    /// The length that the frame had on the wire.
+    pub wire_len_bytes: u32,
+    /// The 802.1Q tag control information, where the kernel took the tag out of the frame.
+    pub vlan_tag: Option<u16>,
+}
+
+/// What a frame turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// An IP packet.
+    Ip(Packet),
+    /// Something else, such as ARP; nothing is wrong with it.
+    NotIp,
+}
+
+/// An IP packet, in what flows and features need of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The sender.
+    pub source: IpAddr,
+    /// The receiver.
+    pub destination: IpAddr,
+    /// The frame was sent to a broadcast or multicast address.
+    pub to_group: bool,
+    /// The outermost VLAN identifier, where the frame is tagged.
+    pub vlan: Option<u16>,
+    /// IP protocol number of the transport header (IANA), behind all extension headers.
+    pub protocol: u8,
+    /// Length of the whole IP packet, header included, as on the wire.
+    pub ip_len_bytes: u32,
+    /// Length of what is behind the transport header, as on the wire.
+    pub payload_len_bytes: u32,
+    /// The transport header.
+    pub transport: Transport,
+}
+
+/// The part of a transport header that is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp(Tcp),
+    /// UDP.
+    Udp {
+        /// Sender's port.
+        source_port: u16,
+        /// Receiver's port.
+        destination_port: u16,
+    },
+    /// ICMP or ICMPv6.
+    Icmp {
+        /// Identifier of an echo request or reply.
+        echo_identifier: Option<u16>,
+    },
+    /// A fragment that is not the first one: it holds no transport header.
+    Fragment,
+    /// Another protocol.
+    Other,
+}
+
+/// The part of a TCP header that is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Sender's port.
+    pub source_port: u16,
+    /// Receiver's port.
+    pub destination_port: u16,
+    /// Sequence number.
+    pub sequence: u32,
+    /// Acknowledgement number; meaningful where the ACK flag is set.
+    pub acknowledgement: u32,
+    /// The flags.
+    pub flags: TcpFlags,
+}
+
+/// The six flags of RFC 9293 section 3.1 that mean something here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the header")]
+pub struct TcpFlags {
+    pub fin: bool,
+    pub syn: bool,
+    pub rst: bool,
+    pub psh: bool,
+    pub ack: bool,
+    pub urg: bool,
+}
+
+impl TcpFlags {
+    /// A combination that no connection uses and scanners do: nothing at all (NULL scan), FIN without ACK (FIN and Xmas
+    /// scans), or SYN together with FIN or RST.
+    #[must_use]
+    pub const fn is_odd(self) -> bool {
+        let nothing = !(self.fin || self.syn || self.rst || self.ack);
+        nothing || (self.fin && !self.ack) || (self.syn && (self.fin || self.rst))
+    }
+}
+
+impl Packet {
+    /// The ports of TCP and UDP: source, destination.
+    #[must_use]
+    pub const fn ports(&self) -> Option<(u16, u16)> {
+        match self.transport {
+            Transport::Tcp(Tcp { source_port, destination_port, .. })
+            | Transport::Udp { source_port, destination_port } => Some((source_port, destination_port)),
+            Transport::Icmp { .. } | Transport::Fragment | Transport::Other => None,
+        }
+    }
+}
+
+/// Why a frame could not be decoded. Each is a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Frames of this link type are not known.
+    #[error("unsupported link type")]
+    LinkUnsupported,
+    /// The link header is cut.
+    #[error("link header cut")]
+    LinkTruncated,
+    /// The IP header, or an extension header, was not captured whole.
+    #[error("IP header cut")]
+    IpTruncated,
+    /// The version in the IP header is neither 4 nor 6, or not the one that the link header names.
+    #[error("wrong IP version")]
+    IpVersion,
+    /// The IP header's length is impossible, or the packet is longer than its frame or shorter than its header.
+    #[error("impossible IP length")]
+    IpLength,
+    /// More IPv6 extension headers than any real packet has.
+    #[error("too many extension headers")]
+    ExtensionHeaders,
+    /// The transport header was not captured whole.
+    #[error("transport header cut")]
+    TransportTruncated,
+    /// The transport header's length is impossible, or beyond the end of the packet.
+    #[error("impossible transport length")]
+    TransportLength,
+}
+
+impl DecodeError {
+    /// All kinds, in the order of their counters.
+    pub const ALL: [Self; 8] = [
+        Self::LinkUnsupported,
+        Self::LinkTruncated,
+        Self::IpTruncated,
+        Self::IpVersion,
+        Self::IpLength,
+        Self::ExtensionHeaders,
+        Self::TransportTruncated,
+        Self::TransportLength,
+    ];
+}
+
+/// Decodes one frame. The work is bounded whatever the frame holds.
+///
+/// # Errors
+/// The first thing that does not fit.
+pub fn decode(frame: &Frame<'_>) -> Result<Decoded, DecodeError> {
+    let Some(network) = link::network(frame)? else { return Ok(Decoded::NotIp) };
+    ip::decode(&network).map(Decoded::Ip)
+}

@@ -1,1 +1,30 @@
-//! flow
+//! Flows: conversations between two endpoints, found by the 5-tuple in either direction.
+//!
+//! [`Flow`] is what is remembered of one conversation and how a packet changes it; [`FlowTable`] holds them, bounded, and
+//! ends those that fell silent. What is done about a change (windows, features) is the extractor's matter.
+
+mod conversation;
+mod key;
+mod table;
+
+pub use conversation::{Change, FlagCounts, Flow, PerDirection, Sums};
+pub(crate) use key::mapped;
+pub use key::{Direction, Endpoint, FlowKey};
+pub use table::FlowTable;
+
+/// Why a flow ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowEnd {
+    /// TCP: FIN from both sides.
+    Finished,
+    /// TCP: RST.
+    Reset,
+    /// No packet for the idle time.
+    Idle,
+    /// The flow goes on, but this segment of it is over (active time).
+    Segment,
+    /// The table was full and a newer flow took the place.
+    Evicted,
+    /// The capture is over.
+    Shutdown,
+}

@@ -1,0 +1,218 @@
+//! `sluice replay`: a capture through the very path of the live wire, with capture time as the clock and nothing enforced.
+
+mod events;
+mod report;
+
+use core::time::Duration;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use traffic::capture_file::{CaptureError, CaptureFile};
+use traffic::limits::Limits;
+use traffic::time::Timestamp;
+
+use crate::clock::Stopwatch;
+use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
+use crate::policy::{Alert, BlockRecord, Blocklist, Decision, Mode, Profile, Rails};
+use events::EventFile;
+
+/// Most blocks at once in a replay.
+const MAX_BLOCKS: usize = 1_000_000;
+
+/// How long blocks last in a replay: the default of the configuration.
+const BLOCK_TTL: Duration = Duration::from_secs(600);
+
+/// Key of the hash tables: fixed, so that a replay can be repeated.
+const SEED: [u64; 2] = [0, 0];
+
+/// What to replay, and how.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// Captures (pcap or pcapng, also packed with gzip); `-` is standard input. Several are taken as parts of one, in order
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A network of the household: its devices keep the connections they have. Can be given several times
+    #[arg(long, value_name = "CIDR", value_parser = crate::config::network)]
+    pub lan: Vec<IpNet>,
+    /// What is done with decisions
+    #[arg(long, value_enum, default_value_t = Mode::Enforce)]
+    pub mode: Mode,
+    /// How much evidence it takes until a source is blocked
+    #[arg(long, value_enum, default_value_t = Profile::Balanced)]
+    pub profile: Profile,
+    /// The form of the report on standard output
+    #[arg(long, value_enum, default_value_t = ReportForm::Text)]
+    pub report: ReportForm,
+    /// Writes each flow that ended, each alert and each block into this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReportForm {
+    /// For reading.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Why a replay ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A capture cannot be opened.
+    #[error("{}: {cause}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A capture cannot be read to its end.
+    #[error("{}: {cause}", path.display())]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// How far it went, and why not further.
+        cause: CaptureError,
+    },
+    /// The file of events cannot be written.
+    #[error("{}: cannot write events: {cause}", path.display())]
+    Events {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The report cannot be written.
+    #[error("cannot write the report: {0}")]
+    Report(io::Error),
+}
+
+/// What came out of the path, with times as in the capture.
+#[derive(Debug)]
+struct Outcome {
+    mode: Mode,
+    first: Option<Timestamp>,
+    blocklist: Blocklist,
+    alerts: Vec<(Alert, u64)>,
+    blocks: Vec<MadeBlock>,
+    events: Option<EventFile>,
+}
+
+/// A block as it was made.
+#[derive(Debug)]
+struct MadeBlock {
+    record: BlockRecord,
+    source: std::net::IpAddr,
+    evidence_flows: u32,
+}
+
+/// Replays the captures and prints the report. Where one of them cannot be read to its end, the report is about what was
+/// read, and the error follows it.
+///
+/// # Errors
+/// A capture, the file of events, or standard output cannot be used.
+pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
+    let events = args.events.as_deref().map(open_events).transpose()?;
+    let stopwatch = Stopwatch::start();
+    let config = PipelineConfig { limits: Limits::default(), profile: args.profile, block_ttl: BLOCK_TTL, seed: SEED };
+    let mut pipeline = Pipeline::new(&config);
+    let mut rails = Rails::default();
+    rails.lan.clone_from(&args.lan);
+    let mut outcome = Outcome {
+        mode: args.mode,
+        first: None,
+        blocklist: Blocklist::new(rails, MAX_BLOCKS, Duration::ZERO),
+        alerts: Vec::new(),
+        blocks: Vec::new(),
+        events,
+    };
+    let read = args.files.iter().try_for_each(|path| read_capture(path, &mut pipeline, &mut outcome));
+    pipeline.finish(&mut outcome);
+    if let Some(events) = outcome.events.take() {
+        events.close()?;
+    }
+    let summary = report::Summary::new(&pipeline.counters(), &outcome, stopwatch.elapsed());
+    let mut out = BufWriter::new(io::stdout().lock());
+    match args.report {
+        ReportForm::Text => summary.write_text(&mut out),
+        ReportForm::Json => summary.write_json(&mut out),
+    }
+    .and_then(|()| out.flush())
+    .map_err(ReplayError::Report)?;
+    read
+}
+
+fn open_events(path: &Path) -> Result<EventFile, ReplayError> {
+    EventFile::create(path).map_err(|cause| ReplayError::Events { path: path.to_owned(), cause })
+}
+
+fn read_capture(path: &Path, pipeline: &mut Pipeline, outcome: &mut Outcome) -> Result<(), ReplayError> {
+    let input: Box<dyn Read + Send> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(|cause| ReplayError::Open { path: path.to_owned(), cause })?)
+    };
+    let failed = |cause| ReplayError::Capture { path: path.to_owned(), cause };
+    let mut capture = CaptureFile::new(input).map_err(failed)?;
+    while capture
+        .next_frame(&mut |time, frame| {
+            outcome.first.get_or_insert(time);
+            pipeline.frame(time, frame, outcome);
+        })
+        .map_err(failed)?
+    {}
+    Ok(())
+}
+
+impl Outcome {
+    /// Seconds from the first packet.
+    fn seconds(&self, time: Timestamp) -> f64 {
+        time.since(self.first.unwrap_or(time)).as_secs_f64()
+    }
+
+    fn block(&mut self, record: BlockRecord, source: std::net::IpAddr, evidence_flows: u32) {
+        let now = record.since;
+        self.blocklist.expire(now);
+        if self.mode == Mode::Observe {
+            return;
+        }
+        if let Ok(record) = self.blocklist.block(record, now).cloned() {
+            let made = MadeBlock { record, source, evidence_flows };
+            let t = self.seconds(now);
+            if let Some(events) = &mut self.events {
+                events.block(&report::BlockLine::new(t, &made));
+            }
+            self.blocks.push(made);
+        }
+    }
+}
+
+impl Listener for Outcome {
+    fn decision(&mut self, decision: Decision) {
+        match decision {
+            Decision::Alert(sighting) => {
+                let alert = sighting.alert();
+                let t = self.seconds(alert.time);
+                if let Some(events) = &mut self.events {
+                    events.alert(&report::AlertLine::new(t, &alert, sighting.flow_packets));
+                }
+                self.alerts.push((alert, sighting.flow_packets));
+            }
+            Decision::Block { sighting, action, evidence_flows } => {
+                let record = sighting.block(action, evidence_flows, BLOCK_TTL);
+                self.block(record, sighting.source, evidence_flows);
+            }
+        }
+    }
+
+    fn flow_ended(&mut self, ended: &EndedFlow<'_>) {
+        let t = self.seconds(ended.observation.time);
+        if let Some(events) = &mut self.events {
+            events.flow(t, ended);
+        }
+    }
+}

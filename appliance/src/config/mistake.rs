@@ -1,0 +1,109 @@
+//! Mistakes in the configuration, told with line, key, and what was probably meant.
+
+use std::fmt::Write;
+
+/// How near a known key must be to be suggested: similarity of Jaro and Winkler, 0 to 1.
+const NEAR: f64 = 0.75;
+
+/// The line, counted from 1, and the words for what the TOML reader refused.
+pub(super) fn describe(text: &str, error: &toml::de::Error) -> (usize, String) {
+    let span = error.span().unwrap_or(0..0);
+    let line = line_at(text, span.start);
+    let message = error.message().trim();
+    let mut what = message.lines().collect::<Vec<_>>().join(", ");
+    // serde names the unknown field first and then the known ones, each in backticks.
+    if let ["unknown field ", unknown, _, known @ ..] = message.split('`').collect::<Vec<_>>().as_slice() {
+        let known: Vec<&str> = known.iter().copied().step_by(2).filter(|name| !name.trim().is_empty()).collect();
+        what = format!("unknown key `{unknown}`");
+        if let Some(meant) = nearest(unknown, &known) {
+            let _ = write!(what, "; did you mean `{meant}`?");
+        }
+        let _ = write!(what, " (known here: {})", known.join(", "));
+    } else if let Some(key) = key_in_line(text, line) {
+        what = format!("{key}: {what}");
+    }
+    (line, what)
+}
+
+/// The line of a key given as `section.key`; 1 where it stands nowhere.
+pub(super) fn line_of_key(text: &str, path: &str) -> usize {
+    let (section, key) = path.split_once('.').unwrap_or(("", path));
+    let mut current = "";
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            current = header.trim();
+        } else if current == section && key_of(line) == Some(key) {
+            return number + 1;
+        }
+    }
+    1
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// The key that the line sets.
+fn key_in_line(text: &str, line: usize) -> Option<&str> {
+    key_of(text.lines().nth(line - 1)?)
+}
+
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.split_once('=')?;
+    Some(key.trim()).filter(|key| !key.is_empty() && !key.starts_with('#'))
+}
+
+fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(unknown, name), *name))
+        .filter(|(similarity, _)| *similarity >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use std::path::Path;
+
+    fn refusal(text: &str) -> String {
+        match Config::parse(text, Path::new("sluice.toml")) {
+            Ok(_) => String::from("accepted"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_line_key_and_remedy() {
+        for (text, expected) in [
+            ("\nmoed = \"enforce\"\n", "sluice.toml:2: unknown key `moed`; did you mean `mode`? (known here: "),
+            ("[policy]\nblock_ttl = 60\n", "sluice.toml:2: unknown key `block_ttl`; did you mean `block_ttl_s`?"),
+            ("[web]\nxyzzy = 1\n", "sluice.toml:2: unknown key `xyzzy` (known here: listen_port, host_names, socket)"),
+            ("mode = \"block\"\n", "sluice.toml:1: mode: unknown variant `block`, expected `observe` or `enforce`"),
+            (
+                "[policy]\n\nallow = [\"198.51.100.300\"]\n",
+                "sluice.toml:3: allow: `198.51.100.300` is neither an address",
+            ),
+            (
+                "[policy]\nblock_ttl_s = \"10m\"\n",
+                "sluice.toml:2: block_ttl_s: invalid type: string \"10m\", expected u32",
+            ),
+            ("[policy]\nblock_ttl_s = 0\n", "sluice.toml:2: policy.block_ttl_s: a block lasts at least 1 second"),
+            ("[bridge]\nports = [\"a\", \"a\"]\n", "sluice.toml:2: bridge.ports: name two different interfaces"),
+            ("[bridge]\nports = [\"eth0\"]\n", "sluice.toml:2: ports: invalid length 1, expected an array of length 2"),
+            ("mode = \n", "sluice.toml:1: "),
+        ] {
+            let told = refusal(text);
+            assert!(told.starts_with(expected), "{told}\n  instead of\n{expected}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_of_the_image_is_the_default_one() {
+        let text = include_str!("../../../overlay/etc/sluice/sluice.toml");
+        let config = Config::parse(text, Path::new("sluice.toml")).expect("valid");
+        assert_eq!(config, Config::default());
+    }
+}

@@ -1,0 +1,428 @@
+//! Evidence: what speaks against each source, added up over distinct flows and fading with time.
+//!
+//! A verdict on one flow can be wrong; several that agree hardly are. Each flow adds the logarithm of the odds of its
+//! worst verdict, bounded, so that at least a few distinct flows are needed for a block. Evidence from flows whose
+//! initiator is proven is kept apart: only that may lead to [`Action::Deny`], because anything else can be forged in
+//! somebody else's name.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use traffic::arena::Arena;
+use traffic::features::{FeatureVector, ThreatClass};
+use traffic::time::Timestamp;
+
+use super::{Action, Alert, BlockRecord, Offender, Profile};
+use crate::verdict::{FlowVerdict, Verdict, explain};
+
+/// Sources that are kept. Full: the one that was quiet longest goes.
+const CAPACITY: usize = 8_192;
+
+/// The most that one flow adds: the odds of a confidence of 0.95.
+const MOST_PER_FLOW: f32 = 2.944_439;
+
+/// Evidence loses half of its weight in this time.
+const HALF_LIFE: Duration = Duration::from_secs(60);
+
+/// The same source and class raise one alert in this time.
+const ALERT_PAUSE: Duration = Duration::from_secs(60);
+
+/// Most alerts in a minute, over all sources: a flood from many addresses must not become a flood of alerts.
+const ALERTS_PER_MINUTE: u32 = 120;
+
+const CLASSES: usize = ThreatClass::ALL.len();
+
+/// A flow that looks like an attack, at a checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting {
+    /// When.
+    pub time: Timestamp,
+    /// Who began the flow.
+    pub source: IpAddr,
+    /// The other side.
+    pub destination: IpAddr,
+    /// The other side's port, for TCP and UDP.
+    pub port: Option<u16>,
+    /// What it looks like.
+    pub verdict: Verdict,
+    /// What the verdict was made from: the reason is told from it.
+    pub features: FeatureVector,
+    /// How many packets the flow had.
+    pub flow_packets: u64,
+    /// The source's address is proven by a completed handshake.
+    pub proven: bool,
+}
+
+impl Sighting {
+    /// The sighting as a person sees it. Not for the packet path: it makes texts.
+    #[must_use]
+    pub fn alert(&self) -> Alert {
+        Alert {
+            time: self.time,
+            class: self.verdict.class,
+            source: self.source,
+            destination: self.destination,
+            port: self.port,
+            confidence: self.verdict.confidence,
+            because: explain(self.verdict, &self.features),
+        }
+    }
+
+    /// The block that the sighting tipped the scales for, in the name of the program. Not for the packet path either.
+    #[must_use]
+    pub fn block(&self, action: Action, evidence_flows: u32, ttl: Duration) -> BlockRecord {
+        let reason = explain(self.verdict, &self.features);
+        BlockRecord {
+            offender: Offender::of(self.source),
+            action,
+            class: Some(self.verdict.class),
+            since: self.time,
+            until: self.time.plus(ttl),
+            because: format!("{}: {reason}; evidence of {evidence_flows} flows", self.verdict.class.name()),
+            actor: String::from("sluice"),
+        }
+    }
+}
+
+/// What follows from evidence. It is a value without references or allocation, so that it can cross to the control thread.
+#[derive(Clone, Copy, Debug)]
+pub enum Decision {
+    /// A person should see this.
+    Alert(Sighting),
+    /// The source should be blocked.
+    Block {
+        /// The flow that tipped the scales.
+        sighting: Sighting,
+        /// How.
+        action: Action,
+        /// How many distinct flows spoke against the source.
+        evidence_flows: u32,
+    },
+}
+
+/// What is known of one source.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// When the weights were last faded.
+    faded: Timestamp,
+    weights: [f32; CLASSES],
+    /// The part of the sum of weights that came from proven flows.
+    proven: f32,
+    flows: u32,
+    alerted: [Option<Timestamp>; CLASSES],
+    /// The strictest block that was decided, and its end.
+    blocked: Option<(Action, Timestamp)>,
+}
+
+/// The evidence against all sources.
+#[derive(Debug)]
+pub struct Evidence {
+    sources: Arena<Offender, Entry, 1>,
+    thresholds: Thresholds,
+    block_ttl: Duration,
+    alert_minute: u64,
+    alerts_in_minute: u32,
+    /// Alerts that were not raised because there were too many.
+    pub alerts_suppressed: u64,
+}
+
+/// How much evidence it takes.
+#[derive(Clone, Copy, Debug)]
+struct Thresholds {
+    alert: f32,
+    block: f32,
+}
+
+impl Thresholds {
+    /// In sums of log-odds. One flow adds 2.94 at most, so a block takes at least 2, 5 or 7 flows.
+    const fn of(profile: Profile) -> Self {
+        match profile {
+            Profile::Strict => Self { alert: 1.5, block: 5.0 },
+            Profile::Balanced => Self { alert: 2.9, block: 12.0 },
+            Profile::Lenient => Self { alert: 5.0, block: 20.0 },
+        }
+    }
+}
+
+impl Evidence {
+    /// Takes all memory at once. `seed` keys the hash; blocks last `block_ttl`.
+    #[must_use]
+    pub fn new(profile: Profile, block_ttl: Duration, seed: [u64; 2]) -> Self {
+        Self {
+            sources: Arena::new(CAPACITY, seed),
+            thresholds: Thresholds::of(profile),
+            block_ttl,
+            alert_minute: 0,
+            alerts_in_minute: 0,
+            alerts_suppressed: 0,
+        }
+    }
+
+    /// Adds a sighting of a flow that was taken for `before` until now and is taken for `after` with it: only what goes
+    /// beyond what the same flow said already counts.
+    pub fn add(
+        &mut self,
+        sighting: &Sighting,
+        before: FlowVerdict,
+        after: FlowVerdict,
+        sink: &mut dyn FnMut(Decision),
+    ) {
+        let now = sighting.time;
+        let Some(slot) = self.sources.find_or_replace_oldest(Offender::of(sighting.source), || Entry::new(now)) else {
+            return;
+        };
+        let entry = self.sources.get_mut(slot);
+        entry.fade(now);
+        entry.add(before, after);
+        let class = entry.strongest();
+        let total: f32 = entry.weights.iter().sum();
+        let sighting = Sighting { verdict: Verdict { class, ..sighting.verdict }, ..*sighting };
+        if let Some(action) = entry.due_action(total, self.thresholds.block, now) {
+            let evidence_flows = entry.flows;
+            entry.settle(action, now.plus(self.block_ttl));
+            sink(Decision::Block { sighting, action, evidence_flows });
+        }
+        if total >= self.thresholds.alert && entry.may_alert(class, now) {
+            entry.alerted[class.number()] = Some(now);
+            self.alert(sighting, sink);
+        }
+    }
+
+    /// Forgets what speaks against a source: somebody has ended its block.
+    pub fn forgive(&mut self, offender: Offender) {
+        if let Some(slot) = self.sources.find(&offender) {
+            self.sources.remove(slot);
+        }
+    }
+
+    fn alert(&mut self, sighting: Sighting, sink: &mut dyn FnMut(Decision)) {
+        let minute = sighting.time.as_secs() / 60;
+        if minute != self.alert_minute {
+            (self.alert_minute, self.alerts_in_minute) = (minute, 0);
+        }
+        if self.alerts_in_minute == ALERTS_PER_MINUTE {
+            self.alerts_suppressed += 1;
+            return;
+        }
+        self.alerts_in_minute += 1;
+        sink(Decision::Alert(sighting));
+    }
+}
+
+impl Entry {
+    const fn new(now: Timestamp) -> Self {
+        Self { faded: now, weights: [0.0; CLASSES], proven: 0.0, flows: 0, alerted: [None; CLASSES], blocked: None }
+    }
+
+    /// Lets the weights fade: by half for each half-life, and in a straight line within one, which needs no library
+    /// function and is the same number on every machine.
+    fn fade(&mut self, now: Timestamp) {
+        let passed_s = now.since(self.faded).as_secs_f32();
+        let half_lives = passed_s / HALF_LIFE.as_secs_f32();
+        let whole = half_lives.floor();
+        let factor =
+            if whole >= 32.0 { 0.0 } else { (1.0 - 0.5 * (half_lives - whole)) / (1_u64 << whole as u32) as f32 };
+        for weight in &mut self.weights {
+            *weight *= factor;
+        }
+        self.proven *= factor;
+        self.faded = self.faded.max(now);
+    }
+
+    /// Adds what the flow's worst verdict has grown by, and to the proven part all of it once the flow is proven.
+    fn add(&mut self, before: FlowVerdict, after: FlowVerdict) {
+        let weight =
+            |verdict: Verdict| if verdict.class == ThreatClass::Benign { 0.0 } else { log_odds(verdict.confidence) };
+        let more = weight(after.worst) - weight(before.worst);
+        self.weights[after.worst.class.number()] += more;
+        if after.proven {
+            self.proven += if before.proven { more } else { weight(after.worst) };
+        }
+        self.flows = self.flows.saturating_add(u32::from(before.worst.class == ThreatClass::Benign));
+    }
+
+    fn strongest(&self) -> ThreatClass {
+        let heavier = |a: &ThreatClass, b: &ThreatClass| self.weights[a.number()].total_cmp(&self.weights[b.number()]);
+        ThreatClass::ALL.into_iter().max_by(heavier).unwrap_or(ThreatClass::Benign)
+    }
+
+    fn may_alert(&self, class: ThreatClass, now: Timestamp) -> bool {
+        self.alerted[class.number()].is_none_or(|last| now.since(last) >= ALERT_PAUSE)
+    }
+
+    /// What should be done that is not being done already.
+    fn due_action(&self, total: f32, threshold: f32, now: Timestamp) -> Option<Action> {
+        let action = match (self.proven >= threshold, total >= threshold) {
+            (true, _) => Action::Deny,
+            (false, true) => Action::DenyNew,
+            (false, false) => return None,
+        };
+        let standing = self.blocked.filter(|(_, until)| now < *until).map(|(action, _)| action);
+        standing.is_none_or(|standing| action > standing).then_some(action)
+    }
+
+    /// A block was decided: what follows it must be proven anew, so that a block which ends is not renewed by the past. What
+    /// is proven stays, so that a milder block can still become a stricter one.
+    fn settle(&mut self, action: Action, until: Timestamp) {
+        self.blocked = Some((action, until));
+        self.weights = [0.0; CLASSES];
+        if action == Action::Deny {
+            (self.proven, self.flows) = (0.0, 0);
+        }
+    }
+}
+
+/// The logarithm of the odds of a confidence, from 0 to [`MOST_PER_FLOW`].
+fn log_odds(confidence: f32) -> f32 {
+    let odds = confidence / (1.0 - confidence).max(f32::MIN_POSITIVE);
+    odds.ln().clamp(0.0, MOST_PER_FLOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use traffic::features::FEATURE_COUNT;
+
+    const TTL: Duration = Duration::from_secs(600);
+
+    /// A source that does things, and what was decided about it.
+    struct Case {
+        evidence: Evidence,
+        decisions: Vec<(u64, &'static str)>,
+    }
+
+    impl Case {
+        fn new(profile: Profile) -> Self {
+            Self { evidence: Evidence::new(profile, TTL, [1, 2]), decisions: Vec::new() }
+        }
+
+        /// A new flow that looks like an attack, seen once.
+        fn flow(&mut self, at_s: u64, address: &str, confidence: f32, proven: bool) {
+            self.again(at_s, address, (0.0, false), (confidence, proven));
+        }
+
+        /// A flow that was taken for one thing and now is taken for another.
+        fn again(&mut self, at_s: u64, address: &str, before: (f32, bool), after: (f32, bool)) {
+            let verdict = |confidence| Verdict {
+                class: if confidence > 0.0 { ThreatClass::Scan } else { ThreatClass::Benign },
+                confidence,
+            };
+            let known = |(confidence, proven)| FlowVerdict { worst: verdict(confidence), proven };
+            let sighting = Sighting {
+                time: Timestamp::from_secs(1_000 + at_s),
+                source: address.parse().expect("address"),
+                destination: "198.51.100.10".parse().expect("address"),
+                port: Some(22),
+                verdict: verdict(after.0),
+                features: [0.0; FEATURE_COUNT],
+                flow_packets: 1,
+                proven: after.1,
+            };
+            let decisions = &mut self.decisions;
+            self.evidence.add(&sighting, known(before), known(after), &mut |decision| {
+                decisions.push((at_s, match decision {
+                    Decision::Alert(_) => "alert",
+                    Decision::Block { action, .. } => action.name(),
+                }));
+            });
+        }
+
+        fn said(&self) -> Vec<&'static str> {
+            self.decisions.iter().map(|(_, what)| *what).collect()
+        }
+    }
+
+    #[test]
+    fn one_flow_raises_an_alert_at_most_and_five_block() {
+        let mut case = Case::new(Profile::Balanced);
+        case.flow(0, "203.0.113.9", 1.0, false);
+        assert_eq!(case.said(), ["alert"]);
+        for _ in 0..3 {
+            case.flow(0, "203.0.113.9", 1.0, false);
+        }
+        assert_eq!(case.said(), ["alert"]);
+        case.flow(0, "203.0.113.9", 1.0, false);
+        assert_eq!(case.said(), ["alert", "deny_new"]);
+    }
+
+    #[test]
+    fn profiles_differ_in_how_many_flows_it_takes() {
+        for (profile, flows) in [(Profile::Strict, 2), (Profile::Balanced, 5), (Profile::Lenient, 7)] {
+            let mut case = Case::new(profile);
+            let blocked_at = (1..20).find(|_| {
+                case.flow(0, "203.0.113.9", 0.99, false);
+                case.said().contains(&"deny_new")
+            });
+            assert_eq!(blocked_at, Some(flows), "{profile:?}");
+        }
+    }
+
+    #[test]
+    fn only_proven_flows_lead_to_deny() {
+        let mut case = Case::new(Profile::Balanced);
+        for _ in 0..50 {
+            case.flow(0, "203.0.113.9", 0.99, false);
+        }
+        assert!(!case.said().contains(&"deny"));
+        // Flows that were counted before they were proven count as proven once they are.
+        for _ in 0..5 {
+            case.again(1, "203.0.113.9", (0.99, false), (0.99, true));
+        }
+        assert_eq!(case.decisions.last(), Some(&(1, "deny")));
+    }
+
+    #[test]
+    fn the_same_flow_counts_once() {
+        let mut case = Case::new(Profile::Strict);
+        case.flow(0, "203.0.113.9", 0.9, false);
+        for _ in 0..100 {
+            case.again(0, "203.0.113.9", (0.9, false), (0.9, false));
+        }
+        assert_eq!(case.said(), ["alert"]);
+    }
+
+    #[test]
+    fn evidence_fades() {
+        let mut case = Case::new(Profile::Balanced);
+        for hour in 0..50 {
+            case.flow(hour * 3_600, "203.0.113.9", 0.99, true);
+        }
+        assert!(!case.said().contains(&"deny"), "one flow an hour never adds up");
+        let mut entry = Entry::new(Timestamp::from_secs(0));
+        entry.weights[1] = 8.0;
+        entry.fade(Timestamp::from_secs(60));
+        assert_eq!(entry.weights[1], 4.0);
+        entry.fade(Timestamp::from_secs(90));
+        assert_eq!(entry.weights[1], 3.0, "a straight line within a half-life");
+    }
+
+    #[test]
+    fn addresses_of_one_64_count_together() {
+        let mut case = Case::new(Profile::Balanced);
+        for host in 0..5 {
+            case.flow(0, &format!("2001:db8:66::{host:x}"), 0.99, false);
+        }
+        assert!(case.said().contains(&"deny_new"));
+    }
+
+    #[test]
+    fn a_block_is_renewed_when_it_is_over_and_the_attack_is_not() {
+        let mut case = Case::new(Profile::Balanced);
+        for second in 0..1_300 {
+            case.flow(second, "203.0.113.9", 0.99, false);
+        }
+        let blocks: Vec<u64> = case.decisions.iter().filter(|(_, what)| *what == "deny_new").map(|(at, _)| *at).collect();
+        assert_eq!(blocks, [4, 604, 1_204]);
+    }
+
+    #[test]
+    fn a_flood_of_sources_is_no_flood_of_alerts() {
+        let mut case = Case::new(Profile::Balanced);
+        for n in 0..5_000_u32 {
+            let address = std::net::Ipv4Addr::from(0xcb00_7100 | n).to_string();
+            case.flow(0, &address, 0.99, false);
+        }
+        assert_eq!(case.said().len(), ALERTS_PER_MINUTE as usize);
+        assert!(case.evidence.alerts_suppressed > 0);
+    }
+}

@@ -1,0 +1,78 @@
+//! Rails: whom nothing is ever done to, whatever the evidence.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use ipnet::IpNet;
+use traffic::time::Timestamp;
+
+use super::{Action, Offender};
+
+/// Exemptions after an unblock that are remembered. Full: the one that ends first goes.
+const GRACES: usize = 1_024;
+
+/// Who is protected.
+#[derive(Clone, Debug, Default)]
+pub struct Rails {
+    /// The allowlist of the configuration.
+    pub allow: Vec<IpNet>,
+    /// Networks of the household: their devices keep the connections they have, so they are never more than `deny_new`.
+    pub lan: Vec<IpNet>,
+    /// Addresses of the box itself.
+    pub own: Vec<IpAddr>,
+    /// Default gateways.
+    pub gateways: Vec<IpAddr>,
+    /// Those whose block was ended by a person, until when.
+    graces: Vec<(Offender, Timestamp)>,
+}
+
+impl Rails {
+    /// Why the offender must not be blocked; `None` where it may be.
+    #[must_use]
+    pub fn protect(&self, offender: Offender, now: Timestamp) -> Option<&'static str> {
+        let network = offender.network();
+        let overlaps = |other: &IpNet| other.contains(&network) || network.contains(other);
+        if !can_be_a_sender(offender.first_address()) {
+            Some("it is not the address of a single host")
+        } else if self.allow.iter().any(overlaps) {
+            Some("it is on the allowlist (policy.allow)")
+        } else if self.own.iter().any(|address| network.contains(address)) {
+            Some("it is this box")
+        } else if self.gateways.iter().any(|address| network.contains(address)) {
+            Some("it is the gateway")
+        } else if self.graces.iter().any(|(forgiven, until)| *forgiven == offender && now < *until) {
+            Some("its block was ended by a person a short while ago (policy.unblock_grace_s)")
+        } else {
+            None
+        }
+    }
+
+    /// The strictest that may be done about the offender.
+    #[must_use]
+    pub fn soften(&self, offender: Offender, action: Action) -> Action {
+        let network = offender.network();
+        if self.lan.iter().any(|lan| lan.contains(&network)) { Action::DenyNew } else { action }
+    }
+
+    /// Exempts an offender for a while.
+    pub fn exempt(&mut self, offender: Offender, grace: Duration, now: Timestamp) {
+        self.graces.retain(|(other, until)| *other != offender && now < *until);
+        if self.graces.len() == GRACES {
+            self.graces.sort_by_key(|(_, until)| *until);
+            self.graces.remove(0);
+        }
+        self.graces.push((offender, now.plus(grace)));
+    }
+}
+
+/// Loopback, unspecified, multicast and broadcast addresses are no offenders; nor is the link-local /64, which all hosts of
+/// the link share.
+fn can_be_a_sender(address: IpAddr) -> bool {
+    if address.is_loopback() || address.is_unspecified() || address.is_multicast() {
+        return false;
+    }
+    match address {
+        IpAddr::V4(v4) => !v4.is_broadcast() && v4.octets()[0] != 0,
+        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+    }
+}

@@ -1,0 +1,181 @@
+//! The database file: made, opened, checked, and set aside when it is corrupt.
+
+use core::time::Duration;
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use traffic::time::Timestamp;
+
+use super::{StoreError, date};
+
+const FILE_NAME: &str = "sluice.db";
+
+/// `SLUI` in ASCII: tells our file from any other database.
+const APPLICATION_ID: i64 = 0x534c_5549;
+
+/// Version of [`SCHEMA`]. To change the tables: 1. raise it; 2. add the step from the version before to [`migrate`].
+const VERSION: i64 = 1;
+
+/// How long a connection waits for another one's write to end before it gives up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Per connection: 512 KiB of page cache, temporary tables in memory instead of on the SD card, a log file that shrinks
+/// again after a burst, and no trust in what a damaged file claims about itself.
+const SETTINGS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA journal_size_limit = 1048576;
+    PRAGMA cache_size = -512;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA cell_size_check = ON;
+";
+
+/// Times are nanoseconds since 1970, addresses and names are text. AUTOINCREMENT: a number is never used twice, so a row
+/// missing at the end of the audit log is noticed.
+const SCHEMA: &str = "
+    CREATE TABLE alerts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        time INTEGER NOT NULL,
+        class TEXT NOT NULL,
+        source TEXT NOT NULL,
+        destination TEXT NOT NULL,
+        port INTEGER,
+        confidence REAL NOT NULL,
+        because TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE blocks (
+        offender TEXT PRIMARY KEY,
+        action TEXT NOT NULL,
+        class TEXT,
+        since INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        because TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        ended INTEGER,
+        ended_by TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX blocks_until ON blocks (until);
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        time INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        what TEXT NOT NULL,
+        previous BLOB NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE users (
+        name TEXT PRIMARY KEY,
+        password TEXT NOT NULL,
+        role TEXT NOT NULL,
+        changed INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Makes the directory (0700) and an empty file in it (0600) where they are missing; returns the file's path.
+pub(super) fn make(directory: &Path) -> Result<PathBuf, StoreError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|cause| StoreError::MakeDirectory { path: directory.to_owned(), cause })?;
+    let path = directory.join(FILE_NAME);
+    // SQLite gives its own files beside this one the same rights, so the first file decides for all of them.
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+        .map_err(|cause| StoreError::MakeFile { path: path.clone(), cause })?;
+    Ok(path)
+}
+
+/// Opens the file and reads all of it for damage.
+pub(super) fn open_checked(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path)?;
+    let answer: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|cause| open_error(path, cause))?;
+    if answer == "ok" { Ok(connection) } else { Err(StoreError::Corrupt { path: path.to_owned(), what: answer }) }
+}
+
+/// Opens the file and makes its tables where they are missing.
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path).map_err(|cause| open_error(path, cause))?;
+    prepare(&mut connection, path)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |cause| open_error(path, cause);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    if version(connection, path)? == VERSION {
+        return connection.execute_batch(SETTINGS).map_err(failed);
+    }
+    connection.execute_batch(SETTINGS).map_err(failed)?;
+    migrate(connection, path)
+}
+
+/// Which form the tables have, 0 for an empty file; refuses files that are not ours to touch.
+fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let failed = |cause| open_error(path, cause);
+    let number = |query| connection.query_row(query, [], |row| row.get::<_, i64>(0)).map_err(failed);
+    let application = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    match application {
+        APPLICATION_ID if version > VERSION => Err(StoreError::Newer { path: path.to_owned(), version }),
+        APPLICATION_ID => Ok(version),
+        0 if tables == 0 => Ok(0),
+        _ => Err(StoreError::Foreign { path: path.to_owned() }),
+    }
+}
+
+/// Brings the tables to the current form in one transaction: after a power cut it has happened whole or not at all.
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |cause| open_error(path, cause);
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    // Asked again under the lock: a command and the daemon may both have found an empty file.
+    if version(&change, path)? == 0 {
+        change.execute_batch(SCHEMA).map_err(failed)?;
+        change.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+        change.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+    }
+    change.commit().map_err(failed)
+}
+
+fn open_error(path: &Path, cause: rusqlite::Error) -> StoreError {
+    match cause.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            StoreError::Corrupt { path: path.to_owned(), what: cause.to_string() }
+        }
+        _ => StoreError::Open { path: path.to_owned(), cause },
+    }
+}
+
+/// Renames the file, and the log and index that belong to it, to names with the date; returns the new path.
+pub(super) fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+    let suffix = format!(".corrupt-{}", date::for_file_name(now));
+    let renamed = |end: &str| {
+        let (mut from, mut to) = (path.as_os_str().to_owned(), path.as_os_str().to_owned());
+        from.push(end);
+        to.push(format!("{suffix}{end}"));
+        (PathBuf::from(from), PathBuf::from(to))
+    };
+    for end in ["-wal", "-shm"] {
+        let (from, to) = renamed(end);
+        match std::fs::rename(&from, to) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::SetAside { path: from, cause });
+            }
+            _ => {}
+        }
+    }
+    let (from, to) = renamed("");
+    std::fs::rename(&from, &to).map_err(|cause| StoreError::SetAside { path: from, cause })?;
+    Ok(to)
+}

@@ -1,0 +1,164 @@
+//! Rows of alerts and blocks: from the path's types to SQL and back, and how many of them are kept.
+
+use core::net::IpAddr;
+
+use rusqlite::{Connection, Row, params};
+use traffic::features::ThreatClass;
+use traffic::time::Timestamp;
+
+use super::{Event, audit, date};
+use crate::policy::{Action, Alert, BlockRecord, Offender};
+
+/// Rows of one table that one pruning takes away: so many more than are written between two prunings that a lowered
+/// limit is reached soon, and so few that a commit stays short.
+const PRUNED_AT_ONCE: u32 = 5_000;
+
+/// How many rows of each table are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    pub(super) alerts: u32,
+    pub(super) blocks: u32,
+    pub(super) audit: u32,
+}
+
+/// Writes the rows of one event; to be called within an immediate transaction.
+pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
+    match event {
+        Event::Alert(alert) => insert_alert(connection, alert),
+        Event::Blocked(block) => {
+            put_block(connection, block)?;
+            audit::append(connection, block.since, &block.actor, &words_of(block))
+        }
+        Event::Unblocked { time, offender, actor } => {
+            connection.execute(
+                "UPDATE blocks SET ended = ?2, ended_by = ?3 WHERE offender = ?1 AND ended IS NULL",
+                params![offender.first_address().to_string(), to_sql_time(*time), actor],
+            )?;
+            audit::append(connection, *time, actor, &format!("unblocked {offender}"))
+        }
+        Event::Audit { time, actor, what } => audit::append(connection, *time, actor, what),
+    }
+}
+
+fn words_of(block: &BlockRecord) -> String {
+    let class = block.class.map_or("by hand", ThreatClass::name);
+    let (action, until) = (block.action.name(), date::iso(block.until));
+    format!("blocked {} ({action}, {class}) until {until}: {}", block.offender, block.because)
+}
+
+fn insert_alert(connection: &Connection, alert: &Alert) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO alerts (time, class, source, destination, port, confidence, because) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            to_sql_time(alert.time),
+            alert.class.name(),
+            alert.source.to_string(),
+            alert.destination.to_string(),
+            alert.port,
+            // SQL knows no "not a number", and would refuse the row with all others of its batch.
+            if alert.confidence.is_nan() { 0.0 } else { alert.confidence },
+            alert.because,
+        ],
+    )?;
+    Ok(())
+}
+
+fn put_block(connection: &Connection, block: &BlockRecord) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT OR REPLACE INTO blocks (offender, action, class, since, until, because, actor) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            block.offender.first_address().to_string(),
+            block.action.name(),
+            block.class.map(ThreatClass::name),
+            to_sql_time(block.since),
+            to_sql_time(block.until),
+            block.because,
+            block.actor,
+        ],
+    )?;
+    Ok(())
+}
+
+/// Takes away what is more than `keep`, the oldest first.
+pub(super) fn prune(connection: &Connection, keep: Keep) -> rusqlite::Result<()> {
+    // Numbers have no gaps, so counting the rows is not needed.
+    for (table, rows) in [("alerts", keep.alerts), ("audit", keep.audit)] {
+        let oldest_go = format!(
+            "DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?1 \
+             AND id < (SELECT min(id) FROM {table}) + ?2"
+        );
+        connection.execute(&oldest_go, [rows, PRUNED_AT_ONCE])?;
+    }
+    connection.execute(
+        "DELETE FROM blocks WHERE offender IN (SELECT offender FROM blocks ORDER BY until \
+         LIMIT min(?2, max(0, (SELECT count(*) FROM blocks) - ?1)))",
+        [keep.blocks, PRUNED_AT_ONCE],
+    )?;
+    Ok(())
+}
+
+pub(super) fn newest_alerts(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Alert>> {
+    let mut query = connection.prepare(
+        "SELECT time, class, source, destination, port, confidence, because FROM alerts ORDER BY id DESC LIMIT ?1",
+    )?;
+    let rows = query.query_map([count], read_alert)?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+pub(super) fn standing_blocks(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<BlockRecord>> {
+    let mut query = connection.prepare(
+        "SELECT offender, action, class, since, until, because, actor FROM blocks \
+         WHERE until > ?1 AND ended IS NULL ORDER BY since DESC, offender",
+    )?;
+    let rows = query.query_map([to_sql_time(now)], read_block)?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// `None` for a row that makes no sense, which somebody must have written by hand: the others are still wanted.
+fn read_alert(row: &Row<'_>) -> rusqlite::Result<Option<Alert>> {
+    let (Some(class), Some(source), Some(destination)) =
+        (ThreatClass::from_name(&row.get::<_, String>(1)?), address(row, 2)?, address(row, 3)?)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Alert {
+        time: from_sql_time(row.get(0)?),
+        class,
+        source,
+        destination,
+        port: row.get(4)?,
+        confidence: row.get(5)?,
+        because: row.get(6)?,
+    }))
+}
+
+/// As [`read_alert`].
+fn read_block(row: &Row<'_>) -> rusqlite::Result<Option<BlockRecord>> {
+    let (Some(offender), Some(action)) = (address(row, 0)?, Action::from_name(&row.get::<_, String>(1)?)) else {
+        return Ok(None);
+    };
+    Ok(Some(BlockRecord {
+        offender: Offender::of(offender),
+        action,
+        class: row.get::<_, Option<String>>(2)?.as_deref().and_then(ThreatClass::from_name),
+        since: from_sql_time(row.get(3)?),
+        until: from_sql_time(row.get(4)?),
+        because: row.get(5)?,
+        actor: row.get(6)?,
+    }))
+}
+
+fn address(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<IpAddr>> {
+    Ok(row.get::<_, String>(place)?.parse().ok())
+}
+
+/// SQL's integers are signed; the year 2262 is the last that fits.
+pub(super) fn to_sql_time(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn from_sql_time(nanos: i64) -> Timestamp {
+    Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(0))
+}

@@ -1,0 +1,292 @@
+//! The store from outside, on real files.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+use crate::policy::Action;
+use traffic::features::ThreatClass;
+
+/// A directory of one test, removed when it ends.
+pub(crate) struct TestDirectory(PathBuf);
+
+impl TestDirectory {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sluice-test-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TestDirectory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_secs(1_795_197_787 + seconds)
+}
+
+pub(crate) fn alert(seconds: u64) -> Event {
+    Event::Alert(Alert {
+        time: at(seconds),
+        class: ThreatClass::Scan,
+        source: "203.0.113.9".parse().unwrap(),
+        destination: "2001:db8::7".parse().unwrap(),
+        port: Some(22),
+        confidence: 0.75,
+        because: "ports tried in 2 s = 40, more than 12".to_owned(),
+    })
+}
+
+pub(crate) fn audit(seconds: u64) -> Event {
+    Event::Audit { time: at(seconds), actor: "local".to_owned(), what: format!("change {seconds}") }
+}
+
+pub(crate) fn block(address: &str, since: u64, until: u64) -> BlockRecord {
+    BlockRecord {
+        offender: Offender::of(address.parse().unwrap()),
+        action: Action::DenyNew,
+        class: Some(ThreatClass::BruteForce),
+        since: at(since),
+        until: at(until),
+        because: "short log-ins in 60 s = 31, more than 10".to_owned(),
+        actor: "sluice".to_owned(),
+    }
+}
+
+fn open(directory: &TestDirectory) -> Store {
+    let opened = Store::open(directory.path(), at(0)).unwrap();
+    assert_eq!(opened.set_aside, None);
+    opened.store
+}
+
+fn write_all(store: &Store, events: impl IntoIterator<Item = Event>) {
+    let writer = store.writer().unwrap();
+    for event in events {
+        writer.send(event).unwrap();
+    }
+    writer.flush().unwrap();
+}
+
+/// Changes the file behind the store's back.
+fn meddle(store: &Store, sql: &str) {
+    Connection::open(store.path()).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn everything_written_is_read_back_after_a_restart() {
+    let directory = TestDirectory::new("restart");
+    let offender = block("203.0.113.9", 1, 600);
+    write_all(&open(&directory), [alert(1), alert(2), Event::Blocked(offender.clone()), audit(3)]);
+    let store = open(&directory);
+    let alerts = store.newest_alerts(1).unwrap();
+    assert_eq!(alerts.into_iter().map(Event::Alert).collect::<Vec<_>>(), [alert(2)]);
+    assert_eq!(store.newest_alerts(10).unwrap().len(), 2);
+    assert_eq!(store.standing_blocks(at(10)).unwrap(), [offender]);
+    let rows = store.audit_rows(10).unwrap();
+    assert_eq!(
+        rows.iter().map(|row| row.what.as_str()).collect::<Vec<_>>(),
+        [
+            "change 3",
+            "blocked 203.0.113.9 (deny_new, brute_force) until 2026-11-20T18:13:07Z: short log-ins in 60 s = 31, more than 10",
+        ]
+    );
+    assert_eq!(rows.last().map(|row| row.actor.as_str()), Some("sluice"));
+}
+
+#[test]
+fn only_the_owner_may_read_the_files() {
+    let directory = TestDirectory::new("rights");
+    let state = directory.path().join("lib/sluice");
+    let store = Store::open(&state, at(0)).unwrap().store;
+    write_all(&store, [audit(1)]);
+    let rights = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(rights(&state), 0o700);
+    for entry in std::fs::read_dir(&state).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(rights(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn only_blocks_with_time_left_that_nobody_ended_are_restored() {
+    let directory = TestDirectory::new("standing");
+    let store = open(&directory);
+    let unblocked = |address: &str, time| Event::Unblocked {
+        time: at(time),
+        offender: Offender::of(address.parse().unwrap()),
+        actor: "local".to_owned(),
+    };
+    write_all(
+        &store,
+        [
+            Event::Blocked(block("203.0.113.1", 1, 50)),
+            Event::Blocked(block("203.0.113.2", 2, 500)),
+            Event::Blocked(block("203.0.113.3", 3, 500)),
+            unblocked("203.0.113.3", 4),
+            Event::Blocked(block("2001:db8::1", 5, 500)),
+            Event::Blocked(block("203.0.113.4", 6, 500)),
+            unblocked("203.0.113.4", 7),
+            // Blocked again after somebody ended it, and prolonged.
+            Event::Blocked(block("203.0.113.4", 8, 60)),
+            Event::Blocked(block("203.0.113.4", 9, 900)),
+        ],
+    );
+    let standing = |time| {
+        store.standing_blocks(at(time)).unwrap().iter().map(|block| block.offender.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(standing(50), ["203.0.113.4", "2001:db8::/64", "203.0.113.2"]);
+    assert_eq!(standing(600), ["203.0.113.4"]);
+    assert_eq!(standing(900), Vec::<String>::new());
+    assert_eq!(store.audit_rows(1_000).unwrap().len(), 9, "each change has its row");
+}
+
+#[test]
+fn a_corrupt_file_is_set_aside_and_a_fresh_one_begun() {
+    let directory = TestDirectory::new("corrupt");
+    let file = directory.path().join("sluice.db");
+    std::fs::write(&file, [0x5a; 8192]).unwrap();
+    assert!(matches!(Store::join(directory.path()), Err(StoreError::Corrupt { .. })), "a command never sets it aside");
+    let opened = Store::open(directory.path(), at(0)).unwrap();
+    let aside = opened.set_aside.expect("the caller is told");
+    assert_eq!(aside, directory.path().join("sluice.db.corrupt-2026-11-20T180307Z"));
+    assert_eq!(std::fs::read(aside).unwrap(), [0x5a; 8192]);
+    write_all(&opened.store, [audit(1)]);
+    drop(opened.store);
+    assert_eq!(open(&directory).audit_rows(5).unwrap().len(), 1);
+}
+
+#[test]
+fn damage_inside_the_file_is_found_too() {
+    let directory = TestDirectory::new("damage");
+    write_all(&open(&directory), (0..2_000).map(|n| if n % 2 == 0 { alert(n) } else { audit(n) }).take(900));
+    let file = directory.path().join("sluice.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    assert!(bytes.len() > 5 * 4096);
+    let end = bytes.len();
+    bytes[2 * 4096..end].fill(0xa5);
+    std::fs::write(&file, bytes).unwrap();
+    let opened = Store::open(directory.path(), at(0)).unwrap();
+    assert!(opened.set_aside.is_some());
+    assert_eq!(opened.store.newest_alerts(10).unwrap(), []);
+}
+
+#[test]
+fn files_of_others_and_of_the_future_are_left_alone() {
+    let directory = TestDirectory::new("foreign");
+    let file = directory.path().join("sluice.db");
+    Connection::open(&file).unwrap().execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
+    assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Foreign { .. })));
+    std::fs::remove_file(&file).unwrap();
+    meddle(&open(&directory), "PRAGMA user_version = 2");
+    assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Newer { version: 2, .. })));
+}
+
+#[test]
+fn an_untouched_chain_is_whole() {
+    let directory = TestDirectory::new("chain");
+    let store = open(&directory);
+    assert_eq!(store.verify_audit().unwrap(), AuditCheck::Whole { rows: 0, newest_hash: String::new() });
+    write_all(&store, (1..=20).map(audit));
+    let AuditCheck::Whole { rows: 20, newest_hash } = store.verify_audit().unwrap() else { panic!() };
+    assert_eq!(newest_hash.len(), 64);
+}
+
+#[test]
+fn the_first_broken_row_is_named_whatever_was_done_to_it() {
+    let cases = [
+        ("UPDATE audit SET what = 'nothing' WHERE id = 7", 7, "its content was changed"),
+        ("UPDATE audit SET actor = 'nobody' WHERE id IN (9, 7)", 7, "its content was changed"),
+        ("UPDATE audit SET time = time + 1 WHERE id = 7", 7, "its content was changed"),
+        ("UPDATE audit SET hash = zeroblob(32) WHERE id = 7", 7, "its content was changed"),
+        ("UPDATE audit SET hash = x'00' WHERE id = 7", 7, "its content was changed"),
+        ("UPDATE audit SET previous = zeroblob(32) WHERE id = 7", 7, "it does not follow from the row before"),
+        ("DELETE FROM audit WHERE id = 7", 8, "the rows before it are missing"),
+        ("DELETE FROM audit WHERE id <= 7", 8, "the rows before it are missing"),
+        ("DELETE FROM audit WHERE id > 17", 18, "it and the rows after it are missing"),
+        ("DELETE FROM audit", 1, "it and the rows after it are missing"),
+    ];
+    for (number, (sql, row, why)) in cases.into_iter().enumerate() {
+        let directory = TestDirectory::new(&format!("broken-{number}"));
+        let store = open(&directory);
+        write_all(&store, (1..=20).map(audit));
+        meddle(&store, sql);
+        assert_eq!(store.verify_audit().unwrap(), AuditCheck::Broken { row, why }, "{sql}");
+        // A broken chain goes on: what happens from now on is still recorded.
+        write_all(&store, [audit(21)]);
+        assert_eq!(store.audit_rows(1).unwrap().first().map(|row| row.what.as_str()), Some("change 21"), "{sql}");
+        assert!(matches!(store.verify_audit().unwrap(), AuditCheck::Broken { .. }), "{sql}");
+    }
+}
+
+#[test]
+fn two_writers_keep_one_chain() {
+    let directory = TestDirectory::new("two-writers");
+    let store = open(&directory);
+    let writer = store.writer().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..50 {
+                writer.send(audit(number)).unwrap();
+                writer.flush().unwrap();
+            }
+        });
+        let command = Store::join(directory.path()).unwrap();
+        for number in 0..5 {
+            command.set_password("admin", &format!("correct horse {number}"), at(number), "local").unwrap();
+        }
+    });
+    assert!(matches!(store.verify_audit().unwrap(), AuditCheck::Whole { rows: 55, .. }));
+}
+
+#[test]
+fn passwords_are_checked_and_their_change_is_recorded() {
+    let directory = TestDirectory::new("passwords");
+    let store = open(&directory);
+    assert!(!store.has_users().unwrap());
+    assert!(!store.check_password("admin", "correct horse").unwrap());
+    store.set_password("admin", "correct horse", at(1), "local").unwrap();
+    assert!(store.has_users().unwrap());
+    assert!(store.check_password("admin", "correct horse").unwrap());
+    for (user, password) in [("admin", "Correct horse"), ("admin", ""), ("root", "correct horse"), ("", "")] {
+        assert!(!store.check_password(user, password).unwrap(), "{user} {password}");
+    }
+    assert_eq!(store.password_changed("admin").unwrap(), Some(at(1)));
+    assert_eq!(store.password_changed("root").unwrap(), None);
+    store.set_password("admin", "battery staple", at(2), "local").unwrap();
+    assert!(!store.check_password("admin", "correct horse").unwrap());
+    assert_eq!(store.password_changed("admin").unwrap(), Some(at(2)));
+    let rows = store.audit_rows(9).unwrap();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.what == "set the password of user admin" && row.actor == "local"));
+}
+
+#[test]
+fn passwords_that_will_not_do_are_refused() {
+    let directory = TestDirectory::new("weak");
+    let store = open(&directory);
+    let long = "x".repeat(512);
+    assert!(matches!(store.set_password("admin", "äöüäöüä", at(1), "local"), Err(PasswordError::TooShort)));
+    assert!(matches!(store.set_password("admin", &format!("{long}x"), at(1), "local"), Err(PasswordError::TooLong)));
+    assert!(matches!(store.set_password("Ad min", "correct horse", at(1), "local"), Err(PasswordError::Name)));
+    assert!(!store.has_users().unwrap());
+    store.set_password("admin", &long, at(1), "local").unwrap();
+    assert!(store.check_password("admin", &long).unwrap());
+    assert!(!store.check_password("admin", &format!("{long}x")).unwrap(), "what is cut short must not match");
+}
+
+#[test]
+fn passwords_are_not_kept_in_the_clear() {
+    let directory = TestDirectory::new("clear");
+    open(&directory).set_password("admin", "correct horse", at(1), "local").unwrap();
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(13).any(|window| window == b"correct horse"));
+    }
+}

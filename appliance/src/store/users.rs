@@ -1,0 +1,180 @@
+//! Users of the page: names and argon2id hashes. There is no default password.
+
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
+use std::sync::PoisonError;
+use traffic::time::Timestamp;
+
+use super::rows::{from_sql_time, to_sql_time};
+use super::{Store, StoreError, audit};
+
+/// Shortest password that is taken.
+pub const MIN_PASSWORD_CHARACTERS: usize = 8;
+
+/// Longest password that is looked at, so that nobody makes the board hash megabytes.
+const MAX_PASSWORD_BYTES: usize = 512;
+
+/// Longest name of a user.
+const MAX_NAME_BYTES: usize = 32;
+
+/// 8 MiB and two passes: some 15 ms on a PC and a quarter of a second on a small board, whose memory it must fit into.
+const MEMORY_KIB: u32 = 8 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+const SALT_BYTES: usize = 16;
+
+/// The one role so far: may do everything.
+const ROLE: &str = "admin";
+
+/// Checked in the place of an unknown user's hash, so that an answer takes as long as for a known one. Matches no password
+/// that anybody knows, and a match would not count.
+const NOBODY: &str = "$argon2id$v=19$m=8192,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Why a password was not set.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// Too easy to guess.
+    #[error("the password is too short: take {MIN_PASSWORD_CHARACTERS} characters or more")]
+    TooShort,
+    /// Longer than is looked at.
+    #[error("the password is too long: take {MAX_PASSWORD_BYTES} bytes or fewer")]
+    TooLong,
+    /// A name that would not fit rows and logs.
+    #[error("a user's name has 1 to {MAX_NAME_BYTES} characters of a-z, 0-9, - and _")]
+    Name,
+    /// No random numbers for the salt.
+    #[error("the system gives no random numbers: {cause}")]
+    Random {
+        /// Why.
+        cause: getrandom::Error,
+    },
+    /// Argon2 itself.
+    #[error("cannot hash the password: {cause}")]
+    Hash {
+        /// Why.
+        cause: argon2::password_hash::Error,
+    },
+    /// The file.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Sets a user's password, in the name of `actor`; makes the user where he is new. The daemon may run meanwhile, and
+    /// its log-ins of that user end.
+    ///
+    /// # Errors
+    /// The name or the password won't do, or the file cannot be written.
+    pub fn set_password(&self, user: &str, password: &str, now: Timestamp, actor: &str) -> Result<(), PasswordError> {
+        check_name(user)?;
+        if password.chars().count() < MIN_PASSWORD_CHARACTERS {
+            return Err(PasswordError::TooShort);
+        }
+        if password.len() > MAX_PASSWORD_BYTES {
+            return Err(PasswordError::TooLong);
+        }
+        let hash = self.hash(password)?;
+        Ok(self.put_user(user, &hash, now, actor).map_err(StoreError::write("the password"))?)
+    }
+
+    /// Whether that is the user's password. Takes as long for a user who does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn check_password(&self, user: &str, password: &str) -> Result<bool, StoreError> {
+        let known: Option<String> = self
+            .connection()
+            .query_row("SELECT password FROM users WHERE name = ?1", [user], |row| row.get(0))
+            .optional()
+            .map_err(StoreError::read("the users"))?;
+        // What is too long to have been set is cut short: it cannot match, and the work stays the same.
+        let bytes = password.as_bytes();
+        let looked_at = bytes.get(..MAX_PASSWORD_BYTES).unwrap_or(bytes);
+        let _one_at_a_time = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        let matches = argon2_settings()
+            .and_then(|argon2| argon2.verify_password(looked_at, known.as_deref().unwrap_or(NOBODY)))
+            .is_ok();
+        Ok(matches && known.is_some() && bytes.len() <= MAX_PASSWORD_BYTES)
+    }
+
+    /// When the user's password was last set; `None` for a user who does not exist. A log-in holds while this stays.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn password_changed(&self, user: &str) -> Result<Option<Timestamp>, StoreError> {
+        self.connection()
+            .query_row("SELECT changed FROM users WHERE name = ?1", [user], |row| row.get(0).map(from_sql_time))
+            .optional()
+            .map_err(StoreError::read("the users"))
+    }
+
+    /// Whether anybody can log in yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn has_users(&self) -> Result<bool, StoreError> {
+        self.connection()
+            .query_row("SELECT EXISTS (SELECT 1 FROM users)", [], |row| row.get(0))
+            .map_err(StoreError::read("the users"))
+    }
+
+    fn hash(&self, password: &str) -> Result<String, PasswordError> {
+        let mut salt = [0; SALT_BYTES];
+        getrandom::fill(&mut salt).map_err(|cause| PasswordError::Random { cause })?;
+        let _one_at_a_time = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        argon2_settings()
+            .and_then(|argon2| argon2.hash_password_with_salt(password.as_bytes(), &salt))
+            .map(|hash| hash.to_string())
+            .map_err(|cause| PasswordError::Hash { cause })
+    }
+
+    fn put_user(&self, user: &str, hash: &str, now: Timestamp, actor: &str) -> rusqlite::Result<()> {
+        let mut connection = self.connection();
+        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        change.execute(
+            "INSERT OR REPLACE INTO users (name, password, role, changed) VALUES (?1, ?2, ?3, ?4)",
+            params![user, hash, ROLE, to_sql_time(now)],
+        )?;
+        audit::append(&change, now, actor, &format!("set the password of user {user}"))?;
+        change.commit()
+    }
+}
+
+fn check_name(user: &str) -> Result<(), PasswordError> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+    if (1..=MAX_NAME_BYTES).contains(&user.len()) && user.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(PasswordError::Name)
+    }
+}
+
+fn argon2_settings() -> Result<Argon2<'static>, argon2::password_hash::Error> {
+    let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use argon2::password_hash::phc::PasswordHash;
+
+    #[test]
+    fn an_unknown_user_costs_the_same_work_as_a_known_one() {
+        let nobody = PasswordHash::new(NOBODY).unwrap();
+        let fresh = argon2_settings().unwrap().hash_password_with_salt(b"correct horse", &[7; SALT_BYTES]).unwrap();
+        assert_eq!(nobody.algorithm, fresh.algorithm);
+        assert_eq!(nobody.version, fresh.version);
+        assert_eq!(nobody.params.to_string(), fresh.params.to_string());
+        assert_eq!(nobody.hash.map(|hash| hash.len()), fresh.hash.map(|hash| hash.len()));
+    }
+
+    #[test]
+    fn names_that_would_confuse_a_log_are_refused() {
+        for name in ["", "Admin", "a b", "a\nb", "<b>", "ü", &"a".repeat(33)] {
+            assert!(matches!(check_name(name), Err(PasswordError::Name)), "{name:?}");
+        }
+        check_name("admin-2_x").unwrap();
+    }
+}

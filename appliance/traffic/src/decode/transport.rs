@@ -1,0 +1,91 @@
+//! TCP, UDP, ICMP and ICMPv6 headers.
+
+use smoltcp::wire::{TcpPacket, UdpPacket};
+
+use crate::protocols::{ICMP, ICMPV6, TCP, UDP};
+
+use super::{DecodeError, Tcp, TcpFlags, Transport};
+
+const TCP_LEN: usize = 20;
+const UDP_LEN: usize = 8;
+const ICMP_LEN: usize = 4;
+const ICMP_ECHO_LEN: usize = 8;
+
+/// What stands behind the IP header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment<'a> {
+    /// The captured bytes; padding of the frame may follow.
+    pub bytes: &'a [u8],
+    /// The length on the wire, by the IP header.
+    pub len_bytes: usize,
+}
+
+impl<'a> Segment<'a> {
+    /// Its first bytes: an error where the packet is shorter than that, another where less was captured.
+    fn header(&self, len: usize) -> Result<&'a [u8], DecodeError> {
+        if self.len_bytes < len {
+            return Err(DecodeError::TransportLength);
+        }
+        self.bytes.get(..len).ok_or(DecodeError::TransportTruncated)
+    }
+}
+
+/// Decodes the transport header: what it says, and its length in bytes. `fragmented`: this is the first of several
+/// fragments, so the lengths that the header states are those of the whole packet.
+pub(super) fn decode(protocol: u8, segment: Segment<'_>, fragmented: bool) -> Result<(Transport, usize), DecodeError> {
+    match protocol {
+        TCP => tcp(segment),
+        UDP => udp(segment, fragmented),
+        ICMP => icmp(segment, [8, 0]),
+        ICMPV6 => icmp(segment, [128, 129]),
+        _ => Ok((Transport::Other, 0)),
+    }
+}
+
+fn tcp(segment: Segment<'_>) -> Result<(Transport, usize), DecodeError> {
+    let header = TcpPacket::new_unchecked(segment.header(TCP_LEN)?);
+    let header_len = usize::from(header.header_len());
+    // Options may have been cut off by the capture: only the packet's own length counts.
+    if header_len < TCP_LEN || header_len > segment.len_bytes {
+        return Err(DecodeError::TransportLength);
+    }
+    let flags = TcpFlags {
+        fin: header.fin(),
+        syn: header.syn(),
+        rst: header.rst(),
+        psh: header.psh(),
+        ack: header.ack(),
+        urg: header.urg(),
+    };
+    let tcp = Tcp {
+        source_port: header.src_port(),
+        destination_port: header.dst_port(),
+        sequence: header.seq_number().0.cast_unsigned(),
+        acknowledgement: header.ack_number().0.cast_unsigned(),
+        flags,
+    };
+    Ok((Transport::Tcp(tcp), header_len))
+}
+
+fn udp(segment: Segment<'_>, fragmented: bool) -> Result<(Transport, usize), DecodeError> {
+    let header = UdpPacket::new_unchecked(segment.header(UDP_LEN)?);
+    let stated = usize::from(header.len());
+    // Zero is a jumbogram's length (RFC 2675).
+    if stated != 0 && (stated < UDP_LEN || (stated > segment.len_bytes && !fragmented)) {
+        return Err(DecodeError::TransportLength);
+    }
+    Ok((Transport::Udp { source_port: header.src_port(), destination_port: header.dst_port() }, UDP_LEN))
+}
+
+fn icmp(segment: Segment<'_>, echo: [u8; 2]) -> Result<(Transport, usize), DecodeError> {
+    let header = segment.header(ICMP_LEN)?;
+    let is_echo = header.first().is_some_and(|kind| echo.contains(kind));
+    if !is_echo {
+        return Ok((Transport::Icmp { echo_identifier: None }, ICMP_LEN));
+    }
+    let echo_identifier = match segment.header(ICMP_ECHO_LEN)? {
+        [_, _, _, _, high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
+        _ => None,
+    };
+    Ok((Transport::Icmp { echo_identifier }, ICMP_ECHO_LEN))
+}

@@ -1,0 +1,31 @@
+//! Peers: what the source did, and what was done to the destination, over all flows of the last seconds.
+
+use super::{Index, Values};
+use crate::windows::Surroundings;
+
+pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
+    let [short, long] = &surroundings.source;
+    values.set(Index::SrcFlows2s, short.flows as f32);
+    values.set(Index::SrcPorts2s, short.ports);
+    values.set(Index::SrcHosts2s, short.peers);
+    values.set(Index::SrcUnanswered2s, short.unanswered_share());
+    values.set(Index::SrcRefused2s, short.refused_share());
+    values.set(Index::SrcUnfinished2s, short.unfinished_share());
+    values.set(Index::SrcFlows60s, long.flows as f32);
+    values.set(Index::SrcPorts60s, long.ports);
+    values.set(Index::SrcHosts60s, long.peers);
+    values.set(Index::SrcUnanswered60s, long.unanswered_share());
+    values.set(Index::SrcRefused60s, long.refused_share());
+    values.set(Index::SrcUnfinished60s, long.unfinished_share());
+    values.set(Index::SrcLogins60s, long.logins as f32);
+    values.set(Index::SrcShortLogins60s, long.short_logins as f32);
+
+    let [host_short, _] = &surroundings.host;
+    values.set(Index::DstFlows2s, host_short.flows as f32);
+    values.set(Index::DstSources2s, host_short.peers);
+    let [service_short, service_long] = &surroundings.service;
+    values.set(Index::DstServiceFlows2s, service_short.flows as f32);
+    values.set(Index::DstServiceUnfinished2s, service_short.unfinished_share());
+    values.set(Index::DstServiceFlows60s, service_long.flows as f32);
+    values.set(Index::DstServiceSources60s, service_long.peers);
+}

@@ -1,0 +1,342 @@
+//! One conversation: what is remembered of its packets, and how a packet changes it.
+
+use core::time::Duration;
+
+use super::{Direction, FlowEnd, FlowKey};
+use crate::decode::{Packet, Tcp, Transport};
+use crate::limits;
+use crate::services::Service;
+use crate::time::Timestamp;
+
+/// Sums over the packets of one direction, in the current segment of the flow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PerDirection {
+    /// Packets.
+    pub packets: u64,
+    /// IP lengths, in bytes.
+    pub ip_bytes: u64,
+    /// Payload behind the transport header, in bytes.
+    pub payload_bytes: u64,
+}
+
+/// Counts of TCP packets by flag, in the current segment of the flow.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(missing_docs, reason = "the names are those of the header")]
+pub struct FlagCounts {
+    pub fwd_syn: u32,
+    pub fin: u32,
+    pub rst: u32,
+    pub psh: u32,
+    pub urg: u32,
+    /// Combinations that no connection uses.
+    pub odd: u32,
+}
+
+/// Sums from which the features of a segment are made. All are integers, so that the order of additions cannot matter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sums {
+    /// Packets of the initiator.
+    pub forward: PerDirection,
+    /// Packets of the responder.
+    pub backward: PerDirection,
+    /// Flags of both.
+    pub flags: FlagCounts,
+    /// Longest IP packet, in bytes.
+    pub ip_len_max_bytes: u32,
+    /// Sum of the squares of IP lengths.
+    pub ip_len_squares: u64,
+    /// Sum of the squares of the times between packets, in square microseconds: at most the square of the segment's length.
+    pub gap_squares_us2: u64,
+    /// Longest time between packets.
+    pub gap_max: Duration,
+}
+
+/// How far a TCP connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handshake {
+    /// Nothing that opens a connection was seen, or the protocol has no handshake.
+    None,
+    /// SYN seen at this time.
+    Syn(Timestamp),
+    /// SYN-ACK seen; it must be acknowledged with this number.
+    SynAck { syn: Option<Timestamp>, expected: u32 },
+    /// Both sides proved that they receive what the other sends.
+    Complete { took: Option<Duration> },
+}
+
+/// What a packet did to its flow. The extractor acts on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// The initiator was seen sending for the first time: its windows count the flow from now on.
+    pub begun: bool,
+    /// The responder was seen sending for the first time.
+    pub answered: bool,
+    /// The handshake was completed.
+    pub established: bool,
+    /// The responder reset it before any payload.
+    pub refused: bool,
+    /// The packet ended it.
+    pub end: Option<FlowEnd>,
+}
+
+/// A conversation.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// Its key.
+    pub key: FlowKey,
+    /// Counted from 0 in the order of first packets.
+    pub number: u64,
+    /// Which side is the initiator.
+    forward: Direction,
+    /// Time of the first packet of the whole flow.
+    pub begin: Timestamp,
+    /// Time of the first packet of the segment.
+    pub segment_begin: Timestamp,
+    /// Time of the last packet.
+    pub last: Timestamp,
+    /// Packets of the whole flow.
+    pub packets: u64,
+    /// Sums over the segment.
+    pub sums: Sums,
+    /// The flow's packets carry TCP headers (fragments and damaged packets of protocol 6 do not).
+    pub is_tcp: bool,
+    /// It was sent to a broadcast or multicast address.
+    pub to_group: bool,
+    handshake: Handshake,
+    /// First seen without its SYN.
+    pub mid_stream: bool,
+    /// The initiator was seen sending.
+    pub begun: bool,
+    /// The responder was seen sending.
+    pub answered: bool,
+    /// The responder reset it before any payload.
+    pub refused: bool,
+    /// FIN was seen from the responder, from the initiator.
+    fin_seen: [bool; 2],
+    /// It has ended and lingers only to swallow the last packets.
+    pub ended: bool,
+}
+
+impl Flow {
+    /// A flow as its first packet shows it; the packet itself is added by [`Self::add`].
+    #[must_use]
+    pub fn new(number: u64, key: FlowKey, direction: Direction, packet: &Packet, now: Timestamp) -> Self {
+        let (turned, mid_stream) = first_impression(packet);
+        Self {
+            key,
+            number,
+            forward: if turned { direction.reversed() } else { direction },
+            begin: now,
+            segment_begin: now,
+            last: now,
+            packets: 0,
+            sums: Sums::default(),
+            is_tcp: matches!(packet.transport, Transport::Tcp(_)),
+            to_group: packet.to_group,
+            handshake: Handshake::None,
+            mid_stream,
+            begun: false,
+            answered: false,
+            refused: false,
+            fin_seen: [false; 2],
+            ended: false,
+        }
+    }
+
+    /// The direction in which the initiator sends.
+    #[must_use]
+    pub const fn forward(&self) -> Direction {
+        self.forward
+    }
+
+    /// The TCP handshake was completed, or both sides were seen in the middle of a connection.
+    #[must_use]
+    pub const fn is_established(&self) -> bool {
+        matches!(self.handshake, Handshake::Complete { .. })
+    }
+
+    /// The initiator answered a number that only the responder and whoever is on the path can know, so its address is real
+    /// (RFC 6528 section 1).
+    #[must_use]
+    pub const fn is_proven(&self) -> bool {
+        self.is_established() && !self.mid_stream
+    }
+
+    /// From SYN to the ACK that completed the handshake.
+    #[must_use]
+    pub const fn handshake_time(&self) -> Option<Duration> {
+        match self.handshake {
+            Handshake::Complete { took } => took,
+            Handshake::None | Handshake::Syn(_) | Handshake::SynAck { .. } => None,
+        }
+    }
+
+    /// What the responder offers, by its port.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        Service::of(self.key.protocol(), self.key.sender(self.forward.reversed()).port())
+    }
+
+    /// How long it may be silent.
+    #[must_use]
+    pub const fn idle_limit(&self) -> Duration {
+        match (self.ended, self.is_established()) {
+            (true, _) => limits::LINGER,
+            (false, true) => limits::ESTABLISHED_IDLE,
+            (false, false) => limits::IDLE,
+        }
+    }
+
+    /// A SYN on a connection that has ended, or that was refused, opens a new one between the same ports.
+    #[must_use]
+    pub const fn is_reopened_by(&self, packet: &Packet) -> bool {
+        match packet.transport {
+            Transport::Tcp(tcp) => self.ended && tcp.flags.syn && !tcp.flags.ack,
+            _ => false,
+        }
+    }
+
+    /// The active time is over: the next packet begins a new segment.
+    #[must_use]
+    pub fn is_segment_over(&self, now: Timestamp) -> bool {
+        now.since(self.segment_begin) >= limits::ACTIVE
+    }
+
+    /// Begins a new segment; direction, handshake and all that is true of the whole flow stay.
+    pub fn begin_segment(&mut self, now: Timestamp) {
+        self.sums = Sums::default();
+        self.segment_begin = now;
+        self.last = now;
+    }
+
+    /// Adds a packet.
+    pub fn add(&mut self, direction: Direction, packet: &Packet, now: Timestamp) -> Change {
+        let is_forward = direction == self.forward;
+        let mut change = Change::default();
+        if is_forward {
+            change.begun = !self.begun;
+            self.begun = true;
+        } else {
+            change.answered = !self.answered;
+            self.answered = true;
+        }
+        self.add_sums(is_forward, packet, now);
+        if let Transport::Tcp(tcp) = packet.transport {
+            self.add_flags(is_forward, tcp);
+            change.established = self.advance_handshake(is_forward, tcp, now);
+            change.refused = self.check_refusal(is_forward, tcp);
+            change.end = self.check_end(is_forward, tcp);
+        }
+        self.packets += 1;
+        self.last = self.last.max(now);
+        change
+    }
+
+    fn add_sums(&mut self, is_forward: bool, packet: &Packet, now: Timestamp) {
+        let sums = &mut self.sums;
+        if sums.forward.packets + sums.backward.packets > 0 {
+            let gap = now.since(self.last);
+            let gap_us = u64::try_from(gap.as_micros()).unwrap_or(u64::MAX);
+            sums.gap_squares_us2 = sums.gap_squares_us2.saturating_add(gap_us.saturating_mul(gap_us));
+            sums.gap_max = sums.gap_max.max(gap);
+        }
+        let side = if is_forward { &mut sums.forward } else { &mut sums.backward };
+        side.packets += 1;
+        side.ip_bytes += u64::from(packet.ip_len_bytes);
+        side.payload_bytes += u64::from(packet.payload_len_bytes);
+        let ip_len = u64::from(packet.ip_len_bytes);
+        sums.ip_len_squares = sums.ip_len_squares.saturating_add(ip_len.saturating_mul(ip_len));
+        sums.ip_len_max_bytes = sums.ip_len_max_bytes.max(packet.ip_len_bytes);
+    }
+
+    fn add_flags(&mut self, is_forward: bool, tcp: Tcp) {
+        let (flags, counts) = (tcp.flags, &mut self.sums.flags);
+        for (is_set, count) in [
+            (flags.syn && is_forward, &mut counts.fwd_syn),
+            (flags.fin, &mut counts.fin),
+            (flags.rst, &mut counts.rst),
+            (flags.psh, &mut counts.psh),
+            (flags.urg, &mut counts.urg),
+            (flags.is_odd(), &mut counts.odd),
+        ] {
+            *count = count.saturating_add(u32::from(is_set));
+        }
+    }
+
+    /// Follows the handshake (RFC 9293 section 3.5); true where this packet completed it.
+    fn advance_handshake(&mut self, is_forward: bool, tcp: Tcp, now: Timestamp) -> bool {
+        let flags = tcp.flags;
+        if flags.rst {
+            return false;
+        }
+        match self.handshake {
+            Handshake::None | Handshake::Syn(_) if flags.syn && !flags.ack && is_forward => {
+                if self.handshake == Handshake::None {
+                    self.handshake = Handshake::Syn(now);
+                }
+            }
+            Handshake::None | Handshake::Syn(_) if flags.syn && flags.ack && !is_forward => {
+                let syn = if let Handshake::Syn(at) = self.handshake { Some(at) } else { None };
+                self.handshake = Handshake::SynAck { syn, expected: tcp.sequence.wrapping_add(1) };
+            }
+            // The initiator may acknowledge data of the responder at once, beyond the SYN-ACK itself.
+            Handshake::SynAck { syn, expected } if is_forward && flags.ack => {
+                let ahead = tcp.acknowledgement.wrapping_sub(expected);
+                if ahead < MAX_WINDOW_BYTES {
+                    self.handshake = Handshake::Complete { took: syn.map(|at| now.since(at)) };
+                    return true;
+                }
+            }
+            Handshake::None if self.mid_stream && flags.ack && self.begun && self.answered => {
+                self.handshake = Handshake::Complete { took: None };
+                return true;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    fn check_refusal(&mut self, is_forward: bool, tcp: Tcp) -> bool {
+        let nothing_said = self.sums.backward.payload_bytes == 0 && !self.is_established();
+        let refused = tcp.flags.rst && !is_forward && nothing_said && !self.refused && !self.ended;
+        self.refused |= refused;
+        refused
+    }
+
+    fn check_end(&mut self, is_forward: bool, tcp: Tcp) -> Option<FlowEnd> {
+        if self.ended {
+            return None;
+        }
+        if tcp.flags.fin {
+            self.fin_seen[usize::from(is_forward)] = true;
+        }
+        let end = if tcp.flags.rst {
+            Some(FlowEnd::Reset)
+        } else if self.fin_seen == [true; 2] {
+            Some(FlowEnd::Finished)
+        } else {
+            None
+        };
+        self.ended = end.is_some();
+        end
+    }
+}
+
+/// The largest window of TCP (RFC 7323 section 2.2): how far an acknowledgement can be ahead.
+const MAX_WINDOW_BYTES: u32 = 1 << 30;
+
+/// What the first packet of a flow says of its direction: whether it comes from the responder, and whether it is in the
+/// middle of a connection. A SYN-ACK answers a SYN that was missed. In the middle of a connection (the daemon has just
+/// started, or the flow was forgotten) the side on a well-known port is the responder.
+fn first_impression(packet: &Packet) -> (bool, bool) {
+    let Transport::Tcp(tcp) = packet.transport else { return (false, false) };
+    let flags = tcp.flags;
+    match (flags.syn, flags.ack) {
+        (true, true) => (true, true),
+        (true, false) => (false, false),
+        (false, true) => {
+            (Service::is_offered_at(tcp.source_port) && !Service::is_offered_at(tcp.destination_port), true)
+        }
+        (false, false) => (flags.rst && Service::is_offered_at(tcp.source_port), true),
+    }
+}

@@ -1,0 +1,96 @@
+//! The flows of the moment, bounded.
+
+use super::{Flow, FlowKey};
+use crate::arena::{Arena, Slot};
+use crate::time::Timestamp;
+
+/// Lists by how long a flow may be silent; within one, the flow that was silent longest is first. Victims of a full table
+/// are taken in the order of the lists: first what has ended, then what was never established.
+const ENDED: usize = 0;
+const PENDING: usize = 1;
+const ESTABLISHED: usize = 2;
+const LISTS: usize = 3;
+
+/// The flows of the moment. All operations are O(1); memory is taken once.
+#[derive(Debug)]
+pub struct FlowTable {
+    flows: Arena<FlowKey, Flow, LISTS>,
+}
+
+impl FlowTable {
+    /// Room for `capacity` flows; `seed` keys the hash.
+    #[must_use]
+    pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
+        Self { flows: Arena::new(capacity, seed) }
+    }
+
+    /// How many flows there are, those included that have ended and linger.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// There is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn find(&self, key: &FlowKey) -> Option<Slot> {
+        self.flows.find(key)
+    }
+
+    pub(crate) fn get(&self, slot: Slot) -> &Flow {
+        self.flows.get(slot)
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut Flow {
+        self.flows.get_mut(slot)
+    }
+
+    /// Puts a flow in; `None` where the table is full.
+    pub(crate) fn insert(&mut self, flow: Flow) -> Option<Slot> {
+        self.flows.insert(flow.key, flow, list_of(&flow))
+    }
+
+    /// To be called after a packet: the flow is now the most recent of its list.
+    pub(crate) fn touch(&mut self, slot: Slot) {
+        let list = list_of(self.flows.get(slot));
+        self.flows.touch(slot, list);
+    }
+
+    pub(crate) fn remove(&mut self, slot: Slot) -> Flow {
+        self.flows.remove(slot)
+    }
+
+    /// Takes one flow out that was silent for too long.
+    pub fn expire(&mut self, now: Timestamp) -> Option<Flow> {
+        (0..LISTS).find_map(|list| {
+            let slot = self.flows.oldest(list)?;
+            let flow = self.flows.get(slot);
+            (now.since(flow.last) >= flow.idle_limit()).then(|| self.flows.remove(slot))
+        })
+    }
+
+    /// Where the table is full, takes the flow out that can be spared most easily.
+    pub fn make_room(&mut self) -> Option<Flow> {
+        if !self.flows.is_full() {
+            return None;
+        }
+        self.take_any()
+    }
+
+    /// Takes flows out until none is left.
+    pub fn take_any(&mut self) -> Option<Flow> {
+        let slot = (0..LISTS).find_map(|list| self.flows.oldest(list))?;
+        Some(self.flows.remove(slot))
+    }
+}
+
+fn list_of(flow: &Flow) -> usize {
+    match (flow.ended, flow.is_established()) {
+        (true, _) => ENDED,
+        (false, false) => PENDING,
+        (false, true) => ESTABLISHED,
+    }
+}

@@ -1,0 +1,39 @@
+//! What a responder offers, by its port: the little that features need to know of services.
+
+use crate::protocols::TCP;
+
+/// TCP ports of services that ask for a password: FTP, SSH, Telnet, POP3, IMAP, SMB, their TLS forms, MQTT, databases, RDP, VNC.
+const LOGIN_PORTS: [u16; 19] =
+    [21, 22, 23, 110, 143, 445, 990, 993, 995, 1433, 1883, 2222, 2323, 3306, 3389, 5432, 5900, 6379, 8883];
+
+/// TCP ports of web services.
+const WEB_PORTS: [u16; 5] = [80, 443, 8000, 8080, 8443];
+
+/// The kind of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Asks for a password.
+    Login,
+    /// The web.
+    Web,
+    /// Anything else.
+    Other,
+}
+
+impl Service {
+    /// The service at the responder's port.
+    #[must_use]
+    pub fn of(protocol: u8, port: u16) -> Self {
+        match protocol {
+            TCP if LOGIN_PORTS.contains(&port) => Self::Login,
+            TCP if WEB_PORTS.contains(&port) => Self::Web,
+            _ => Self::Other,
+        }
+    }
+
+    /// A port at which one expects a service and not a client: those below 1024 (RFC 6335 section 6), and the lists above.
+    #[must_use]
+    pub fn is_offered_at(port: u16) -> bool {
+        port < 1024 || Self::of(TCP, port) != Self::Other
+    }
+}

@@ -1,0 +1,168 @@
+//! `CARD.md`: what a model was made from, how good it was found to be, and what it must not be trusted with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use traffic::features::FEATURES;
+use traffic::features::schema::schema_hash_text;
+
+use crate::evaluate::{Evaluation, faults, figure};
+use crate::model::{Model, Node};
+use crate::recipe::{Recipe, RecipeError};
+use crate::rows::Rows;
+use crate::scores::Table;
+use crate::train::Labelled;
+
+/// The most captures that the card names per measurement.
+const NAMED_CAPTURES: usize = 40;
+
+/// What the rows of one class come from.
+#[derive(Default)]
+struct Origin {
+    sources: BTreeSet<usize>,
+    captures: BTreeSet<usize>,
+    flows: BTreeSet<(usize, u64)>,
+    rows: usize,
+}
+
+/// The card.
+///
+/// # Errors
+/// The recipe contradicts itself.
+pub fn card(
+    model: &Model,
+    recipe: &Recipe,
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+    evaluations: &[Evaluation],
+    command: &str,
+) -> Result<String, RecipeError> {
+    let mut text = format!(
+        "# Model `{}`\n\nWritten by `{command}`; changes by hand are lost.\n\n\
+         A decision tree of {} leaves, at most {} comparisons deep, for the feature schema `{}`. It uses {} of {} features: {}.\n\n",
+        model.name,
+        model.tree.leaves(),
+        model.tree.depth(),
+        schema_hash_text(),
+        used_features(model).len(),
+        FEATURES.len(),
+        used_features(model).into_iter().collect::<Vec<_>>().join(", "),
+    );
+    text.push_str(&data(recipe, rows, labelled)?);
+    text.push_str(&left_out(recipe));
+    for evaluation in evaluations {
+        text.push_str(&measured(evaluation));
+    }
+    text.push_str(include_str!("card_limits.md"));
+    Ok(text)
+}
+
+fn used_features(model: &Model) -> BTreeSet<&'static str> {
+    let name = |node: &Node| match node {
+        Node::Split { feature, .. } => Some(FEATURES[*feature].name),
+        Node::Leaf { .. } => None,
+    };
+    model.tree.nodes.iter().filter_map(name).collect()
+}
+
+fn data(recipe: &Recipe, rows: &Rows, labelled: &[Labelled<'_>]) -> Result<String, RecipeError> {
+    let mut sources = BTreeMap::new();
+    let mut origins: BTreeMap<usize, Origin> = BTreeMap::new();
+    for Labelled { row, class } in labelled {
+        let next = sources.len();
+        let source = *sources.entry(&rows.captures[row.capture].source).or_insert(next);
+        let origin = origins.entry(*class).or_default();
+        origin.sources.insert(source);
+        origin.captures.insert(row.capture);
+        origin.flows.insert((row.capture, row.flow));
+        origin.rows += 1;
+    }
+    let mut text = "## What it was made from\n\n\
+        | class | labels | prior | sources | captures | flows | rows |\n|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for (class, rule) in recipe.class_rules()?.iter().enumerate() {
+        let (name, labels, prior) = (rule.class.name(), rule.labels.join(", "), rule.prior);
+        let empty = Origin::default();
+        let Origin { sources, captures, flows, rows } = origins.get(&class).unwrap_or(&empty);
+        let (sources, captures, flows) = (sources.len(), captures.len(), flows.len());
+        line(&mut text, &format!("| {name} | {labels} | {prior:.4} | {sources} | {captures} | {flows} | {rows} |"));
+    }
+    line(
+        &mut text,
+        &format!(
+            "\nA row is a flow at a checkpoint: after its 1st, 2nd, 4th, 8th … packet, and at its end. At most {} rows of a \
+             class come from one capture; a capture with n of them weighs n^{} within its class, and the classes weigh as \
+             their priors. What a leaf says is the probability of a class where flows come in these proportions, with {} \
+             observations of the prior added.\n",
+            recipe.rows.max_per_capture, recipe.rows.capture_exponent, recipe.tree.smoothing
+        ),
+    );
+    Ok(text)
+}
+
+fn left_out(recipe: &Recipe) -> String {
+    let mut text = String::new();
+    if !recipe.exclude.is_empty() {
+        text.push_str("Left out:\n\n");
+        for exclusion in &recipe.exclude {
+            line(&mut text, &format!("- `{}`: {}", exclusion.capture, exclusion.why));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn measured(evaluation: &Evaluation) -> String {
+    let mut text = format!("## Measured: {}\n\n", evaluation.method);
+    text.push_str(
+        "| by | | class | count | precision | recall | F1 | false positives | recall, mean over captures |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    let Evaluation { model, stump, .. } = evaluation;
+    for (by, name, table) in [
+        ("flow", "model", &model.flows),
+        ("flow", "stump", &stump.flows),
+        ("row", "model", &model.rows),
+        ("row", "stump", &stump.rows),
+    ] {
+        text.push_str(&table_lines(by, name, table));
+    }
+    let faults = faults(&model.captures);
+    line(
+        &mut text,
+        &format!(
+            "\nThe stump is the best single comparison. Captures where the model was wrong, harmless ones with any alarm and \
+             attacks of which most flows passed: {} of {}.\n",
+            faults.len(),
+            model.captures.len()
+        ),
+    );
+    for score in faults.iter().take(NAMED_CAPTURES) {
+        let said: Vec<String> = score.said.iter().map(|(class, count)| format!("{count} {class}")).collect();
+        line(
+            &mut text,
+            &format!("- `{}` ({}, {} flows): {}", score.capture, score.class, score.flows, said.join(", ")),
+        );
+    }
+    if faults.len() > NAMED_CAPTURES {
+        line(&mut text, &format!("- and {} more", faults.len() - NAMED_CAPTURES));
+    }
+    text.push('\n');
+    text
+}
+
+fn table_lines(by: &str, name: &str, table: &Table) -> String {
+    let mut text = String::new();
+    for score in &table.classes {
+        let figures =
+            [score.precision, score.recall, score.f1, score.false_positive_rate, score.recall_by_capture].map(figure);
+        line(&mut text, &format!("| {by} | {name} | {} | {} | {} |", score.class, score.count, figures.join(" | ")));
+    }
+    text
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a string cannot fail.
+    let written = writeln!(text, "{line}");
+    debug_assert!(written.is_ok());
+}

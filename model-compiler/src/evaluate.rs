@@ -1,0 +1,154 @@
+//! How good a model is on captures that it has not seen, beside the best single comparison.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+use crate::folds::{Grouping, assign};
+use crate::model::Model;
+use crate::recipe::Recipe;
+use crate::rows::Rows;
+use crate::scores::{CaptureScore, Case, ClassScore, Scores, Table, score};
+use crate::train::{self, Labelled, TrainError};
+
+/// The most captures that the text names; the JSON names them all.
+const NAMED_CAPTURES: usize = 25;
+
+/// A measurement, with how it was made.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evaluation {
+    /// What was measured and how, in words.
+    pub method: String,
+    /// The model, or the models of all folds together.
+    pub model: Scores,
+    /// The best single comparison, trained and tested on the same rows.
+    pub stump: Scores,
+}
+
+/// Trains and tests `folds` models, each on the captures or sources that the others have not seen.
+///
+/// # Errors
+/// A class has too few groups: it is missing in training when one of them is tested on.
+pub fn cross_validate(
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+    recipe: &Recipe,
+    grouping: Grouping,
+    folds: usize,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Evaluation, TrainError> {
+    let classes = recipe.class_rules()?.len();
+    let fold_of = assign(rows, labelled, classes, grouping, folds);
+    let (mut of_model, mut of_stump) = (Vec::new(), Vec::new());
+    for fold in 0..folds {
+        let (tested, learnt): (Vec<_>, Vec<_>) = labelled.iter().partition(|case| fold_of[case.row.capture] == fold);
+        if tested.is_empty() {
+            continue;
+        }
+        let model = train::train(&learnt, recipe)?;
+        progress(&format!("fold {} of {folds} by {}: {} leaves", fold + 1, grouping.name(), model.tree.leaves()));
+        of_model.extend(answers(&model, &tested));
+        of_stump.extend(answers(&train::train_stump(&learnt, recipe)?, &tested));
+    }
+    let method = format!("{folds}-fold cross-validation, no {} on both sides of a split", grouping.name());
+    evaluation(method, rows, recipe, [of_model, of_stump])
+}
+
+/// Tests a finished model on rows; the stump is trained on these very rows, which flatters the stump.
+///
+/// # Errors
+/// The recipe contradicts itself, or a class has no rows.
+pub fn as_it_is(
+    model: &Model,
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+    recipe: &Recipe,
+) -> Result<Evaluation, TrainError> {
+    let stump = train::train_stump(labelled, recipe)?;
+    let method = format!("the finished model {} on these rows", model.name);
+    evaluation(method, rows, recipe, [answers(model, labelled), answers(&stump, labelled)])
+}
+
+fn evaluation(
+    method: String,
+    rows: &Rows,
+    recipe: &Recipe,
+    [model, stump]: [Vec<Case>; 2],
+) -> Result<Evaluation, TrainError> {
+    let rules = recipe.class_rules()?;
+    let classes: Vec<&str> = rules.iter().map(|rule| rule.class.name()).collect();
+    let captures: Vec<String> = rows.captures.iter().map(|capture| capture.name.clone()).collect();
+    let [model, stump] = [model, stump].map(|cases| score(&cases, &classes, &captures));
+    Ok(Evaluation { method, model, stump })
+}
+
+/// What the model says of each row. Its classes are those of the recipe, in the same order.
+fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
+    let case = |&Labelled { row, class }: &Labelled<'_>| {
+        let answer = model.classify(&row.features);
+        let said = model.classes.iter().position(|known| *known == answer.class).unwrap_or_default();
+        Case { capture: row.capture, flow: row.flow, truth: class, said, confidence: answer.confidence }
+    };
+    rows.iter().map(case).collect()
+}
+
+impl Display for Evaluation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.method)?;
+        for (title, model, stump) in
+            [("flows", &self.model.flows, &self.stump.flows), ("rows", &self.model.rows, &self.stump.rows)]
+        {
+            writeln!(f, "\nby {title:<16}   count  precision   recall       F1  false pos.  recall/capture")?;
+            for (name, table) in [("model", model), ("stump", stump)] {
+                write_table(f, name, table)?;
+            }
+        }
+        write_captures(f, &self.model.captures)
+    }
+}
+
+fn write_table(f: &mut Formatter<'_>, name: &str, table: &Table) -> fmt::Result {
+    for score in &table.classes {
+        let ClassScore { class, count, .. } = score;
+        let [precision, recall, f1, false_positives, by_capture] =
+            [score.precision, score.recall, score.f1, score.false_positive_rate, score.recall_by_capture].map(figure);
+        writeln!(
+            f,
+            "  {name} {class:<13} {count:>7}  {precision:>9}  {recall:>7}  {f1:>7}  {false_positives:>10}  {by_capture:>14}"
+        )?;
+    }
+    Ok(())
+}
+
+/// A share with five digits, or a dash for a share of nothing.
+pub(crate) fn figure(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{share:.5}"))
+}
+
+/// Captures where the model was wrong: harmless ones with any alarm, attacks of which most flows passed.
+pub(crate) fn faults(captures: &[CaptureScore]) -> Vec<&CaptureScore> {
+    let harmless = |score: &CaptureScore| score.class == crate::extract::BENIGN;
+    let at_fault = |score: &&CaptureScore| {
+        if harmless(score) { score.right() < score.flows } else { 2 * score.right() < score.flows }
+    };
+    let mut faults: Vec<&CaptureScore> = captures.iter().filter(at_fault).collect();
+    faults.sort_by_key(|score| (!harmless(score), std::cmp::Reverse(score.flows - score.right())));
+    faults
+}
+
+fn write_captures(f: &mut Formatter<'_>, captures: &[CaptureScore]) -> fmt::Result {
+    let faults = faults(captures);
+    writeln!(
+        f,
+        "\n{} of {} captures: harmless with an alarm, or an attack of which most flows passed",
+        faults.len(),
+        captures.len()
+    )?;
+    for score in faults.iter().take(NAMED_CAPTURES) {
+        writeln!(f, "  {} ({}, {} flows): {:?}", score.capture, score.class, score.flows, score.said)?;
+    }
+    if faults.len() > NAMED_CAPTURES {
+        writeln!(f, "  and {} more", faults.len() - NAMED_CAPTURES)?;
+    }
+    Ok(())
+}

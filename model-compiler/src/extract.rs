@@ -1,0 +1,205 @@
+//! From labelled captures to rows: the daemon's own reader, decoder and extractor, and a label for each flow.
+//!
+//! What a label speaks of depends on how it was given (`label_granularity`), and never goes further than the attacker's
+//! own doing:
+//!
+//! | granularity | an attack is | not counted |
+//! |---|---|---|
+//! | all | every flow | flows that the victim began, where it is known |
+//! | pair | a flow that an attacker began towards a victim | other flows with the attacker, or begun by the victim |
+//! | destination | a flow that anybody but the victim began towards the victim | flows that the victim began |
+//! | all, of harmless traffic | – every flow is harmless | – |
+//!
+//! Whatever is left over in an attack capture is harmless in a corpus whose makers know what else went on, and not counted
+//! in others (`background` of the recipe). A flow of which only the answers were captured is nobody's doing.
+
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use traffic::capture_file::{CaptureError, CaptureFile};
+use traffic::decode::{Decoded, decode};
+use traffic::extractor::{Extractor, Observation};
+use traffic::limits::Limits;
+
+use crate::corpus::{Granularity, LabelledCapture, Scope};
+use crate::recipe::Background;
+use crate::rows::{Capture, Row, Rows};
+
+/// The label of harmless traffic.
+pub const BENIGN: &str = "benign";
+
+/// Keys the hash tables. Any number will do, as long as it is always the same one.
+const SEED: [u64; 2] = [0x736c_7569_6365, 0x726f_7773];
+
+/// Why a capture gives no rows.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// It cannot be opened.
+    #[error("cannot open {path}")]
+    Open {
+        /// The capture.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It is no capture at all.
+    #[error("cannot read {path}")]
+    NotACapture {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: CaptureError,
+    },
+}
+
+/// What a flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// What the label of the capture says.
+    Labelled,
+    /// Harmless.
+    Benign,
+    /// Unknown: it gives no row.
+    Unknown,
+}
+
+/// Adds the rows of a capture. A capture that is cut off gives what stands before the cut, and the complaint is returned.
+///
+/// # Errors
+/// There is no such file, or it is no capture.
+pub fn extract(capture: &LabelledCapture, rows: &mut Rows) -> Result<Option<CaptureError>, ExtractError> {
+    let path = || capture.path.clone();
+    let file = File::open(&capture.path).map_err(|source| ExtractError::Open { path: path(), source })?;
+    let mut reader = CaptureFile::new(file).map_err(|source| ExtractError::NotACapture { path: path(), source })?;
+    let place = rows.captures.len();
+    rows.captures.push(Capture { name: capture.name.clone(), source: capture.source.clone() });
+    let labels = (rows.label(&capture.label), rows.label(BENIGN));
+    let mut keep = |observation: &Observation<'_>| {
+        let label = match verdict(&capture.label, &capture.scope, observation) {
+            Verdict::Labelled => labels.0,
+            Verdict::Benign => labels.1,
+            Verdict::Unknown => return,
+        };
+        let &Observation { flow, packets, features, .. } = observation;
+        rows.rows.push(Row { capture: place, label, flow, packets, features: *features });
+    };
+    Ok(run(&mut reader, &mut keep))
+}
+
+/// Puts a capture through the extractor, as a replay of the daemon does.
+fn run(reader: &mut CaptureFile, keep: &mut dyn FnMut(&Observation<'_>)) -> Option<CaptureError> {
+    let mut extractor = Extractor::new(&Limits::default(), SEED);
+    let complaint = loop {
+        let next = reader.next_frame(&mut |time, frame| {
+            if let Ok(Decoded::Ip(packet)) = decode(frame) {
+                extractor.packet(&packet, time, keep);
+            }
+        });
+        match next {
+            Ok(true) => {}
+            Ok(false) => break None,
+            Err(complaint) => break Some(complaint),
+        }
+    };
+    extractor.finish(keep);
+    complaint
+}
+
+fn verdict(label: &str, scope: &Scope, observation: &Observation<'_>) -> Verdict {
+    if label == BENIGN {
+        return Verdict::Benign;
+    }
+    if !observation.begun {
+        return Verdict::Unknown;
+    }
+    let is = |list: &[IpAddr], address: IpAddr| list.contains(&address.to_canonical());
+    let (initiator, responder) = (observation.initiator, observation.responder);
+    let by_attacker = is(&scope.attackers, initiator);
+    let by_victim = is(&scope.victims, initiator);
+    let at_victim = is(&scope.victims, responder);
+    match scope.granularity {
+        Granularity::All if by_victim && !by_attacker => Verdict::Unknown,
+        Granularity::All => Verdict::Labelled,
+        Granularity::Pair if by_attacker && at_victim => Verdict::Labelled,
+        Granularity::Destination if at_victim && !by_victim => Verdict::Labelled,
+        _ if by_attacker || by_victim || is(&scope.attackers, responder) => Verdict::Unknown,
+        _ if scope.background == Background::Benign => Verdict::Benign,
+        _ => Verdict::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use traffic::features::FEATURE_COUNT;
+
+    use super::*;
+
+    const ATTACKER: &str = "192.0.2.66";
+    const VICTIM: &str = "198.51.100.1";
+    const OTHER: &str = "203.0.113.9";
+
+    fn said(granularity: Granularity, background: Background, from: &str, to: &str, begun: bool) -> Verdict {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let scope =
+            Scope { granularity, attackers: vec![address(ATTACKER)], victims: vec![address(VICTIM)], background };
+        let observation = Observation {
+            time: traffic::time::Timestamp::EPOCH,
+            flow: 0,
+            initiator: address(from),
+            responder: address(to),
+            initiator_port: None,
+            responder_port: None,
+            protocol: 1,
+            vlan: None,
+            packets: 1,
+            begun,
+            proven: false,
+            end: None,
+            features: &[0.0; FEATURE_COUNT],
+        };
+        verdict("scan", &scope, &observation)
+    }
+
+    #[test]
+    fn the_label_of_a_pair_reaches_what_the_attacker_began_towards_the_victim_only() {
+        let pair = |from, to| said(Granularity::Pair, Background::Drop, from, to, true);
+        assert_eq!(pair(ATTACKER, VICTIM), Verdict::Labelled);
+        for (from, to) in [(VICTIM, ATTACKER), (ATTACKER, OTHER), (OTHER, ATTACKER), (VICTIM, OTHER), (OTHER, VICTIM)] {
+            assert_eq!(pair(from, to), Verdict::Unknown, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn what_others_do_is_harmless_only_where_the_corpus_says_so() {
+        let known = |from, to| said(Granularity::Pair, Background::Benign, from, to, true);
+        assert_eq!(known(OTHER, VICTIM), Verdict::Benign);
+        assert_eq!(known(OTHER, "203.0.113.10"), Verdict::Benign);
+        for (from, to) in [(VICTIM, ATTACKER), (ATTACKER, OTHER), (OTHER, ATTACKER), (VICTIM, OTHER)] {
+            assert_eq!(known(from, to), Verdict::Unknown, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn the_label_of_a_destination_reaches_what_anybody_sends_there() {
+        let towards = |from, to| said(Granularity::Destination, Background::Drop, from, to, true);
+        assert_eq!(towards(OTHER, VICTIM), Verdict::Labelled);
+        assert_eq!(towards(VICTIM, OTHER), Verdict::Unknown);
+        assert_eq!(towards(VICTIM, VICTIM), Verdict::Unknown, "the victim talking to itself");
+        assert_eq!(towards(OTHER, "203.0.113.10"), Verdict::Unknown);
+    }
+
+    #[test]
+    fn the_label_of_a_whole_capture_reaches_all_but_the_victims_own_doing() {
+        let all = |from, to| said(Granularity::All, Background::Drop, from, to, true);
+        assert_eq!(all(OTHER, "203.0.113.10"), Verdict::Labelled);
+        assert_eq!(all(VICTIM, ATTACKER), Verdict::Unknown);
+    }
+
+    #[test]
+    fn answers_alone_are_nobodys_doing() {
+        for granularity in [Granularity::All, Granularity::Pair, Granularity::Destination] {
+            assert_eq!(said(granularity, Background::Benign, ATTACKER, VICTIM, false), Verdict::Unknown);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Which captures a model is tested on: groups that are never on both sides of a split.
+//!
+//! Rows of one capture resemble each other, and so do captures of one source: a model that has seen some of them does well
+//! on the others without having understood anything. Splits are therefore by capture, or by source.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::rows::Rows;
+use crate::train::Labelled;
+
+/// What stays together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grouping {
+    /// The rows of a capture.
+    Capture,
+    /// The captures of a source: the harder question, how the model does in a place that it has never seen.
+    Source,
+}
+
+impl Grouping {
+    /// As the command line and reports call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Capture => "capture",
+            Self::Source => "source",
+        }
+    }
+}
+
+/// The fold of each capture, from 0 to `folds - 1`. Each class is spread over the folds as evenly as its groups allow:
+/// the groups that hold the largest part of a class are placed first, each where its classes are scarcest.
+#[must_use]
+pub fn assign(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: Grouping, folds: usize) -> Vec<usize> {
+    let loads = loads(rows, labelled, classes, grouping);
+    let mut totals = vec![0.0; classes];
+    for load in loads.values() {
+        add(&mut totals, load);
+    }
+    let shares = |load: &[f64]| -> Vec<f64> {
+        load.iter().zip(&totals).map(|(part, whole)| if *whole > 0.0 { part / whole } else { 0.0 }).collect()
+    };
+    let mut groups: Vec<(String, Vec<f64>)> = loads.into_iter().map(|(name, load)| (name, shares(&load))).collect();
+    let largest = |shares: &[f64]| shares.iter().copied().fold(0.0, f64::max);
+    groups.sort_by(|a, b| largest(&b.1).total_cmp(&largest(&a.1)).then_with(|| a.0.cmp(&b.0)));
+
+    let mut filled = vec![vec![0.0; classes]; folds.max(1)];
+    let mut fold_of = BTreeMap::new();
+    for (name, shares) in groups {
+        // How much there is already of what the group brings: the sum of squares is least where it is missing most.
+        let crowding =
+            |fold: &Vec<f64>| -> f64 { fold.iter().zip(&shares).map(|(have, new)| (have + new) * new).sum() };
+        let fullness = |fold: &Vec<f64>| -> f64 { fold.iter().sum() };
+        let best = (0..filled.len()).min_by(|&a, &b| {
+            let (a, b) = (&filled[a], &filled[b]);
+            crowding(a).total_cmp(&crowding(b)).then_with(|| fullness(a).total_cmp(&fullness(b)))
+        });
+        let best = best.unwrap_or_default();
+        add(&mut filled[best], &shares);
+        fold_of.insert(name, best);
+    }
+    let fold = |at: usize| fold_of.get(group(rows, at, grouping)).copied().unwrap_or_default();
+    (0..rows.captures.len()).map(fold).collect()
+}
+
+/// How many captures of each class there are in each group.
+fn loads(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: Grouping) -> BTreeMap<String, Vec<f64>> {
+    let mut seen: Vec<Vec<bool>> = vec![vec![false; classes]; rows.captures.len()];
+    for Labelled { row, class } in labelled {
+        seen[row.capture][*class] = true;
+    }
+    let mut loads = BTreeMap::new();
+    for (at, classes_of_capture) in seen.iter().enumerate() {
+        let load = loads.entry(group(rows, at, grouping).to_owned()).or_insert_with(|| vec![0.0; classes]);
+        for (sum, seen) in load.iter_mut().zip(classes_of_capture) {
+            *sum += f64::from(u8::from(*seen));
+        }
+    }
+    loads
+}
+
+fn group(rows: &Rows, capture: usize, grouping: Grouping) -> &str {
+    match grouping {
+        Grouping::Capture => &rows.captures[capture].name,
+        Grouping::Source => &rows.captures[capture].source,
+    }
+}
+
+fn add(sums: &mut [f64], values: &[f64]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use traffic::features::FEATURE_COUNT;
+
+    use super::*;
+    use crate::rows::{Capture, Row};
+
+    /// Captures with their source and class.
+    fn table(captures: &[(u8, usize)]) -> Rows {
+        let mut rows = Rows::default();
+        for (at, &(source, label)) in captures.iter().enumerate() {
+            rows.captures.push(Capture { name: format!("capture {at}"), source: format!("source {source}") });
+            for flow in 0..3 {
+                rows.rows.push(Row { capture: at, label, flow, packets: 1, features: [0.0; FEATURE_COUNT] });
+            }
+        }
+        rows
+    }
+
+    fn labelled(rows: &Rows) -> Vec<Labelled<'_>> {
+        rows.rows.iter().map(|row| Labelled { row, class: row.label }).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_one_group_is_on_both_sides(
+            captures in prop::collection::vec((0_u8..9, 0_usize..3), 1..40),
+            folds in 1_usize..7,
+        ) {
+            let rows = table(&captures);
+            let labelled = labelled(&rows);
+            let by_source = assign(&rows, &labelled, 3, Grouping::Source, folds);
+            let by_capture = assign(&rows, &labelled, 3, Grouping::Capture, folds);
+            prop_assert_eq!(by_capture.len(), captures.len(), "one fold for each capture, whatever its rows");
+            prop_assert!(by_source.iter().chain(&by_capture).all(|fold| *fold < folds));
+            for (a, of_a) in captures.iter().zip(&by_source) {
+                for (b, of_b) in captures.iter().zip(&by_source) {
+                    prop_assert!(a.0 != b.0 || of_a == of_b, "source {} is on both sides", a.0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rare_classes_are_spread_over_the_folds() {
+        let mut captures = vec![(0, 0); 50];
+        captures.extend([(1, 1); 5]);
+        let rows = table(&captures);
+        let folds = assign(&rows, &labelled(&rows), 2, Grouping::Capture, 5);
+        let of_rare: BTreeSet<usize> = folds[50..].iter().copied().collect();
+        assert_eq!(of_rare.len(), 5);
+        let benign_in_first = folds[..50].iter().filter(|fold| **fold == 0).count();
+        assert_eq!(benign_in_first, 10);
+    }
+}

@@ -1,0 +1,219 @@
+//! `recipe.toml`: how a model is made, apart from the captures themselves.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use traffic::features::ThreatClass;
+
+/// Why a recipe cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The recipe.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is no recipe.
+    #[error("{path} is no recipe")]
+    Form {
+        /// The recipe.
+        path: PathBuf,
+        /// Where it is wrong.
+        source: toml::de::Error,
+    },
+    /// A class of which this program knows nothing.
+    #[error("the recipe names the class {0:?}, which does not exist")]
+    UnknownClass(String),
+    /// A class without its prior, or the other way round.
+    #[error("the recipe must give every class of [classes] a prior above 0 in [prior], and no other class: {0:?}")]
+    Prior(String),
+    /// A label that is to become two classes.
+    #[error("the recipe maps the label {0:?} to two classes")]
+    LabelTwice(String),
+}
+
+/// The whole recipe.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name of the model.
+    pub name: String,
+    /// Which labels of the corpora make up each class. Captures with another label are left out.
+    classes: BTreeMap<String, Vec<String>>,
+    /// How the weight is shared among the classes; see [`crate::train`].
+    prior: BTreeMap<String, f64>,
+    /// How the corpora are read, by the name that the command line gives them.
+    pub corpora: BTreeMap<String, CorpusRules>,
+    /// How rows are chosen and weighed.
+    pub rows: RowRules,
+    /// How the tree grows.
+    pub tree: TreeRules,
+    /// Captures that are left out.
+    #[serde(default)]
+    pub exclude: Vec<Exclusion>,
+}
+
+/// How one corpus is read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorpusRules {
+    /// What the flows of an attack capture are that its label does not speak of.
+    pub background: Background,
+}
+
+/// What a flow is that the label of its capture does not speak of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Background {
+    /// Harmless: the corpus was recorded by people who know what else was going on.
+    Benign,
+    /// Unknown: it counts neither way.
+    Drop,
+}
+
+/// How rows are chosen and weighed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowRules {
+    /// The most rows of one class that one capture gives; more are thinned out.
+    pub max_per_capture: usize,
+    /// A capture with `n` rows weighs `n` to this power within its class: 1 lets long captures rule, 0 counts captures.
+    pub capture_exponent: f64,
+    /// Which rows remain when a capture is thinned out depends on this number and nothing else.
+    pub seed: u64,
+}
+
+/// How the tree grows.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TreeRules {
+    /// The most comparisons on the way to a leaf.
+    pub max_depth: usize,
+    /// The smallest share of the whole weight that may stand in a leaf.
+    pub min_leaf_share: f64,
+    /// The smallest decrease of Gini impurity, weighted by the node's share, that is worth a comparison.
+    pub min_gain: f64,
+    /// How many observations drawn from the prior are added to each leaf.
+    pub smoothing: f64,
+}
+
+/// A capture that is left out, and why.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exclusion {
+    /// The corpus and the file, as in the rows: `public/scan/x.pcap`.
+    pub capture: String,
+    /// The reason.
+    pub why: String,
+}
+
+/// One class of the model to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassRule {
+    /// The class.
+    pub class: ThreatClass,
+    /// Its labels in the corpora.
+    pub labels: Vec<String>,
+    /// Its share of the weight; all of them together are 1.
+    pub prior: f64,
+}
+
+impl Recipe {
+    /// Reads a recipe.
+    ///
+    /// # Errors
+    /// It cannot be read, is not of this form, or contradicts itself.
+    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+        let text = fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        let recipe: Self =
+            toml::from_str(&text).map_err(|source| RecipeError::Form { path: path.to_owned(), source })?;
+        recipe.class_rules()?;
+        Ok(recipe)
+    }
+
+    /// The classes in the order of their numbers.
+    ///
+    /// # Errors
+    /// The recipe contradicts itself; [`Self::read`] lets no such recipe through.
+    pub fn class_rules(&self) -> Result<Vec<ClassRule>, RecipeError> {
+        let total: f64 = self.prior.values().sum();
+        let mut rules = Vec::new();
+        for (name, labels) in &self.classes {
+            let class = ThreatClass::from_name(name).ok_or_else(|| RecipeError::UnknownClass(name.clone()))?;
+            let prior = self.prior.get(name).copied().filter(|prior| *prior > 0.0 && prior.is_finite());
+            let prior = prior.ok_or_else(|| RecipeError::Prior(name.clone()))? / total;
+            rules.push(ClassRule { class, labels: labels.clone(), prior });
+        }
+        if let Some(name) = self.prior.keys().find(|name| !self.classes.contains_key(*name)) {
+            return Err(RecipeError::Prior(name.clone()));
+        }
+        rules.sort_by_key(|rule| rule.class);
+        let mut labels: Vec<&String> = rules.iter().flat_map(|rule| &rule.labels).collect();
+        labels.sort();
+        match labels.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(RecipeError::LabelTwice(pair[0].clone())),
+            None => Ok(rules),
+        }
+    }
+
+    /// Whether the capture is left out.
+    #[must_use]
+    pub fn excludes(&self, capture: &str) -> bool {
+        self.exclude.iter().any(|exclusion| exclusion.capture == capture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+        name = "small"
+        [classes]
+        scan = ["scan"]
+        benign = ["benign"]
+        [prior]
+        benign = 3
+        scan = 1
+        [corpora.public]
+        background = "drop"
+        [rows]
+        max_per_capture = 10
+        capture_exponent = 0.5
+        seed = 1
+        [tree]
+        max_depth = 3
+        min_leaf_share = 0.01
+        min_gain = 1e-6
+        smoothing = 1
+    "#;
+
+    fn refusal(text: &str) -> String {
+        toml::from_str::<Recipe>(text).unwrap().class_rules().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn classes_come_in_the_order_of_their_numbers_with_priors_that_add_up_to_one() {
+        let rules = toml::from_str::<Recipe>(SMALL).unwrap().class_rules().unwrap();
+        let told: Vec<_> = rules.iter().map(|rule| (rule.class, rule.prior)).collect();
+        assert_eq!(told, [(ThreatClass::Benign, 0.75), (ThreatClass::Scan, 0.25)]);
+    }
+
+    #[test]
+    fn a_recipe_that_contradicts_itself_is_refused() {
+        assert!(refusal(&SMALL.replace("scan = [", "scam = [")).contains("\"scam\""));
+        assert!(refusal(&SMALL.replace("scan = 1", "scan = 0")).contains("\"scan\""));
+        assert!(refusal(&SMALL.replace("scan = 1", "scan = 1\nflood = 1")).contains("\"flood\""));
+        assert!(refusal(&SMALL.replace("[\"scan\"]", "[\"scan\", \"benign\"]")).contains("two classes"));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused() {
+        assert!(toml::from_str::<Recipe>(&SMALL.replace("max_depth", "depth")).is_err());
+    }
+}

@@ -1,0 +1,198 @@
+//! From rows to a model, as the recipe says: which rows, what they weigh, and what a leaf says.
+//!
+//! **Weights.** A capture with `n` rows weighs `n^e` within its class (`capture_exponent`), shared evenly among its rows:
+//! a flood of 40,000 flows does not drown a scan of 200. The classes then share the whole weight by their `prior`.
+//!
+//! **What a leaf says.** The probability of a class in a leaf is its share of that weight: how probable the class is where
+//! flows come in the proportions of the prior. Where few observations stand behind a leaf it says so: `smoothing`
+//! observations drawn from the prior are added to the `n` that it has, counted as captures count (the root of their rows,
+//! not each row, because the rows of a capture resemble each other). Early checkpoints of an attack look like harmless
+//! traffic, and are in the table under the attack's label: leaves that hold both say both.
+
+use std::collections::BTreeMap;
+
+use traffic::features::{FEATURE_COUNT, FEATURES, ThreatClass};
+
+use crate::grow::{GrowError, Growth, Sample, grow};
+use crate::model::{Model, Node, Range};
+use crate::recipe::{ClassRule, Recipe, RecipeError};
+use crate::rows::{Row, Rows};
+
+/// Why no model came of the rows.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The recipe contradicts itself.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// A class of the recipe has no rows.
+    #[error("there is no row of the class {0}: the recipe maps labels to it that no capture has")]
+    NoRows(&'static str),
+    /// A row that no comparison can tell anything about.
+    #[error("{capture}, flow {flow}: {feature} is not a finite number")]
+    NotFinite {
+        /// The capture.
+        capture: String,
+        /// The flow in it.
+        flow: u64,
+        /// The feature.
+        feature: &'static str,
+    },
+    /// No tree grew.
+    #[error(transparent)]
+    Grow(#[from] GrowError),
+}
+
+/// A row of the recipe's classes.
+#[derive(Clone, Copy, Debug)]
+pub struct Labelled<'a> {
+    /// The row.
+    pub row: &'a Row,
+    /// Place of its class in the recipe.
+    pub class: usize,
+}
+
+/// The rows that the recipe speaks of, with their classes.
+///
+/// # Errors
+/// The recipe contradicts itself, or a value is not finite.
+pub fn labelled<'a>(rows: &'a Rows, recipe: &Recipe) -> Result<Vec<Labelled<'a>>, TrainError> {
+    let rules = recipe.class_rules()?;
+    let class_of = |label: &String| rules.iter().position(|rule| rule.labels.contains(label));
+    let classes: Vec<Option<usize>> = rows.labels.iter().map(class_of).collect();
+    let left_out: Vec<bool> = rows.captures.iter().map(|capture| recipe.excludes(&capture.name)).collect();
+    let mut found = Vec::new();
+    for row in &rows.rows {
+        let Some(class) = classes[row.label].filter(|_| !left_out[row.capture]) else { continue };
+        if let Some(at) = row.features.iter().position(|value| !value.is_finite()) {
+            let capture = rows.captures[row.capture].name.clone();
+            return Err(TrainError::NotFinite { capture, flow: row.flow, feature: FEATURES[at].name });
+        }
+        found.push(Labelled { row, class });
+    }
+    Ok(found)
+}
+
+/// A row with what it counts.
+#[derive(Clone, Copy)]
+struct Weighed<'a> {
+    labelled: Labelled<'a>,
+    /// In observations: those of a capture with `n` rows add up to `n^e`.
+    observations: f64,
+    /// The share of the whole weight.
+    weight: f64,
+}
+
+/// Trains a model on the rows.
+///
+/// # Errors
+/// A class has no rows, or the recipe contradicts itself.
+pub fn train(rows: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
+    let depth = recipe.tree.max_depth;
+    train_to_depth(rows, recipe, depth)
+}
+
+/// Trains the best single comparison: what a model must be better than.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_stump(rows: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
+    train_to_depth(rows, recipe, 1)
+}
+
+fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> Result<Model, TrainError> {
+    let rules = recipe.class_rules()?;
+    let rows = weigh(thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
+    let samples: Vec<Sample<'_>> = rows
+        .iter()
+        .map(|row| Sample { features: &row.labelled.row.features, class: row.labelled.class, weight: row.weight })
+        .collect();
+    let growth = Growth {
+        classes: rules.len(),
+        max_depth,
+        min_leaf_share: recipe.tree.min_leaf_share,
+        min_gain: recipe.tree.min_gain,
+    };
+    let prior: Vec<f64> = rules.iter().map(|rule| rule.prior).collect();
+    let tree = grow(&samples, &growth, &|places| leaf(&rows, places, &prior, recipe.tree.smoothing))?;
+    let classes: Vec<ThreatClass> = rules.iter().map(|rule| rule.class).collect();
+    Ok(Model { name: recipe.name.clone(), classes, ranges: ranges(&samples), tree })
+}
+
+/// At most so many rows of a class from each capture as the recipe allows, chosen by a hash: which ones depends on the
+/// seed and the row alone, not on the other captures.
+fn thin_out<'a>(rows: &[Labelled<'a>], recipe: &Recipe) -> Vec<Labelled<'a>> {
+    let mut kept = vec![true; rows.len()];
+    for places in by_capture_and_class(rows).into_values() {
+        let mut drawn: Vec<(u64, usize)> = places
+            .iter()
+            .enumerate()
+            .map(|(number, &place)| (splitmix(recipe.rows.seed ^ splitmix(number as u64)), place))
+            .collect();
+        drawn.sort_unstable();
+        for (_, place) in drawn.into_iter().skip(recipe.rows.max_per_capture) {
+            kept[place] = false;
+        }
+    }
+    rows.iter().zip(kept).filter(|(_, kept)| *kept).map(|(row, _)| *row).collect()
+}
+
+fn by_capture_and_class(rows: &[Labelled<'_>]) -> BTreeMap<(usize, usize), Vec<usize>> {
+    let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (place, row) in rows.iter().enumerate() {
+        groups.entry((row.row.capture, row.class)).or_default().push(place);
+    }
+    groups
+}
+
+/// A well-mixed function of its argument (Steele, Lea, Flood: splitmix64).
+fn splitmix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn weigh<'a>(rows: Vec<Labelled<'a>>, rules: &[ClassRule], exponent: f64) -> Result<Vec<Weighed<'a>>, TrainError> {
+    let mut observations = vec![0.0; rows.len()];
+    let mut of_class = vec![0.0; rules.len()];
+    for ((_, class), places) in by_capture_and_class(&rows) {
+        let count = places.len() as f64;
+        of_class[class] += count.powf(exponent);
+        for place in places {
+            observations[place] = count.powf(exponent) / count;
+        }
+    }
+    if let Some(at) = of_class.iter().position(|sum| *sum == 0.0) {
+        return Err(TrainError::NoRows(rules[at].class.name()));
+    }
+    let weighed = rows.into_iter().zip(observations).map(|(labelled, observations)| {
+        let weight = observations / of_class[labelled.class] * rules[labelled.class].prior;
+        Weighed { labelled, observations, weight }
+    });
+    Ok(weighed.collect())
+}
+
+/// The leaf in which these rows end.
+fn leaf(rows: &[Weighed<'_>], places: &[usize], prior: &[f64], smoothing: f64) -> Node {
+    let mut weights = vec![0.0; prior.len()];
+    let mut observations = 0.0;
+    for &place in places {
+        weights[rows[place].labelled.class] += rows[place].weight;
+        observations += rows[place].observations;
+    }
+    let total: f64 = weights.iter().sum();
+    let share = |(weight, prior): (&f64, &f64)| {
+        ((observations * weight / total + smoothing * prior) / (observations + smoothing)) as f32
+    };
+    Node::Leaf { rows: places.len() as u64, probabilities: weights.iter().zip(prior).map(share).collect() }
+}
+
+fn ranges(samples: &[Sample<'_>]) -> Vec<Range> {
+    let mut ranges = vec![Range { min: f32::INFINITY, max: f32::NEG_INFINITY }; FEATURE_COUNT];
+    for sample in samples {
+        for (range, &value) in ranges.iter_mut().zip(sample.features) {
+            *range = Range { min: range.min.min(value), max: range.max.max(value) };
+        }
+    }
+    ranges
+}
