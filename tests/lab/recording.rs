@@ -43,12 +43,15 @@ pub struct Label<'a> {
 pub struct Capture(Running);
 
 impl Capture {
-    /// Starts it, and waits until it records. Of each frame `snap` bytes are kept.
+    /// Starts it, and waits until it records. Of each frame `snap` bytes are kept; `filter` is as tcpdump takes it, may be empty.
     ///
     /// # Errors
     /// tcpdump is not installed.
-    pub fn start(namespace: &Namespace, device: &str, file: &Path, snap: u32) -> Result<Self> {
-        let line = format!("tcpdump -i {device} -n --immediate-mode -B 16384 -Z root -s {snap} -w {}", file.display());
+    pub fn start(namespace: &Namespace, device: &str, file: &Path, snap: u32, filter: &str) -> Result<Self> {
+        let line = format!(
+            "tcpdump -i {device} -n --immediate-mode -B 16384 -Z root -s {snap} -w {} {filter}",
+            file.display()
+        );
         let mut tcpdump = namespace.start(&line)?;
         wait_until("tcpdump listens", SHORT, || !tcpdump.is_alive() || tcpdump.stderr().contains("listening on"))?;
         if tcpdump.is_alive() { Ok(Self(tcpdump)) } else { Err(tcpdump.complaint("ended at once")) }
@@ -92,7 +95,7 @@ impl Corpus {
         let relative = format!("{}/lab__{}.pcap", label.class, label.name);
         let file = self.folder.join("pcap").join(&relative);
         fs::create_dir_all(self.folder.join("pcap").join(label.class))?;
-        let capture = Capture::start(r#box, "port0", &file, snap)?;
+        let capture = Capture::start(r#box, "port0", &file, snap, "")?;
         let done = act();
         capture.stop();
         if let Err(error) = done {

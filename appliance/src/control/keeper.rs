@@ -126,13 +126,27 @@ impl Keeper {
         }
     }
 
-    fn block_by_hand(&mut self, address: IpAddr, ttl: Duration, because: String, actor: String, now: Timestamp) -> Reply {
+    fn block_by_hand(
+        &mut self,
+        address: IpAddr,
+        ttl: Duration,
+        because: String,
+        actor: String,
+        now: Timestamp,
+    ) -> Reply {
         let offender = Offender::of(address);
         if self.mode() == Mode::Observe {
             return Err(ControlError::Observing);
         }
-        let wanted =
-            BlockRecord { offender, action: Action::Deny, class: None, since: now, until: now.plus(ttl), because, actor };
+        let wanted = BlockRecord {
+            offender,
+            action: Action::Deny,
+            class: None,
+            since: now,
+            until: now.plus(ttl),
+            because,
+            actor,
+        };
         let block = match self.blocklist.block(wanted, now) {
             Ok(block) => block.clone(),
             Err(Refusal::Stands) => return Ok(offender),
@@ -240,7 +254,8 @@ impl Keeper {
             Ok(()) => {
                 warn!("the nftables table was not as it should be; it was put right");
                 state.enforce_fault = None;
-                let what = String::from("put the nftables table right after it was changed from outside or a change failed");
+                let what =
+                    String::from("put the nftables table right after it was changed from outside or a change failed");
                 self.record(Event::Audit { time: now, actor: String::from("sluice"), what });
             }
             Err(error) => state.enforce_fault = Some(error.to_string()),
@@ -273,7 +288,10 @@ impl Keeper {
         faults.extend(state.enforce_fault.clone());
         faults.extend(self.writer.fault());
         for (lost, what) in [
-            (self.gauges.decisions_lost.load(Ordering::Relaxed), "decisions came faster than they could be carried out"),
+            (
+                self.gauges.decisions_lost.load(Ordering::Relaxed),
+                "decisions came faster than they could be carried out",
+            ),
             (self.writer.dropped(), "events came faster than the disk could take them"),
         ] {
             if lost > 0 {
