@@ -1,1 +1,335 @@
-//! nftables
+//! Enforcement by nftables: one table of our own, named `sluice`, changed in atomic batches over netlink.
+//!
+//! The table is of family `netdev`: its chain `ingress` sees each frame that comes in by one of the two ports, before
+//! the bridge does. A kernel without that family gets the same table in family `bridge`. `nft list table netdev sluice`
+//! shows everything.
+//!
+//! | set | what it does |
+//! |---|---|
+//! | `allow4`, `allow6` | networks that always pass, whatever else is said of them |
+//! | `deny4`, `deny6` | everything from and to these is dropped |
+//! | `deny_new4`, `deny_new6` | what opens a connection from these is dropped; replies of theirs pass |
+//!
+//! IPv6 offenders are /64 networks: the sets hold their first address, and the rules mask what they look up.
+//! ARP, DHCP and IPv6 neighbour discovery always pass.
+//!
+//! **What opens a connection.** The hook has no connection tracking, so it is told by the packet alone: TCP with SYN and
+//! without ACK, echo requests, and UDP *from port 1024 or above*. A reply of a DNS, NTP or QUIC server comes from a port
+//! below, and passes, even where somebody forged the server's address to have it blocked. The price: an offender that
+//! sends from such a port still gets through with UDP, and a server that answers from a high port does not. Fragments
+//! other than the first pass; without the first they are of no use.
+//!
+//! **Encapsulation.** One VLAN tag makes no difference. Behind a second one (`QinQ`) and in PPPoE the headers are looked for
+//! at fixed places: IPv6 extension headers hide TCP, UDP and ICMPv6 from `deny_new` there, but nothing hides from `deny`.
+
+mod batch;
+mod elements;
+mod numbers;
+mod rules;
+mod table;
+
+use core::time::Duration;
+
+use nix::errno::Errno;
+use traffic::time::Timestamp;
+
+use crate::linux::netlink::{
+    FLAG_ACK, FLAG_DUMP, NetlinkError, Protocol, Reply, Request, Socket, attributes, read_be_u64,
+};
+use crate::policy::{Action, Offender};
+
+use super::{Block, Desired, EnforceError, Enforcer};
+use batch::{Batch, Key, TABLE};
+use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, message, rule};
+
+/// How often a change is tried again because a block ended between the look at it and the change.
+const CHANGE_ATTEMPTS: u32 = 4;
+
+/// Which hook the table uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// The ingress hook of each port: the earliest.
+    Netdev,
+    /// The prerouting hook of bridges.
+    Bridge,
+}
+
+impl Family {
+    /// As in `nft list table FAMILY sluice`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Netdev => "netdev",
+            Self::Bridge => "bridge",
+        }
+    }
+
+    const fn number(self) -> u8 {
+        match self {
+            Self::Netdev => FAMILY_NETDEV,
+            Self::Bridge => FAMILY_BRIDGE,
+        }
+    }
+}
+
+/// The kernel's blocks, through one netlink socket.
+#[derive(Debug)]
+pub struct Nftables {
+    socket: Socket,
+    ports: [String; 2],
+    capacity: u32,
+    family: Family,
+    may_fall_back: bool,
+    rules: usize,
+    dropped_before: u64,
+}
+
+impl Nftables {
+    /// Opens the socket for blocks on these two ports; changes nothing yet. `capacity` is the size of each set: at most so
+    /// many IPv4 addresses (and so many IPv6 networks) can be blocked by each action.
+    ///
+    /// # Errors
+    /// [`EnforceError::Unsupported`] where the kernel has no netlink for netfilter.
+    pub fn open(ports: [String; 2], capacity: u32) -> Result<Self, EnforceError> {
+        let socket = Socket::open(Protocol::Netfilter)
+            .map_err(|error| EnforceError::Unsupported { what: "nfnetlink", cause: error.into_io() })?;
+        let (family, may_fall_back) = (Family::Netdev, true);
+        Ok(Self { socket, ports, capacity, family, may_fall_back, rules: 0, dropped_before: 0 })
+    }
+
+    /// Uses this family only, instead of `netdev` and then `bridge`.
+    #[must_use]
+    pub fn in_family(self, family: Family) -> Self {
+        Self { family, may_fall_back: false, ..self }
+    }
+
+    /// The family that is in use, or will be tried first.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        self.family
+    }
+
+    fn batch(&self) -> Batch {
+        Batch::new(self.family.number())
+    }
+
+    fn apply(&mut self, mut batch: Batch) -> Result<(), Refusal> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.socket.request(batch.finish(), |_| {}).map_err(|error| {
+            let step = match &error {
+                NetlinkError::Refused { message, .. } => batch.step(*message),
+                NetlinkError::Socket(_) | NetlinkError::Malformed => "talk to the kernel",
+            };
+            Refusal { step, error }
+        })
+    }
+
+    fn make_table(&mut self, desired: &Desired, now: Timestamp) -> Result<(), Refusal> {
+        let mut batch = self.batch();
+        // Adding first makes the deletion succeed whether the table stood or not.
+        batch.add_table();
+        batch.delete_table();
+        let rules = table::add_all(&mut batch, &self.ports, self.family.number(), self.capacity);
+        for key in [Key::Ipv4, Key::Ipv6] {
+            elements::add_networks(&mut batch, table::allow_set(key), key, &desired.allow);
+            for action in [Action::Deny, Action::DenyNew] {
+                elements::add_blocks(&mut batch, table::block_set(action, key), &standing(desired, action, key, now));
+            }
+        }
+        self.apply(batch)?;
+        self.rules = rules;
+        Ok(())
+    }
+
+    /// Whether the offender stands in the set of the action now.
+    fn stands(&mut self, offender: Offender, action: Action) -> Result<bool, Refusal> {
+        let set = table::block_set(action, elements::key_of(offender));
+        let mut request = Request::new();
+        let kind = batch::message_type(message::GET_SET_ELEMENT);
+        request.message(kind, FLAG_ACK, &batch::header(self.family.number()));
+        elements::write_offender(&mut request, set, offender);
+        match self.socket.request(&mut request, |_| {}) {
+            Ok(()) => Ok(true),
+            Err(error) if error.errno() == Some(Errno::ENOENT) => Ok(false),
+            Err(error) => Err(Refusal { step: "look for a block", error }),
+        }
+    }
+
+    /// Takes the offenders out of every set, and puts `then` in, in one batch. Blocks end by themselves at any moment: one
+    /// that ended since it was looked at makes the kernel refuse the batch, and the next look no longer finds it.
+    fn change(&mut self, offenders: &[Offender], then: Option<(&Block, Timestamp)>) -> Result<(), Refusal> {
+        let mut attempt = 1;
+        loop {
+            let mut batch = self.batch();
+            for offender in offenders {
+                for action in [Action::Deny, Action::DenyNew] {
+                    if self.stands(*offender, action)? {
+                        let set = table::block_set(action, elements::key_of(*offender));
+                        elements::delete_block(&mut batch, set, *offender);
+                    }
+                }
+            }
+            if let Some((block, now)) = then {
+                let set = table::block_set(block.action, elements::key_of(block.offender));
+                elements::add_blocks(&mut batch, set, &[(block.offender, block.until.since(now))]);
+            }
+            match self.apply(batch) {
+                Err(refusal) if refusal.error.errno() == Some(Errno::ENOENT) && attempt < CHANGE_ATTEMPTS => {
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Rules of the table, and packets that they dropped.
+    fn count(&mut self) -> Result<Counted, Refusal> {
+        let family = self.family.number();
+        let build = |request: &mut Request| {
+            let kind = batch::message_type(message::GET_RULE);
+            request.message(kind, FLAG_DUMP, &batch::header(family)).text(rule::TABLE, TABLE);
+        };
+        let add = |counted: &mut Counted, reply: Reply<'_>| {
+            counted.rules += 1;
+            counted.packets = counted.packets.saturating_add(read_packets(&reply).unwrap_or(0));
+        };
+        self.socket.dump(build, add).map_err(|error| Refusal { step: "read the counters", error })
+    }
+
+    /// Asks that the table stands as it was made.
+    fn counted_whole(&mut self) -> Result<Counted, EnforceError> {
+        let counted = self.count().map_err(|refusal| self.explain(refusal))?;
+        if counted.rules == 0 || counted.rules != self.rules { Err(EnforceError::TableGone) } else { Ok(counted) }
+    }
+
+    /// The error for a table that should stand.
+    fn explain(&self, refusal: Refusal) -> EnforceError {
+        let Refusal { step, error } = refusal;
+        match error.errno() {
+            Some(Errno::EPERM | Errno::EACCES) => EnforceError::NotPermitted,
+            Some(Errno::ENFILE) => EnforceError::Full { capacity: self.capacity },
+            Some(Errno::ENOENT) => EnforceError::TableGone,
+            _ => EnforceError::Kernel { what: step, cause: error.into_io() },
+        }
+    }
+
+    /// The error for a table that is being made.
+    fn explain_making(&self, refusal: Refusal) -> EnforceError {
+        let is_missing = |port: &String| nix::net::if_::if_nametoindex(port.as_str()).is_err();
+        match refusal.error.errno() {
+            // The kernel answers the same for a missing part of its own and for a missing interface.
+            Some(Errno::ENOENT | Errno::ENODEV) if self.ports.iter().any(is_missing) => {
+                EnforceError::Kernel { what: "watch a port that is missing", cause: Errno::ENODEV.into() }
+            }
+            _ if refusal.is_unsupported() => {
+                EnforceError::Unsupported { what: refusal.step, cause: refusal.error.into_io() }
+            }
+            _ => self.explain(refusal),
+        }
+    }
+}
+
+impl Enforcer for Nftables {
+    fn replace(&mut self, desired: &Desired, now: Timestamp) -> Result<(), EnforceError> {
+        // The counters begin anew with the table; what they stood at is kept.
+        let dropped = self.count().map_or(0, |counted| counted.packets);
+        match self.make_table(desired, now) {
+            Err(refusal) if self.may_fall_back && refusal.is_unsupported() && self.family == Family::Netdev => {
+                self.family = Family::Bridge;
+                let result = self.make_table(desired, now);
+                if result.is_err() {
+                    self.family = Family::Netdev;
+                }
+                result.map_err(|refusal| self.explain_making(refusal))?;
+            }
+            result => result.map_err(|refusal| self.explain_making(refusal))?,
+        }
+        self.dropped_before = self.dropped_before.saturating_add(dropped);
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block, now: Timestamp) -> Result<(), EnforceError> {
+        let then = (block.until > now).then_some((block, now));
+        self.change(&[block.offender], then).map_err(|refusal| self.explain(refusal))
+    }
+
+    fn unblock(&mut self, offenders: &[Offender]) -> Result<(), EnforceError> {
+        self.change(offenders, None).map_err(|refusal| self.explain(refusal))
+    }
+
+    fn read_back(&mut self) -> Result<Vec<(Offender, Action, Duration)>, EnforceError> {
+        self.counted_whole()?;
+        let family = self.family.number();
+        let mut blocks = Vec::new();
+        for action in [Action::Deny, Action::DenyNew] {
+            for key in [Key::Ipv4, Key::Ipv6] {
+                let build = |request: &mut Request| {
+                    let kind = batch::message_type(message::GET_SET_ELEMENT);
+                    let set = table::block_set(action, key);
+                    request.message(kind, FLAG_DUMP, &batch::header(family));
+                    request.text(element::TABLE, TABLE).text(element::SET, set);
+                };
+                let add = |read: &mut Vec<_>, reply: Reply<'_>| read.append(&mut elements::read_blocks(&reply));
+                let read = self.socket.dump(build, add);
+                let read = read.map_err(|error| self.explain(Refusal { step: "read the blocks", error }))?;
+                blocks.extend(read.into_iter().map(|(offender, left)| (offender, action, left)));
+            }
+        }
+        Ok(blocks)
+    }
+
+    fn dropped_packets(&mut self) -> Result<u64, EnforceError> {
+        Ok(self.dropped_before.saturating_add(self.counted_whole()?.packets))
+    }
+
+    fn remove(&mut self) -> Result<(), EnforceError> {
+        let mut batch = self.batch();
+        batch.add_table();
+        batch.delete_table();
+        self.apply(batch).map_err(|refusal| self.explain(refusal))
+    }
+}
+
+/// What the kernel refused, and at which step.
+struct Refusal {
+    step: &'static str,
+    error: NetlinkError,
+}
+
+impl Refusal {
+    /// Whether the kernel lacks a part, rather than refusing what it knows.
+    fn is_unsupported(&self) -> bool {
+        matches!(
+            self.error.errno(),
+            Some(Errno::EOPNOTSUPP | Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT | Errno::ENOENT)
+        )
+    }
+}
+
+/// What a look at the rules found.
+#[derive(Debug, Default)]
+struct Counted {
+    rules: usize,
+    packets: u64,
+}
+
+/// The packets of a rule's counter; none where it has no counter.
+fn read_packets(reply: &Reply<'_>) -> Option<u64> {
+    let (_, expressions) = attributes(reply.payload.get(4..)?).find(|(kind, _)| *kind == rule::EXPRESSIONS)?;
+    attributes(expressions).find_map(|(_, expression)| {
+        let named = |kind| attributes(expression).find(|(found, _)| *found == kind).map(|(_, value)| value);
+        (named(rule::EXPRESSION_NAME)? == b"counter\0").then_some(())?;
+        let (_, packets) =
+            attributes(named(rule::EXPRESSION_DATA)?).find(|(kind, _)| *kind == rule::COUNTER_PACKETS)?;
+        read_be_u64(packets)
+    })
+}
+
+/// The blocks of an action and family that have not ended, with the time that is left of each.
+fn standing(desired: &Desired, action: Action, key: Key, now: Timestamp) -> Vec<(Offender, Duration)> {
+    let wanted =
+        |block: &&Block| block.action == action && elements::key_of(block.offender) == key && block.until > now;
+    desired.blocks.iter().filter(wanted).map(|block| (block.offender, block.until.since(now))).collect()
+}

@@ -97,7 +97,7 @@ fn done(outcome: Result<Offender, ControlError>) -> Result<Done, Problem> {
         Err(error) => {
             let status = match &error {
                 ControlError::NotBlocked { .. } => 404,
-                ControlError::Protected { .. } | ControlError::Observing => 409,
+                ControlError::Protected { .. } | ControlError::Observing | ControlError::Full => 409,
                 ControlError::Enforce(_) => 500,
                 ControlError::Unavailable => 503,
             };

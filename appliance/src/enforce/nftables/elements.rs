@@ -1,0 +1,209 @@
+//! Elements of the sets: addresses with the time after which the kernel takes them out, and networks as intervals.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+
+use ipnet::IpNet;
+
+use super::batch::{Batch, Key, TABLE};
+use super::numbers::{element, message};
+use crate::linux::netlink::{FLAG_CREATE, Reply, Request, attributes, read_be_u64};
+use crate::policy::Offender;
+
+/// Elements in one message: 40 bytes each at most, and a list of attributes ends at 64 KiB.
+const ELEMENTS_PER_MESSAGE: usize = 1_000;
+/// The shortest time that is asked for: the kernel rounds to its ticks, and takes zero for "for ever".
+const SHORTEST_TIMEOUT_MS: u64 = 20;
+
+/// The set's key of an offender.
+pub(super) const fn key_of(offender: Offender) -> Key {
+    match offender.first_address() {
+        IpAddr::V4(_) => Key::Ipv4,
+        IpAddr::V6(_) => Key::Ipv6,
+    }
+}
+
+/// Adds offenders to a set, each with the time that it stays there.
+pub(super) fn add_blocks(batch: &mut Batch, set: &str, blocks: &[(Offender, Duration)]) {
+    for some in blocks.chunks(ELEMENTS_PER_MESSAGE) {
+        let request = batch.message("add blocks", message::NEW_SET_ELEMENT, FLAG_CREATE);
+        write_list(request, set, some, |request, (offender, timeout)| {
+            let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(SHORTEST_TIMEOUT_MS);
+            request.be_u64(element::TIMEOUT, timeout_ms);
+            write_key(request, offender.first_address());
+        });
+    }
+}
+
+/// Takes one offender, which stands there, out of a set.
+pub(super) fn delete_block(batch: &mut Batch, set: &str, offender: Offender) {
+    let request = batch.message("remove a block", message::DELETE_SET_ELEMENT, 0);
+    write_offender(request, set, offender);
+}
+
+/// Names one offender of a set, to delete or to ask for it.
+pub(super) fn write_offender(request: &mut Request, set: &str, offender: Offender) {
+    write_list(request, set, &[offender], |request, offender| write_key(request, offender.first_address()));
+}
+
+/// Adds networks to an interval set: overlapping and adjacent ones become one, since the kernel refuses overlaps.
+pub(super) fn add_networks(batch: &mut Batch, set: &str, key: Key, networks: &[IpNet]) {
+    let bounds = bounds(key, networks);
+    for some in bounds.chunks(ELEMENTS_PER_MESSAGE) {
+        let request = batch.message("add the allowlist", message::NEW_SET_ELEMENT, FLAG_CREATE);
+        write_list(request, set, some, |request, bound| {
+            write_key(request, bound.address);
+            if bound.is_end {
+                request.be_u32(element::FLAGS, element::FLAG_INTERVAL_END);
+            }
+        });
+    }
+}
+
+/// One bound of an interval: its first address, or the first behind its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bound {
+    address: IpAddr,
+    is_end: bool,
+}
+
+fn bounds(key: Key, networks: &[IpNet]) -> Vec<Bound> {
+    let mut bounds = Vec::new();
+    let mut open: Option<(u128, u128)> = None;
+    let mut ranges: Vec<_> = networks.iter().filter_map(|network| range(key, network)).collect();
+    ranges.sort_unstable();
+    for (first, last) in ranges {
+        match &mut open {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            Some(finished) => {
+                push_interval(&mut bounds, key, *finished);
+                *finished = (first, last);
+            }
+            None => open = Some((first, last)),
+        }
+    }
+    if let Some(finished) = open {
+        push_interval(&mut bounds, key, finished);
+    }
+    bounds
+}
+
+/// First and last address of a network, where it is of this family.
+fn range(key: Key, network: &IpNet) -> Option<(u128, u128)> {
+    match (key, network) {
+        (Key::Ipv4, IpNet::V4(v4)) => Some((v4.network().to_bits().into(), v4.broadcast().to_bits().into())),
+        (Key::Ipv6, IpNet::V6(v6)) => Some((v6.network().to_bits(), v6.broadcast().to_bits())),
+        _ => None,
+    }
+}
+
+fn push_interval(bounds: &mut Vec<Bound>, key: Key, (first, last): (u128, u128)) {
+    if let Some(address) = address(key, first) {
+        bounds.push(Bound { address, is_end: false });
+    }
+    // An interval up to the highest address has no end.
+    if let Some(address) = last.checked_add(1).and_then(|behind| address(key, behind)) {
+        bounds.push(Bound { address, is_end: true });
+    }
+}
+
+fn address(key: Key, bits: u128) -> Option<IpAddr> {
+    match key {
+        Key::Ipv4 => u32::try_from(bits).ok().map(|bits| Ipv4Addr::from_bits(bits).into()),
+        Key::Ipv6 => Some(Ipv6Addr::from_bits(bits).into()),
+    }
+}
+
+fn write_list<T>(request: &mut Request, set: &str, items: &[T], write: impl Fn(&mut Request, &T)) {
+    request.text(element::TABLE, TABLE).text(element::SET, set).nest(element::ELEMENTS, |list| {
+        for item in items {
+            list.nest(element::LIST_ELEMENT, |one| write(one, item));
+        }
+    });
+}
+
+fn write_key(request: &mut Request, address: IpAddr) {
+    request.nest(element::KEY, |key| {
+        match address {
+            IpAddr::V4(v4) => key.attribute(element::DATA_VALUE, &v4.octets()),
+            IpAddr::V6(v6) => key.attribute(element::DATA_VALUE, &v6.octets()),
+        };
+    });
+}
+
+/// The offenders in one message of a dump, and the time that each still stays. One without an end, which only somebody
+/// else can have added, has [`Duration::MAX`].
+pub(super) fn read_blocks(reply: &Reply<'_>) -> Vec<(Offender, Duration)> {
+    let behind_header = reply.payload.get(4..).unwrap_or_default();
+    attributes(behind_header)
+        .filter(|(kind, _)| *kind == element::ELEMENTS)
+        .flat_map(|(_, list)| attributes(list))
+        .filter_map(|(_, one)| read_block(one))
+        .collect()
+}
+
+fn read_block(one: &[u8]) -> Option<(Offender, Duration)> {
+    let mut offender = None;
+    let mut left = Duration::MAX;
+    for (kind, value) in attributes(one) {
+        match kind {
+            element::KEY => offender = attributes(value).find_map(|(_, bytes)| read_address(bytes)).map(Offender::of),
+            element::EXPIRATION => left = Duration::from_millis(read_be_u64(value)?),
+            _ => {}
+        }
+    }
+    Some((offender?, left))
+}
+
+fn read_address(bytes: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(bytes).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(key: Key, networks: &[&str]) -> Vec<String> {
+        let networks: Vec<IpNet> = networks.iter().map(|text| text.parse().unwrap()).collect();
+        let shown = bounds(key, &networks);
+        shown.iter().map(|bound| format!("{}{}", bound.address, if bound.is_end { ")" } else { "" })).collect()
+    }
+
+    #[test]
+    fn overlapping_and_adjacent_networks_become_one_interval() {
+        let networks = ["192.0.2.0/25", "192.0.2.128/25", "192.0.2.5/32", "198.51.100.7/32", "2001:db8::/32"];
+        assert_eq!(shown(Key::Ipv4, &networks), ["192.0.2.0", "192.0.3.0)", "198.51.100.7", "198.51.100.8)"]);
+        assert_eq!(shown(Key::Ipv6, &networks), ["2001:db8::", "2001:db9::)"]);
+    }
+
+    #[test]
+    fn the_highest_network_has_no_end() {
+        assert_eq!(shown(Key::Ipv4, &["255.255.255.0/24"]), ["255.255.255.0"]);
+        assert_eq!(shown(Key::Ipv6, &["::/0"]), ["::"]);
+    }
+
+    #[test]
+    fn elements_are_read_as_they_are_written() {
+        let blocks = [
+            (Offender::of("192.0.2.1".parse().unwrap()), Duration::from_secs(5)),
+            (Offender::of("2001:db8:1:2::1".parse().unwrap()), Duration::from_secs(7)),
+        ];
+        let mut request = Request::new();
+        request.message(0, 0, &[0; 4]);
+        write_list(&mut request, "deny4", &blocks, |request, (offender, timeout)| {
+            write_key(request, offender.first_address());
+            request.be_u64(element::EXPIRATION, timeout.as_millis().try_into().unwrap());
+        });
+        let reply = Reply { kind: 0, flags: 0, sequence: 1, payload: &request.finish()[16..] };
+        assert_eq!(read_blocks(&reply), blocks);
+    }
+
+    #[test]
+    fn an_element_for_ever_has_no_end() {
+        let mut request = Request::new();
+        request.message(0, 0, &[0; 4]);
+        write_offender(&mut request, "deny4", Offender::of("192.0.2.1".parse().unwrap()));
+        let reply = Reply { kind: 0, flags: 0, sequence: 1, payload: &request.finish()[16..] };
+        assert_eq!(read_blocks(&reply)[0].1, Duration::MAX);
+    }
+}

@@ -1,0 +1,189 @@
+//! Rules as nftables evaluates them: expressions that load, compare, look up, count and end.
+//!
+//! Each method of [`Rule`] is one expression, and the order of calls is the order of evaluation. Forms are those that
+//! `nft` itself would send, so that `nft list table` shows them in its own words.
+
+use crate::linux::netlink::Request;
+
+use super::numbers::rule;
+
+/// The one register that is needed: each load is used by the next expression (`NFT_REG_1`).
+const REGISTER: u32 = 1;
+/// Where verdicts go (`NFT_REG_VERDICT`).
+const VERDICT_REGISTER: u32 = 0;
+const VERDICT_DROP: u32 = 0;
+const VERDICT_ACCEPT: u32 = 1;
+/// `NFT_JUMP` is -3.
+const VERDICT_JUMP: u32 = (-3_i32).cast_unsigned();
+/// `NFT_META_PROTOCOL`: the protocol of the frame, inside its outermost VLAN tag.
+const META_PROTOCOL: u32 = 1;
+/// `NFT_META_IIFNAME`: the name of the interface that the frame came in by.
+const META_INTERFACE: u32 = 6;
+/// `NFT_META_L4PROTO`: the transport protocol, behind extension headers.
+const META_TRANSPORT: u32 = 16;
+/// An interface's name in a register is filled up with zeros.
+const INTERFACE_NAME_BYTES: usize = 16;
+/// The kind of a comment in the user data of a rule and of a table (`NFTNL_UDATA_RULE_COMMENT`).
+const COMMENT: u8 = 0;
+
+/// Where an offset of a payload is counted from (`enum nft_payload_bases`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    /// The IP header; behind an outermost VLAN tag only, never behind a second tag or PPPoE.
+    Network = 1,
+    /// The header behind IP and its options and extensions; not known inside a second tag or PPPoE, nor in fragments.
+    Transport = 2,
+}
+
+/// How a loaded value is compared (`enum nft_cmp_ops`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compare {
+    Equal = 0,
+    Different = 1,
+    AtMost = 3,
+    AtLeast = 5,
+}
+
+/// A comment as `nft` stores it: kind, length, text, zero.
+#[derive(Clone, Debug)]
+pub(super) struct Comment(Vec<u8>);
+
+impl Comment {
+    /// A comment of less than 255 bytes; the rest of a longer one is cut off.
+    pub(super) fn new(text: &str) -> Self {
+        let length = u8::try_from(text.len() + 1).unwrap_or(u8::MAX);
+        let mut bytes = vec![COMMENT, length];
+        bytes.extend(text.bytes().take(usize::from(length) - 1));
+        bytes.push(0);
+        Self(bytes)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A rule being written: its expressions, and the comment that an administrator reads.
+pub(super) struct Rule {
+    expressions: Request,
+    comment: Comment,
+}
+
+impl Rule {
+    /// An empty rule.
+    pub(super) fn new(comment: &str) -> Self {
+        Self { expressions: Request::new(), comment: Comment::new(comment) }
+    }
+
+    /// Adds the rule's expressions and its comment to the message.
+    pub(super) fn write(mut self, message: &mut Request) {
+        message.nest(rule::EXPRESSIONS, |list| list.append(self.expressions.finish()));
+        message.attribute(rule::USER_DATA, self.comment.bytes());
+    }
+
+    fn expression(mut self, name: &str, data: impl FnOnce(&mut Request)) -> Self {
+        self.expressions.nest(rule::LIST_ELEMENT, |element| {
+            element.text(rule::EXPRESSION_NAME, name).nest(rule::EXPRESSION_DATA, data);
+        });
+        self
+    }
+
+    fn load_meta(self, key: u32) -> Self {
+        self.expression("meta", |data| {
+            data.be_u32(2, key).be_u32(1, REGISTER);
+        })
+    }
+
+    /// Goes on only where the loaded value compares so with these bytes.
+    pub(super) fn compare(self, how: Compare, value: &[u8]) -> Self {
+        self.expression("cmp", |data| {
+            data.be_u32(1, REGISTER).be_u32(2, how as u32).nest(3, |inner| {
+                inner.attribute(1, value);
+            });
+        })
+    }
+
+    /// `meta protocol`
+    pub(super) fn protocol(self, ether_type: u16) -> Self {
+        self.load_meta(META_PROTOCOL).compare(Compare::Equal, &ether_type.to_be_bytes())
+    }
+
+    /// `meta l4proto`
+    pub(super) fn transport(self, number: u8) -> Self {
+        self.load_meta(META_TRANSPORT).compare(Compare::Equal, &[number])
+    }
+
+    /// `iifname !=`
+    pub(super) fn not_from_interface(self, name: &str) -> Self {
+        let mut padded = [0; INTERFACE_NAME_BYTES];
+        for (place, byte) in padded.iter_mut().zip(name.bytes().take(INTERFACE_NAME_BYTES - 1)) {
+            *place = byte;
+        }
+        self.load_meta(META_INTERFACE).compare(Compare::Different, &padded)
+    }
+
+    /// Loads bytes of the packet.
+    pub(super) fn load(self, base: Base, offset_bytes: u32, length_bytes: u32) -> Self {
+        self.expression("payload", |data| {
+            data.be_u32(1, REGISTER).be_u32(2, base as u32).be_u32(3, offset_bytes).be_u32(4, length_bytes);
+        })
+    }
+
+    /// Goes on only where bytes of the packet equal these.
+    pub(super) fn payload(self, base: Base, offset_bytes: u32, value: &[u8]) -> Self {
+        let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        self.load(base, offset_bytes, length).compare(Compare::Equal, value)
+    }
+
+    /// Keeps only these bits of the loaded value.
+    pub(super) fn mask(self, bits: &[u8]) -> Self {
+        let zeros = vec![0; bits.len()];
+        let length = u32::try_from(bits.len()).unwrap_or(u32::MAX);
+        self.expression("bitwise", |data| {
+            data.be_u32(1, REGISTER)
+                .be_u32(2, REGISTER)
+                .be_u32(3, length)
+                .nest(4, |mask| {
+                    mask.attribute(1, bits);
+                })
+                .nest(5, |xor| {
+                    xor.attribute(1, &zeros);
+                });
+        })
+    }
+
+    /// Goes on only where the loaded value is in the set.
+    pub(super) fn in_set(self, name: &str) -> Self {
+        self.expression("lookup", |data| {
+            data.be_u32(2, REGISTER).text(1, name);
+        })
+    }
+
+    /// Counts, and drops the packet.
+    pub(super) fn drop(self) -> Self {
+        self.expression("counter", |_| {}).verdict(VERDICT_DROP, None)
+    }
+
+    /// Lets the packet pass.
+    pub(super) fn accept(self) -> Self {
+        self.verdict(VERDICT_ACCEPT, None)
+    }
+
+    /// Goes on in another chain, and comes back where that decides nothing.
+    pub(super) fn jump(self, chain: &str) -> Self {
+        self.verdict(VERDICT_JUMP, Some(chain))
+    }
+
+    fn verdict(self, code: u32, chain: Option<&str>) -> Self {
+        self.expression("immediate", |data| {
+            data.be_u32(1, VERDICT_REGISTER).nest(2, |value| {
+                value.nest(2, |verdict| {
+                    verdict.be_u32(1, code);
+                    if let Some(chain) = chain {
+                        verdict.text(2, chain);
+                    }
+                });
+            });
+        })
+    }
+}

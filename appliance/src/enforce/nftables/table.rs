@@ -1,0 +1,331 @@
+//! What the table holds: sets, chains and rules, in the order in which a packet meets them.
+//!
+//! | chain | what it does |
+//! |---|---|
+//! | `ingress` | on both ports: sorts IPv4 and IPv6, also inside a second VLAN tag and inside PPPoE; all else passes |
+//! | `ipv4`, `ipv6` | allowlist passes, DHCP and neighbour discovery pass, `deny` drops, `deny_new` goes on below |
+//! | `deny_new` | drops what opens a connection |
+//! | `qinq*`, `pppoe*` | the same for packets whose headers lie behind a second VLAN tag or PPPoE |
+
+use super::batch::{Batch, Key};
+use super::numbers::{FAMILY_BRIDGE, FIRST_HOOK, chain, message, set};
+use super::rules::{Base, Compare, Rule};
+use crate::linux::netlink::FLAG_CREATE;
+use crate::policy::Action;
+
+const ETHER_IPV4: u16 = 0x0800;
+const ETHER_IPV6: u16 = 0x86dd;
+const ETHER_VLAN: u16 = 0x8100;
+const ETHER_PPPOE_SESSION: u16 = 0x8864;
+const PPP_IPV4: u16 = 0x0021;
+const PPP_IPV6: u16 = 0x0057;
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
+/// Before everything that an administrator is likely to hook there.
+const PRIORITY: i32 = -300;
+/// `NF_ACCEPT`: what no rule decides passes.
+const POLICY_ACCEPT: u32 = 1;
+
+const ALLOW4: &str = "allow4";
+const ALLOW6: &str = "allow6";
+/// IPv6 offenders are /64 networks.
+const OFFENDER_MASK_IPV6: [u8; 16] = [255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0];
+/// UDP from a port below this is taken for the answer of a service.
+const FIRST_CLIENT_PORT: u16 = 1024;
+/// Neighbour discovery: router and neighbour solicitation and advertisement, redirect.
+const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST_IPV6: u8 = 128;
+
+/// The set of an action.
+pub(super) const fn block_set(action: Action, key: Key) -> &'static str {
+    match (action, key) {
+        (Action::Deny, Key::Ipv4) => "deny4",
+        (Action::Deny, Key::Ipv6) => "deny6",
+        (Action::DenyNew, Key::Ipv4) => "deny_new4",
+        (Action::DenyNew, Key::Ipv6) => "deny_new6",
+    }
+}
+
+/// The set of networks that always pass.
+pub(super) const fn allow_set(key: Key) -> &'static str {
+    match key {
+        Key::Ipv4 => ALLOW4,
+        Key::Ipv6 => ALLOW6,
+    }
+}
+
+/// Where the IP header of a packet lies.
+#[derive(Clone, Copy)]
+struct Place {
+    chain: &'static str,
+    deny_new_chain: &'static str,
+    key: Key,
+    /// Bytes between what the kernel takes for the network header and the IP header; 0 where it is the IP header.
+    offset_bytes: u32,
+}
+
+const PLACES: [Place; 6] = [
+    Place { chain: "ipv4", deny_new_chain: "deny_new", key: Key::Ipv4, offset_bytes: 0 },
+    Place { chain: "ipv6", deny_new_chain: "deny_new", key: Key::Ipv6, offset_bytes: 0 },
+    Place { chain: "qinq_ipv4", deny_new_chain: "qinq_deny_new4", key: Key::Ipv4, offset_bytes: 4 },
+    Place { chain: "qinq_ipv6", deny_new_chain: "qinq_deny_new6", key: Key::Ipv6, offset_bytes: 4 },
+    Place { chain: "pppoe_ipv4", deny_new_chain: "pppoe_deny_new4", key: Key::Ipv4, offset_bytes: 8 },
+    Place { chain: "pppoe_ipv6", deny_new_chain: "pppoe_deny_new6", key: Key::Ipv6, offset_bytes: 8 },
+];
+
+/// How a packet is found to belong into a chain: by the frame's protocol, then by two bytes behind the tag.
+struct Entry {
+    ether_type: u16,
+    chain: &'static str,
+    comment: &'static str,
+    /// Where the two bytes are, and what they are before IPv4 and before IPv6.
+    inner_offset_bytes: u32,
+    ipv4: (u16, &'static str),
+    ipv6: (u16, &'static str),
+}
+
+const ENTRIES: [Entry; 2] = [
+    Entry {
+        ether_type: ETHER_VLAN,
+        chain: "qinq",
+        comment: "behind a second VLAN tag",
+        inner_offset_bytes: 2,
+        ipv4: (ETHER_IPV4, "qinq_ipv4"),
+        ipv6: (ETHER_IPV6, "qinq_ipv6"),
+    },
+    Entry {
+        ether_type: ETHER_PPPOE_SESSION,
+        chain: "pppoe",
+        comment: "in PPPoE",
+        inner_offset_bytes: 6,
+        ipv4: (PPP_IPV4, "pppoe_ipv4"),
+        ipv6: (PPP_IPV6, "pppoe_ipv6"),
+    },
+];
+
+/// Puts everything but the elements into the batch; how many rules that are.
+pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capacity: u32) -> usize {
+    batch.add_table();
+    add_sets(batch, capacity);
+    let chains = PLACES.iter().flat_map(|place| [place.deny_new_chain, place.chain]);
+    for name in chains.chain(ENTRIES.iter().map(|entry| entry.chain)) {
+        // `deny_new` serves two places; the kernel takes a chain that stands for made.
+        batch.add_chain(name);
+    }
+    add_base_chain(batch, ports, family);
+    let mut rules = Vec::new();
+    deny_new_rules(&mut rules);
+    for place in &PLACES {
+        if place.offset_bytes > 0 {
+            encapsulated_deny_new_rules(place, &mut rules);
+        }
+        place_rules(place, &mut rules);
+    }
+    entry_rules(ports, family, &mut rules);
+    let count = rules.len();
+    for (chain, rule) in rules {
+        batch.add_rule(chain, rule);
+    }
+    count
+}
+
+type Rules = Vec<(&'static str, Rule)>;
+
+fn add_sets(batch: &mut Batch, capacity: u32) {
+    let mut id = 0;
+    for key in [Key::Ipv4, Key::Ipv6] {
+        id += 1;
+        batch.add_set(allow_set(key), id, key, set::FLAG_INTERVAL, capacity);
+        for action in [Action::Deny, Action::DenyNew] {
+            id += 1;
+            batch.add_set(block_set(action, key), id, key, set::FLAG_TIMEOUT, capacity);
+        }
+    }
+}
+
+fn add_base_chain(batch: &mut Batch, ports: &[String; 2], family: u8) {
+    let request = batch.message("watch the ports", message::NEW_CHAIN, FLAG_CREATE);
+    request.text(chain::TABLE, super::batch::TABLE).text(chain::NAME, "ingress");
+    request.nest(chain::HOOK, |hook| {
+        hook.be_u32(chain::HOOK_NUMBER, FIRST_HOOK).be_u32(chain::HOOK_PRIORITY, PRIORITY.cast_unsigned());
+        if family != FAMILY_BRIDGE {
+            hook.nest(chain::HOOK_DEVICES, |devices| {
+                for port in ports {
+                    devices.text(chain::DEVICE_NAME, port);
+                }
+            });
+        }
+    });
+    request.be_u32(chain::POLICY, POLICY_ACCEPT).text(chain::TYPE, "filter");
+}
+
+/// The rules of `ingress`, and of the chains that look behind a tag.
+fn entry_rules(ports: &[String; 2], family: u8, rules: &mut Rules) {
+    if family == FAMILY_BRIDGE {
+        let [first, second] = ports;
+        let rule = Rule::new("other bridges").not_from_interface(first).not_from_interface(second).accept();
+        rules.push(("ingress", rule));
+    }
+    rules.push(("ingress", Rule::new("IPv4").protocol(ETHER_IPV4).jump("ipv4")));
+    rules.push(("ingress", Rule::new("IPv6").protocol(ETHER_IPV6).jump("ipv6")));
+    for entry in &ENTRIES {
+        rules.push(("ingress", Rule::new(entry.comment).protocol(entry.ether_type).jump(entry.chain)));
+        for (comment, (number, chain)) in [("IPv4", entry.ipv4), ("IPv6", entry.ipv6)] {
+            let rule = Rule::new(comment).payload(Base::Network, entry.inner_offset_bytes, &number.to_be_bytes());
+            rules.push((entry.chain, rule.jump(chain)));
+        }
+    }
+}
+
+fn place_rules(place: &Place, rules: &mut Rules) {
+    let allow = allow_set(place.key);
+    let deny = block_set(Action::Deny, place.key);
+    let deny_new = block_set(Action::DenyNew, place.key);
+    let mut add = |rule| rules.push((place.chain, rule));
+    add(place.source("from the allowlist").in_set(allow).accept());
+    add(place.destination("to the allowlist").in_set(allow).accept());
+    for rule in place.always_pass() {
+        add(rule);
+    }
+    add(place.offender_source("from the blocked").in_set(deny).drop());
+    add(place.offender_destination("to the blocked").in_set(deny).drop());
+    add(place.offender_source("no new connections from these").in_set(deny_new).jump(place.deny_new_chain));
+}
+
+/// What opens a connection, where the kernel knows the transport header.
+fn deny_new_rules(rules: &mut Rules) {
+    let mut add = |rule| rules.push(("deny_new", rule));
+    add(syn_only(Rule::new("opens a connection").transport(TCP), Base::Transport, 0).drop());
+    let udp = Rule::new("UDP, but not answers of services (ports below 1024)").transport(UDP);
+    add(client_port(udp, Base::Transport, 0).drop());
+    add(Rule::new("ping").transport(ICMP).payload(Base::Transport, 0, &[ECHO_REQUEST]).drop());
+    add(Rule::new("ping").transport(ICMPV6).payload(Base::Transport, 0, &[ECHO_REQUEST_IPV6]).drop());
+}
+
+/// The same at fixed offsets. IPv4 options, which honest hosts do not send, are dropped whole.
+fn encapsulated_deny_new_rules(place: &Place, rules: &mut Rules) {
+    let mut add = |rule| rules.push((place.deny_new_chain, rule));
+    let transport = place.transport_offset_bytes();
+    if place.key == Key::Ipv4 {
+        let options = Rule::new("IPv4 options").load(Base::Network, place.offset_bytes, 1);
+        add(options.compare(Compare::Different, &[0x45]).drop());
+        let fragment = Rule::new("not the first fragment: no ports").load(Base::Network, place.offset_bytes + 6, 2);
+        add(fragment.mask(&[0x1f, 0xff]).compare(Compare::Different, &[0, 0]).accept());
+    }
+    add(syn_only(place.carrying("opens a connection", TCP), Base::Network, transport).drop());
+    let udp = place.carrying("UDP, but not answers of services (ports below 1024)", UDP);
+    add(client_port(udp, Base::Network, transport).drop());
+    let (protocol, echo) = match place.key {
+        Key::Ipv4 => (ICMP, ECHO_REQUEST),
+        Key::Ipv6 => (ICMPV6, ECHO_REQUEST_IPV6),
+    };
+    add(place.carrying("ping", protocol).payload(Base::Network, transport, &[echo]).drop());
+}
+
+/// TCP with SYN and without ACK, by the flags 13 bytes into the header.
+fn syn_only(rule: Rule, base: Base, transport_bytes: u32) -> Rule {
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
+    rule.load(base, transport_bytes + 13, 1).mask(&[SYN | ACK]).compare(Compare::Equal, &[SYN])
+}
+
+fn client_port(rule: Rule, base: Base, transport_bytes: u32) -> Rule {
+    rule.load(base, transport_bytes, 2).compare(Compare::AtLeast, &FIRST_CLIENT_PORT.to_be_bytes())
+}
+
+impl Place {
+    /// A rule of this place. Where the kernel knows the header, the protocol is named once more: by it `nft list` tells
+    /// that the bytes that follow are an address.
+    fn rule(&self, comment: &str) -> Rule {
+        match (self.offset_bytes, self.key) {
+            (0, Key::Ipv4) => Rule::new(comment).protocol(ETHER_IPV4),
+            (0, Key::Ipv6) => Rule::new(comment).protocol(ETHER_IPV6),
+            _ => Rule::new(comment),
+        }
+    }
+
+    /// The source address, loaded.
+    fn source(&self, comment: &str) -> Rule {
+        let (offset, length) = match self.key {
+            Key::Ipv4 => (12, 4),
+            Key::Ipv6 => (8, 16),
+        };
+        self.rule(comment).load(Base::Network, self.offset_bytes + offset, length)
+    }
+
+    /// The destination address, loaded.
+    fn destination(&self, comment: &str) -> Rule {
+        let (offset, length) = match self.key {
+            Key::Ipv4 => (16, 4),
+            Key::Ipv6 => (24, 16),
+        };
+        self.rule(comment).load(Base::Network, self.offset_bytes + offset, length)
+    }
+
+    fn offender_source(&self, comment: &str) -> Rule {
+        self.masked(self.source(comment))
+    }
+
+    fn offender_destination(&self, comment: &str) -> Rule {
+        self.masked(self.destination(comment))
+    }
+
+    fn masked(&self, address: Rule) -> Rule {
+        match self.key {
+            Key::Ipv4 => address,
+            Key::Ipv6 => address.mask(&OFFENDER_MASK_IPV6),
+        }
+    }
+
+    const fn transport_offset_bytes(&self) -> u32 {
+        self.offset_bytes
+            + match self.key {
+                Key::Ipv4 => 20,
+                Key::Ipv6 => 40,
+            }
+    }
+
+    /// A rule for packets of this transport protocol, found as this place finds it.
+    fn carrying(&self, comment: &str, transport: u8) -> Rule {
+        match (self.offset_bytes, self.key) {
+            (0, _) => self.rule(comment).transport(transport),
+            (_, Key::Ipv4) => self.rule(comment).payload(Base::Network, self.offset_bytes + 9, &[transport]),
+            (_, Key::Ipv6) => self.rule(comment).payload(Base::Network, self.offset_bytes + 6, &[transport]),
+        }
+    }
+
+    /// DHCP and neighbour discovery: without them nobody is reached, and no administrator finds out why.
+    fn always_pass(&self) -> Vec<Rule> {
+        let (base, transport) = match self.offset_bytes {
+            0 => (Base::Transport, 0),
+            _ => (Base::Network, self.transport_offset_bytes()),
+        };
+        let (first, last): (u16, u16) = match self.key {
+            Key::Ipv4 => (67, 68),
+            Key::Ipv6 => (546, 547),
+        };
+        let mut dhcp = self.carrying("DHCP", UDP);
+        for offset in [0, 2] {
+            dhcp = dhcp
+                .load(base, transport + offset, 2)
+                .compare(Compare::AtLeast, &first.to_be_bytes())
+                .compare(Compare::AtMost, &last.to_be_bytes());
+        }
+        let mut rules = vec![dhcp.accept()];
+        if self.key == Key::Ipv6 {
+            let (first, last) = NEIGHBOUR_DISCOVERY;
+            let discovery = self
+                .carrying("neighbour discovery", ICMPV6)
+                .load(base, transport, 1)
+                .compare(Compare::AtLeast, &[first])
+                .compare(Compare::AtMost, &[last]);
+            rules.push(discovery.accept());
+        }
+        rules
+    }
+}

@@ -1,0 +1,378 @@
+//! Enforcement against a real kernel: what each set drops and lets pass, how blocks end, and what is noticed.
+
+mod two_hosts;
+
+use std::io::{Read, Write};
+use std::net::IpAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use lab::namespace::Namespace;
+use sluice::enforce::nftables::{Family, Nftables};
+use sluice::enforce::{Block, Desired, EnforceError, Enforcer};
+use sluice::policy::{Action, Offender};
+use traffic::time::Timestamp;
+use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, connection, connects, ping, udp_arrives};
+
+const NOW: Timestamp = Timestamp::from_secs(1_000);
+const CAPACITY: u32 = 65_536;
+
+fn open(hosts: &TwoHosts, capacity: u32) -> Nftables {
+    hosts.bridge.enter(|| Nftables::open(PORTS.map(str::to_owned), capacity).unwrap()).unwrap()
+}
+
+fn enforcer(hosts: &TwoHosts) -> Nftables {
+    let mut enforcer = open(hosts, CAPACITY);
+    enforcer.replace(&Desired::default(), NOW).unwrap();
+    enforcer
+}
+
+fn block(address: IpAddr, action: Action, seconds: u64) -> Block {
+    Block { offender: Offender::of(address), action, until: NOW.plus(Duration::from_secs(seconds)) }
+}
+
+fn list(hosts: &TwoHosts, family: &str) -> String {
+    hosts.bridge.run(["nft", "list", "table", family, "sluice"]).unwrap()
+}
+
+/// Whether anything at all passes between the hosts, in both directions.
+fn passes(hosts: &TwoHosts, family: usize) -> [bool; 4] {
+    [
+        ping(&hosts.outside, INSIDE[family]),
+        connects(&hosts.outside, &hosts.inside, INSIDE[family]),
+        ping(&hosts.inside, OUTSIDE[family]),
+        connects(&hosts.inside, &hosts.outside, OUTSIDE[family]),
+    ]
+}
+
+fn deny_drops_everything(hosts: &TwoHosts, enforcer: &mut Nftables) {
+    for family in [0, 1] {
+        let (mut near, mut far) = connection(&hosts.outside, &hosts.inside, INSIDE[family]);
+        enforcer.block(&block(OUTSIDE[family], Action::Deny, 600), NOW).unwrap();
+        assert_eq!(passes(hosts, family), [false; 4], "{}", OUTSIDE[family]);
+        far.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        near.write_all(b"x").unwrap();
+        assert!(far.read(&mut [0; 1]).is_err(), "an open connection is cut as well");
+        assert_eq!(passes(hosts, 1 - family), [true; 4], "the other family is not touched");
+        enforcer.unblock(&[Offender::of(OUTSIDE[family])]).unwrap();
+        assert_eq!(passes(hosts, family), [true; 4]);
+    }
+}
+
+fn deny_new_drops_what_opens_a_connection(hosts: &TwoHosts, enforcer: &mut Nftables) {
+    for family in [0, 1] {
+        let (mut near, mut far) = connection(&hosts.outside, &hosts.inside, INSIDE[family]);
+        enforcer.block(&block(OUTSIDE[family], Action::DenyNew, 600), NOW).unwrap();
+        assert_eq!(passes(hosts, family), [false, false, true, true], "{}", OUTSIDE[family]);
+        near.write_all(b"x").unwrap();
+        far.read_exact(&mut [0; 1]).unwrap();
+        let (outside, inside) = ((&hosts.outside, OUTSIDE[family]), (&hosts.inside, INSIDE[family]));
+        let port = |(namespace, address), port| (namespace, address, port);
+        assert!(!udp_arrives(port(outside, 0), port(inside, 0)), "a client's port");
+        assert!(!udp_arrives(port(outside, 1024), port(inside, 53)), "the first client's port");
+        assert!(udp_arrives(port(outside, 53), port(inside, 0)), "the answer of a DNS server");
+        assert!(udp_arrives(port(outside, 1023), port(inside, 0)), "the last service port");
+        assert!(udp_arrives(port(inside, 0), port(outside, 53)), "the question to it");
+        enforcer.unblock(&[Offender::of(OUTSIDE[family])]).unwrap();
+        assert!(udp_arrives(port(outside, 0), port(inside, 0)));
+    }
+}
+
+#[test]
+fn each_set_drops_and_lets_pass_what_it_says() {
+    let hosts = TwoHosts::bridged("nft-sets").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    assert_eq!(enforcer.family(), Family::Netdev);
+    deny_drops_everything(&hosts, &mut enforcer);
+    deny_new_drops_what_opens_a_connection(&hosts, &mut enforcer);
+    assert!(enforcer.dropped_packets().unwrap() > 10);
+}
+
+#[test]
+fn the_bridge_family_does_the_same() {
+    let hosts = TwoHosts::bridged("nft-bridge").unwrap();
+    let mut enforcer = open(&hosts, CAPACITY).in_family(Family::Bridge);
+    enforcer.replace(&Desired::default(), NOW).unwrap();
+    assert!(list(&hosts, "bridge").contains("ip saddr @deny4"));
+    deny_drops_everything(&hosts, &mut enforcer);
+    deny_new_drops_what_opens_a_connection(&hosts, &mut enforcer);
+}
+
+#[test]
+fn addresses_can_be_resolved_and_given_whatever_is_blocked() {
+    let hosts = TwoHosts::bridged("nft-arp").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    for address in OUTSIDE {
+        enforcer.block(&block(address, Action::Deny, 600), NOW).unwrap();
+    }
+    hosts.outside.run(["ip", "neighbour", "flush", "dev", "eth0"]).unwrap();
+    for address in INSIDE {
+        assert!(!ping(&hosts.outside, address));
+        let neighbour = hosts.outside.run(["ip", "neighbour", "show", &address.to_string()]).unwrap();
+        assert!(neighbour.contains("lladdr"), "{address} is not resolved: {neighbour:?}");
+    }
+    for (family, server, client) in [(0, 67, 68), (1, 547, 546)] {
+        let (outside, inside) = ((&hosts.outside, OUTSIDE[family]), (&hosts.inside, INSIDE[family]));
+        assert!(udp_arrives((outside.0, outside.1, server), (inside.0, inside.1, client)), "DHCP");
+        assert!(!udp_arrives((outside.0, outside.1, server), (inside.0, inside.1, 0)), "not DHCP");
+    }
+}
+
+#[test]
+fn allow_beats_deny_in_both_directions() {
+    let hosts = TwoHosts::bridged("nft-allow").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    let blocks: Vec<_> = OUTSIDE.iter().map(|address| block(*address, Action::Deny, 600)).collect();
+    let allow = ["198.51.100.0/30", "198.51.100.0/24", "203.0.113.7/32", "2001:db8:1::/48"];
+    let allow = allow.map(|text| text.parse().unwrap()).to_vec();
+    enforcer.replace(&Desired { blocks: blocks.clone(), allow }, NOW).unwrap();
+    assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[true; 4]; 2]);
+    enforcer.replace(&Desired { blocks, allow: Vec::new() }, NOW).unwrap();
+    assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[false; 4]; 2]);
+}
+
+#[test]
+fn a_block_ends_by_the_kernels_clock() {
+    let hosts = TwoHosts::bridged("nft-timeout").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    for address in OUTSIDE {
+        enforcer.block(&block(address, Action::Deny, 3), NOW).unwrap();
+    }
+    assert!(!ping(&hosts.outside, INSIDE[0]) && !ping(&hosts.outside, INSIDE[1]));
+    // Nobody takes the blocks out: the daemon may be dead by now.
+    assert!(hosts.reaches());
+    assert_eq!(enforcer.read_back().unwrap(), []);
+    for address in OUTSIDE {
+        enforcer.unblock(&[Offender::of(address)]).unwrap();
+    }
+}
+
+#[test]
+fn a_block_that_stands_gets_the_new_action_and_end() {
+    let hosts = TwoHosts::bridged("nft-again").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    for address in OUTSIDE {
+        let offender = Offender::of(address);
+        for (action, seconds) in
+            [(Action::DenyNew, 600), (Action::Deny, 6_000), (Action::Deny, 60), (Action::DenyNew, 90)]
+        {
+            enforcer.block(&block(address, action, seconds), NOW).unwrap();
+            let stands = enforcer.read_back().unwrap();
+            let [(who, how, left)] = stands[..] else { panic!("{stands:?}") };
+            assert_eq!((who, how), (offender, action));
+            assert!(left <= Duration::from_secs(seconds) && left > Duration::from_secs(seconds - 30), "{left:?}");
+        }
+        enforcer.unblock(&[offender]).unwrap();
+    }
+    // A block whose end has passed ends what stands.
+    enforcer.block(&block(OUTSIDE[0], Action::Deny, 600), NOW).unwrap();
+    enforcer.block(&block(OUTSIDE[0], Action::Deny, 0), NOW).unwrap();
+    assert_eq!(enforcer.read_back().unwrap(), []);
+}
+
+#[test]
+fn ten_thousand_blocks_are_restored_with_their_remaining_time() {
+    let hosts = TwoHosts::bridged("nft-restore").unwrap();
+    let mut enforcer = open(&hosts, CAPACITY);
+    let address = |index: u32| match index % 2 {
+        0 => IpAddr::from(std::net::Ipv4Addr::from_bits(0xcb00_0000 + index)),
+        _ => IpAddr::from(std::net::Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(index) << 64)),
+    };
+    let action = |index: u32| if index.is_multiple_of(3) { Action::Deny } else { Action::DenyNew };
+    let mut blocks: Vec<_> =
+        (0..10_000).map(|index| block(address(index), action(index), 1_000 + u64::from(index))).collect();
+    blocks.push(block(OUTSIDE[0], Action::Deny, 0));
+    let later = NOW.plus(Duration::from_secs(500));
+    enforcer.replace(&Desired { blocks: blocks.clone(), allow: Vec::new() }, later).unwrap();
+    let mut stands = enforcer.read_back().unwrap();
+    assert_eq!(stands.len(), 10_000, "all but the one that has ended");
+    stands.sort_by_key(|(offender, ..)| *offender);
+    blocks.sort_by_key(|block| block.offender);
+    blocks.retain(|block| block.until > later);
+    for (block, (offender, action, left)) in blocks.iter().zip(&stands) {
+        assert_eq!((block.offender, block.action), (*offender, *action));
+        let wanted = block.until.since(later);
+        assert!(*left <= wanted && *left + Duration::from_secs(60) > wanted, "{offender}: {left:?} of {wanted:?}");
+    }
+    let offenders: Vec<_> = stands.iter().map(|(offender, ..)| *offender).collect();
+    enforcer.unblock(&offenders).unwrap();
+    assert_eq!(enforcer.read_back().unwrap(), []);
+}
+
+#[test]
+fn a_refused_replacement_changes_nothing() {
+    let hosts = TwoHosts::bridged("nft-atomic").unwrap();
+    let mut enforcer = open(&hosts, 2);
+    let one = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], allow: Vec::new() };
+    enforcer.replace(&one, NOW).unwrap();
+    let before = list(&hosts, "netdev");
+    let many = |count| (0..count).map(|last| block(IpAddr::from([192, 0, 2, last]), Action::Deny, 600)).collect();
+    let refused = enforcer.replace(&Desired { blocks: many(3), allow: Vec::new() }, NOW);
+    assert!(matches!(refused, Err(EnforceError::Full { capacity: 2 })), "{refused:?}");
+    let chains = |listing: &str| listing.lines().filter(|line| !line.contains("elements")).count();
+    assert_eq!(chains(&list(&hosts, "netdev")), chains(&before));
+    assert_eq!(enforcer.read_back().unwrap().len(), 1);
+    assert!(!ping(&hosts.outside, INSIDE[0]));
+    enforcer.replace(&Desired { blocks: many(2), allow: Vec::new() }, NOW).unwrap();
+    assert_eq!(enforcer.read_back().unwrap().len(), 2);
+}
+
+#[test]
+fn a_full_set_says_so_and_still_renews() {
+    let hosts = TwoHosts::bridged("nft-full").unwrap();
+    let mut enforcer = open(&hosts, 2);
+    enforcer.replace(&Desired::default(), NOW).unwrap();
+    let address = |last| IpAddr::from([192, 0, 2, last]);
+    enforcer.block(&block(address(1), Action::Deny, 600), NOW).unwrap();
+    enforcer.block(&block(address(2), Action::Deny, 600), NOW).unwrap();
+    let refused = enforcer.block(&block(address(3), Action::Deny, 600), NOW);
+    assert!(matches!(refused, Err(EnforceError::Full { capacity: 2 })), "{refused:?}");
+    enforcer.block(&block(address(1), Action::Deny, 6_000), NOW).unwrap();
+    let longest = enforcer.read_back().unwrap().into_iter().map(|(.., left)| left).max().unwrap();
+    assert!(longest > Duration::from_secs(5_000));
+    enforcer.unblock(&[Offender::of(address(2))]).unwrap();
+    enforcer.block(&block(address(3), Action::Deny, 600), NOW).unwrap();
+}
+
+#[test]
+fn somebody_elses_change_is_noticed_and_put_back() {
+    let hosts = TwoHosts::bridged("nft-flush").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    let standing = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], allow: Vec::new() };
+    for change in ["flush ruleset", "flush chain netdev sluice ipv4", "flush table netdev sluice"] {
+        enforcer.replace(&standing, NOW).unwrap();
+        assert_eq!(enforcer.read_back().unwrap().len(), 1);
+        assert!(!ping(&hosts.outside, INSIDE[0]));
+        hosts.bridge.run(["nft", change]).unwrap();
+        assert!(matches!(enforcer.read_back(), Err(EnforceError::TableGone)), "{change}");
+        assert!(matches!(enforcer.dropped_packets(), Err(EnforceError::TableGone)), "{change}");
+        assert!(ping(&hosts.outside, INSIDE[0]), "{change}");
+    }
+    hosts.bridge.run(["nft", "flush ruleset"]).unwrap();
+    let refused = enforcer.block(&standing.blocks[0], NOW);
+    assert!(matches!(refused, Err(EnforceError::TableGone)), "{refused:?}");
+    enforcer.unblock(&[standing.blocks[0].offender]).unwrap();
+}
+
+/// Ethernet addresses of a frame that a test makes by hand.
+const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+/// What stands between these and the IP header: one VLAN tag, two, a PPPoE session, and one in a VLAN.
+/// The last bytes say IPv4; for IPv6 they are replaced.
+const ENCAPSULATIONS: [(&str, &[u8], [u8; 2]); 4] = [
+    ("802.1Q", &[0x81, 0, 0, 9, 0x08, 0x00], [0x86, 0xdd]),
+    ("QinQ", &[0x88, 0xa8, 0, 7, 0x81, 0, 0, 9, 0x08, 0x00], [0x86, 0xdd]),
+    ("PPPoE", &[0x88, 0x64, 0x11, 0, 0, 1, 0, 42, 0, 0x21], [0, 0x57]),
+    ("PPPoE in 802.1Q", &[0x81, 0, 0, 7, 0x88, 0x64, 0x11, 0, 0, 1, 0, 42, 0, 0x21], [0, 0x57]),
+];
+const SYN: u8 = 0x02;
+const SYN_ACK: u8 = 0x12;
+
+/// A TCP packet from outside to inside in that encapsulation; nothing reads its checksums.
+fn tcp_frame(family: usize, (_, header, ipv6): (&str, &[u8], [u8; 2]), flags: u8) -> Vec<u8> {
+    let mut frame = [&ETHERNET[..], header].concat();
+    match (OUTSIDE[family], INSIDE[family]) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            frame.extend_from_slice(&[0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
+            frame.extend(source.octets().into_iter().chain(destination.octets()));
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let protocol = frame.len() - 2;
+            frame[protocol..].copy_from_slice(&ipv6);
+            frame.extend_from_slice(&[0x60, 0, 0, 0, 0, 20, 6, 64]);
+            frame.extend(source.octets().into_iter().chain(destination.octets()));
+        }
+        _ => unreachable!("both are of one family"),
+    }
+    frame.extend_from_slice(&[0x30, 0x39, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]);
+    frame
+}
+
+#[test]
+fn tagged_and_encapsulated_packets_are_dropped_as_plain_ones() {
+    let hosts = TwoHosts::bridged("nft-tags").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    for family in [0, 1] {
+        for encapsulation in ENCAPSULATIONS {
+            let mut dropped = |blocked, action, flags| {
+                enforcer.block(&block(blocked, action, 600), NOW).unwrap();
+                let before = enforcer.dropped_packets().unwrap();
+                send(&hosts.outside, &tcp_frame(family, encapsulation, flags));
+                let dropped = enforcer.dropped_packets().unwrap() - before;
+                enforcer.unblock(&[Offender::of(blocked)]).unwrap();
+                dropped
+            };
+            let (outside, inside, name) = (OUTSIDE[family], INSIDE[family], encapsulation.0);
+            assert_eq!(dropped(outside, Action::DenyNew, SYN), 1, "{name}, opens a connection, {outside}");
+            assert_eq!(dropped(outside, Action::DenyNew, SYN_ACK), 0, "{name}, accepts a connection, {outside}");
+            assert_eq!(dropped(inside, Action::DenyNew, SYN), 0, "{name}, to the blocked, {outside}");
+            assert_eq!(dropped(outside, Action::Deny, SYN_ACK), 1, "{name}, from the blocked, {outside}");
+            assert_eq!(dropped(inside, Action::Deny, SYN_ACK), 1, "{name}, to the blocked, {outside}");
+        }
+    }
+}
+
+/// Sends one frame as it is.
+fn send(from: &Namespace, frame: &[u8]) {
+    let mut socat =
+        from.command("socat").args(["-u", "STDIN", "INTERFACE:eth0"]).stdin(Stdio::piped()).spawn().unwrap();
+    socat.stdin.take().unwrap().write_all(frame).unwrap();
+    assert!(socat.wait().unwrap().success());
+}
+
+#[test]
+fn an_administrator_can_read_the_table() {
+    let hosts = TwoHosts::bridged("nft-list").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    let blocks = vec![block(OUTSIDE[0], Action::Deny, 600), block(OUTSIDE[1], Action::DenyNew, 600)];
+    let allow = vec!["192.0.2.0/24".parse().unwrap(), "2001:db8:ff::/48".parse().unwrap()];
+    enforcer.replace(&Desired { blocks, allow }, NOW).unwrap();
+    let listing = list(&hosts, "netdev");
+    for line in [
+        "comment \"kept by sluice: changes are put back; see sluice.toml\"",
+        "set allow4 {",
+        "elements = { 192.0.2.0/24 }",
+        "elements = { 2001:db8:ff::/48 }",
+        "elements = { 198.51.100.1 timeout 10m",
+        "elements = { 2001:db8:1:: timeout 10m",
+        "ip saddr @allow4 accept comment \"from the allowlist\"",
+        "ip daddr @deny4 counter packets 0 bytes 0 drop comment \"to the blocked\"",
+        "ip6 saddr & ffff:ffff:ffff:ffff:: == @deny_new6 jump deny_new",
+        "tcp flags syn / syn,ack counter packets 0 bytes 0 drop",
+        "udp sport >= 1024 counter packets 0 bytes 0 drop",
+        "udp sport 67-68 udp dport 67-68 accept comment \"DHCP\"",
+        "type filter hook ingress devices = { lan0, wan0 }",
+    ] {
+        assert!(listing.contains(line), "no `{line}` in:\n{listing}");
+    }
+    // By hand, as an administrator would.
+    hosts.bridge.run(["nft", "add", "element", "netdev", "sluice", "deny4", "{ 203.0.113.9 }"]).unwrap();
+    let by_hand = (Offender::of(IpAddr::from([203, 0, 113, 9])), Action::Deny, Duration::MAX);
+    assert!(enforcer.read_back().unwrap().contains(&by_hand));
+    enforcer.remove().unwrap();
+    assert_eq!(hosts.bridge.run(["nft", "list", "ruleset"]).unwrap(), "");
+    enforcer.remove().unwrap();
+}
+
+#[test]
+fn a_missing_port_is_named_as_the_reason() {
+    let hosts = TwoHosts::bridged("nft-port").unwrap();
+    hosts.bridge.run(["ip", "link", "delete", PORTS[0]]).unwrap();
+    // The name is looked up in the namespace of the thread.
+    let refused = hosts.bridge.enter(|| open(&hosts, CAPACITY).replace(&Desired::default(), NOW)).unwrap();
+    if let Err(error) = refused {
+        assert!(error.to_string().contains("port that is missing"), "{error}");
+    }
+}
+
+#[test]
+fn counters_go_on_over_a_replacement() {
+    let hosts = TwoHosts::bridged("nft-count").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    let standing = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], allow: Vec::new() };
+    enforcer.replace(&standing, NOW).unwrap();
+    assert!(!ping(&hosts.outside, INSIDE[0]));
+    let before = enforcer.dropped_packets().unwrap();
+    assert!(before >= 1);
+    enforcer.replace(&standing, NOW).unwrap();
+    assert!(enforcer.dropped_packets().unwrap() >= before);
+}
