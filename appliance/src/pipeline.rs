@@ -137,7 +137,7 @@ impl Pipeline {
 impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
         let verdict = judge(seen.features);
-        let (before, worst) = self.flow_verdicts.record(seen.flow, verdict);
+        let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
         // Where the initiator was never seen sending, nothing is its doing.
         if verdict.class != ThreatClass::Benign && seen.begun {
             let sighting = Sighting {
@@ -150,11 +150,11 @@ impl Judgement {
                 flow_packets: seen.packets,
                 proven: seen.proven,
             };
-            self.evidence.add(&sighting, before, &mut |decision| listener.decision(decision));
+            self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
         }
         if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
-            self.verdicts[worst.class.number()] += 1;
-            listener.flow_ended(&EndedFlow { observation: seen, verdict: worst });
+            self.verdicts[after.worst.class.number()] += 1;
+            listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
         }
     }
 }

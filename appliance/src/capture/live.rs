@@ -113,6 +113,8 @@ impl Live {
 }
 
 impl FrameSource for Live {
+    type Error = io::Error;
+
     fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Arrival<'_>)) -> io::Result<Polled> {
         self.wait(timeout)?;
         // Read before the rings are: a frame that is due by this time cannot be preceded by one that comes later.

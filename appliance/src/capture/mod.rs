@@ -1,6 +1,7 @@
 //! Capture: where frames come from. The live ports and a replayed file look the same to what follows.
 
 pub mod live;
+pub mod replay;
 
 use core::time::Duration;
 
@@ -38,11 +39,14 @@ pub enum Polled {
 
 /// Hands out frames in the order of their times.
 pub trait FrameSource {
+    /// Why the source cannot go on.
+    type Error;
+
     /// Waits for frames, for this time at most, and hands out a bounded number of those that are there.
     ///
     /// # Errors
     /// The source cannot go on. What comes back by itself is no error but a [`Self::faults`].
-    fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Arrival<'_>)) -> std::io::Result<Polled>;
+    fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Arrival<'_>)) -> Result<Polled, Self::Error>;
 
     /// Frames that came in and were lost before they could be handed out, since the source was opened.
     fn dropped(&mut self) -> u64;

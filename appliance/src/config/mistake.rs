@@ -82,8 +82,14 @@ mod tests {
             ("[policy]\nblock_ttl = 60\n", "sluice.toml:2: unknown key `block_ttl`; did you mean `block_ttl_s`?"),
             ("[web]\nxyzzy = 1\n", "sluice.toml:2: unknown key `xyzzy` (known here: listen_port, host_names, socket)"),
             ("mode = \"block\"\n", "sluice.toml:1: mode: unknown variant `block`, expected `observe` or `enforce`"),
-            ("[policy]\n\nallow = [\"198.51.100.300\"]\n", "sluice.toml:3: allow: `198.51.100.300` is neither an address"),
-            ("[policy]\nblock_ttl_s = \"10m\"\n", "sluice.toml:2: block_ttl_s: invalid type: string \"10m\", expected u32"),
+            (
+                "[policy]\n\nallow = [\"198.51.100.300\"]\n",
+                "sluice.toml:3: allow: `198.51.100.300` is neither an address",
+            ),
+            (
+                "[policy]\nblock_ttl_s = \"10m\"\n",
+                "sluice.toml:2: block_ttl_s: invalid type: string \"10m\", expected u32",
+            ),
             ("[policy]\nblock_ttl_s = 0\n", "sluice.toml:2: policy.block_ttl_s: a block lasts at least 1 second"),
             ("[bridge]\nports = [\"a\", \"a\"]\n", "sluice.toml:2: bridge.ports: name two different interfaces"),
             ("[bridge]\nports = [\"eth0\"]\n", "sluice.toml:2: ports: invalid length 1, expected an array of length 2"),

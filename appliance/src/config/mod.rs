@@ -161,8 +161,7 @@ impl Config {
     /// # Errors
     /// It cannot be read, or something in it is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?;
+        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?;
         Self::parse(&text, path)
     }
 
@@ -187,10 +186,16 @@ impl Config {
         let Self { bridge, policy, memory, .. } = self;
         let names = [&bridge.name, &bridge.ports[0], &bridge.ports[1]];
         if let Some(name) = names.into_iter().find(|name| !is_interface_name(name)) {
-            return Some(("bridge.ports", format!("`{name}` is no interface name: 1 to 15 letters, digits, `-`, `_`, `.` or `@`")));
+            return Some((
+                "bridge.ports",
+                format!("`{name}` is no interface name: 1 to 15 letters, digits, `-`, `_`, `.` or `@`"),
+            ));
         }
         if bridge.ports[0] == bridge.ports[1] || bridge.ports.contains(&bridge.name) {
-            return Some(("bridge.ports", String::from("name two different interfaces, neither of them the bridge itself")));
+            return Some((
+                "bridge.ports",
+                String::from("name two different interfaces, neither of them the bridge itself"),
+            ));
         }
         if policy.block_ttl_s == 0 {
             return Some(("policy.block_ttl_s", String::from("a block lasts at least 1 second")));

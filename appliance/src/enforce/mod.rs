@@ -2,33 +2,14 @@
 //!
 //! [`Enforcer`] is the small interface; [`nftables`] the real thing, [`dry_run`] the one of observe mode and of replay.
 
+mod desired;
 pub mod dry_run;
 pub mod nftables;
 
-use ipnet::IpNet;
+pub use desired::{Block, Desired};
 use traffic::time::Timestamp;
 
 use crate::policy::{Action, Offender};
-
-/// One block that stands or should stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// Who is blocked.
-    pub offender: Offender,
-    /// How.
-    pub action: Action,
-    /// When it ends by itself.
-    pub until: Timestamp,
-}
-
-/// All that the kernel should hold.
-#[derive(Clone, Debug, Default)]
-pub struct Desired {
-    /// The blocks; those whose end has passed are left out when applied.
-    pub blocks: Vec<Block>,
-    /// Networks that pass whatever is blocked.
-    pub allow: Vec<IpNet>,
-}
 
 /// Keeps the kernel's state equal to the desired one. Every call is one atomic change: it takes effect whole or not at all.
 pub trait Enforcer: Send {

@@ -13,7 +13,7 @@ use traffic::features::{FeatureVector, ThreatClass};
 use traffic::time::Timestamp;
 
 use super::{Action, Alert, BlockRecord, Offender, Profile};
-use crate::verdict::{Verdict, explain};
+use crate::verdict::{FlowVerdict, Verdict, explain};
 
 /// Sources that are kept. Full: the one that was quiet longest goes.
 const CAPACITY: usize = 8_192;
@@ -78,7 +78,7 @@ impl Sighting {
             class: Some(self.verdict.class),
             since: self.time,
             until: self.time.plus(ttl),
-            because: format!("{} by {evidence_flows} flows: {reason}", self.verdict.class.name()),
+            because: format!("{}: {reason}; evidence of {evidence_flows} flows", self.verdict.class.name()),
             actor: String::from("sluice"),
         }
     }
@@ -158,26 +158,31 @@ impl Evidence {
         }
     }
 
-    /// Adds a sighting. `before` is the worst verdict that the same flow had until now: only what goes beyond it counts.
-    pub fn add(&mut self, sighting: &Sighting, before: Verdict, sink: &mut dyn FnMut(Decision)) {
+    /// Adds a sighting of a flow that was taken for `before` until now and is taken for `after` with it: only what goes
+    /// beyond what the same flow said already counts.
+    pub fn add(
+        &mut self,
+        sighting: &Sighting,
+        before: FlowVerdict,
+        after: FlowVerdict,
+        sink: &mut dyn FnMut(Decision),
+    ) {
         let now = sighting.time;
         let Some(slot) = self.sources.find_or_replace_oldest(Offender::of(sighting.source), || Entry::new(now)) else {
             return;
         };
         let entry = self.sources.get_mut(slot);
         entry.fade(now);
-        entry.add(sighting, before);
+        entry.add(before, after);
         let class = entry.strongest();
         let total: f32 = entry.weights.iter().sum();
-        let alert = total >= self.thresholds.alert && entry.may_alert(class, now);
-        let action = entry.due_action(total, self.thresholds.block, now);
         let sighting = Sighting { verdict: Verdict { class, ..sighting.verdict }, ..*sighting };
-        if let Some(action) = action {
+        if let Some(action) = entry.due_action(total, self.thresholds.block, now) {
             let evidence_flows = entry.flows;
             entry.settle(action, now.plus(self.block_ttl));
             sink(Decision::Block { sighting, action, evidence_flows });
         }
-        if alert || action.is_some() {
+        if total >= self.thresholds.alert && entry.may_alert(class, now) {
             entry.alerted[class.number()] = Some(now);
             self.alert(sighting, sink);
         }
@@ -215,11 +220,8 @@ impl Entry {
         let passed_s = now.since(self.faded).as_secs_f32();
         let half_lives = passed_s / HALF_LIFE.as_secs_f32();
         let whole = half_lives.floor();
-        let factor = if whole >= 32.0 {
-            0.0
-        } else {
-            (1.0 - 0.5 * (half_lives - whole)) / (1_u64 << whole as u32) as f32
-        };
+        let factor =
+            if whole >= 32.0 { 0.0 } else { (1.0 - 0.5 * (half_lives - whole)) / (1_u64 << whole as u32) as f32 };
         for weight in &mut self.weights {
             *weight *= factor;
         }
@@ -227,18 +229,16 @@ impl Entry {
         self.faded = self.faded.max(now);
     }
 
-    fn add(&mut self, sighting: &Sighting, before: Verdict) {
-        let verdict = sighting.verdict;
-        let known = if before.class == ThreatClass::Benign { 0.0 } else { log_odds(before.confidence) };
-        let more = log_odds(verdict.confidence) - known;
-        if more <= 0.0 {
-            return;
+    /// Adds what the flow's worst verdict has grown by, and to the proven part all of it once the flow is proven.
+    fn add(&mut self, before: FlowVerdict, after: FlowVerdict) {
+        let weight =
+            |verdict: Verdict| if verdict.class == ThreatClass::Benign { 0.0 } else { log_odds(verdict.confidence) };
+        let more = weight(after.worst) - weight(before.worst);
+        self.weights[after.worst.class.number()] += more;
+        if after.proven {
+            self.proven += if before.proven { more } else { weight(after.worst) };
         }
-        self.weights[verdict.class.number()] += more;
-        if sighting.proven {
-            self.proven += more;
-        }
-        self.flows = self.flows.saturating_add(u32::from(before.class == ThreatClass::Benign));
+        self.flows = self.flows.saturating_add(u32::from(before.worst.class == ThreatClass::Benign));
     }
 
     fn strongest(&self) -> ThreatClass {
@@ -266,9 +266,8 @@ impl Entry {
     fn settle(&mut self, action: Action, until: Timestamp) {
         self.blocked = Some((action, until));
         self.weights = [0.0; CLASSES];
-        self.flows = 0;
         if action == Action::Deny {
-            self.proven = 0.0;
+            (self.proven, self.flows) = (0.0, 0);
         }
     }
 }
@@ -277,4 +276,157 @@ impl Entry {
 fn log_odds(confidence: f32) -> f32 {
     let odds = confidence / (1.0 - confidence).max(f32::MIN_POSITIVE);
     odds.ln().clamp(0.0, MOST_PER_FLOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use traffic::features::FEATURE_COUNT;
+
+    const TTL: Duration = Duration::from_secs(600);
+
+    /// A source that does things, and what was decided about it.
+    struct Case {
+        evidence: Evidence,
+        decisions: Vec<(u64, &'static str)>,
+    }
+
+    impl Case {
+        fn new(profile: Profile) -> Self {
+            Self { evidence: Evidence::new(profile, TTL, [1, 2]), decisions: Vec::new() }
+        }
+
+        /// A new flow that looks like an attack, seen once.
+        fn flow(&mut self, at_s: u64, address: &str, confidence: f32, proven: bool) {
+            self.again(at_s, address, (0.0, false), (confidence, proven));
+        }
+
+        /// A flow that was taken for one thing and now is taken for another.
+        fn again(&mut self, at_s: u64, address: &str, before: (f32, bool), after: (f32, bool)) {
+            let verdict = |confidence| Verdict {
+                class: if confidence > 0.0 { ThreatClass::Scan } else { ThreatClass::Benign },
+                confidence,
+            };
+            let known = |(confidence, proven)| FlowVerdict { worst: verdict(confidence), proven };
+            let sighting = Sighting {
+                time: Timestamp::from_secs(1_000 + at_s),
+                source: address.parse().expect("address"),
+                destination: "198.51.100.10".parse().expect("address"),
+                port: Some(22),
+                verdict: verdict(after.0),
+                features: [0.0; FEATURE_COUNT],
+                flow_packets: 1,
+                proven: after.1,
+            };
+            let decisions = &mut self.decisions;
+            self.evidence.add(&sighting, known(before), known(after), &mut |decision| {
+                decisions.push((
+                    at_s,
+                    match decision {
+                        Decision::Alert(_) => "alert",
+                        Decision::Block { action, .. } => action.name(),
+                    },
+                ));
+            });
+        }
+
+        fn said(&self) -> Vec<&'static str> {
+            self.decisions.iter().map(|(_, what)| *what).collect()
+        }
+    }
+
+    #[test]
+    fn one_flow_raises_an_alert_at_most_and_five_block() {
+        let mut case = Case::new(Profile::Balanced);
+        case.flow(0, "203.0.113.9", 1.0, false);
+        assert_eq!(case.said(), ["alert"]);
+        for _ in 0..3 {
+            case.flow(0, "203.0.113.9", 1.0, false);
+        }
+        assert_eq!(case.said(), ["alert"]);
+        case.flow(0, "203.0.113.9", 1.0, false);
+        assert_eq!(case.said(), ["alert", "deny_new"]);
+    }
+
+    #[test]
+    fn profiles_differ_in_how_many_flows_it_takes() {
+        for (profile, flows) in [(Profile::Strict, 2), (Profile::Balanced, 5), (Profile::Lenient, 7)] {
+            let mut case = Case::new(profile);
+            let blocked_at = (1..20).find(|_| {
+                case.flow(0, "203.0.113.9", 0.99, false);
+                case.said().contains(&"deny_new")
+            });
+            assert_eq!(blocked_at, Some(flows), "{profile:?}");
+        }
+    }
+
+    #[test]
+    fn only_proven_flows_lead_to_deny() {
+        let mut case = Case::new(Profile::Balanced);
+        for _ in 0..50 {
+            case.flow(0, "203.0.113.9", 0.99, false);
+        }
+        assert!(!case.said().contains(&"deny"));
+        // Flows that were counted before they were proven count as proven once they are.
+        for _ in 0..5 {
+            case.again(1, "203.0.113.9", (0.99, false), (0.99, true));
+        }
+        assert_eq!(case.decisions.last(), Some(&(1, "deny")));
+    }
+
+    #[test]
+    fn the_same_flow_counts_once() {
+        let mut case = Case::new(Profile::Strict);
+        case.flow(0, "203.0.113.9", 0.9, false);
+        for _ in 0..100 {
+            case.again(0, "203.0.113.9", (0.9, false), (0.9, false));
+        }
+        assert_eq!(case.said(), ["alert"]);
+    }
+
+    #[test]
+    fn evidence_fades() {
+        let mut case = Case::new(Profile::Balanced);
+        for hour in 0..50 {
+            case.flow(hour * 3_600, "203.0.113.9", 0.99, true);
+        }
+        assert!(!case.said().contains(&"deny"), "one flow an hour never adds up");
+        let mut entry = Entry::new(Timestamp::from_secs(0));
+        entry.weights[1] = 8.0;
+        entry.fade(Timestamp::from_secs(60));
+        assert_eq!(entry.weights[1], 4.0);
+        entry.fade(Timestamp::from_secs(90));
+        assert_eq!(entry.weights[1], 3.0, "a straight line within a half-life");
+    }
+
+    #[test]
+    fn addresses_of_one_64_count_together() {
+        let mut case = Case::new(Profile::Balanced);
+        for host in 0..5 {
+            case.flow(0, &format!("2001:db8:66::{host:x}"), 0.99, false);
+        }
+        assert!(case.said().contains(&"deny_new"));
+    }
+
+    #[test]
+    fn a_block_is_renewed_when_it_is_over_and_the_attack_is_not() {
+        let mut case = Case::new(Profile::Balanced);
+        for second in 0..1_300 {
+            case.flow(second, "203.0.113.9", 0.99, false);
+        }
+        let blocks: Vec<u64> =
+            case.decisions.iter().filter(|(_, what)| *what == "deny_new").map(|(at, _)| *at).collect();
+        assert_eq!(blocks, [4, 604, 1_204]);
+    }
+
+    #[test]
+    fn a_flood_of_sources_is_no_flood_of_alerts() {
+        let mut case = Case::new(Profile::Balanced);
+        for n in 0..5_000_u32 {
+            let address = std::net::Ipv4Addr::from(0xcb00_7100 | n).to_string();
+            case.flow(0, &address, 0.99, false);
+        }
+        assert_eq!(case.said().len(), ALERTS_PER_MINUTE as usize);
+        assert!(case.evidence.alerts_suppressed > 0);
+    }
 }

@@ -260,4 +260,6 @@ impl StoreError {
 }
 
 #[cfg(test)]
+pub(crate) mod test_directory;
+#[cfg(test)]
 mod tests;

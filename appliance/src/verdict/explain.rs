@@ -61,12 +61,16 @@ fn way(features: &FeatureVector) -> Vec<(usize, Bounds)> {
 fn headline(class: ThreatClass, features: &FeatureVector) -> String {
     let value = |index: Index| features.get(index as usize).copied().unwrap_or_default();
     let count = |index| value(index).round();
+    let things = |index, thing: &str| match count(index) {
+        1.0 => format!("1 {thing}"),
+        several => format!("{several} {thing}s"),
+    };
     let percent = |index| (value(index) * 100.0).round();
     match class {
         ThreatClass::Scan => format!(
-            "{} ports on {} hosts tried in 60 s, {} % unanswered, {} % refused",
-            count(Index::SrcPorts60s),
-            count(Index::SrcHosts60s),
+            "{} on {} tried in 60 s, {} % unanswered, {} % refused",
+            things(Index::SrcPorts60s, "port"),
+            things(Index::SrcHosts60s, "host"),
             percent(Index::SrcUnanswered60s),
             percent(Index::SrcRefused60s),
         ),
@@ -83,7 +87,7 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
             count(Index::SrcShortLogins60s),
         ),
         ThreatClass::Benign | ThreatClass::Botnet | ThreatClass::WebAttack | ThreatClass::Tunnel => {
-            format!("{} flows in 60 s to {} hosts", count(Index::SrcFlows60s), count(Index::SrcHosts60s))
+            format!("{} in 60 s to {}", things(Index::SrcFlows60s, "flow"), things(Index::SrcHosts60s, "host"))
         }
     }
 }

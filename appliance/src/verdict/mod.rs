@@ -7,7 +7,7 @@ mod explain;
 mod flow_verdicts;
 
 pub use explain::explain;
-pub use flow_verdicts::FlowVerdicts;
+pub use flow_verdicts::{FlowVerdict, FlowVerdicts};
 
 use traffic::features::{FEATURE_COUNT, FeatureVector, SCHEMA_HASH, ThreatClass};
 

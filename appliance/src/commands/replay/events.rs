@@ -49,19 +49,22 @@ impl EventFile {
 
     pub fn flow(&mut self, t: f64, ended: &EndedFlow<'_>) {
         let seen = ended.observation;
-        self.write("flow", &FlowLine {
-            t,
-            flow: seen.flow,
-            source: seen.initiator,
-            source_port: seen.initiator_port,
-            destination: seen.responder,
-            destination_port: seen.responder_port,
-            protocol: seen.protocol,
-            vlan: seen.vlan,
-            packets: seen.packets,
-            class: ended.verdict.class.name(),
-            confidence: ended.verdict.confidence,
-        });
+        self.write(
+            "flow",
+            &FlowLine {
+                t,
+                flow: seen.flow,
+                source: seen.initiator,
+                source_port: seen.initiator_port,
+                destination: seen.responder,
+                destination_port: seen.responder_port,
+                protocol: seen.protocol,
+                vlan: seen.vlan,
+                packets: seen.packets,
+                class: ended.verdict.class.name(),
+                confidence: ended.verdict.confidence,
+            },
+        );
     }
 
     pub fn alert(&mut self, alert: &AlertLine) {

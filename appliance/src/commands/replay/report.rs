@@ -122,7 +122,11 @@ impl Summary {
     }
 
     pub fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "{} packets, {} bytes, {} flows ({} evicted)", self.packets, self.bytes, self.flows, self.evicted)?;
+        writeln!(
+            out,
+            "{} packets, {} bytes, {} flows ({} evicted)",
+            self.packets, self.bytes, self.flows, self.evicted
+        )?;
         let not_ip = self.counters.not_ip;
         writeln!(out, "{not_ip} frames without IP, {} that could not be decoded", self.undecodable)?;
         for (kind, count) in DecodeError::ALL.iter().zip(self.counters.undecodable).filter(|(_, count)| *count > 0) {
@@ -144,8 +148,8 @@ impl Summary {
             Mode::Observe => writeln!(out, "no blocks: mode observe")?,
         }
         for block in &self.blocks {
-            let BlockLine { t, address, action, ttl_s, evidence_flows, because, .. } = block;
-            writeln!(out, "  {t:10.3} s  {action} {address} for {ttl_s} s, by {evidence_flows} flows: {because}")?;
+            let BlockLine { t, address, action, ttl_s, because, .. } = block;
+            writeln!(out, "  {t:10.3} s  {action} {address} for {ttl_s} s: {because}")?;
         }
         let (elapsed_s, rate) = (self.elapsed_s, self.packets_per_s);
         writeln!(out, "{elapsed_s:.2} s, {rate:.0} packets/s, model {}, schema {}", self.model, self.schema)

@@ -1,13 +1,17 @@
-//! The control thread: takes decisions, applies the rails, enforces, stores, and answers the page and the commands.
+//! Control: the thread behind the path, which takes decisions from the packet thread and requests from people.
+//!
+//! [`Handle`] is the way in for the page and the commands; [`keeper`] is the thread itself: rails, enforcement, store.
+
+pub mod keeper;
 
 use core::net::IpAddr;
 use core::time::Duration;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use traffic::time::Timestamp;
 
-use crate::policy::{Alert, BlockRecord, Mode, Offender};
+use crate::policy::{Alert, BlockRecord, Decision, Mode, Offender};
 
 /// What the page, `sluice status` and the JSON show; made anew by the control thread every second and after each change.
 #[derive(Clone, Debug)]
@@ -44,32 +48,73 @@ pub struct Snapshot {
     pub blocks: Vec<BlockRecord>,
 }
 
-/// What the page or a command asks of the control thread.
-pub(crate) enum Request {
-    Block { address: IpAddr, ttl: Duration, because: String, actor: String, reply: SyncSender<Reply> },
-    Unblock { address: IpAddr, actor: String, reply: SyncSender<Reply> },
+/// What comes to the control thread, all through one queue. It holds decisions by value: sending one allocates nothing.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the frequent one, and the packet thread must not allocate"
+)]
+pub enum Message {
+    /// From the packet thread.
+    Decision(Decision),
+    /// A person wants an address blocked.
+    Block {
+        /// Which.
+        address: IpAddr,
+        /// For how long.
+        ttl: Duration,
+        /// Why, in the person's words.
+        because: String,
+        /// Who asks.
+        actor: String,
+        /// Where the answer goes.
+        reply: SyncSender<Reply>,
+    },
+    /// A person wants a block ended.
+    Unblock {
+        /// Which.
+        address: IpAddr,
+        /// Who asks.
+        actor: String,
+        /// Where the answer goes.
+        reply: SyncSender<Reply>,
+    },
+    /// The program is told to end.
+    Stop,
 }
 
-type Reply = Result<Offender, ControlError>;
+/// The offender that something was done about.
+pub type Reply = Result<Offender, ControlError>;
 
 /// The way of the page and the commands into the control thread. Cloned freely.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    requests: SyncSender<Request>,
+    messages: SyncSender<Message>,
     snapshot: Arc<Mutex<Arc<Snapshot>>>,
 }
 
-/// Requests that may wait; one more is refused as [`ControlError::Unavailable`].
-const REQUEST_CAPACITY: usize = 64;
+/// Messages that may wait. Full: a decision is lost and counted, and comes again with the next evidence; a request is
+/// refused as [`ControlError::Unavailable`].
+const QUEUE_CAPACITY: usize = 1_024;
 
 /// How long a request may take before the asker is told that the daemon does not answer.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Handle {
     /// A handle, and the control thread's end of it.
-    pub(crate) fn new(first: Snapshot) -> (Self, Receiver<Request>) {
-        let (requests, receiver) = sync_channel(REQUEST_CAPACITY);
-        (Self { requests, snapshot: Arc::new(Mutex::new(Arc::new(first))) }, receiver)
+    pub(crate) fn new(first: Snapshot) -> (Self, Receiver<Message>) {
+        let (messages, receiver) = sync_channel(QUEUE_CAPACITY);
+        (Self { messages, snapshot: Arc::new(Mutex::new(Arc::new(first))) }, receiver)
+    }
+
+    /// Hands a decision over without waiting; false where there is no room.
+    pub(crate) fn decide(&self, decision: Decision) -> bool {
+        self.messages.try_send(Message::Decision(decision)).is_ok()
+    }
+
+    /// Tells the control thread to end.
+    pub(crate) fn stop(&self) {
+        // Where the thread is gone already there is nobody to tell.
+        let _ = self.messages.send(Message::Stop);
     }
 
     /// The newest snapshot.
@@ -88,7 +133,7 @@ impl Handle {
     /// # Errors
     /// A rail forbids it, the box only observes, or the kernel refused.
     pub fn block(&self, address: IpAddr, ttl: Duration, because: &str, actor: &str) -> Reply {
-        self.ask(|reply| Request::Block { address, ttl, because: because.to_owned(), actor: actor.to_owned(), reply })
+        self.ask(|reply| Message::Block { address, ttl, because: because.to_owned(), actor: actor.to_owned(), reply })
     }
 
     /// Ends the block of the address, and exempts it for the configured grace.
@@ -96,14 +141,14 @@ impl Handle {
     /// # Errors
     /// No block of that address stands, or the kernel refused.
     pub fn unblock(&self, address: IpAddr, actor: &str) -> Reply {
-        self.ask(|reply| Request::Unblock { address, actor: actor.to_owned(), reply })
+        self.ask(|reply| Message::Unblock { address, actor: actor.to_owned(), reply })
     }
 
-    fn ask(&self, request: impl FnOnce(SyncSender<Reply>) -> Request) -> Reply {
+    fn ask(&self, request: impl FnOnce(SyncSender<Reply>) -> Message) -> Reply {
         let (reply, answer) = sync_channel(1);
-        match self.requests.try_send(request(reply)) {
+        match self.messages.try_send(request(reply)) {
             Ok(()) => answer.recv_timeout(REPLY_TIMEOUT).unwrap_or(Err(ControlError::Unavailable)),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(ControlError::Unavailable),
+            Err(_) => Err(ControlError::Unavailable),
         }
     }
 }
@@ -131,6 +176,9 @@ pub enum ControlError {
     /// The kernel refused.
     #[error(transparent)]
     Enforce(#[from] crate::enforce::EnforceError),
+    /// There are as many blocks as are allowed.
+    #[error("there are as many blocks as policy.max_blocks allows; unblock some, or raise it in sluice.toml")]
+    Full,
     /// The control thread is gone, or busy for too long.
     #[error("the daemon does not answer; see its log")]
     Unavailable,

@@ -1,0 +1,37 @@
+# Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
+
+.PHONY: demo test check model corpus packages
+
+# KEEP=1 leaves the demonstration running for a look with a browser.
+demo: packages
+	cargo build --release --workspace
+	cargo run --release --quiet --package system-tests --bin demo
+
+# Everything, the tests in network namespaces included. Needs root, as they do.
+test: packages check
+	cargo build --workspace
+	cargo test --workspace --features model-compiler/train -- --test-threads=4
+
+# Format and lints, with warnings as errors.
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --features model-compiler/train -- -D warnings
+
+# Debian packages that the laboratory uses; nothing happens where all of them are installed.
+packages:
+	tests/lab/install-packages
+
+# Records labelled captures in the laboratory.
+CORPUS ?= target/corpus
+corpus: packages
+	cargo run --release --package system-tests --bin record-corpus -- $(CORPUS)
+
+# Trains a model, measures it, and writes its card. PUBLIC is a folder with labels.csv and pcap/; see models/README.md.
+MODEL ?= first
+PUBLIC ?= target/data/labelled
+ROWS ?= target/rows.csv
+TRAINER = cargo run --release --quiet --package model-compiler --features train --
+model:
+	$(TRAINER) extract models/$(MODEL) --corpus public=$(PUBLIC) --corpus laboratory=$(CORPUS) --rows $(ROWS)
+	$(TRAINER) train models/$(MODEL) --rows $(ROWS)
+	$(TRAINER) evaluate models/$(MODEL) --rows $(ROWS) --card

@@ -1,0 +1,330 @@
+//! The control thread: keeps the blocks as they should be, writes down what happened, and shows it.
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+
+use log::{error, info, warn};
+use traffic::time::Timestamp;
+
+use super::{ControlError, Handle, Message, Reply, Snapshot};
+use crate::clock::{self, Stopwatch};
+use crate::enforce::{Desired, EnforceError, Enforcer};
+use crate::health::Gauges;
+use crate::policy::{Action, Alert, BlockRecord, Blocklist, Decision, Mode, Offender, Refusal};
+use crate::store::{Event, Writer};
+
+/// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Alerts in a snapshot.
+pub const SHOWN_ALERTS: usize = 50;
+
+/// What the control thread is made of.
+pub struct Keeper {
+    /// Where snapshots go.
+    pub handle: Handle,
+    /// The standing blocks and the rails.
+    pub blocklist: Blocklist,
+    /// The kernel's side of them; in observe mode a dry one.
+    pub enforcer: Box<dyn Enforcer>,
+    /// The store's side of them.
+    pub writer: Arc<Writer>,
+    /// Figures of the packet thread.
+    pub gauges: Arc<Gauges>,
+    /// Tells the packet thread to forget what speaks against an offender.
+    pub forgive: SyncSender<Offender>,
+    /// What the network around looks like now; asked for now and then, because gateways change.
+    pub surroundings: Box<dyn FnMut() -> Surroundings + Send>,
+    /// How long a block lasts.
+    pub block_ttl: Duration,
+    /// The newest alerts first.
+    pub alerts: VecDeque<Alert>,
+    /// Faults of the start that a person should know of.
+    pub start_faults: Vec<String>,
+}
+
+/// Addresses that nothing may be done to, and why some of them may be unknown.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Addresses of the box.
+    pub own: Vec<IpAddr>,
+    /// Default gateways.
+    pub gateways: Vec<IpAddr>,
+    /// What could not be learned.
+    pub faults: Vec<String>,
+}
+
+impl Keeper {
+    /// Runs until told to stop; then everything is taken out of the kernel and written to the disk.
+    pub fn run(mut self, messages: &Receiver<Message>) {
+        let mut state = State { enforce_fault: None, blind_spots: Vec::new() };
+        self.tick(&mut state);
+        let mut since_tick = Stopwatch::start();
+        loop {
+            match messages.recv_timeout(TICK.saturating_sub(since_tick.elapsed())) {
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(message) => {
+                    self.take(message, &mut state);
+                    self.publish(&state);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if since_tick.elapsed() >= TICK {
+                self.tick(&mut state);
+                since_tick = Stopwatch::start();
+            }
+        }
+        self.stop();
+    }
+
+    fn take(&mut self, message: Message, state: &mut State) {
+        let now = clock::now();
+        match message {
+            Message::Decision(Decision::Alert(sighting)) => self.alert(sighting.alert()),
+            Message::Decision(Decision::Block { sighting, action, evidence_flows }) => {
+                self.block_offender(sighting.block(action, evidence_flows, self.block_ttl), now, state);
+            }
+            Message::Block { address, ttl, because, actor, reply } => {
+                let answer = self.block_by_hand(address, ttl, because, actor, now);
+                answer_to(&reply, answer);
+            }
+            Message::Unblock { address, actor, reply } => {
+                let answer = self.unblock(address, actor, now);
+                answer_to(&reply, answer);
+            }
+            Message::Stop => {}
+        }
+    }
+
+    fn alert(&mut self, alert: Alert) {
+        self.alerts.truncate(SHOWN_ALERTS - 1);
+        self.alerts.push_front(alert.clone());
+        self.record(Event::Alert(alert));
+    }
+
+    /// Carries a decision of the path out.
+    fn block_offender(&mut self, wanted: BlockRecord, now: Timestamp, state: &mut State) {
+        let offender = wanted.offender;
+        match self.blocklist.block(wanted, now) {
+            Ok(block) => {
+                let block = block.clone();
+                if let Err(error) = self.enforcer.block(&(&block).into(), now) {
+                    self.enforcement_failed(offender, error, state);
+                }
+                self.block_made(block);
+            }
+            Err(Refusal::Protected(why)) => info!("{offender} is not blocked: {why}"),
+            Err(Refusal::Stands) => {}
+            Err(Refusal::Full) => {
+                self.forgive(offender);
+                warn!("{offender} is not blocked: {}", ControlError::Full);
+            }
+        }
+    }
+
+    fn block_by_hand(
+        &mut self,
+        address: IpAddr,
+        ttl: Duration,
+        because: String,
+        actor: String,
+        now: Timestamp,
+    ) -> Reply {
+        let offender = Offender::of(address);
+        if self.mode() == Mode::Observe {
+            return Err(ControlError::Observing);
+        }
+        let wanted = BlockRecord {
+            offender,
+            action: Action::Deny,
+            class: None,
+            since: now,
+            until: now.plus(ttl),
+            because,
+            actor,
+        };
+        let block = match self.blocklist.block(wanted, now) {
+            Ok(block) => block.clone(),
+            Err(Refusal::Stands) => return Ok(offender),
+            Err(Refusal::Protected(why)) => return Err(ControlError::Protected { offender, why: why.to_owned() }),
+            Err(Refusal::Full) => return Err(ControlError::Full),
+        };
+        if let Err(error) = self.enforcer.block(&(&block).into(), now) {
+            self.blocklist.withdraw(offender);
+            return Err(error.into());
+        }
+        self.block_made(block);
+        Ok(offender)
+    }
+
+    fn unblock(&mut self, address: IpAddr, actor: String, now: Timestamp) -> Reply {
+        let offender = Offender::of(address);
+        if self.blocklist.unblock(offender, now).is_none() {
+            return Err(ControlError::NotBlocked { offender });
+        }
+        info!("{actor} unblocked {offender}");
+        self.forgive(offender);
+        self.record(Event::Unblocked { time: now, offender, actor });
+        self.enforcer.unblock(&[offender])?;
+        Ok(offender)
+    }
+
+    fn block_made(&mut self, block: BlockRecord) {
+        let BlockRecord { offender, action, because, actor, .. } = &block;
+        match self.mode() {
+            Mode::Enforce => {
+                info!("{actor}: {} {offender}: {because}", action.name());
+                self.record(Event::Blocked(block));
+            }
+            // What would be blocked is shown, and must not be restored when the mode changes.
+            Mode::Observe => info!("observing; would {} {offender}: {because}", action.name()),
+        }
+    }
+
+    /// The desired state is kept and tried again with the next tick, except where there is no room for it.
+    fn enforcement_failed(&mut self, offender: Offender, error: EnforceError, state: &mut State) {
+        error!("{offender}: {error}");
+        if matches!(error, EnforceError::Full { .. }) {
+            self.blocklist.withdraw(offender);
+            self.forgive(offender);
+        }
+        state.enforce_fault = Some(error.to_string());
+    }
+
+    fn forgive(&self, offender: Offender) {
+        // Where the packet thread is behind, the old evidence fades by itself.
+        let _ = self.forgive.try_send(offender);
+    }
+
+    fn record(&self, event: Event) {
+        // A refusal is counted by the writer and shown as a fault.
+        let _ = self.writer.send(event);
+    }
+
+    fn mode(&self) -> Mode {
+        self.handle.snapshot().mode
+    }
+
+    fn tick(&mut self, state: &mut State) {
+        let now = clock::now();
+        for block in self.blocklist.expire(now) {
+            info!("the block of {} has ended", block.offender);
+        }
+        let Surroundings { own, gateways, faults } = (self.surroundings)();
+        (self.blocklist.rails.own, self.blocklist.rails.gateways) = (own, gateways);
+        state.blind_spots = faults;
+        self.lift_protected(now);
+        self.reconcile(now, state);
+        self.publish(state);
+    }
+
+    /// Allow beats block, also where what is protected became known only after the block was made.
+    fn lift_protected(&mut self, now: Timestamp) {
+        let protected: Vec<Offender> = self
+            .blocklist
+            .standing()
+            .map(|block| block.offender)
+            .filter(|offender| self.blocklist.rails.protect(*offender, now).is_some())
+            .collect();
+        for offender in protected {
+            info!("the block of {offender} is lifted: it is protected now");
+            self.blocklist.withdraw(offender);
+            self.record(Event::Unblocked { time: now, offender, actor: String::from("sluice") });
+        }
+    }
+
+    /// Compares the kernel with what it should hold, and puts it right. While observing it should hold nothing.
+    fn reconcile(&mut self, now: Timestamp, state: &mut State) {
+        if self.mode() == Mode::Observe {
+            return;
+        }
+        let desired = Desired::of(&self.blocklist);
+        let differs = match self.enforcer.read_back() {
+            Ok(found) => desired.differs_from(&found, now),
+            Err(error) => {
+                warn!("{error}");
+                true
+            }
+        };
+        if !differs && state.enforce_fault.is_none() {
+            return;
+        }
+        match self.enforcer.replace(&desired, now) {
+            Ok(()) => {
+                warn!("the nftables table was not as it should be; it was put right");
+                state.enforce_fault = None;
+                let what =
+                    String::from("put the nftables table right after it was changed from outside or a change failed");
+                self.record(Event::Audit { time: now, actor: String::from("sluice"), what });
+            }
+            Err(error) => state.enforce_fault = Some(error.to_string()),
+        }
+    }
+
+    fn publish(&mut self, state: &State) {
+        let last = self.handle.snapshot();
+        let mut blocks: Vec<BlockRecord> = self.blocklist.standing().cloned().collect();
+        blocks.sort_by_key(|block| core::cmp::Reverse(block.since));
+        let count = |counter: &core::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        self.handle.publish(Snapshot {
+            time: clock::now(),
+            faults: self.faults(state),
+            packets: count(&self.gauges.packets),
+            bytes: count(&self.gauges.bytes),
+            ring_drops: count(&self.gauges.ring_drops),
+            undecodable: count(&self.gauges.undecodable),
+            flows: count(&self.gauges.flows),
+            dropped_packets: self.enforcer.dropped_packets().unwrap_or(last.dropped_packets),
+            alerts: self.alerts.iter().cloned().collect(),
+            blocks,
+            ..(*last).clone()
+        });
+    }
+
+    fn faults(&self, state: &State) -> Vec<String> {
+        let mut faults = self.start_faults.clone();
+        faults.extend(state.blind_spots.iter().cloned());
+        faults.extend(self.gauges.port_faults());
+        faults.extend(state.enforce_fault.clone());
+        faults.extend(self.writer.fault());
+        for (lost, what) in [
+            (
+                self.gauges.decisions_lost.load(Ordering::Relaxed),
+                "decisions came faster than they could be carried out",
+            ),
+            (self.writer.dropped(), "events came faster than the disk could take them"),
+        ] {
+            if lost > 0 {
+                faults.push(format!("{lost} {what}"));
+            }
+        }
+        faults
+    }
+
+    fn stop(mut self) {
+        let what = String::from("stopped");
+        self.record(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
+        if let Err(error) = self.enforcer.remove() {
+            error!("the nftables table stays until its blocks end: {error}");
+        }
+        if let Err(error) = self.writer.flush() {
+            error!("not everything is written down: {error}");
+        }
+    }
+}
+
+/// What a tick leaves for the next one.
+struct State {
+    enforce_fault: Option<String>,
+    /// What could not be learned of the surroundings.
+    blind_spots: Vec<String>,
+}
+
+fn answer_to(reply: &SyncSender<Reply>, answer: Reply) {
+    // Whoever asked may have gone away meanwhile.
+    let _ = reply.try_send(answer);
+}

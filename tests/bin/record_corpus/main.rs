@@ -1,0 +1,50 @@
+//! `record-corpus OUT_DIR [--quick]`: records labelled traffic of real tools in the laboratory, for the trainer.
+//!
+//! No Sluice runs: the box is a plain bridge, and tcpdump records on its LAN port. `--quick` makes one capture of each class.
+
+mod benign_traffic;
+mod brute_force;
+mod floods;
+mod mixtures;
+mod scans;
+mod stage;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use stage::Stage;
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (folder, quick) = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [folder] if !folder.starts_with('-') => (folder.to_owned(), false),
+        [folder, "--quick"] => (folder.to_owned(), true),
+        _ => bail!("usage: record-corpus OUT_DIR [--quick]"),
+    };
+    let mut stage = Stage::new(Path::new(&folder))?;
+    if quick {
+        record_quickly(&mut stage);
+    } else {
+        record_everything(&mut stage);
+    }
+    let (captures, failed) = stage.close();
+    println!("{captures} captures in {folder}");
+    if failed.is_empty() { Ok(()) } else { bail!("{} were not recorded: {}", failed.len(), failed.join(", ")) }
+}
+
+/// One capture of each class.
+fn record_quickly(stage: &mut Stage) {
+    scans::record_one(stage);
+    floods::record_one(stage);
+    brute_force::record_one(stage);
+    benign_traffic::record_one(stage);
+}
+
+fn record_everything(stage: &mut Stage) {
+    benign_traffic::record(stage);
+    scans::record(stage);
+    floods::record(stage);
+    brute_force::record(stage);
+    mixtures::record(stage);
+}
