@@ -8,7 +8,7 @@ use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::{WebConfig, WebServer, serve};
-use crate::control::{ControlError, Handle, Request, Snapshot};
+use crate::control::{ControlError, Handle, Message, Snapshot};
 use crate::policy::{Action, Alert, BlockRecord, Mode, Offender};
 use crate::store::{Store, Writer};
 
@@ -80,7 +80,7 @@ pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<Str
     std::thread::spawn(move || {
         for request in requests {
             match request {
-                Request::Block { address, ttl, because, actor, reply } => {
+                Message::Block { address, ttl, because, actor, reply } => {
                     let _ = asked.send(format!("{actor} blocks {address} for {} s: {because}", ttl.as_secs()));
                     let offender = Offender::of(address);
                     let gateway = address.to_string() == "192.168.1.1";
@@ -88,7 +88,7 @@ pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<Str
                     let _ =
                         reply.send(if gateway { Err(ControlError::Protected { offender, why }) } else { Ok(offender) });
                 }
-                Request::Unblock { address, actor, reply } => {
+                Message::Unblock { address, actor, reply } => {
                     let _ = asked.send(format!("{actor} unblocks {address}"));
                     let offender = Offender::of(address);
                     let mut snapshot = (*publisher.snapshot()).clone();
@@ -98,6 +98,8 @@ pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<Str
                     publisher.publish(snapshot);
                     let _ = reply.send(if found { Ok(offender) } else { Err(ControlError::NotBlocked { offender }) });
                 }
+                Message::Decision(_) => {}
+                Message::Stop => return,
             }
         }
     });

@@ -74,7 +74,8 @@ impl Answer {
             ("Content-Security-Policy", CONTENT_SECURITY_POLICY.to_owned()),
             ("X-Content-Type-Options", "nosniff".to_owned()),
             ("X-Frame-Options", "DENY".to_owned()),
-            ("Referrer-Policy", "no-referrer".to_owned()),
+            // Not "no-referrer": with that, browsers send our own forms with the Origin "null".
+            ("Referrer-Policy", "same-origin".to_owned()),
             ("Cross-Origin-Resource-Policy", "same-origin".to_owned()),
         ];
         Self { status, headers, body }

@@ -80,9 +80,12 @@ fn top(state: &State, reader: &Reader<'_>) -> Markup {
             h1 { img src="/icon.svg" alt="" width="28" height="28"; "Sluice" }
             @if let Reader::Administrator { name, form_token, .. } = reader {
                 form method="post" action="/logout" {
-                    input type="hidden" name="token" value=(form_token);
                     span class="who" { (name) }
-                    button class="quiet" { "Log out" }
+                    // Without a session, on the unix socket, there is nothing to log out of.
+                    @if !form_token.is_empty() {
+                        input type="hidden" name="token" value=(form_token);
+                        button class="quiet" { "Log out" }
+                    }
                 }
             } @else {
                 span class="who" { "on " (state.bridge) }
@@ -141,7 +144,7 @@ fn numbers(state: &State) -> Markup {
             (number(&words::count(state.dropped_packets), "packets stopped"))
             (number(&words::count(state.packets), "packets seen"))
             (number(&words::bytes(state.bytes), "seen"))
-            (number(&words::count(state.flows), "conversations now"))
+            (number(&words::count(state.flows), "flows now"))
             (number(&spoken(state.uptime_s), "running"))
             (number(&words::count(state.ring_drops), "packets missed"))
         }
@@ -180,7 +183,7 @@ fn block_card(block: &BlockRow, observes: bool, form_token: &str) -> Markup {
             }
             p class="because" { (block.because) }
             p class="fine" {
-                "Since " (ago(&block.since, block.age_s)) " by " (block.actor) " · ends in "
+                (ago(&block.since, block.age_s)) " by " (block.actor) " · ends in "
                 time datetime=(block.until) title=(block.until) { (spoken(block.left_s)) }
                 " · " (block.measure)
             }

@@ -216,7 +216,7 @@ fn every_answer_carries_the_headers_that_keep_a_browser_safe() {
         assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}");
         assert!(!policy.contains("unsafe"), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
-        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("same-origin"), "{path}");
         assert_eq!(answer.head.to_ascii_lowercase().matches("content-type:").count(), 1, "{path}");
     }
     assert_eq!(page.get("/", "").header("cache-control"), Some("no-store"));

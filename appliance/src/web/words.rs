@@ -19,8 +19,12 @@ pub(super) fn duration(time: Duration) -> String {
     }
 }
 
-/// A number with its thousands apart: `1 234 567`, with narrow spaces that do not break.
+/// A number with its thousands apart, with narrow spaces that do not break: `1 234 567`; from ten million on in millions.
 pub(super) fn count(number: u64) -> String {
+    const MILLION: u64 = 1_000_000;
+    if number >= 10 * MILLION {
+        return format!("{}.{} M", count(number / MILLION), number % MILLION * 10 / MILLION);
+    }
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 2);
     for (place, digit) in digits.chars().enumerate() {
@@ -77,6 +81,10 @@ mod tests {
         );
         assert_eq!([86_399, 86_400, 200_000].map(spoken), ["23 h 59 min", "1 day", "2 days"]);
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
+        assert_eq!(
+            [9_999_999, 48_250_000, 12_345_600_000].map(count),
+            ["9\u{202f}999\u{202f}999", "48.2 M", "12\u{202f}345.6 M"]
+        );
         assert_eq!([0, 999, 1_500, 2_000_000_000].map(bytes), ["0 B", "999 B", "1.5 kB", "2.0 GB"]);
         assert_eq!(bytes(u64::MAX), "18446744.0 TB");
     }
