@@ -5,7 +5,7 @@
 //! environment everything stays for a look with a browser until Enter or Ctrl-C.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ fn attack(
 }
 
 /// From the attacker's first packet at the box to the block.
-fn milliseconds_from_first_packet(capture: &PathBuf, block: &Value) -> Result<u64> {
+fn milliseconds_from_first_packet(capture: &Path, block: &Value) -> Result<u64> {
     let first_us = read_pcap(capture)?.first().context("the attack sent nothing")?.time_us;
     let since_s = block["since_s"].as_f64().context("the block has no beginning")?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "microseconds since 1970")]

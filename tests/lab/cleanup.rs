@@ -37,6 +37,7 @@ pub fn prepare() {
 /// # Errors
 /// `/tmp` cannot be written.
 pub fn work_folder() -> Result<PathBuf> {
+    prepare();
     let folder = folder_of(std::process::id());
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)

@@ -19,7 +19,7 @@ use sluice::clock::Stopwatch;
 use crate::cleanup;
 
 /// How often a condition is looked at while waiting for it.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// How long a program may take that is expected to end at once.
 pub const SHORT: Duration = Duration::from_secs(20);

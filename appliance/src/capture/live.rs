@@ -201,7 +201,7 @@ impl PortRing {
         let found = links.all().ok().and_then(|all| all.into_iter().find(|link| link.name == self.name));
         match found {
             None => {
-                self.say(format!("port `{}` is gone; plug it in again, or set bridge.ports in sluice.toml", self.name))
+                self.say(format!("port `{}` is gone; plug it in again, or set bridge.ports in sluice.toml", self.name));
             }
             Some(link) if link.index != self.ring.interface_index() => self.open_again(),
             Some(link) if !link.is_up => {

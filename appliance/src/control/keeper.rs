@@ -113,7 +113,7 @@ impl Keeper {
             Ok(block) => {
                 let block = block.clone();
                 if let Err(error) = self.enforcer.block(&(&block).into(), now) {
-                    self.enforcement_failed(offender, error, state);
+                    self.enforcement_failed(offender, &error, state);
                 }
                 self.block_made(block);
             }
@@ -186,7 +186,7 @@ impl Keeper {
     }
 
     /// The desired state is kept and tried again with the next tick, except where there is no room for it.
-    fn enforcement_failed(&mut self, offender: Offender, error: EnforceError, state: &mut State) {
+    fn enforcement_failed(&mut self, offender: Offender, error: &EnforceError, state: &mut State) {
         error!("{offender}: {error}");
         if matches!(error, EnforceError::Full { .. }) {
             self.blocklist.withdraw(offender);

@@ -70,6 +70,8 @@ pub struct Events {
 pub struct AlertRow {
     /// When, in UTC.
     pub time: String,
+    /// The same in seconds since 1970.
+    pub time_s: f64,
     /// How long ago.
     pub age_s: u64,
     /// What it looks like.
@@ -103,10 +105,14 @@ pub struct BlockRow {
     pub deed: String,
     /// Since when, in UTC.
     pub since: String,
+    /// The same in seconds since 1970.
+    pub since_s: f64,
     /// For how long already.
     pub age_s: u64,
     /// Until when, in UTC.
     pub until: String,
+    /// The same in seconds since 1970.
+    pub until_s: f64,
     /// How long yet.
     pub left_s: u64,
     /// Why.
@@ -187,6 +193,7 @@ impl AlertRow {
     fn of(alert: &Alert, now: Timestamp) -> Self {
         Self {
             time: iso(alert.time),
+            time_s: seconds(alert.time),
             age_s: now.since(alert.time).as_secs(),
             class: alert.class.name().to_owned(),
             deed: words::deed(Some(alert.class)).to_owned(),
@@ -208,13 +215,19 @@ impl BlockRow {
             class: block.class.map(ThreatClass::name).map(str::to_owned),
             deed: words::deed(block.class).to_owned(),
             since: iso(block.since),
+            since_s: seconds(block.since),
             age_s: now.since(block.since).as_secs(),
             until: iso(block.until),
+            until_s: seconds(block.until),
             left_s: block.until.since(now).as_secs(),
             because: block.because.clone(),
             actor: block.actor.clone(),
         }
     }
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_nanos() as f64 / 1e9
 }
 
 fn summary(mode: Mode, well: bool) -> &'static str {

@@ -1,9 +1,10 @@
-//! `record-corpus OUT_DIR [--quick]`: records labelled traffic of real tools in the laboratory, for the trainer.
+//! `record-corpus OUT_DIR [--quick | --cases]`: records labelled traffic of real tools in the laboratory, for the trainer.
 //!
-//! No Sluice runs: the box is a plain bridge, and tcpdump records on its LAN port. `--quick` makes one capture of each class.
+//! No Sluice runs: the box is a plain bridge, and tcpdump records on its LAN port. `--quick` makes one capture of each class, `--cases` the small captures of `tests/captures/`.
 
 mod benign_traffic;
 mod brute_force;
+mod cases;
 mod floods;
 mod mixtures;
 mod scans;
@@ -17,16 +18,16 @@ use stage::Stage;
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let (folder, quick) = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [folder] if !folder.starts_with('-') => (folder.to_owned(), false),
-        [folder, "--quick"] => (folder.to_owned(), true),
-        _ => bail!("usage: record-corpus OUT_DIR [--quick]"),
+    let (folder, what) = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [folder] if !folder.starts_with('-') => (folder.to_owned(), "everything"),
+        [folder, what @ ("--quick" | "--cases")] => (folder.to_owned(), what),
+        _ => bail!("usage: record-corpus OUT_DIR [--quick | --cases]"),
     };
     let mut stage = Stage::new(Path::new(&folder))?;
-    if quick {
-        record_quickly(&mut stage);
-    } else {
-        record_everything(&mut stage);
+    match what {
+        "--cases" => return cases::record(&stage, Path::new(&folder)),
+        "--quick" => record_quickly(&mut stage),
+        _ => record_everything(&mut stage),
     }
     let (captures, failed) = stage.close();
     println!("{captures} captures in {folder}");

@@ -67,6 +67,11 @@ impl Stage {
         }
     }
 
+    /// What a recording may use.
+    pub fn scene(&self) -> Scene<'_> {
+        Scene { network: &self.network, attackers: &self.attackers, visitors: &self.visitors }
+    }
+
     /// The number of captures, and the names of those that failed.
     pub fn close(self) -> (usize, Vec<String>) {
         (self.corpus.len(), self.failed)
