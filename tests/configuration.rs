@@ -1,7 +1,7 @@
 //! A mistake in the configuration is refused with file, line, key and remedy, and exit status 2.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lab::daemon::{Config, sluice};
 use lab::process::{Finished, SHORT};
@@ -13,7 +13,7 @@ fn file(name: &str, text: &str) -> PathBuf {
     file
 }
 
-fn check(file: &PathBuf) -> Finished {
+fn check(file: &Path) -> Finished {
     sluice(&["check-config".as_ref(), file.as_os_str()], SHORT).unwrap()
 }
 

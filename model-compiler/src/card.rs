@@ -115,8 +115,8 @@ fn left_out(recipe: &Recipe) -> String {
 fn measured(evaluation: &Evaluation) -> String {
     let mut text = format!("## Measured: {}\n\n", evaluation.method);
     text.push_str(
-        "| by | | class | count | precision | recall | F1 | false positives | recall, mean over captures |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+        "| by | | class | count | precision | recall | F1 | false positives | recall, mean over captures | captures with an accused source |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     let Evaluation { model, stump, .. } = evaluation;
     for (by, name, table) in [
@@ -131,8 +131,9 @@ fn measured(evaluation: &Evaluation) -> String {
     line(
         &mut text,
         &format!(
-            "\nThe stump is the best single comparison. Captures where the model was wrong, harmless ones with any alarm and \
-             attacks of which most flows passed: {} of {}.\n",
+            "\nThe stump is the best single comparison. A source is accused where its flows add up to what the balanced profile \
+             blocks for, if evidence did not fade. Captures where the model was wrong, harmless ones with an accused source and \
+             attacks without one: {} of {}.\n",
             faults.len(),
             model.captures.len()
         ),
@@ -154,8 +155,7 @@ fn measured(evaluation: &Evaluation) -> String {
 fn table_lines(by: &str, name: &str, table: &Table) -> String {
     let mut text = String::new();
     for score in &table.classes {
-        let figures =
-            [score.precision, score.recall, score.f1, score.false_positive_rate, score.recall_by_capture].map(figure);
+        let figures = score.figures().map(figure);
         line(&mut text, &format!("| {by} | {name} | {} | {} | {} |", score.class, score.count, figures.join(" | ")));
     }
     text

@@ -2,7 +2,7 @@
 //!
 //! The laboratory writes its recordings in the same form. Columns that are not named here are for people.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -130,9 +130,18 @@ fn granularity(line: &Line) -> Result<Granularity, &'static str> {
     }
 }
 
-/// The addresses in a cell. `*spoofed/many*` has none, `192.0.2.1 via 192.0.2.2` has two.
+/// The addresses in a cell. `*spoofed/many*` has none, `192.0.2.1 via 192.0.2.2` has two, `192.0.2.1-7` has seven.
 fn addresses(cell: &str) -> Vec<IpAddr> {
-    cell.split([' ', ',', ';']).filter_map(|word| word.parse().ok()).collect()
+    cell.split([' ', ',', ';']).flat_map(|word| word.parse().map_or_else(|_| range(word), |one| vec![one])).collect()
+}
+
+/// The addresses from the one before the dash to the one that ends in the number behind it.
+fn range(word: &str) -> Vec<IpAddr> {
+    let Some((Ok(first), Ok(last))) = word.split_once('-').map(|(first, last)| (first.parse(), last.parse())) else {
+        return Vec::new();
+    };
+    let [a, b, c, d] = Ipv4Addr::octets(&first);
+    (d..=last).map(|d| IpAddr::from([a, b, c, d])).collect()
 }
 
 #[cfg(test)]
@@ -144,6 +153,9 @@ mod tests {
         assert_eq!(addresses("*spoofed/many*"), [] as [IpAddr; 0]);
         assert_eq!(addresses("2001:db8::1"), ["2001:db8::1".parse::<IpAddr>().unwrap()]);
         assert_eq!(addresses("192.0.2.1 via 192.0.2.2;192.0.2.3").len(), 3);
+        let seven = addresses("192.0.2.10-16");
+        assert_eq!((seven.len(), seven[6]), (7, "192.0.2.16".parse().unwrap()));
+        assert_eq!(addresses("192.0.2.10-9 lab-host 192.0.2.1-"), [] as [IpAddr; 0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How good a model is on captures that it has not seen, beside the best single comparison.
 
+use std::cmp::Reverse;
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
@@ -87,7 +88,14 @@ fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
     let case = |&Labelled { row, class }: &Labelled<'_>| {
         let answer = model.classify(&row.features);
         let said = model.classes.iter().position(|known| *known == answer.class).unwrap_or_default();
-        Case { capture: row.capture, flow: row.flow, truth: class, said, confidence: answer.confidence }
+        Case {
+            capture: row.capture,
+            initiator: row.initiator,
+            flow: row.flow,
+            truth: class,
+            said,
+            confidence: answer.confidence,
+        }
     };
     rows.iter().map(case).collect()
 }
@@ -98,7 +106,7 @@ impl Display for Evaluation {
         for (title, model, stump) in
             [("flows", &self.model.flows, &self.stump.flows), ("rows", &self.model.rows, &self.stump.rows)]
         {
-            writeln!(f, "\nby {title:<16}   count  precision   recall       F1  false pos.  recall/capture")?;
+            writeln!(f, "\nby {title:<16}   count  precision   recall       F1  false pos.  recall/capture  accused")?;
             for (name, table) in [("model", model), ("stump", stump)] {
                 write_table(f, name, table)?;
             }
@@ -110,11 +118,10 @@ impl Display for Evaluation {
 fn write_table(f: &mut Formatter<'_>, name: &str, table: &Table) -> fmt::Result {
     for score in &table.classes {
         let ClassScore { class, count, .. } = score;
-        let [precision, recall, f1, false_positives, by_capture] =
-            [score.precision, score.recall, score.f1, score.false_positive_rate, score.recall_by_capture].map(figure);
+        let [precision, recall, f1, false_positives, by_capture, accused] = score.figures().map(figure);
         writeln!(
             f,
-            "  {name} {class:<13} {count:>7}  {precision:>9}  {recall:>7}  {f1:>7}  {false_positives:>10}  {by_capture:>14}"
+            "  {name} {class:<13} {count:>7}  {precision:>9}  {recall:>7}  {f1:>7}  {false_positives:>10}  {by_capture:>14}  {accused:>7}"
         )?;
     }
     Ok(())
@@ -125,14 +132,12 @@ pub(crate) fn figure(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{share:.5}"))
 }
 
-/// Captures where the model was wrong: harmless ones with any alarm, attacks of which most flows passed.
+/// Captures where the model was wrong: harmless ones with an accused source, attacks without one, the worst first.
 pub(crate) fn faults(captures: &[CaptureScore]) -> Vec<&CaptureScore> {
-    let harmless = |score: &CaptureScore| score.class == crate::extract::BENIGN;
-    let at_fault = |score: &&CaptureScore| {
-        if harmless(score) { score.right() < score.flows } else { 2 * score.right() < score.flows }
-    };
+    let is_harmless = |score: &CaptureScore| score.class == crate::extract::BENIGN;
+    let at_fault = |score: &&CaptureScore| (score.accused > 0) == is_harmless(score);
     let mut faults: Vec<&CaptureScore> = captures.iter().filter(at_fault).collect();
-    faults.sort_by_key(|score| (!harmless(score), std::cmp::Reverse(score.flows - score.right())));
+    faults.sort_by_key(|score| (!is_harmless(score), Reverse(score.flows - score.right())));
     faults
 }
 
@@ -140,7 +145,7 @@ fn write_captures(f: &mut Formatter<'_>, captures: &[CaptureScore]) -> fmt::Resu
     let faults = faults(captures);
     writeln!(
         f,
-        "\n{} of {} captures: harmless with an alarm, or an attack of which most flows passed",
+        "\n{} of {} captures are harmless with an accused source, or an attack without one",
         faults.len(),
         captures.len()
     )?;

@@ -5,7 +5,7 @@
 //!
 //! | granularity | an attack is | not counted |
 //! |---|---|---|
-//! | all | every flow | flows that the victim began, where it is known |
+//! | all | every flow | flows that somebody else than the attacker began, where they are known; flows that the victim began |
 //! | pair | a flow that an attacker began towards a victim | other flows with the attacker, or begun by the victim |
 //! | destination | a flow that anybody but the victim began towards the victim | flows that the victim began |
 //! | all, of harmless traffic | – every flow is harmless | – |
@@ -13,6 +13,7 @@
 //! Whatever is left over in an attack capture is harmless in a corpus whose makers know what else went on, and not counted
 //! in others (`background` of the recipe). A flow of which only the answers were captured is nobody's doing.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -75,14 +76,17 @@ pub fn extract(capture: &LabelledCapture, rows: &mut Rows) -> Result<Option<Capt
     let place = rows.captures.len();
     rows.captures.push(Capture { name: capture.name.clone(), source: capture.source.clone() });
     let labels = (rows.label(&capture.label), rows.label(BENIGN));
+    let mut initiators = HashMap::new();
     let mut keep = |observation: &Observation<'_>| {
         let label = match verdict(&capture.label, &capture.scope, observation) {
             Verdict::Labelled => labels.0,
             Verdict::Benign => labels.1,
             Verdict::Unknown => return,
         };
+        let next = initiators.len() as u64;
+        let initiator = *initiators.entry(observation.initiator).or_insert(next);
         let &Observation { flow, packets, features, .. } = observation;
-        rows.rows.push(Row { capture: place, label, flow, packets, features: *features });
+        rows.rows.push(Row { capture: place, label, initiator, flow, packets, features: *features });
     };
     Ok(run(&mut reader, &mut keep))
 }
@@ -119,8 +123,9 @@ fn verdict(label: &str, scope: &Scope, observation: &Observation<'_>) -> Verdict
     let by_victim = is(&scope.victims, initiator);
     let at_victim = is(&scope.victims, responder);
     match scope.granularity {
-        Granularity::All if by_victim && !by_attacker => Verdict::Unknown,
-        Granularity::All => Verdict::Labelled,
+        Granularity::All if by_attacker => Verdict::Labelled,
+        Granularity::All if scope.attackers.is_empty() && !by_victim => Verdict::Labelled,
+        Granularity::All => Verdict::Unknown,
         Granularity::Pair if by_attacker && at_victim => Verdict::Labelled,
         Granularity::Destination if at_victim && !by_victim => Verdict::Labelled,
         _ if by_attacker || by_victim || is(&scope.attackers, responder) => Verdict::Unknown,
@@ -139,11 +144,16 @@ mod tests {
     const VICTIM: &str = "198.51.100.1";
     const OTHER: &str = "203.0.113.9";
 
-    fn said(granularity: Granularity, background: Background, from: &str, to: &str, begun: bool) -> Verdict {
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let scope =
-            Scope { granularity, attackers: vec![address(ATTACKER)], victims: vec![address(VICTIM)], background };
-        let observation = Observation {
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn scope(granularity: Granularity, background: Background) -> Scope {
+        Scope { granularity, attackers: vec![address(ATTACKER)], victims: vec![address(VICTIM)], background }
+    }
+
+    fn observation(from: &str, to: &str, begun: bool) -> Observation<'static> {
+        Observation {
             time: traffic::time::Timestamp::EPOCH,
             flow: 0,
             initiator: address(from),
@@ -157,8 +167,11 @@ mod tests {
             proven: false,
             end: None,
             features: &[0.0; FEATURE_COUNT],
-        };
-        verdict("scan", &scope, &observation)
+        }
+    }
+
+    fn said(granularity: Granularity, background: Background, from: &str, to: &str, begun: bool) -> Verdict {
+        verdict("scan", &scope(granularity, background), &observation(from, to, begun))
     }
 
     #[test]
@@ -190,10 +203,16 @@ mod tests {
     }
 
     #[test]
-    fn the_label_of_a_whole_capture_reaches_all_but_the_victims_own_doing() {
-        let all = |from, to| said(Granularity::All, Background::Drop, from, to, true);
-        assert_eq!(all(OTHER, "203.0.113.10"), Verdict::Labelled);
+    fn the_label_of_a_whole_capture_reaches_what_the_attacker_began_or_everybody_if_the_attacker_is_unknown() {
+        let all = |from, to| said(Granularity::All, Background::Benign, from, to, true);
+        assert_eq!(all(ATTACKER, OTHER), Verdict::Labelled);
+        assert_eq!(all(OTHER, VICTIM), Verdict::Unknown);
         assert_eq!(all(VICTIM, ATTACKER), Verdict::Unknown);
+        let forged = |from: &str| {
+            let scope = Scope { attackers: Vec::new(), ..scope(Granularity::All, Background::Drop) };
+            verdict("flood_syn", &scope, &observation(from, VICTIM, true))
+        };
+        assert_eq!((forged(OTHER), forged(VICTIM)), (Verdict::Labelled, Verdict::Unknown));
     }
 
     #[test]

@@ -111,7 +111,14 @@ mod tests {
         for (at, &(source, label)) in captures.iter().enumerate() {
             rows.captures.push(Capture { name: format!("capture {at}"), source: format!("source {source}") });
             for flow in 0..3 {
-                rows.rows.push(Row { capture: at, label, flow, packets: 1, features: [0.0; FEATURE_COUNT] });
+                rows.rows.push(Row {
+                    capture: at,
+                    label,
+                    initiator: 0,
+                    flow,
+                    packets: 1,
+                    features: [0.0; FEATURE_COUNT],
+                });
             }
         }
         rows

@@ -15,9 +15,10 @@ use linfa::dataset::DatasetBase;
 use linfa::traits::Fit;
 use linfa_trees::{DecisionTree, SplitQuality};
 use ndarray::{Array1, Array2};
-use traffic::features::{FEATURE_COUNT, FeatureVector};
+use traffic::features::FeatureVector;
 
 use crate::model::{MAX_DEPTH, Node, Tree};
+use crate::recipe::Use;
 
 /// What the weights of a node are scaled to for linfa: with roundings upwards the sum stays below 2^24.
 const WHOLE: f64 = 8_388_608.0;
@@ -33,11 +34,13 @@ pub struct Sample<'a> {
     pub weight: f64,
 }
 
-/// When to stop.
-#[derive(Clone, Copy, Debug)]
+/// What the tree may do, and when to stop.
+#[derive(Clone, Debug)]
 pub struct Growth {
-    /// How many classes there are.
+    /// How many classes there are; the first is the harmless one.
     pub classes: usize,
+    /// How each feature may be used.
+    pub uses: Vec<Use>,
     /// The most comparisons on the way to a leaf.
     pub max_depth: usize,
     /// The smallest share of the whole weight that may stand in a leaf.
@@ -126,11 +129,15 @@ impl Grower<'_> {
             return Ok(None);
         }
         let mut best: Option<Split> = None;
-        for feature in 0..FEATURE_COUNT {
+        for (feature, &rule) in self.growth.uses.iter().enumerate().filter(|(_, rule)| **rule != Use::No) {
             let cells = self.cells(places, feature);
             for &class in asked {
                 let Some(below) = self.propose(&cells, class, &whole)? else { continue };
-                let gain = self.gain(&cells[..below], &whole);
+                let low = sum(&cells[..below], whole.len());
+                let gain = self.gain(&low, &whole);
+                if rule == Use::MoreIsWorse && is_harmless_above(&low, &whole) {
+                    continue;
+                }
                 if gain >= self.growth.min_gain && best.is_none_or(|best| gain > best.gain) {
                     let threshold = between(cells[below - 1].value, cells[below].value);
                     best = Some(Split { feature, threshold, gain });
@@ -190,17 +197,27 @@ impl Grower<'_> {
         Ok((decrease > 0.0).then(|| rank.floor() as usize + 1))
     }
 
-    /// By how much the Gini impurity over all classes falls if `left` is split off, weighted by the node's share.
-    fn gain(&self, left: &[Cell], whole: &[f64]) -> f64 {
-        let mut low = vec![0.0; whole.len()];
-        for cell in left {
-            for (sum, weight) in low.iter_mut().zip(&cell.weights) {
-                *sum += weight;
-            }
-        }
-        let high: Vec<f64> = whole.iter().zip(&low).map(|(whole, low)| (whole - low).max(0.0)).collect();
-        (impurity(whole) - impurity(&low) - impurity(&high)) / self.total
+    /// By how much the Gini impurity over all classes falls if `low` is split off, weighted by the node's share.
+    fn gain(&self, low: &[f64], whole: &[f64]) -> f64 {
+        let high: Vec<f64> = whole.iter().zip(low).map(|(whole, low)| (whole - low).max(0.0)).collect();
+        (impurity(whole) - impurity(low) - impurity(&high)) / self.total
     }
+}
+
+fn sum(cells: &[Cell], classes: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; classes];
+    for cell in cells {
+        for (sum, weight) in sums.iter_mut().zip(&cell.weights) {
+            *sum += weight;
+        }
+    }
+    sums
+}
+
+/// Whether the harmless class has a larger share above the threshold than below it.
+fn is_harmless_above(low: &[f64], whole: &[f64]) -> bool {
+    let (below, all): (f64, f64) = (low.iter().sum(), whole.iter().sum());
+    low[0] * all < whole[0] * below
 }
 
 /// Gini impurity times weight.
@@ -220,8 +237,11 @@ fn between(low: f32, high: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use traffic::features::FEATURE_COUNT;
 
     use super::*;
+
+    const FREE: [Use; FEATURE_COUNT] = [Use::Free; FEATURE_COUNT];
 
     fn vector(values: &[f32]) -> FeatureVector {
         let mut features = [0.0; FEATURE_COUNT];
@@ -250,7 +270,10 @@ mod tests {
         let class = |x: &FeatureVector| (2.0 * x[0] + x[1]) as usize;
         let samples: Vec<Sample<'_>> =
             vectors.iter().map(|x| Sample { features: x, class: class(x), weight: 1.0 }).collect();
-        let tree = tree(&samples, &Growth { classes: 4, max_depth: 2, min_leaf_share: 1e-6, min_gain: 1e-9 });
+        let tree = tree(
+            &samples,
+            &Growth { classes: 4, uses: FREE.to_vec(), max_depth: 2, min_leaf_share: 1e-6, min_gain: 1e-9 },
+        );
         assert_eq!(tree.leaves(), 4);
         for x in &vectors {
             assert_eq!(tree.leaf_of(x)[class(x)], 1.0, "{x:?}");
@@ -269,16 +292,16 @@ mod tests {
                 weight: if at == 9 { 9.0 } else { 1.0 },
             })
             .collect();
-        let growth = Growth { classes: 2, max_depth: 3, min_leaf_share: 0.1, min_gain: 1e-9 };
+        let growth = Growth { classes: 2, uses: FREE.to_vec(), max_depth: 3, min_leaf_share: 0.1, min_gain: 1e-9 };
         assert_eq!(tree(&samples, &growth).nodes[0], Node::Split { feature: 0, threshold: 8.5, left: 1, right: 2 });
-        assert_eq!(tree(&samples, &Growth { min_leaf_share: 0.6, ..growth }).leaves(), 1);
-        assert_eq!(tree(&samples, &Growth { min_gain: 0.6, ..growth }).leaves(), 1);
+        assert_eq!(tree(&samples, &Growth { min_leaf_share: 0.6, ..growth.clone() }).leaves(), 1);
+        assert_eq!(tree(&samples, &Growth { min_gain: 0.6, ..growth.clone() }).leaves(), 1);
         assert_eq!(tree(&samples, &Growth { max_depth: 0, ..growth }).leaves(), 1);
     }
 
     #[test]
     fn no_samples_are_an_error() {
-        let growth = Growth { classes: 2, max_depth: 3, min_leaf_share: 0.1, min_gain: 1e-9 };
+        let growth = Growth { classes: 2, uses: FREE.to_vec(), max_depth: 3, min_leaf_share: 0.1, min_gain: 1e-9 };
         let leaf = |_: &[usize]| Node::Leaf { rows: 0, probabilities: vec![1.0, 0.0] };
         assert!(matches!(grow(&[], &growth, &leaf), Err(GrowError::NoSamples)));
     }
@@ -305,7 +328,7 @@ mod tests {
                 .zip(&rows)
                 .map(|(features, row)| Sample { features, class: usize::from(row.2), weight: 1.0 })
                 .collect();
-            let growth = Growth { classes: 2, max_depth: 1, min_leaf_share: 1e-6, min_gain: 1e-6 };
+            let growth = Growth { classes: 2, uses: FREE.to_vec(), max_depth: 1, min_leaf_share: 1e-6, min_gain: 1e-6 };
             let found = gain_of(&samples, &tree(&samples, &growth));
             let best = (0..12).map(|at| {
                 let split = Node::Split { feature: at % 2, threshold: (at / 2) as f32 + 0.5, left: 1, right: 2 };

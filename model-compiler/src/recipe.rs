@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use traffic::features::ThreatClass;
+use traffic::features::schema::index_of;
+use traffic::features::{FEATURE_COUNT, ThreatClass};
 
 /// Why a recipe cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,9 @@ pub enum RecipeError {
     /// A class without its prior, or the other way round.
     #[error("the recipe must give every class of [classes] a prior above 0 in [prior], and no other class: {0:?}")]
     Prior(String),
+    /// A feature that is not in the schema.
+    #[error("the recipe names the feature {0:?}, which does not exist")]
+    UnknownFeature(String),
     /// A label that is to become two classes.
     #[error("the recipe maps the label {0:?} to two classes")]
     LabelTwice(String),
@@ -84,6 +88,9 @@ pub struct RowRules {
     pub max_per_capture: usize,
     /// A capture with `n` rows weighs `n` to this power within its class: 1 lets long captures rule, 0 counts captures.
     pub capture_exponent: f64,
+    /// Harmless rows are also learnt with their counts (features of the unit `count`) so many times as high: an attack must
+    /// stand out from what is harmless by that margin. 1 for none.
+    pub benign_margin: f32,
     /// Which rows remain when a capture is thinned out depends on this number and nothing else.
     pub seed: u64,
 }
@@ -100,6 +107,39 @@ pub struct TreeRules {
     pub min_gain: f64,
     /// How many observations drawn from the prior are added to each leaf.
     pub smoothing: f64,
+    /// Features of which more never speaks for harmless: no comparison may say otherwise.
+    #[serde(default)]
+    more_is_worse: Vec<String>,
+    /// Features that the tree must not use, because they tell captures apart rather than behaviour.
+    #[serde(default)]
+    ignore: Vec<String>,
+}
+
+impl TreeRules {
+    /// How the tree may use each feature, in the order of the schema.
+    ///
+    /// # Errors
+    /// The recipe names a feature that does not exist; [`Recipe::read`] lets no such recipe through.
+    pub fn uses(&self) -> Result<Vec<Use>, RecipeError> {
+        let mut uses = vec![Use::Free; FEATURE_COUNT];
+        for (names, rule) in [(&self.more_is_worse, Use::MoreIsWorse), (&self.ignore, Use::No)] {
+            for name in names {
+                uses[index_of(name).ok_or_else(|| RecipeError::UnknownFeature(name.clone()))?] = rule;
+            }
+        }
+        Ok(uses)
+    }
+}
+
+/// How a tree may use a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// In any way.
+    Free,
+    /// With the harmless side below the threshold.
+    MoreIsWorse,
+    /// Not at all.
+    No,
 }
 
 /// A capture that is left out, and why.
@@ -133,6 +173,7 @@ impl Recipe {
         let recipe: Self =
             toml::from_str(&text).map_err(|source| RecipeError::Form { path: path.to_owned(), source })?;
         recipe.class_rules()?;
+        recipe.tree.uses()?;
         Ok(recipe)
     }
 
@@ -185,6 +226,7 @@ mod tests {
         [rows]
         max_per_capture = 10
         capture_exponent = 0.5
+        benign_margin = 2
         seed = 1
         [tree]
         max_depth = 3

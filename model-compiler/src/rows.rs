@@ -14,7 +14,7 @@ use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector};
 const MAGIC: &str = "sluice-rows";
 
 /// The columns before the features.
-const LEADING: [&str; 5] = ["capture", "source", "label", "flow", "packets"];
+const LEADING: [&str; 6] = ["capture", "source", "label", "initiator", "flow", "packets"];
 
 /// Why a table cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +77,8 @@ pub struct Row {
     pub capture: usize,
     /// Place of its label.
     pub label: usize,
+    /// Number of the address that began the flow, in the order in which they first occur in the capture.
+    pub initiator: u64,
     /// Number of the flow in the capture.
     pub flow: u64,
     /// How many packets the flow had by then.
@@ -111,7 +113,7 @@ impl Rows {
             for text in [&capture.name, &capture.source, &self.labels[row.label]] {
                 out.write_field(text)?;
             }
-            for number in [row.flow, row.packets] {
+            for number in [row.initiator, row.flow, row.packets] {
                 out.write_field(number.to_string())?;
             }
             for value in row.features {
@@ -161,13 +163,13 @@ impl Rows {
             let text = cell(LEADING.len() + at);
             *value = text.parse().map_err(|_| (text.to_owned(), feature.name))?;
         }
-        let (flow, packets) = (whole(3)?, whole(4)?);
+        let (initiator, flow, packets) = (whole(3)?, whole(4)?, whole(5)?);
         let capture = *captures.entry(cell(0).to_owned()).or_insert_with(|| {
             self.captures.push(Capture { name: cell(0).to_owned(), source: cell(1).to_owned() });
             self.captures.len() - 1
         });
         let label = self.label(cell(2));
-        self.rows.push(Row { capture, label, flow, packets, features });
+        self.rows.push(Row { capture, label, initiator, flow, packets, features });
         Ok(())
     }
 }
@@ -195,13 +197,8 @@ mod tests {
         let awkward = [0.1, -0.0, f32::MIN_POSITIVE, f32::from_bits(1), f32::MAX, f32::INFINITY, 16_777_217.0, 1e-20];
         for (at, value) in awkward.into_iter().enumerate() {
             let label = rows.label(["benign", "scan"][at % 2]);
-            rows.rows.push(Row {
-                capture: at / 4,
-                label,
-                flow: at as u64,
-                packets: 8,
-                features: [value; FEATURE_COUNT],
-            });
+            let features = [value; FEATURE_COUNT];
+            rows.rows.push(Row { capture: at / 4, label, initiator: 3, flow: at as u64, packets: 8, features });
         }
         let path = scratch("lossless");
         rows.write(&path).unwrap();
@@ -224,7 +221,7 @@ mod tests {
     fn a_cell_that_is_no_number_is_named() {
         let path = scratch("cell");
         let header: Vec<&str> = header().collect();
-        let text = format!("{MAGIC},{}\n{}\na,b,benign,1,2,x\n", schema_hash_text(), header.join(","));
+        let text = format!("{MAGIC},{}\n{}\na,b,benign,0,1,2,x\n", schema_hash_text(), header.join(","));
         fs::write(&path, text).unwrap();
         let refusal = Rows::read(&path).unwrap_err().to_string();
         fs::remove_file(&path).unwrap();

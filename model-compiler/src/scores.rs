@@ -7,11 +7,19 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+/// What a source is blocked for in the balanced profile: a sum of the logarithms of the odds of its flows.
+const EVIDENCE_FOR_BLOCK: f64 = 12.0;
+
+/// The most that one flow adds to it.
+const MOST_EVIDENCE_PER_FLOW: f64 = 2.944;
+
 /// One answer and the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Case {
     /// Place of the capture.
     pub capture: usize,
+    /// Number of the address that began the flow.
+    pub initiator: u64,
     /// Number of the flow in it.
     pub flow: u64,
     /// Place of the true class.
@@ -38,9 +46,12 @@ pub struct Scores {
 pub struct Table {
     /// `confusion[truth][said]`.
     pub confusion: Vec<Vec<u64>>,
-    /// The classes in their order.
+    /// The classes in their order, and after them all but the harmless one taken together.
     pub classes: Vec<ClassScore>,
 }
+
+/// The name of all classes but the harmless one taken together.
+pub const ANY_THREAT: &str = "any threat";
 
 /// What was measured of one class. A share of nothing is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,6 +70,16 @@ pub struct ClassScore {
     pub false_positive_rate: Option<f64>,
     /// Mean of the recall over captures: there a long capture counts no more than a short one.
     pub recall_by_capture: Option<f64>,
+    /// Share of the captures with such flows in which they get a source accused: see [`CaptureScore::accused`].
+    pub accused: Option<f64>,
+}
+
+impl ClassScore {
+    /// The shares, in the order of tables.
+    #[must_use]
+    pub const fn figures(&self) -> [Option<f64>; 6] {
+        [self.precision, self.recall, self.f1, self.false_positive_rate, self.recall_by_capture, self.accused]
+    }
 }
 
 /// What was measured of the flows of one class in one capture.
@@ -72,6 +93,9 @@ pub struct CaptureScore {
     pub flows: u64,
     /// How often each class was given, where it was.
     pub said: BTreeMap<String, u64>,
+    /// How many sources are accused: those against whom the alarms of these flows add up to what the appliance blocks for.
+    /// Evidence does not fade here, as it does there, so this is rather too many than too few.
+    pub accused: u64,
 }
 
 impl CaptureScore {
@@ -86,19 +110,31 @@ impl CaptureScore {
 #[must_use]
 pub fn score(cases: &[Case], classes: &[&str], captures: &[String]) -> Scores {
     let flows = by_flow(cases);
-    Scores {
-        rows: table(cases, classes),
-        flows: table(&flows, classes),
-        captures: by_capture(&flows, classes)
-            .into_iter()
-            .map(|((capture, truth), said)| CaptureScore {
-                capture: captures[capture].clone(),
-                class: classes[truth].to_owned(),
-                flows: said.iter().sum(),
-                said: said_by_name(&said, classes),
-            })
-            .collect(),
+    let accused = accused(&flows);
+    let captures = by_capture(&flows, classes.len()).into_iter().map(|((capture, truth), said)| CaptureScore {
+        capture: captures[capture].clone(),
+        class: classes[truth].to_owned(),
+        flows: said.iter().sum(),
+        said: said_by_name(&said, classes),
+        accused: accused.get(&(capture, truth)).copied().unwrap_or_default(),
+    });
+    Scores { captures: captures.collect(), rows: table(cases, &flows, classes), flows: table(&flows, &flows, classes) }
+}
+
+/// How many sources are accused in each capture by flows of each true class.
+fn accused(flows: &[Case]) -> BTreeMap<(usize, usize), u64> {
+    let mut evidence: BTreeMap<_, f64> = BTreeMap::new();
+    for flow in flows.iter().filter(|flow| flow.said != 0) {
+        let confidence = f64::from(flow.confidence);
+        let odds = confidence / (1.0 - confidence).max(f64::MIN_POSITIVE);
+        *evidence.entry((flow.capture, flow.truth, flow.initiator)).or_default() +=
+            odds.ln().clamp(0.0, MOST_EVIDENCE_PER_FLOW);
     }
+    let mut accused = BTreeMap::new();
+    for ((capture, truth, _), sum) in evidence {
+        *accused.entry((capture, truth)).or_default() += u64::from(sum >= EVIDENCE_FOR_BLOCK);
+    }
+    accused
 }
 
 fn said_by_name(said: &[u64], classes: &[&str]) -> BTreeMap<String, u64> {
@@ -120,37 +156,47 @@ fn by_flow(cases: &[Case]) -> Vec<Case> {
 }
 
 /// How often each class was given in each capture, for each true class there.
-fn by_capture(cases: &[Case], classes: &[&str]) -> BTreeMap<(usize, usize), Vec<u64>> {
+fn by_capture(cases: &[Case], classes: usize) -> BTreeMap<(usize, usize), Vec<u64>> {
     let mut captures: BTreeMap<_, Vec<u64>> = BTreeMap::new();
     for case in cases {
-        captures.entry((case.capture, case.truth)).or_insert_with(|| vec![0; classes.len()])[case.said] += 1;
+        captures.entry((case.capture, case.truth)).or_insert_with(|| vec![0; classes])[case.said] += 1;
     }
     captures
 }
 
-fn table(cases: &[Case], classes: &[&str]) -> Table {
-    let mut confusion = vec![vec![0; classes.len()]; classes.len()];
+/// `flows` are those that the cases belong to: evidence is counted by flow in any table.
+fn table(cases: &[Case], flows: &[Case], classes: &[&str]) -> Table {
+    let counts = confusion(cases, classes.len());
+    let scores = classes.iter().enumerate().map(|(class, name)| class_score(&counts, class, name, cases, flows));
+    // Of two classes, harmless or not: which attack it was matters less than that it was one.
+    let [threats, threat_flows] = [cases, flows].map(|cases| {
+        let either = |case: &Case| Case { truth: case.truth.min(1), said: case.said.min(1), ..*case };
+        cases.iter().map(either).collect::<Vec<_>>()
+    });
+    let any = class_score(&confusion(&threats, 2), 1, ANY_THREAT, &threats, &threat_flows);
+    Table { classes: scores.chain([any]).collect(), confusion: counts }
+}
+
+fn confusion(cases: &[Case], classes: usize) -> Vec<Vec<u64>> {
+    let mut confusion = vec![vec![0; classes]; classes];
     for case in cases {
         confusion[case.truth][case.said] += 1;
     }
-    let captures = by_capture(cases, classes);
-    let scores = (0..classes.len()).map(|class| {
-        let recalls: Vec<f64> = captures
-            .iter()
-            .filter(|((_, truth), _)| *truth == class)
-            .filter_map(|(_, said)| share(said[class], said.iter().sum()))
-            .collect();
-        let mean = recalls.iter().sum::<f64>() / recalls.len() as f64;
-        class_score(&confusion, class, classes[class], (!recalls.is_empty()).then_some(mean))
-    });
-    Table { classes: scores.collect(), confusion }
+    confusion
 }
 
-fn class_score(confusion: &[Vec<u64>], class: usize, name: &str, recall_by_capture: Option<f64>) -> ClassScore {
+fn class_score(confusion: &[Vec<u64>], class: usize, name: &str, cases: &[Case], flows: &[Case]) -> ClassScore {
     let count: u64 = confusion[class].iter().sum();
     let called: u64 = confusion.iter().map(|said| said[class]).sum();
     let all: u64 = confusion.iter().flatten().sum();
     let right = confusion[class][class];
+    let captures = by_capture(cases, confusion.len());
+    let recalls: Vec<f64> = captures
+        .iter()
+        .filter(|((_, truth), _)| *truth == class)
+        .filter_map(|(_, said)| share(said[class], said.iter().sum()))
+        .collect();
+    let accused = accused(flows).into_iter().filter(|((_, truth), accused)| *truth == class && *accused > 0).count();
     ClassScore {
         class: name.to_owned(),
         count,
@@ -158,7 +204,8 @@ fn class_score(confusion: &[Vec<u64>], class: usize, name: &str, recall_by_captu
         recall: share(right, count),
         f1: share(2 * right, called + count),
         false_positive_rate: share(called - right, all - count),
-        recall_by_capture,
+        recall_by_capture: (!recalls.is_empty()).then(|| recalls.iter().sum::<f64>() / recalls.len() as f64),
+        accused: share(accused as u64, recalls.len() as u64),
     }
 }
 
@@ -173,7 +220,8 @@ mod tests {
     const CLASSES: [&str; 3] = ["benign", "scan", "flood"];
 
     fn cases(rows: &[(usize, u64, usize, usize, f32)]) -> Vec<Case> {
-        let case = |&(capture, flow, truth, said, confidence)| Case { capture, flow, truth, said, confidence };
+        let case =
+            |&(capture, flow, truth, said, confidence)| Case { capture, initiator: 5, flow, truth, said, confidence };
         rows.iter().map(case).collect()
     }
 
@@ -196,6 +244,7 @@ mod tests {
             f1: Some(8.0 / 11.0),
             false_positive_rate: Some(1.0 / 4.0),
             recall_by_capture: Some(4.0 / 6.0),
+            accused: Some(0.0),
         };
         assert_eq!(table.classes[1], expected);
         assert_eq!(table.classes[0].false_positive_rate, Some(1.0 / 6.0));
@@ -217,6 +266,17 @@ mod tests {
         assert_eq!(scores.flows.confusion, [[1, 0, 0], [1, 1, 0], [0, 0, 0]]);
         let first = &scores.captures[0];
         assert_eq!((first.capture.as_str(), first.class.as_str(), first.flows, first.right()), ("a", "scan", 2, 1));
+    }
+
+    #[test]
+    fn a_source_is_accused_by_several_flows_that_speak_against_it() {
+        let flows = |count, confidence| (0..count).map(move |flow| (1, flow, 0, 1, confidence)).collect::<Vec<_>>();
+        let accused = |rows: &[_]| scored(rows).captures[0].accused;
+        assert_eq!(accused(&flows(4, 1.0)), 0, "one flow counts only so much");
+        assert_eq!(accused(&flows(5, 0.99)), 1);
+        assert_eq!(accused(&flows(1000, 0.5)), 0, "even odds say nothing");
+        assert_eq!(accused(&flows(6, 0.9)), 1);
+        assert_eq!(scored(&flows(6, 0.9)).flows.classes[0].accused, Some(1.0));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use traffic::features::{FEATURE_COUNT, FEATURES, ThreatClass};
+use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
 
 use crate::grow::{GrowError, Growth, Sample, grow};
 use crate::model::{Model, Node, Range};
@@ -72,14 +72,22 @@ pub fn labelled<'a>(rows: &'a Rows, recipe: &Recipe) -> Result<Vec<Labelled<'a>>
     Ok(found)
 }
 
-/// A row with what it counts.
-#[derive(Clone, Copy)]
-struct Weighed<'a> {
-    labelled: Labelled<'a>,
+/// A vector to learn from, and what it counts.
+struct Lesson {
+    features: FeatureVector,
+    class: usize,
+    /// A row as it was, not an exaggerated one.
+    is_real: bool,
     /// In observations: those of a capture with `n` rows add up to `n^e`.
     observations: f64,
     /// The share of the whole weight.
     weight: f64,
+}
+
+impl Lesson {
+    const fn sample(&self) -> Sample<'_> {
+        Sample { features: &self.features, class: self.class, weight: self.weight }
+    }
 }
 
 /// Trains a model on the rows.
@@ -101,21 +109,23 @@ pub fn train_stump(rows: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, Trai
 
 fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> Result<Model, TrainError> {
     let rules = recipe.class_rules()?;
-    let rows = weigh(thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
-    let samples: Vec<Sample<'_>> = rows
-        .iter()
-        .map(|row| Sample { features: &row.labelled.row.features, class: row.labelled.class, weight: row.weight })
-        .collect();
+    let mut lessons = lessons(&thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
+    let ranges = ranges(&lessons);
+    if recipe.rows.benign_margin > 1.0 {
+        exaggerate(&mut lessons, recipe.rows.benign_margin);
+    }
+    let samples: Vec<Sample<'_>> = lessons.iter().map(Lesson::sample).collect();
     let growth = Growth {
         classes: rules.len(),
+        uses: recipe.tree.uses()?,
         max_depth,
         min_leaf_share: recipe.tree.min_leaf_share,
         min_gain: recipe.tree.min_gain,
     };
     let prior: Vec<f64> = rules.iter().map(|rule| rule.prior).collect();
-    let tree = grow(&samples, &growth, &|places| leaf(&rows, places, &prior, recipe.tree.smoothing))?;
+    let tree = grow(&samples, &growth, &|places| leaf(&lessons, places, &prior, recipe.tree.smoothing))?;
     let classes: Vec<ThreatClass> = rules.iter().map(|rule| rule.class).collect();
-    Ok(Model { name: recipe.name.clone(), classes, ranges: ranges(&samples), tree })
+    Ok(Model { name: recipe.name.clone(), classes, ranges, tree })
 }
 
 /// At most so many rows of a class from each capture as the recipe allows, chosen by a hash: which ones depends on the
@@ -152,10 +162,10 @@ fn splitmix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn weigh<'a>(rows: Vec<Labelled<'a>>, rules: &[ClassRule], exponent: f64) -> Result<Vec<Weighed<'a>>, TrainError> {
+fn lessons(rows: &[Labelled<'_>], rules: &[ClassRule], exponent: f64) -> Result<Vec<Lesson>, TrainError> {
     let mut observations = vec![0.0; rows.len()];
     let mut of_class = vec![0.0; rules.len()];
-    for ((_, class), places) in by_capture_and_class(&rows) {
+    for ((_, class), places) in by_capture_and_class(rows) {
         let count = places.len() as f64;
         of_class[class] += count.powf(exponent);
         for place in places {
@@ -165,32 +175,54 @@ fn weigh<'a>(rows: Vec<Labelled<'a>>, rules: &[ClassRule], exponent: f64) -> Res
     if let Some(at) = of_class.iter().position(|sum| *sum == 0.0) {
         return Err(TrainError::NoRows(rules[at].class.name()));
     }
-    let weighed = rows.into_iter().zip(observations).map(|(labelled, observations)| {
-        let weight = observations / of_class[labelled.class] * rules[labelled.class].prior;
-        Weighed { labelled, observations, weight }
-    });
-    Ok(weighed.collect())
+    let lesson = |(&Labelled { row, class }, observations): (&Labelled<'_>, f64)| {
+        let weight = observations / of_class[class] * rules[class].prior;
+        Lesson { features: row.features, class, is_real: true, observations, weight }
+    };
+    Ok(rows.iter().zip(observations).map(lesson).collect())
 }
 
-/// The leaf in which these rows end.
-fn leaf(rows: &[Weighed<'_>], places: &[usize], prior: &[f64], smoothing: f64) -> Node {
+/// Adds each harmless lesson a second time with its counts so many times as high; the two share the weight.
+fn exaggerate(lessons: &mut Vec<Lesson>, margin: f32) {
+    for at in 0..lessons.len() {
+        let real = &mut lessons[at];
+        if real.class != 0 {
+            continue;
+        }
+        real.weight /= 2.0;
+        let mut features = real.features;
+        for (value, feature) in features.iter_mut().zip(FEATURES) {
+            if feature.unit == "count" {
+                *value *= margin;
+            }
+        }
+        let exaggerated = Lesson { features, class: 0, is_real: false, observations: 0.0, weight: real.weight };
+        lessons.push(exaggerated);
+    }
+}
+
+/// The leaf in which these lessons end.
+fn leaf(lessons: &[Lesson], places: &[usize], prior: &[f64], smoothing: f64) -> Node {
     let mut weights = vec![0.0; prior.len()];
     let mut observations = 0.0;
+    let mut rows = 0;
     for &place in places {
-        weights[rows[place].labelled.class] += rows[place].weight;
-        observations += rows[place].observations;
+        let lesson = &lessons[place];
+        weights[lesson.class] += lesson.weight;
+        observations += lesson.observations;
+        rows += u64::from(lesson.is_real);
     }
     let total: f64 = weights.iter().sum();
     let share = |(weight, prior): (&f64, &f64)| {
         ((observations * weight / total + smoothing * prior) / (observations + smoothing)) as f32
     };
-    Node::Leaf { rows: places.len() as u64, probabilities: weights.iter().zip(prior).map(share).collect() }
+    Node::Leaf { rows, probabilities: weights.iter().zip(prior).map(share).collect() }
 }
 
-fn ranges(samples: &[Sample<'_>]) -> Vec<Range> {
+fn ranges(lessons: &[Lesson]) -> Vec<Range> {
     let mut ranges = vec![Range { min: f32::INFINITY, max: f32::NEG_INFINITY }; FEATURE_COUNT];
-    for sample in samples {
-        for (range, &value) in ranges.iter_mut().zip(sample.features) {
+    for lesson in lessons {
+        for (range, &value) in ranges.iter_mut().zip(&lesson.features) {
             *range = Range { min: range.min.min(value), max: range.max.max(value) };
         }
     }

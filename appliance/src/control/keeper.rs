@@ -32,7 +32,7 @@ pub struct Keeper {
     /// The kernel's side of them; in observe mode a dry one.
     pub enforcer: Box<dyn Enforcer>,
     /// The store's side of them.
-    pub writer: Writer,
+    pub writer: Arc<Writer>,
     /// Figures of the packet thread.
     pub gauges: Arc<Gauges>,
     /// Tells the packet thread to forget what speaks against an offender.
@@ -47,21 +47,21 @@ pub struct Keeper {
     pub start_faults: Vec<String>,
 }
 
-/// Addresses that nothing may be done to, and faults of the ports.
+/// Addresses that nothing may be done to, and why some of them may be unknown.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Addresses of the box.
     pub own: Vec<IpAddr>,
     /// Default gateways.
     pub gateways: Vec<IpAddr>,
-    /// What is wrong with the ports, with the remedy.
+    /// What could not be learned.
     pub faults: Vec<String>,
 }
 
 impl Keeper {
     /// Runs until told to stop; then everything is taken out of the kernel and written to the disk.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        let mut state = State { enforce_fault: None, port_faults: Vec::new() };
+        let mut state = State { enforce_fault: None, blind_spots: Vec::new() };
         self.tick(&mut state);
         let mut since_tick = Stopwatch::start();
         loop {
@@ -113,7 +113,7 @@ impl Keeper {
             Ok(block) => {
                 let block = block.clone();
                 if let Err(error) = self.enforcer.block(&(&block).into(), now) {
-                    self.enforcement_failed(offender, error, state);
+                    self.enforcement_failed(offender, &error, state);
                 }
                 self.block_made(block);
             }
@@ -186,7 +186,7 @@ impl Keeper {
     }
 
     /// The desired state is kept and tried again with the next tick, except where there is no room for it.
-    fn enforcement_failed(&mut self, offender: Offender, error: EnforceError, state: &mut State) {
+    fn enforcement_failed(&mut self, offender: Offender, error: &EnforceError, state: &mut State) {
         error!("{offender}: {error}");
         if matches!(error, EnforceError::Full { .. }) {
             self.blocklist.withdraw(offender);
@@ -216,7 +216,7 @@ impl Keeper {
         }
         let Surroundings { own, gateways, faults } = (self.surroundings)();
         (self.blocklist.rails.own, self.blocklist.rails.gateways) = (own, gateways);
-        state.port_faults = faults;
+        state.blind_spots = faults;
         self.lift_protected(now);
         self.reconcile(now, state);
         self.publish(state);
@@ -237,8 +237,11 @@ impl Keeper {
         }
     }
 
-    /// Compares the kernel with what it should hold, and puts it right.
+    /// Compares the kernel with what it should hold, and puts it right. While observing it should hold nothing.
     fn reconcile(&mut self, now: Timestamp, state: &mut State) {
+        if self.mode() == Mode::Observe {
+            return;
+        }
         let desired = Desired::of(&self.blocklist);
         let differs = match self.enforcer.read_back() {
             Ok(found) => desired.differs_from(&found, now),
@@ -284,7 +287,8 @@ impl Keeper {
 
     fn faults(&self, state: &State) -> Vec<String> {
         let mut faults = self.start_faults.clone();
-        faults.extend(state.port_faults.iter().cloned());
+        faults.extend(state.blind_spots.iter().cloned());
+        faults.extend(self.gauges.port_faults());
         faults.extend(state.enforce_fault.clone());
         faults.extend(self.writer.fault());
         for (lost, what) in [
@@ -316,7 +320,8 @@ impl Keeper {
 /// What a tick leaves for the next one.
 struct State {
     enforce_fault: Option<String>,
-    port_faults: Vec<String>,
+    /// What could not be learned of the surroundings.
+    blind_spots: Vec<String>,
 }
 
 fn answer_to(reply: &SyncSender<Reply>, answer: Reply) {

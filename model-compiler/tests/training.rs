@@ -1,0 +1,237 @@
+//! From rows to a model and its measurement: the same rows give the same bytes, and what the recipe says happens.
+#![cfg(feature = "train")]
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::PathBuf;
+
+use model_compiler::card::card;
+use model_compiler::evaluate::{as_it_is, cross_validate};
+use model_compiler::folds::Grouping;
+use model_compiler::json;
+use model_compiler::model::{Model, Node};
+use model_compiler::recipe::Recipe;
+use model_compiler::rows::{Capture, Row, Rows};
+use model_compiler::train::{TrainError, labelled, train, train_stump};
+use traffic::features::schema::index_of;
+use traffic::features::{FEATURE_COUNT, ThreatClass};
+
+const RECIPE: &str = r#"
+name = "test"
+[classes]
+benign = ["benign"]
+scan = ["scan", "sweep"]
+flood = ["flood"]
+[prior]
+benign = 0.8
+scan = 0.1
+flood = 0.1
+[corpora]
+[rows]
+max_per_capture = 40
+capture_exponent = 0.5
+benign_margin = 1
+seed = 7
+[tree]
+max_depth = 6
+min_leaf_share = 0.001
+min_gain = 1e-6
+smoothing = 1
+"#;
+
+fn recipe(changes: &[(&str, &str)]) -> Recipe {
+    let text = changes.iter().fold(RECIPE.to_owned(), |text, (from, to)| text.replace(from, to));
+    let path = scratch("recipe.toml");
+    fs::write(&path, text).unwrap();
+    let recipe = Recipe::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    recipe
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let unique = format!("{}-{:?}-{name}", std::process::id(), std::thread::current().id());
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(unique)
+}
+
+/// 24 captures of 4 sources, 60 rows each: scans try many ports, floods begin many flows, and noise is in every feature.
+fn rows() -> Rows {
+    let [ports, flows] = ["src_ports_60s", "src_flows_2s"].map(|name| index_of(name).unwrap());
+    let mut noise = Noise(1);
+    let mut rows = Rows::default();
+    for number in 0..24 {
+        let (name, source) = (format!("test/{number}.pcap"), format!("source {}", number % 4));
+        rows.captures.push(Capture { name, source });
+        let label = ["benign", "benign", "scan", "flood", "unknown", "sweep"][number / 4];
+        for flow in 0..60 {
+            let mut features = [0.0; FEATURE_COUNT];
+            features.fill_with(|| noise.below(4));
+            features[ports] = noise.below(6) + if matches!(label, "scan" | "sweep") { 20.0 } else { 0.0 };
+            features[flows] = noise.below(6) + if label == "flood" { 90.0 } else { 0.0 };
+            let label = rows.label(label);
+            rows.rows.push(Row { capture: number, label, initiator: flow % 2, flow, packets: 1, features });
+        }
+    }
+    rows
+}
+
+/// Small numbers that look random and are always the same.
+struct Noise(u64);
+
+impl Noise {
+    fn below(&mut self, limit: u64) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % limit) as f32
+    }
+}
+
+fn trained(rows: &Rows, recipe: &Recipe) -> Model {
+    train(&labelled(rows, recipe).unwrap(), recipe).unwrap()
+}
+
+fn rows_in_leaves(model: &Model) -> u64 {
+    let rows = |node: &Node| if let Node::Leaf { rows, .. } = node { *rows } else { 0 };
+    model.tree.nodes.iter().map(rows).sum()
+}
+
+#[test]
+fn the_same_rows_give_the_same_bytes() {
+    let (rows, recipe) = (rows(), recipe(&[]));
+    let path = scratch("rows.csv");
+    rows.write(&path).unwrap();
+    let read = Rows::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    // Each training hashes with other random seeds, and one takes the rows from a file.
+    let texts: Vec<String> =
+        [&rows, &rows, &read].map(|rows| json::write(&trained(rows, &recipe)).unwrap()).into_iter().collect();
+    assert_eq!(texts[0], texts[1]);
+    assert_eq!(texts[0], texts[2]);
+}
+
+#[test]
+fn what_decides_is_found_and_the_stump_cannot() {
+    let (rows, recipe) = (rows(), recipe(&[]));
+    let labelled = labelled(&rows, &recipe).unwrap();
+    for grouping in [Grouping::Capture, Grouping::Source] {
+        let measured = cross_validate(&rows, &labelled, &recipe, grouping, 4, &mut |_| {}).unwrap();
+        let recalls = |scores: &model_compiler::scores::Scores| -> Vec<Option<f64>> {
+            scores.flows.classes.iter().map(|class| class.recall).collect()
+        };
+        assert_eq!(recalls(&measured.model), [Some(1.0); 4], "{}", measured.method);
+        assert_eq!(measured.model.captures.len(), 20, "each capture is tested once");
+        assert!(recalls(&measured.stump).contains(&Some(0.0)), "one comparison cannot tell three classes apart");
+        assert!(measured.to_string().contains("stump flood"));
+    }
+    let model = train(&labelled, &recipe).unwrap();
+    let measured = as_it_is(&model, &rows, &labelled, &recipe).unwrap();
+    assert_eq!(measured.model.flows.classes[0].recall, Some(1.0));
+    assert_eq!(train_stump(&labelled, &recipe).unwrap().tree.depth(), 1);
+}
+
+#[test]
+fn the_card_says_what_it_was_made_from_and_how_it_did() {
+    let (rows, recipe) = (rows(), recipe(&[]));
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let model = train(&labelled, &recipe).unwrap();
+    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, 4, &mut |_| {}).unwrap();
+    let card = card(&model, &recipe, &rows, &labelled, &[measured], "make model").unwrap();
+    for part in [
+        "# Model `test`",
+        "Written by `make model`",
+        "src_flows_2s, src_ports_60s",
+        "| scan | scan, sweep | 0.1000 | 4 | 8 | 480 | 480 |",
+        "no source on both sides",
+        "| flow | model | flood | 240 | 1.00000 | 1.00000 |",
+        "must not be trusted with",
+    ] {
+        assert!(card.contains(part), "{part} is missing in\n{card}");
+    }
+}
+
+#[test]
+fn labels_become_classes_and_what_the_recipe_does_not_name_is_left_out() {
+    let rows = rows();
+    let all = labelled(&rows, &recipe(&[])).unwrap();
+    assert_eq!(all.len(), 20 * 60, "the label `unknown` has no class");
+    assert_eq!(all.iter().filter(|row| row.class == 1).count(), 8 * 60, "two labels make one class");
+    let exclusion = ("[tree]", "[[exclude]]\ncapture = \"test/3.pcap\"\nwhy = \"a test\"\n[tree]");
+    assert_eq!(labelled(&rows, &recipe(&[exclusion])).unwrap().len(), 19 * 60);
+}
+
+#[test]
+fn captures_are_thinned_out_to_what_the_recipe_allows() {
+    let rows = rows();
+    assert_eq!(rows_in_leaves(&trained(&rows, &recipe(&[]))), 20 * 40);
+    let wide = recipe(&[("max_per_capture = 40", "max_per_capture = 1000")]);
+    assert_eq!(rows_in_leaves(&trained(&rows, &wide)), 20 * 60);
+}
+
+#[test]
+fn leaves_say_how_probable_classes_are_under_the_prior() {
+    let (rows, depth) = (rows(), ("max_depth = 6", "max_depth = 0"));
+    let model = trained(&rows, &recipe(&[depth]));
+    let Node::Leaf { probabilities, .. } = &model.tree.nodes[0] else { unreachable!("a tree of depth 0") };
+    for (found, prior) in probabilities.iter().zip([0.8, 0.1, 0.1]) {
+        assert!((found - prior).abs() < 1e-6, "{probabilities:?}");
+    }
+    // Pure leaves: the more smoothing, the less sure.
+    let sureness = |smoothing| {
+        let model = trained(&rows, &recipe(&[("smoothing = 1", smoothing)]));
+        let mut flood = rows.rows.iter().find(|row| rows.labels[row.label] == "flood").unwrap().features;
+        flood[index_of("src_flows_2s").unwrap()] = 1000.0;
+        let answer = model.classify(&flood);
+        assert_eq!(answer.class, ThreatClass::Flood);
+        answer.confidence
+    };
+    let (plain, smoothed) = (sureness("smoothing = 0"), sureness("smoothing = 5"));
+    assert!((plain - 1.0).abs() < 1e-6, "{plain}");
+    // Four captures of 40 rows count as 4 √40 observations.
+    let observations = 4.0 * 40.0_f32.sqrt();
+    assert!((smoothed - (observations + 5.0 * 0.1) / (observations + 5.0)).abs() < 1e-4, "{smoothed}");
+}
+
+#[test]
+fn harmless_counts_are_kept_at_a_distance() {
+    let rows = rows();
+    let threshold_of_ports = |margin| {
+        let model = trained(&rows, &recipe(&[("benign_margin = 1", margin)]));
+        let ports = index_of("src_ports_60s").unwrap();
+        let split = model.tree.nodes.iter().find_map(|node| match node {
+            Node::Split { feature, threshold, .. } if *feature == ports => Some(*threshold),
+            _ => None,
+        });
+        split.unwrap()
+    };
+    assert_eq!(threshold_of_ports("benign_margin = 1"), 12.5, "between 5 and 20");
+    assert_eq!(threshold_of_ports("benign_margin = 3"), 17.5, "between 15 and 20");
+}
+
+#[test]
+fn features_are_used_as_the_recipe_says() {
+    let rows = rows();
+    let ignoring = recipe(&[("smoothing = 1", "smoothing = 1\nignore = [\"src_ports_60s\"]")]);
+    let ports = index_of("src_ports_60s").unwrap();
+    let uses = |model: &Model| {
+        model.tree.nodes.iter().any(|node| matches!(node, Node::Split { feature, .. } if *feature == ports))
+    };
+    assert!(uses(&trained(&rows, &recipe(&[]))));
+    assert!(!uses(&trained(&rows, &ignoring)));
+
+    // Where scans try fewer ports than harmless flows, a model for which more is worse may not learn it.
+    let mut turned = rows;
+    turned.rows.iter_mut().for_each(|row| row.features[ports] = 100.0 - row.features[ports]);
+    let worse = recipe(&[("smoothing = 1", "smoothing = 1\nmore_is_worse = [\"src_ports_60s\"]")]);
+    assert!(uses(&trained(&turned, &recipe(&[]))));
+    let first_split = trained(&turned, &worse).tree.nodes[0].clone();
+    assert!(!matches!(first_split, Node::Split { feature, .. } if feature == ports), "{first_split:?}");
+}
+
+#[test]
+fn what_cannot_be_learnt_is_named() {
+    let mut rows = rows();
+    let missing = recipe(&[("flood = [\"flood\"]", "flood = [\"flood_syn\"]")]);
+    let refusal = train(&labelled(&rows, &missing).unwrap(), &missing).unwrap_err();
+    assert!(matches!(refusal, TrainError::NoRows("flood")), "{refusal}");
+    rows.rows[3].features[2] = f32::NAN;
+    let refusal = labelled(&rows, &recipe(&[])).unwrap_err().to_string();
+    assert!(refusal.contains("test/0.pcap, flow 3: fwd_payload_bytes"), "{refusal}");
+}
