@@ -13,10 +13,17 @@ mod stage;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use lab::cleanup::remove_work_folder;
 
 use stage::Stage;
 
 fn main() -> Result<()> {
+    let recorded = record();
+    remove_work_folder();
+    recorded
+}
+
+fn record() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (folder, what) = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [folder] if !folder.starts_with('-') => (folder.to_owned(), ""),
