@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::attacks::{Flood, start_flood, start_hydra, start_nmap};
 use lab::benign::{PingReport, PingStream, fetch, load_page, ssh_by_key, ssh_log_in};
-use lab::cleanup::work_folder;
+use lab::cleanup::{remove_work_folder, work_folder};
 use lab::daemon::{Config, Daemon, kernel_set_of};
 use lab::frames::read_pcap;
 use lab::network::{BOX, GATEWAY, INTERNET, LAN_HOST, Network, Outsider};
@@ -45,7 +45,9 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    match play() {
+    let played = play();
+    remove_work_folder();
+    match played {
         Ok(rows) => conclude(&rows),
         Err(error) => {
             eprintln!("\nThe demonstration could not go on: {error:#}");

@@ -43,7 +43,7 @@ pub fn work_folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Removes the folder of this process.
+/// Removes the folder of this process: the last thing that a program does. Those of tests are swept by the next laboratory.
 pub fn remove_work_folder() {
     let _ = fs::remove_dir_all(folder_of(std::process::id()));
 }

@@ -122,13 +122,14 @@ impl<'a> Daemon<'a> {
         self.running.as_ref().map(Running::pid)
     }
 
-    /// Runs `sluice COMMAND… --config FILE` in the box.
+    /// Runs `sluice COMMAND --config FILE …` in the box.
     ///
     /// # Errors
     /// The program is not built.
     pub fn command<S: AsRef<OsStr>>(&self, words: &[S]) -> Result<Finished> {
         let mut command = self.network.r#box.command(sluice_program()?);
-        run_any(command.args(words).arg("--config").arg(self.config_file()), SHORT)
+        let (first, rest) = words.split_first().context("no command")?;
+        run_any(command.arg(first).arg("--config").arg(self.config_file()).args(rest), SHORT)
     }
 
     /// What `sluice status --json` says.

@@ -14,7 +14,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::cleanup;
 use crate::namespace::{Namespace, run};
 
 /// The gateway of the LAN, in the namespace `wan`.
@@ -191,12 +190,6 @@ impl Network {
         ])?;
         self.wan.run(["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0"])?;
         Ok(())
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        cleanup::remove_work_folder();
     }
 }
 

@@ -20,6 +20,7 @@ pub struct Stage {
     /// Two people outside who mean well.
     pub visitors: [Outsider; 2],
     corpus: Corpus,
+    only: String,
     failed: Vec<String>,
     _servers: Vec<Running>,
 }
@@ -43,7 +44,12 @@ impl Stage {
         let attackers = [network.outsider(66)?, network.outsider(67)?, network.outsider(68)?];
         let visitors = [network.outsider(40)?, network.outsider(41)?];
         let corpus = Corpus::new(folder)?;
-        Ok(Self { network, attackers, visitors, corpus, failed: Vec::new(), _servers: servers })
+        Ok(Self { network, attackers, visitors, corpus, only: String::new(), failed: Vec::new(), _servers: servers })
+    }
+
+    /// From now on records only captures with this in their names.
+    pub fn only(&mut self, part: &str) {
+        part.clone_into(&mut self.only);
     }
 
     /// Records one capture and says so; a failure is remembered, and the rest goes on.
@@ -57,6 +63,9 @@ impl Stage {
     }
 
     fn record_with_snap(&mut self, label: Label<'_>, snap: u32, act: impl FnOnce(&Scene<'_>) -> Result<()>) {
+        if !label.name.contains(&self.only) {
+            return;
+        }
         let scene = Scene { network: &self.network, attackers: &self.attackers, visitors: &self.visitors };
         match self.corpus.record(&self.network.r#box, label, snap, || act(&scene)) {
             Ok(()) => println!("{:12} {}", label.class, label.name),
