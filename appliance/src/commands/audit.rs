@@ -1,10 +1,12 @@
 //! `sluice audit`: what was changed, when, and by whom; and whether anybody has meddled with that.
 
+use std::path::PathBuf;
+
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, Failure};
-use crate::config::Config;
+use super::Failure;
+use crate::config::{Config, DEFAULT_PATH};
 use crate::store::date::iso;
 use crate::store::{AuditCheck, Store};
 
@@ -15,8 +17,9 @@ pub(super) struct AuditArgs {
     /// How many rows, the newest last
     #[arg(long, value_name = "N", default_value_t = 50)]
     rows: u32,
-    #[command(flatten)]
-    config: ConfigArgs,
+    /// The configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
+    config: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -26,7 +29,7 @@ enum AuditCommand {
 }
 
 pub(super) fn audit(args: &AuditArgs) -> Result<(), Failure> {
-    let store = Store::join(&Config::load(&args.config.config)?.state_dir)?;
+    let store = Store::join(&Config::load(&args.config)?.state_dir)?;
     match args.command {
         None => list(&store, args.rows),
         Some(AuditCommand::Verify) => verify(&store),

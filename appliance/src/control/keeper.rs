@@ -54,6 +54,8 @@ pub struct Surroundings {
     pub own: Vec<IpAddr>,
     /// Default gateways.
     pub gateways: Vec<IpAddr>,
+    /// A port was removed and made again since the last look.
+    pub ports_changed: bool,
     /// What could not be learned.
     pub faults: Vec<String>,
 }
@@ -61,7 +63,7 @@ pub struct Surroundings {
 impl Keeper {
     /// Runs until told to stop; then everything is taken out of the kernel and written to the disk.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        let mut state = State { enforce_fault: None, blind_spots: Vec::new() };
+        let mut state = State { enforce_fault: None, unhooked: false, blind_spots: Vec::new() };
         self.tick(&mut state);
         let mut since_tick = Stopwatch::start();
         loop {
@@ -89,6 +91,7 @@ impl Keeper {
                 self.block_offender(sighting.block(action, evidence_flows, self.block_ttl), now, state);
             }
             Message::Block { address, ttl, because, actor, reply } => {
+                self.look_around(state);
                 let answer = self.block_by_hand(address, ttl, because, actor, now);
                 answer_to(&reply, answer);
             }
@@ -109,6 +112,7 @@ impl Keeper {
     /// Carries a decision of the path out.
     fn block_offender(&mut self, wanted: BlockRecord, now: Timestamp, state: &mut State) {
         let offender = wanted.offender;
+        self.look_around(state);
         match self.blocklist.block(wanted, now) {
             Ok(block) => {
                 let block = block.clone();
@@ -214,12 +218,18 @@ impl Keeper {
         for block in self.blocklist.expire(now) {
             info!("the block of {} has ended", block.offender);
         }
-        let Surroundings { own, gateways, faults } = (self.surroundings)();
-        (self.blocklist.rails.own, self.blocklist.rails.gateways) = (own, gateways);
-        state.blind_spots = faults;
+        self.look_around(state);
         self.lift_protected(now);
         self.reconcile(now, state);
         self.publish(state);
+    }
+
+    /// Who is protected may have changed since the last look: a gateway may have come up a moment ago.
+    fn look_around(&mut self, state: &mut State) {
+        let Surroundings { own, gateways, ports_changed, faults } = (self.surroundings)();
+        (self.blocklist.rails.own, self.blocklist.rails.gateways) = (own, gateways);
+        state.unhooked |= ports_changed;
+        state.blind_spots = faults;
     }
 
     /// Allow beats block, also where what is protected became known only after the block was made.
@@ -250,11 +260,12 @@ impl Keeper {
                 true
             }
         };
-        if !differs && state.enforce_fault.is_none() {
+        if !differs && !state.unhooked && state.enforce_fault.is_none() {
             return;
         }
         match self.enforcer.replace(&desired, now) {
             Ok(()) => {
+                state.unhooked = false;
                 warn!("the nftables table was not as it should be; it was put right");
                 state.enforce_fault = None;
                 let what =
@@ -320,6 +331,8 @@ impl Keeper {
 /// What a tick leaves for the next one.
 struct State {
     enforce_fault: Option<String>,
+    /// A port was removed and is back: the kernel's rules do not hold for it until the table is made anew.
+    unhooked: bool,
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
 }

@@ -9,6 +9,7 @@
 //!
 //! Down it goes the other way round. The bridge stays: a daemon that has ended must not end the traffic.
 
+mod lookout;
 mod packets;
 
 use core::net::SocketAddr;
@@ -21,6 +22,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, bail};
+use caps::{CapSet, Capability};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -34,7 +36,6 @@ use crate::enforce::nftables::Nftables;
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
-use crate::linux::links::Links;
 use crate::linux::packet_ring::RingConfig;
 use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
@@ -42,6 +43,7 @@ use crate::policy::{Blocklist, Mode, Rails};
 use crate::store::{Event, Opened, Store, Writer};
 use crate::verdict::MODEL_NAME;
 use crate::web::{self, WebConfig, WebServer};
+use lookout::Lookout;
 use packets::PacketThread;
 
 /// How often the main thread looks after the others.
@@ -55,24 +57,19 @@ const FORGIVE_CAPACITY: usize = 256;
 /// # Errors
 /// Something that the daemon cannot be without is missing at the start, or a thread has ended by itself.
 pub fn run(config: &Config) -> anyhow::Result<()> {
+    check_rights()?;
     let mut signals = EndSignals::catch().context("cannot catch signals")?;
     let ports = config.bridge.ports.clone();
     let bridge = bridge::ensure(&bridge_config(config))?;
     let mut start_faults = bridge.faults;
     let source = Live::open([&ports[0], &ports[1]], RingConfig::default())?;
 
-    let now = clock::now();
-    let Opened { store, set_aside } = Store::open(&config.state_dir, now)?;
-    start_faults
-        .extend(set_aside.map(|aside| {
-            format!("the database was damaged and set aside as {}; a new one was begun", aside.display())
-        }));
-    let store = Arc::new(store);
+    let store = Arc::new(open_store(config, &mut start_faults)?);
     let writer = Arc::new(store.writer()?);
     record_start(&writer, config);
 
-    let mut links = Links::open()?;
-    let mut surroundings = move || look_around(&mut links);
+    let mut lookout = Lookout::new(bridge_config(config))?;
+    let mut surroundings = move || lookout.look();
     let blocklist = restored_blocklist(config, &store, surroundings())?;
     let enforcer = enforcer(config, &blocklist)?;
 
@@ -116,6 +113,34 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         bail!("a thread has failed: see the lines above; the blocks in the kernel end by themselves");
     }
     ended
+}
+
+/// What the daemon cannot do without.
+fn check_rights() -> anyhow::Result<()> {
+    for right in [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW] {
+        if !caps::has_cap(None, CapSet::Effective, right).unwrap_or(false) {
+            bail!("no right to change the network ({right}); run as root, or give the program that capability");
+        }
+    }
+    Ok(())
+}
+
+/// The database; where its folder cannot be used, one in memory, because protection matters more than history.
+fn open_store(config: &Config, faults: &mut Vec<String>) -> anyhow::Result<Store> {
+    let now = clock::now();
+    let Opened { store, set_aside } = match Store::open(&config.state_dir, now) {
+        Ok(opened) => opened,
+        Err(error) => {
+            faults.push(format!("{error}; until that is mended, what happens is forgotten with the next restart"));
+            let fallback = config.web.socket.with_file_name("state");
+            Store::open(&fallback, now).with_context(|| error.to_string())?
+        }
+    };
+    faults
+        .extend(set_aside.map(|aside| {
+            format!("the database was damaged and set aside as {}; a new one was begun", aside.display())
+        }));
+    Ok(store)
 }
 
 /// Waits for a signal, and meanwhile opens the page's door as soon as the address is there.
@@ -209,20 +234,6 @@ fn enforcer(config: &Config, blocklist: &Blocklist) -> anyhow::Result<Box<dyn En
         Err(error) => log::error!("{error}"),
     }
     Ok(Box::new(nftables))
-}
-
-/// Whom nothing may be done to, from the kernel.
-fn look_around(links: &mut Links) -> Surroundings {
-    let mut around = Surroundings::default();
-    match links.addresses() {
-        Ok(addresses) => around.own = addresses.into_iter().map(|(_, network)| network.addr()).collect(),
-        Err(error) => around.faults.push(format!("the box's own addresses cannot be read: {error}")),
-    }
-    match links.gateways() {
-        Ok(gateways) => around.gateways = gateways.into_iter().map(|gateway| gateway.address).collect(),
-        Err(error) => around.faults.push(format!("the gateways cannot be read: {error}")),
-    }
-    around
 }
 
 fn record_start(writer: &Writer, config: &Config) {
