@@ -10,7 +10,8 @@ mod seats;
 use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
-use std::io::{self, Read as _, Write as _};
+use std::collections::VecDeque;
+use std::io::{self, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
@@ -53,6 +54,10 @@ const STACK_BYTES: usize = 128 * 1024;
 
 /// How long a client may take to close after its answer; see [`close`].
 const CLOSE_TIME: Duration = Duration::from_secs(1);
+
+/// Clients turned away whose sockets are kept open a while: closed at once, a socket with unread bytes sends a reset, which
+/// overtakes the answer.
+const TURNED_AWAY_KEPT: usize = 16;
 
 /// Wait after a failed accept, when the system is short of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -117,13 +122,14 @@ impl Drop for Door {
 }
 
 fn accept_all(shared: &Arc<Shared>) {
+    let mut turned_away = VecDeque::with_capacity(TURNED_AWAY_KEPT);
     loop {
         let accepted = shared.listener.accept();
         if shared.closing.load(Ordering::Acquire) {
             return;
         }
         match accepted {
-            Ok((client, peer)) => admit(shared, client, peer.ip().to_canonical()),
+            Ok((client, peer)) => admit(shared, client, peer.ip().to_canonical(), &mut turned_away),
             // A client that was gone again, or no file descriptor left: others may fare better later.
             Err(_) => std::thread::sleep(ACCEPT_PAUSE),
         }
@@ -131,9 +137,15 @@ fn accept_all(shared: &Arc<Shared>) {
 }
 
 /// Gives the client a thread of its own, or turns it away without waiting for it.
-fn admit(shared: &Arc<Shared>, client: TcpStream, peer: IpAddr) {
+fn admit(shared: &Arc<Shared>, client: TcpStream, peer: IpAddr, turned_away: &mut VecDeque<TcpStream>) {
     let Some(seat) = shared.seats.take(peer) else {
-        return turn_away(shared, client);
+        shared.refused.fetch_add(1, Ordering::Relaxed);
+        turn_away(&client);
+        if turned_away.len() >= TURNED_AWAY_KEPT {
+            turned_away.pop_front();
+        }
+        turned_away.push_back(client);
+        return;
     };
     let for_thread = Arc::clone(shared);
     let spawned = std::thread::Builder::new()
@@ -145,12 +157,9 @@ fn admit(shared: &Arc<Shared>, client: TcpStream, peer: IpAddr) {
     }
 }
 
-fn turn_away(shared: &Shared, mut client: TcpStream) {
-    shared.refused.fetch_add(1, Ordering::Relaxed);
-    // Unread bytes would turn the close into a reset that may overtake the answer. Nothing here waits, and nothing more
-    // can be done for a client for which it fails.
+fn turn_away(mut client: &TcpStream) {
+    // Nothing here waits, and nothing more can be done for a client for which it fails.
     let _ = client.set_nonblocking(true);
-    let _ = client.read(&mut [0; 2048]);
     let _ = client.write(refusal_text(Refusal::Busy).as_bytes());
     let _ = client.shutdown(Shutdown::Write);
 }
@@ -240,12 +249,7 @@ fn close(client: &mut TcpStream) {
     }
     let deadline = Deadline::after(CLOSE_TIME);
     let mut rest = [0; 2048];
-    let most = MAX_BODY_BYTES / rest.len();
-    for _ in 0..most {
-        if !matches!(read_some(client, &mut rest, deadline), Ok(len) if len > 0) {
-            return;
-        }
-    }
+    while matches!(read_some(client, &mut rest, deadline), Ok(len) if len > 0) {}
 }
 
 fn refusal_text(refusal: Refusal) -> String {

@@ -163,6 +163,8 @@ fn plain_text(value: &[u8]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(request: &str) -> Result<Option<Head>, Refusal> {
@@ -244,5 +246,50 @@ mod tests {
         assert_eq!(refusal(&format!("GET /{}", "a".repeat(MAX_HEAD_BYTES))), Refusal::HeadTooLarge);
         let whole = format!("GET / HTTP/1.1\r\nHost: box\r\nA: {}\r\n\r\n", "a".repeat(MAX_HEAD_BYTES));
         assert_eq!(refusal(&whole), Refusal::HeadTooLarge);
+    }
+
+    /// Lines that requests and attacks are made of, and anything else.
+    fn any_request() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop_oneof![
+            Just(b"GET / HTTP/1.1\r\n".to_vec()),
+            Just(b"POST /login HTTP/1.0\n".to_vec()),
+            Just(b"Host: box\r\n".to_vec()),
+            Just(b"Content-Length: 3\r\n".to_vec()),
+            Just(b"content-length:3\r\n".to_vec()),
+            Just(b"Content-Length : 3\r\n".to_vec()),
+            Just(b"Transfer-Encoding: chunked\r\n".to_vec()),
+            Just(b"X-Sluice-Peer: 6.6.6.6\r\n".to_vec()),
+            Just(b"Cookie: a=b\r\n".to_vec()),
+            Just(b"Origin: x\rHost: y\r\n".to_vec()),
+            Just(b"Accept: a\n folded\r\n".to_vec()),
+            Just(b"\r\n".to_vec()),
+            Just(b"\n".to_vec()),
+            proptest::collection::vec(any::<u8>(), 0..12),
+        ];
+        proptest::collection::vec(line, 0..8).prop_map(|lines| lines.concat())
+    }
+
+    proptest! {
+        /// Whatever comes, what is handed on is one request that can be read in one way only, with our word on the peer.
+        #[test]
+        fn what_is_handed_on_has_one_meaning(tail in any_request(), plain in any::<bool>()) {
+            let mut request = if plain { b"POST / HTTP/1.1\r\nHost: box\r\n".to_vec() } else { Vec::new() };
+            request.extend(tail);
+            let Ok(Some(head)) = parse(&request, "192.0.2.1".parse().unwrap()) else { return Ok(()) };
+            prop_assert!(head.len_bytes <= request.len());
+            let text = head.rebuilt.strip_suffix("\r\n\r\n").unwrap();
+            prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n']) && !text.contains("\r\n\r\n"));
+            let mut lines = text.split("\r\n");
+            let first = lines.next().unwrap();
+            prop_assert!(["GET /", "HEAD /", "POST /"].iter().any(|start| first.starts_with(start)), "{first}");
+            let mut names: Vec<_> = lines.map(|line| line.split_once(": ").unwrap().0).collect();
+            let known = |name: &&str| PASSED_ON.contains(name) || [PEER_HEADER, "Content-Length", "Connection"].contains(name);
+            prop_assert!(names.iter().all(known), "{names:?}");
+            names.sort_unstable();
+            prop_assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+            prop_assert!(text.contains("\r\nX-Sluice-Peer: 192.0.2.1\r\n") && names.contains(&"Host"));
+            let length = format!("\r\nContent-Length: {}\r\n", head.body_len_bytes);
+            prop_assert!(text.contains(&length));
+        }
     }
 }

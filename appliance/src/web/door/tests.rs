@@ -1,5 +1,6 @@
 //! The door through real sockets, with a server behind it that remembers what reached it.
 
+use std::io::Read as _;
 use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, channel};
 
