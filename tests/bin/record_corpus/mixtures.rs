@@ -90,7 +90,7 @@ fn household(scene: &Scene<'_>) -> Result<()> {
     load_page(&scene.visitors[0].namespace, LAN_HOST, 6, LIMIT)?;
     ssh_by_key(&scene.visitors[1].namespace, LAN_HOST, "id", LIMIT)?;
     speed_test(lan, INTERNET[1], 1, "-u -b 300k -l 172")?;
-    fetch(lan, INTERNET[3], "package.deb", LIMIT).map(|_| ())
+    fetch(lan, INTERNET[3], "photo.jpg", LIMIT).map(|_| ())
 }
 
 fn scan(scene: &Scene<'_>, options: &str) -> Result<()> {
