@@ -52,8 +52,8 @@ fn what_a_killed_process_left_is_swept_by_the_next_one() {
     recorder.kill();
     assert!(!remains_of(pid).is_empty());
     // The sweep runs once in a process, so this one cannot do it any more.
-    let next =
-        Running::start(Command::new(env!("CARGO_BIN_EXE_record-corpus")).args(["/dev/null/nowhere", "--quick"])).unwrap();
+    let next = Running::start(Command::new(env!("CARGO_BIN_EXE_record-corpus")).args(["/dev/null/nowhere", "--quick"]))
+        .unwrap();
     next.finish(PATIENCE);
     assert_eq!(remains_of(pid), Vec::<String>::new());
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use lab::attacks::{Flood, start_flood, start_hydra, start_nmap};
 use lab::benign::{PingReport, PingStream, fetch, load_page, ssh_by_key, ssh_log_in};
 use lab::cleanup::{remove_work_folder, work_folder};
-use lab::daemon::{Config, Daemon, kernel_set_of};
+use lab::daemon::{Config, Daemon, kernel_set_of, sluice_program};
 use lab::frames::read_pcap;
 use lab::network::{BOX, GATEWAY, INTERNET, LAN_HOST, Network, Outsider};
 use lab::process::{Running, wait_until};
@@ -171,10 +171,16 @@ fn keep(network: &Network, daemon: &Daemon<'_>, outsider: &Outsider) -> Result<(
     let _link = network.connect_machine()?;
     let config = daemon.config_file();
     say(&format!("\nThe page is at http://{BOX}:8080/ and this machine can reach it."));
-    say(&format!("To unblock there, set a password first: sluice passwd --config {}", config.display()));
+    let program = sluice_program()?;
+    say(&format!("To unblock there, set a password first: {} passwd --config {}", program.display(), config.display()));
     say(&format!("To attack again: ip netns exec {} nmap -n -sS {LAN_HOST}", outsider.namespace.name()));
     say("Everything is removed with Enter or Ctrl-C.");
-    std::io::stdin().read_line(&mut String::new())?;
+    if std::io::stdin().read_line(&mut String::new())? == 0 {
+        // Nobody can press Enter here; a signal ends the program, and its handler cleans up.
+        loop {
+            std::thread::park();
+        }
+    }
     Ok(())
 }
 

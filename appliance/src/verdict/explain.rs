@@ -81,11 +81,10 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
             percent(Index::SrcRefused60s),
         ),
         ThreatClass::Flood => format!(
-            "{} connections begun by the source and {} received by the destination in 2 s, {} % never completed; {} packets a second in this flow",
+            "the destination received {} in 2 s, {} of them from this source, whose connections were never completed at {} %",
+            things(Index::DstFlows2s, "flow"),
             count(Index::SrcFlows2s),
-            count(Index::DstFlows2s),
             percent(Index::SrcUnfinished2s),
-            count(Index::PacketsPerS),
         ),
         ThreatClass::BruteForce => format!(
             "{} connections to services with passwords in 60 s, {} of them over within 30 s",
