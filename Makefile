@@ -25,3 +25,13 @@ packages:
 CORPUS ?= target/corpus
 corpus: packages
 	cargo run --release --package system-tests --bin record-corpus -- $(CORPUS)
+
+# Trains a model, measures it, and writes its card. PUBLIC is a folder with labels.csv and pcap/; see models/README.md.
+MODEL ?= first
+PUBLIC ?= target/data/labelled
+ROWS ?= target/rows.csv
+TRAINER = cargo run --release --quiet --package model-compiler --features train --
+model:
+	$(TRAINER) extract models/$(MODEL) --corpus public=$(PUBLIC) --corpus laboratory=$(CORPUS) --rows $(ROWS)
+	$(TRAINER) train models/$(MODEL) --rows $(ROWS)
+	$(TRAINER) evaluate models/$(MODEL) --rows $(ROWS) --card

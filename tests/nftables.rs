@@ -12,7 +12,7 @@ use sluice::enforce::nftables::{Family, Nftables};
 use sluice::enforce::{Block, Desired, EnforceError, Enforcer};
 use sluice::policy::{Action, Offender};
 use traffic::time::Timestamp;
-use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, connection, connects, ping, udp_arrives};
+use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, connect, connection, connects, give_addresses, ping, udp_arrives};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000);
 const CAPACITY: u32 = 65_536;
@@ -348,20 +348,26 @@ fn an_administrator_can_read_the_table() {
     hosts.bridge.run(["nft", "add", "element", "netdev", "sluice", "deny4", "{ 203.0.113.9 }"]).unwrap();
     let by_hand = (Offender::of(IpAddr::from([203, 0, 113, 9])), Action::Deny, Duration::MAX);
     assert!(enforcer.read_back().unwrap().contains(&by_hand));
+    // What another run left behind in the other family goes as well.
+    open(&hosts, CAPACITY).in_family(Family::Bridge).replace(&Desired::default(), NOW).unwrap();
     enforcer.remove().unwrap();
     assert_eq!(hosts.bridge.run(["nft", "list", "ruleset"]).unwrap(), "");
     enforcer.remove().unwrap();
 }
 
 #[test]
-fn a_missing_port_is_named_as_the_reason() {
+fn a_port_that_was_made_again_is_enforced_on_again() {
     let hosts = TwoHosts::bridged("nft-port").unwrap();
+    let mut enforcer = enforcer(&hosts);
     hosts.bridge.run(["ip", "link", "delete", PORTS[0]]).unwrap();
-    // The name is looked up in the namespace of the thread.
-    let refused = hosts.bridge.enter(|| open(&hosts, CAPACITY).replace(&Desired::default(), NOW)).unwrap();
-    if let Err(error) = refused {
-        assert!(error.to_string().contains("port that is missing"), "{error}");
-    }
+    connect(&hosts.outside, &hosts.bridge, PORTS[0]).unwrap();
+    give_addresses(&hosts.outside, "eth0", OUTSIDE).unwrap();
+    hosts.bridge.run(["ip", "link", "set", PORTS[0], "master", "br0"]).unwrap();
+    assert!(hosts.reaches());
+    let standing =
+        Desired { blocks: OUTSIDE.map(|address| block(address, Action::Deny, 600)).to_vec(), allow: Vec::new() };
+    enforcer.replace(&standing, NOW).unwrap();
+    assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[false; 4]; 2]);
 }
 
 #[test]

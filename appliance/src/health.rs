@@ -1,6 +1,7 @@
-//! Counters of every stage: fixed in size, written by the packet thread without locks, read by everybody.
+//! Counters of every stage: fixed in size, written by the packet thread, read by everybody.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use traffic::decode::DecodeError;
 use traffic::features::ThreatClass;
@@ -49,6 +50,8 @@ pub struct Gauges {
     pub ring_drops: AtomicU64,
     /// Decisions that were lost because the control thread was behind. The evidence stays, and comes again.
     pub decisions_lost: AtomicU64,
+    /// What is wrong with the ports.
+    port_faults: Mutex<Vec<String>>,
 }
 
 impl Gauges {
@@ -59,5 +62,16 @@ impl Gauges {
         self.undecodable.store(counters.undecodable_total(), Ordering::Relaxed);
         self.flows.store(flows as u64, Ordering::Relaxed);
         self.ring_drops.store(ring_drops, Ordering::Relaxed);
+    }
+
+    /// Puts these faults in the place of the last.
+    pub fn set_port_faults(&self, faults: Vec<String>) {
+        *self.port_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// What is wrong with the ports, one line each with its remedy.
+    #[must_use]
+    pub fn port_faults(&self) -> Vec<String> {
+        self.port_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

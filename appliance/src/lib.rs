@@ -12,6 +12,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod hardware;
 pub mod health;
 pub mod linux;

@@ -1,16 +1,16 @@
-//! The program `sluice`.
+//! The program `sluice`: everything is in the library; see its list of modules for the way of a packet.
+
+use std::process::ExitCode;
 
 use clap::Parser;
+use sluice::commands::CommandLine;
 
-#[derive(Parser)]
-#[command(name = "sluice", version)]
-enum C {
-    Replay(sluice::commands::replay::ReplayArgs),
-}
-fn main() {
-    let C::Replay(a) = C::parse();
-    if let Err(e) = sluice::commands::replay::replay(&a) {
-        eprintln!("sluice: {e}");
-        std::process::exit(1)
+fn main() -> ExitCode {
+    match CommandLine::parse().execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("sluice: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The packet path allocates nothing once it is made: all captures of the project go through it while the allocator
 //! counts.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::alloc::System;
 use std::fs::File;

@@ -1,3 +1,16 @@
 //! The laboratory: network namespaces, real services and real attack tools, for the demonstration and the tests.
+//!
+//! [`network::Network`] is the stage: a LAN, the box in the middle and the outside world. [`services`] are the real servers that
+//! stand in it, [`benign`] and [`attacks`] the real programs that people and attackers run, [`daemon`] is Sluice itself.
+//! Everything goes away with its guard; [`cleanup`] sees to it after a panic, an interrupt or a kill as well.
 
+pub mod attacks;
+pub mod benign;
+pub mod cleanup;
+pub mod daemon;
+pub mod frames;
 pub mod namespace;
+pub mod network;
+pub mod process;
+pub mod recording;
+pub mod services;

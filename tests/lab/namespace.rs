@@ -1,10 +1,16 @@
 //! One network namespace with a name, removed by that name when its guard is dropped, also after a failure.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::process::{Command, Output, Stdio};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
+
+use crate::cleanup::{self, NAMESPACE_PREFIX};
+use crate::process::{self, Running, SHORT};
 
 /// A network namespace that this process made. Loopback is up in it.
 #[derive(Debug)]
@@ -13,20 +19,20 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes the namespace `NAME-PID`; one left over under that name from before is removed first.
+    /// Makes the namespace `sluice-NAME-PID-N`.
     ///
     /// # Errors
     /// Not root, or no `ip` command.
     pub fn new(name: &str) -> Result<Self> {
-        let name = format!("{name}-{}", std::process::id());
-        Command::new("ip")
-            .args(["netns", "del", &name])
-            .stderr(Stdio::null())
-            .status()
-            .context("ip (iproute2) is not installed")?;
-        run(Command::new("ip").args(["netns", "add", &name]))?;
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        cleanup::prepare();
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{NAMESPACE_PREFIX}{name}-{}-{serial}", std::process::id());
+        run(Command::new("ip").args(["netns", "add", &name])).context("the laboratory needs root and iproute2")?;
         let namespace = Self { name };
-        namespace.run(["ip", "link", "set", "lo", "up"])?;
+        namespace.ip("link set lo up")?;
+        // Addresses are usable at once: nobody else could have them.
+        namespace.run(["sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0"])?;
         Ok(namespace)
     }
 
@@ -43,6 +49,14 @@ impl Namespace {
         command
     }
 
+    /// A command that will run inside, from a line whose words are parted by spaces.
+    #[must_use]
+    pub fn words(&self, line: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).args(line.split_ascii_whitespace());
+        command
+    }
+
     /// Runs a command inside to its end; its standard output.
     ///
     /// # Errors
@@ -55,6 +69,40 @@ impl Namespace {
         let mut words = words.into_iter();
         let program = words.next().context("no command")?;
         run(self.command(program).args(words))
+    }
+
+    /// Runs `ip LINE` inside.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn ip(&self, line: &str) -> Result<String> {
+        run(Command::new("ip").args(["-n", &self.name]).args(line.split_ascii_whitespace()))
+    }
+
+    /// Runs a command line inside, with a limit of its own.
+    ///
+    /// # Errors
+    /// As [`Self::run`], or the time was up.
+    pub fn run_within(&self, line: &str, limit: Duration) -> Result<String> {
+        process::run_within(&mut self.words(line), limit)
+    }
+
+    /// Starts a command line inside, in the background.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(&self, line: &str) -> Result<Running> {
+        Running::start(&mut self.words(line))
+    }
+
+    /// Gives programs inside their own `/etc/FILE`: nobody else on the machine sees it.
+    ///
+    /// # Errors
+    /// `/etc/netns` cannot be written.
+    pub fn private_file(&self, file: &str, text: &str) -> Result<()> {
+        let folder = Path::new("/etc/netns").join(&self.name);
+        fs::create_dir_all(&folder).context("cannot make /etc/netns")?;
+        fs::write(folder.join(file), text).with_context(|| format!("cannot write a private /etc/{file}"))
     }
 
     /// Runs a closure on a thread of its own that has entered the namespace.
@@ -78,7 +126,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.name]).stderr(Stdio::null()).status();
+        cleanup::remove_namespace(&self.name);
     }
 }
 
@@ -87,11 +135,5 @@ impl Drop for Namespace {
 /// # Errors
 /// It cannot be started, or ends with a failure: the error holds what it printed.
 pub fn run(command: &mut Command) -> Result<String> {
-    let Output { status, stdout, stderr } =
-        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
-    if !status.success() {
-        bail!("{command:?}: {status}\n{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    }
-    ensure!(stdout.len() < 1 << 26, "{command:?} printed too much");
-    Ok(String::from_utf8_lossy(&stdout).into_owned())
+    process::run_within(command, SHORT)
 }

@@ -1,3 +1,213 @@
-//! The command line.
+//! The command line: what each word does, and how its failure ends the program.
 
+mod audit;
+mod blocks;
+mod check_config;
+mod passwd;
 pub mod replay;
+mod run;
+mod status;
+
+use core::time::Duration;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, DEFAULT_PATH};
+
+/// Sluice stops attackers between two Ethernet ports, and says why.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the daemon: bridge, detection, blocks, page
+    Run(ConfigArgs),
+    /// Runs captures through the same path and reports what it would have done
+    Replay(replay::ReplayArgs),
+    /// Checks the configuration and says what it means
+    CheckConfig {
+        /// The configuration
+        #[arg(value_name = "FILE", default_value = DEFAULT_PATH)]
+        config: PathBuf,
+    },
+    /// Shows what the daemon does: state, last alerts, standing blocks
+    Status {
+        /// As JSON, the same as the page's /api/state
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Blocks an address; of an IPv6 address its /64
+    Block {
+        /// Whom
+        #[arg(value_name = "ADDR", value_parser = offender)]
+        address: IpAddr,
+        /// For how long: 90s, 10m, 1h, 7d
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = duration)]
+        ttl: Duration,
+        /// Why; it is written down
+        #[arg(long, value_name = "TEXT", default_value = "blocked by hand")]
+        why: String,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Ends the block of an address
+    Unblock {
+        /// Whose
+        #[arg(value_name = "ADDR", value_parser = offender)]
+        address: IpAddr,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Shows what was changed, when, and by whom
+    Audit(audit::AuditArgs),
+    /// Sets the password of a user of the page
+    Passwd {
+        /// Who
+        #[arg(value_name = "USER", default_value = "admin")]
+        user: String,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
+    pub config: PathBuf,
+}
+
+/// Where the daemon is asked.
+#[derive(Clone, Debug, Args)]
+struct DaemonArgs {
+    /// The daemon's socket; where it is not given, the one of the configuration
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl DaemonArgs {
+    /// The socket's path. Without any configuration the default one is meant.
+    fn socket(&self) -> Result<PathBuf, ConfigError> {
+        match &self.socket {
+            Some(socket) => Ok(socket.clone()),
+            None if !self.config.config.exists() && self.config.config == Path::new(DEFAULT_PATH) => {
+                Ok(Config::default().web.socket)
+            }
+            None => Ok(Config::load(&self.config.config)?.web.socket),
+        }
+    }
+}
+
+/// A failure, and the exit code that says of which kind it is.
+#[derive(Debug)]
+pub enum Failure {
+    /// At run time: 1.
+    Runtime(anyhow::Error),
+    /// The configuration: 2, as for wrong usage.
+    Configuration(ConfigError),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        match error.into().downcast::<ConfigError>() {
+            Ok(error) => Self::Configuration(error),
+            Err(error) => Self::Runtime(error),
+        }
+    }
+}
+
+impl Failure {
+    /// The exit code of the program.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Runtime(_) => 1,
+            Self::Configuration(_) => 2,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // All causes in one line.
+            Self::Runtime(error) => write!(f, "{error:#}"),
+            Self::Configuration(error) => error.fmt(f),
+        }
+    }
+}
+
+impl CommandLine {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    /// What went wrong, with the remedy.
+    pub fn execute(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Run(args) => run::run(&Config::load(&args.config)?),
+            Command::Replay(args) => Ok(replay::replay(&args)?),
+            Command::CheckConfig { config } => check_config::check_config(&config),
+            Command::Status { json, daemon } => status::status(&daemon.socket()?, json),
+            Command::Block { address, ttl, why, daemon } => blocks::block(&daemon.socket()?, address, ttl, &why),
+            Command::Unblock { address, daemon } => blocks::unblock(&daemon.socket()?, address),
+            Command::Audit(args) => audit::audit(&args),
+            Command::Passwd { user, config } => passwd::passwd(&Config::load(&config.config)?, &user),
+        }
+    }
+}
+
+/// An address, or a /64 as it is listed.
+fn offender(text: &str) -> Result<IpAddr, String> {
+    let address = text.strip_suffix("/64").unwrap_or(text);
+    address.parse().map_err(|_| format!("`{text}` is no address; give one such as 198.51.100.7 or 2001:db8::7"))
+}
+
+/// A time with its unit: `90s`, `10m`, `1h`, `7d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time; give a number and a unit, such as 90s, 10m, 1h or 7d");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds_per_unit = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| wrong())?;
+    let seconds = number.checked_mul(seconds_per_unit).filter(|seconds| (1..=LONGEST_BLOCK_S).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| format!("`{text}` is not between 1s and 365d"))
+}
+
+/// A block by hand lasts a year at most: every block ends.
+const LONGEST_BLOCK_S: u64 = 365 * 86_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
+        for wrong in ["", "10", "h", "1w", "-1h", "0s", "366d", "1é"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

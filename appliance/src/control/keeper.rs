@@ -32,7 +32,7 @@ pub struct Keeper {
     /// The kernel's side of them; in observe mode a dry one.
     pub enforcer: Box<dyn Enforcer>,
     /// The store's side of them.
-    pub writer: Writer,
+    pub writer: Arc<Writer>,
     /// Figures of the packet thread.
     pub gauges: Arc<Gauges>,
     /// Tells the packet thread to forget what speaks against an offender.
@@ -47,21 +47,23 @@ pub struct Keeper {
     pub start_faults: Vec<String>,
 }
 
-/// Addresses that nothing may be done to, and faults of the ports.
+/// Addresses that nothing may be done to, and why some of them may be unknown.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Addresses of the box.
     pub own: Vec<IpAddr>,
     /// Default gateways.
     pub gateways: Vec<IpAddr>,
-    /// What is wrong with the ports, with the remedy.
+    /// A port was removed and made again since the last look.
+    pub ports_changed: bool,
+    /// What could not be learned.
     pub faults: Vec<String>,
 }
 
 impl Keeper {
     /// Runs until told to stop; then everything is taken out of the kernel and written to the disk.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        let mut state = State { enforce_fault: None, port_faults: Vec::new() };
+        let mut state = State { enforce_fault: None, unhooked: false, blind_spots: Vec::new() };
         self.tick(&mut state);
         let mut since_tick = Stopwatch::start();
         loop {
@@ -89,6 +91,7 @@ impl Keeper {
                 self.block_offender(sighting.block(action, evidence_flows, self.block_ttl), now, state);
             }
             Message::Block { address, ttl, because, actor, reply } => {
+                self.look_around(state);
                 let answer = self.block_by_hand(address, ttl, because, actor, now);
                 answer_to(&reply, answer);
             }
@@ -109,11 +112,12 @@ impl Keeper {
     /// Carries a decision of the path out.
     fn block_offender(&mut self, wanted: BlockRecord, now: Timestamp, state: &mut State) {
         let offender = wanted.offender;
+        self.look_around(state);
         match self.blocklist.block(wanted, now) {
             Ok(block) => {
                 let block = block.clone();
                 if let Err(error) = self.enforcer.block(&(&block).into(), now) {
-                    self.enforcement_failed(offender, error, state);
+                    self.enforcement_failed(offender, &error, state);
                 }
                 self.block_made(block);
             }
@@ -126,13 +130,27 @@ impl Keeper {
         }
     }
 
-    fn block_by_hand(&mut self, address: IpAddr, ttl: Duration, because: String, actor: String, now: Timestamp) -> Reply {
+    fn block_by_hand(
+        &mut self,
+        address: IpAddr,
+        ttl: Duration,
+        because: String,
+        actor: String,
+        now: Timestamp,
+    ) -> Reply {
         let offender = Offender::of(address);
         if self.mode() == Mode::Observe {
             return Err(ControlError::Observing);
         }
-        let wanted =
-            BlockRecord { offender, action: Action::Deny, class: None, since: now, until: now.plus(ttl), because, actor };
+        let wanted = BlockRecord {
+            offender,
+            action: Action::Deny,
+            class: None,
+            since: now,
+            until: now.plus(ttl),
+            because,
+            actor,
+        };
         let block = match self.blocklist.block(wanted, now) {
             Ok(block) => block.clone(),
             Err(Refusal::Stands) => return Ok(offender),
@@ -172,7 +190,7 @@ impl Keeper {
     }
 
     /// The desired state is kept and tried again with the next tick, except where there is no room for it.
-    fn enforcement_failed(&mut self, offender: Offender, error: EnforceError, state: &mut State) {
+    fn enforcement_failed(&mut self, offender: Offender, error: &EnforceError, state: &mut State) {
         error!("{offender}: {error}");
         if matches!(error, EnforceError::Full { .. }) {
             self.blocklist.withdraw(offender);
@@ -200,12 +218,18 @@ impl Keeper {
         for block in self.blocklist.expire(now) {
             info!("the block of {} has ended", block.offender);
         }
-        let Surroundings { own, gateways, faults } = (self.surroundings)();
-        (self.blocklist.rails.own, self.blocklist.rails.gateways) = (own, gateways);
-        state.port_faults = faults;
+        self.look_around(state);
         self.lift_protected(now);
         self.reconcile(now, state);
         self.publish(state);
+    }
+
+    /// Who is protected may have changed since the last look: a gateway may have come up a moment ago.
+    fn look_around(&mut self, state: &mut State) {
+        let Surroundings { own, gateways, ports_changed, faults } = (self.surroundings)();
+        (self.blocklist.rails.own, self.blocklist.rails.gateways) = (own, gateways);
+        state.unhooked |= ports_changed;
+        state.blind_spots = faults;
     }
 
     /// Allow beats block, also where what is protected became known only after the block was made.
@@ -223,8 +247,11 @@ impl Keeper {
         }
     }
 
-    /// Compares the kernel with what it should hold, and puts it right.
+    /// Compares the kernel with what it should hold, and puts it right. While observing it should hold nothing.
     fn reconcile(&mut self, now: Timestamp, state: &mut State) {
+        if self.mode() == Mode::Observe {
+            return;
+        }
         let desired = Desired::of(&self.blocklist);
         let differs = match self.enforcer.read_back() {
             Ok(found) => desired.differs_from(&found, now),
@@ -233,14 +260,16 @@ impl Keeper {
                 true
             }
         };
-        if !differs && state.enforce_fault.is_none() {
+        if !differs && !state.unhooked && state.enforce_fault.is_none() {
             return;
         }
         match self.enforcer.replace(&desired, now) {
             Ok(()) => {
+                state.unhooked = false;
                 warn!("the nftables table was not as it should be; it was put right");
                 state.enforce_fault = None;
-                let what = String::from("put the nftables table right after it was changed from outside or a change failed");
+                let what =
+                    String::from("put the nftables table right after it was changed from outside or a change failed");
                 self.record(Event::Audit { time: now, actor: String::from("sluice"), what });
             }
             Err(error) => state.enforce_fault = Some(error.to_string()),
@@ -269,11 +298,15 @@ impl Keeper {
 
     fn faults(&self, state: &State) -> Vec<String> {
         let mut faults = self.start_faults.clone();
-        faults.extend(state.port_faults.iter().cloned());
+        faults.extend(state.blind_spots.iter().cloned());
+        faults.extend(self.gauges.port_faults());
         faults.extend(state.enforce_fault.clone());
         faults.extend(self.writer.fault());
         for (lost, what) in [
-            (self.gauges.decisions_lost.load(Ordering::Relaxed), "decisions came faster than they could be carried out"),
+            (
+                self.gauges.decisions_lost.load(Ordering::Relaxed),
+                "decisions came faster than they could be carried out",
+            ),
             (self.writer.dropped(), "events came faster than the disk could take them"),
         ] {
             if lost > 0 {
@@ -298,7 +331,10 @@ impl Keeper {
 /// What a tick leaves for the next one.
 struct State {
     enforce_fault: Option<String>,
-    port_faults: Vec<String>,
+    /// A port was removed and is back: the kernel's rules do not hold for it until the table is made anew.
+    unhooked: bool,
+    /// What could not be learned of the surroundings.
+    blind_spots: Vec<String>,
 }
 
 fn answer_to(reply: &SyncSender<Reply>, answer: Reply) {

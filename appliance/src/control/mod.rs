@@ -49,7 +49,6 @@ pub struct Snapshot {
 }
 
 /// What comes to the control thread, all through one queue. It holds decisions by value: sending one allocates nothing.
-#[expect(clippy::large_enum_variant, reason = "the large one is the frequent one, and the packet thread must not allocate")]
 pub enum Message {
     /// From the packet thread.
     Decision(Decision),

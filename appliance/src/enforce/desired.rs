@@ -52,7 +52,8 @@ impl Desired {
         let perhaps: BTreeSet<_> = self.blocks.iter().map(|block| (block.offender, block.action)).collect();
         let there: BTreeSet<_> = found.iter().map(|(offender, action, _)| (*offender, *action)).collect();
         let lasting = found.iter().filter(|(_, _, left)| *left > MARGIN);
-        let mut unasked = lasting.map(|(offender, action, _)| (*offender, *action)).filter(|found| !perhaps.contains(found));
+        let mut unasked =
+            lasting.map(|(offender, action, _)| (*offender, *action)).filter(|found| !perhaps.contains(found));
         !surely.is_subset(&there) || unasked.next().is_some()
     }
 
@@ -69,7 +70,11 @@ mod tests {
     fn what_is_missing_or_unasked_for_is_a_difference_and_what_is_about_to_end_is_none() {
         let offender = |last: u8| Offender::of([203, 0, 113, last].into());
         let now = Timestamp::from_secs(100);
-        let block = |last, until_s| Block { offender: offender(last), action: Action::Deny, until: Timestamp::from_secs(until_s) };
+        let block = |last, until_s| Block {
+            offender: offender(last),
+            action: Action::Deny,
+            until: Timestamp::from_secs(until_s),
+        };
         let desired = Desired { blocks: vec![block(1, 200), block(2, 101)], allow: Vec::new() };
         let found = |last, action, left_s| (offender(last), action, Duration::from_secs(left_s));
         assert!(!desired.differs_from(&[found(1, Action::Deny, 100)], now));

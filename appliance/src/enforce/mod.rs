@@ -31,13 +31,14 @@ pub trait Enforcer: Send {
     /// What the kernel refused; nothing has changed then.
     fn unblock(&mut self, offenders: &[Offender]) -> Result<(), EnforceError>;
 
-    /// What the kernel holds now: offender, action, and the time left.
+    /// What the kernel holds now: offender, action, and the time left ([`core::time::Duration::MAX`] for what somebody else
+    /// added without an end).
     ///
     /// # Errors
     /// [`EnforceError::TableGone`] where somebody removed the table, else what the kernel refused.
     fn read_back(&mut self) -> Result<Vec<(Offender, Action, core::time::Duration)>, EnforceError>;
 
-    /// Packets dropped so far by each of the actions, since the table was made.
+    /// Packets dropped so far by all blocks together; a replacement does not set it back.
     ///
     /// # Errors
     /// As [`Self::read_back`].
@@ -55,7 +56,7 @@ pub trait Enforcer: Send {
 pub enum EnforceError {
     /// The kernel has no `nf_tables`, or not the part that is needed.
     #[error(
-        "this kernel cannot enforce: {what} ({cause}); load the modules nf_tables and nft_chain_filter netdev support, or use mode = \"observe\""
+        "this kernel cannot enforce: {what} ({cause}); it needs CONFIG_NF_TABLES_NETDEV or CONFIG_NF_TABLES_BRIDGE (OpenWrt: kmod-nft-netdev), or set mode = \"observe\""
     )]
     Unsupported {
         /// The part that was refused.

@@ -1,1 +1,3 @@
-//! hardware
+//! What the box is made of: its two ports and the bridge between them.
+
+pub mod bridge;

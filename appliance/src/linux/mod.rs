@@ -2,7 +2,13 @@
 //!
 //! [`netlink`] carries messages for nftables and for the links; [`links`] reads and changes interfaces, addresses and
 //! routes; [`offloads`] turns off what would merge packets; [`packet_ring`] is the mapped ring that frames arrive in,
-//! and [`ring_block`] its parser, which is safe code.
+//! and [`ring_block`] the parser of its blocks, which is safe code and trusts nothing that it reads; [`signals`] turns
+//! the signals that end the daemon into something to wait for.
 #![allow(unsafe_code)]
 
+pub mod links;
 pub mod netlink;
+pub mod offloads;
+pub mod packet_ring;
+pub mod ring_block;
+pub mod signals;

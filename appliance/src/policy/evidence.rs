@@ -320,10 +320,13 @@ mod tests {
             };
             let decisions = &mut self.decisions;
             self.evidence.add(&sighting, known(before), known(after), &mut |decision| {
-                decisions.push((at_s, match decision {
-                    Decision::Alert(_) => "alert",
-                    Decision::Block { action, .. } => action.name(),
-                }));
+                decisions.push((
+                    at_s,
+                    match decision {
+                        Decision::Alert(_) => "alert",
+                        Decision::Block { action, .. } => action.name(),
+                    },
+                ));
             });
         }
 
@@ -411,7 +414,8 @@ mod tests {
         for second in 0..1_300 {
             case.flow(second, "203.0.113.9", 0.99, false);
         }
-        let blocks: Vec<u64> = case.decisions.iter().filter(|(_, what)| *what == "deny_new").map(|(at, _)| *at).collect();
+        let blocks: Vec<u64> =
+            case.decisions.iter().filter(|(_, what)| *what == "deny_new").map(|(at, _)| *at).collect();
         assert_eq!(blocks, [4, 604, 1_204]);
     }
 

@@ -11,6 +11,7 @@ mod audit;
 mod backlog;
 pub mod date;
 mod file;
+mod reserve;
 mod rows;
 mod users;
 mod writer;
@@ -18,7 +19,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use traffic::time::Timestamp;
 
 use crate::policy::{Alert, BlockRecord, Offender};
@@ -83,11 +84,29 @@ pub struct Opened {
 
 impl Store {
     /// Opens `sluice.db` in the state directory, for the daemon; makes both where they are missing, readable by their
-    /// owner only. A corrupt file is set aside, and the caller told where it is.
+    /// owner only. A corrupt file is set aside, and the caller told where it is. A full disk is no hindrance to a file that
+    /// is there already: some space was set by for this.
     ///
     /// # Errors
     /// The directory or the file cannot be made or opened, or another program or a newer Sluice made the file.
     pub fn open(directory: &Path, now: Timestamp) -> Result<Opened, StoreError> {
+        let opened = match Self::open_or_begin_anew(directory, now) {
+            Err(error) if error.is_of_the_disk() && reserve::release(directory) => {
+                log::warn!("{error}; trying again with the space that was set by");
+                Self::open_or_begin_anew(directory, now)?
+            }
+            opened => {
+                let opened = opened?;
+                if let Err(error) = reserve::keep(directory) {
+                    log::warn!("cannot set space by for a start on a full disk: {error}");
+                }
+                opened
+            }
+        };
+        Ok(opened)
+    }
+
+    fn open_or_begin_anew(directory: &Path, now: Timestamp) -> Result<Opened, StoreError> {
         let path = file::make(directory)?;
         match file::open_checked(&path) {
             Ok(connection) => Ok(Opened { store: Self::new(path, connection), set_aside: None }),
@@ -250,6 +269,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether more space could help.
+    fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Open { cause, .. } => {
+                matches!(cause.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
+            }
+            Self::MakeDirectory { cause, .. } | Self::MakeFile { cause, .. } => {
+                cause.kind() == std::io::ErrorKind::StorageFull
+            }
+            _ => false,
+        }
+    }
+
     fn read(what: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |cause| Self::Read { what, cause }
     }
@@ -259,5 +291,9 @@ impl StoreError {
     }
 }
 
+#[cfg(test)]
+mod full_disk_tests;
+#[cfg(test)]
+pub(crate) mod test_directory;
 #[cfg(test)]
 mod tests;

@@ -2,37 +2,16 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use super::test_directory::TestDirectory;
 use super::*;
 use crate::policy::Action;
 use traffic::features::ThreatClass;
 
-/// A directory of one test, removed when it ends.
-pub(crate) struct TestDirectory(PathBuf);
-
-impl TestDirectory {
-    pub(crate) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("sluice-test-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TestDirectory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-pub(crate) fn at(seconds: u64) -> Timestamp {
+pub(super) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_secs(1_795_197_787 + seconds)
 }
 
-pub(crate) fn alert(seconds: u64) -> Event {
+pub(super) fn alert(seconds: u64) -> Event {
     Event::Alert(Alert {
         time: at(seconds),
         class: ThreatClass::Scan,
@@ -44,11 +23,11 @@ pub(crate) fn alert(seconds: u64) -> Event {
     })
 }
 
-pub(crate) fn audit(seconds: u64) -> Event {
+pub(super) fn audit(seconds: u64) -> Event {
     Event::Audit { time: at(seconds), actor: "local".to_owned(), what: format!("change {seconds}") }
 }
 
-pub(crate) fn block(address: &str, since: u64, until: u64) -> BlockRecord {
+pub(super) fn block(address: &str, since: u64, until: u64) -> BlockRecord {
     BlockRecord {
         offender: Offender::of(address.parse().unwrap()),
         action: Action::DenyNew,

@@ -1,7 +1,8 @@
 //! Batching, pruning, and what happens while the disk takes nothing.
 
 use super::super::Store;
-use super::super::tests::{TestDirectory, alert, at, audit, block};
+use super::super::test_directory::TestDirectory;
+use super::super::tests::{alert, at, audit, block};
 use super::*;
 
 fn store(directory: &TestDirectory) -> Store {

@@ -19,8 +19,9 @@ struct Bounds {
 pub fn explain(verdict: Verdict, features: &FeatureVector) -> String {
     let mut text = headline(verdict.class, features);
     let _ = write!(text, " (model {MODEL_NAME}:");
-    let mut separator = ' ';
-    for (feature, bounds) in way(features) {
+    let mut separator = " ";
+    let (way, leaf) = way(features);
+    for (feature, bounds) in way {
         let Some((described, value)) = FEATURES.get(feature).zip(features.get(feature)) else { continue };
         let _ = write!(text, "{separator}{} {}", described.name, round(*value));
         if let Some(above) = bounds.above {
@@ -29,19 +30,25 @@ pub fn explain(verdict: Verdict, features: &FeatureVector) -> String {
         if let Some(at_most) = bounds.at_most {
             let _ = write!(text, " ≤ {}", round(at_most));
         }
-        separator = ';';
+        separator = "; ";
     }
-    text.push(')');
-    text.replace(";", "; ")
+    if let Some(leaf) = leaf {
+        let _ = write!(text, ": {} {})", leaf.class.name(), round(leaf.confidence));
+    }
+    text
 }
 
-/// The features that were compared, in the order of the way from the root.
-fn way(features: &FeatureVector) -> Vec<(usize, Bounds)> {
+/// The features that were compared, in the order of the way from the root, and the answer at its end.
+fn way(features: &FeatureVector) -> (Vec<(usize, Bounds)>, Option<Verdict>) {
     let mut way: Vec<(usize, Bounds)> = Vec::new();
     let mut at = 0;
     // Children stand behind their parents in the table, so the walk ends.
-    while let Some(Node::Split { feature, threshold, left, right }) = model::NODES.get(at).copied() {
-        let feature = usize::from(feature);
+    loop {
+        let (feature, threshold, left, right) = match model::NODES.get(at).copied() {
+            Some(Node::Split { feature, threshold, left, right }) => (usize::from(feature), threshold, left, right),
+            Some(Node::Leaf(leaf)) => return (way, Some(leaf)),
+            None => return (way, None),
+        };
         let goes_left = features.get(feature).is_some_and(|value| *value <= threshold);
         let known = way.iter().position(|(other, _)| *other == feature);
         let place = known.unwrap_or_else(|| {
@@ -54,7 +61,6 @@ fn way(features: &FeatureVector) -> Vec<(usize, Bounds)> {
         }
         at = if goes_left { left } else { right } as usize;
     }
-    way
 }
 
 /// What happened, for a person who does not know the model.
@@ -75,11 +81,10 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
             percent(Index::SrcRefused60s),
         ),
         ThreatClass::Flood => format!(
-            "{} connections begun by the source and {} received by the destination in 2 s, {} % never completed; {} packets a second in this flow",
+            "the destination received {} in 2 s, {} of them from this source, whose connections were never completed at {} %",
+            things(Index::DstFlows2s, "flow"),
             count(Index::SrcFlows2s),
-            count(Index::DstFlows2s),
             percent(Index::SrcUnfinished2s),
-            count(Index::PacketsPerS),
         ),
         ThreatClass::BruteForce => format!(
             "{} connections to services with passwords in 60 s, {} of them over within 30 s",
@@ -108,27 +113,15 @@ mod tests {
     use proptest::prelude::*;
     use traffic::features::FEATURE_COUNT;
 
-    /// The leaf that the walk of the data ends in.
-    fn walk(features: &FeatureVector) -> Verdict {
-        let mut at = 0;
-        loop {
-            match model::NODES[at] {
-                Node::Leaf(verdict) => return verdict,
-                Node::Split { feature, threshold, left, right } => {
-                    at = if features[usize::from(feature)] <= threshold { left } else { right } as usize;
-                }
-            }
-        }
-    }
-
     proptest! {
         #[test]
         fn the_explained_way_ends_in_the_verdict(
             values in proptest::collection::vec(prop_oneof![Just(0.0_f32), 0.0_f32..2.0, 0.0_f32..3000.0], FEATURE_COUNT)
         ) {
             let features: FeatureVector = values.try_into().expect("as many as features");
-            prop_assert_eq!(walk(&features), judge(&features));
-            for (feature, bounds) in way(&features) {
+            let (way, leaf) = way(&features);
+            prop_assert_eq!(leaf, Some(judge(&features)));
+            for (feature, bounds) in way {
                 prop_assert!(bounds.above.is_none_or(|bound| features[feature] > bound));
                 prop_assert!(bounds.at_most.is_none_or(|bound| features[feature] <= bound));
             }

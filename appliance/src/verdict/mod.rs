@@ -32,7 +32,6 @@ enum Node {
     Leaf(Leaf),
 }
 
-#[expect(clippy::unreadable_literal, reason = "thresholds are bit patterns")]
 mod model {
     use super::{FeatureVector, Leaf, Node, ThreatClass};
 

@@ -1,4 +1,5 @@
 //! Decoding of whole, cut and hostile frames. Frames are built by pnet, which decodes nothing for us.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

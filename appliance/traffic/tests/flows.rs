@@ -1,4 +1,5 @@
 //! What flows and features say of small conversations, computed by hand.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::net::{IpAddr, Ipv4Addr};
 

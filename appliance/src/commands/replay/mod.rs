@@ -4,15 +4,15 @@ mod events;
 mod report;
 
 use core::time::Duration;
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use traffic::capture_file::{CaptureError, CaptureFile};
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
 
+use crate::capture::replay::{ReplaySource, ReplaySourceError};
+use crate::capture::{Arrival, FrameSource, Polled};
 use crate::clock::Stopwatch;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{Alert, BlockRecord, Blocklist, Decision, Mode, Profile, Rails};
@@ -62,22 +62,9 @@ pub enum ReportForm {
 /// Why a replay ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// A capture cannot be opened.
-    #[error("{}: {cause}", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// A capture cannot be read to its end.
-    #[error("{}: {cause}", path.display())]
-    Capture {
-        /// The file.
-        path: PathBuf,
-        /// How far it went, and why not further.
-        cause: CaptureError,
-    },
+    /// A capture cannot be opened, or not be read to its end.
+    #[error(transparent)]
+    Capture(#[from] ReplaySourceError),
     /// The file of events cannot be written.
     #[error("{}: cannot write events: {cause}", path.display())]
     Events {
@@ -130,7 +117,7 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
         blocks: Vec::new(),
         events,
     };
-    let read = args.files.iter().try_for_each(|path| read_capture(path, &mut pipeline, &mut outcome));
+    let read = run_through(args.files.clone(), &mut pipeline, &mut outcome);
     pipeline.finish(&mut outcome);
     if let Some(events) = outcome.events.take() {
         events.close()?;
@@ -143,28 +130,20 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     }
     .and_then(|()| out.flush())
     .map_err(ReplayError::Report)?;
-    read
+    Ok(read?)
 }
 
 fn open_events(path: &Path) -> Result<EventFile, ReplayError> {
     EventFile::create(path).map_err(|cause| ReplayError::Events { path: path.to_owned(), cause })
 }
 
-fn read_capture(path: &Path, pipeline: &mut Pipeline, outcome: &mut Outcome) -> Result<(), ReplayError> {
-    let input: Box<dyn Read + Send> = if path == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(path).map_err(|cause| ReplayError::Open { path: path.to_owned(), cause })?)
+fn run_through(files: Vec<PathBuf>, pipeline: &mut Pipeline, outcome: &mut Outcome) -> Result<(), ReplaySourceError> {
+    let mut source = ReplaySource::new(files);
+    let mut take = |arrival: &Arrival<'_>| {
+        outcome.first.get_or_insert(arrival.time);
+        pipeline.frame(arrival.time, &arrival.frame, outcome);
     };
-    let failed = |cause| ReplayError::Capture { path: path.to_owned(), cause };
-    let mut capture = CaptureFile::new(input).map_err(failed)?;
-    while capture
-        .next_frame(&mut |time, frame| {
-            outcome.first.get_or_insert(time);
-            pipeline.frame(time, frame, outcome);
-        })
-        .map_err(failed)?
-    {}
+    while source.poll(Duration::ZERO, &mut take)? != Polled::End {}
     Ok(())
 }
 

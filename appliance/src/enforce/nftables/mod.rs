@@ -285,10 +285,17 @@ impl Enforcer for Nftables {
     }
 
     fn remove(&mut self) -> Result<(), EnforceError> {
-        let mut batch = self.batch();
-        batch.add_table();
-        batch.delete_table();
-        self.apply(batch).map_err(|refusal| self.explain(refusal))
+        // An earlier run may have used the other family.
+        for family in [Family::Netdev, Family::Bridge] {
+            let mut batch = Batch::new(family.number());
+            batch.add_table();
+            batch.delete_table();
+            match self.apply(batch) {
+                Err(refusal) if refusal.is_unsupported() => {}
+                result => result.map_err(|refusal| self.explain(refusal))?,
+            }
+        }
+        Ok(())
     }
 }
 

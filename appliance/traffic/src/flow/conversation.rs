@@ -270,11 +270,7 @@ impl Flow {
             return false;
         }
         match self.handshake {
-            Handshake::None | Handshake::Syn(_) if flags.syn && !flags.ack && is_forward => {
-                if self.handshake == Handshake::None {
-                    self.handshake = Handshake::Syn(now);
-                }
-            }
+            Handshake::None if flags.syn && !flags.ack && is_forward => self.handshake = Handshake::Syn(now),
             Handshake::None | Handshake::Syn(_) if flags.syn && flags.ack && !is_forward => {
                 let syn = if let Handshake::Syn(at) = self.handshake { Some(at) } else { None };
                 self.handshake = Handshake::SynAck { syn, expected: tcp.sequence.wrapping_add(1) };

@@ -1,0 +1,49 @@
+//! `sluice status`: what the daemon does now.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::Failure;
+use crate::web::Client;
+use crate::web::api::{Events, State};
+
+pub(super) fn status(socket: &Path, json: bool) -> Result<(), Failure> {
+    let state = Client::new(socket).state()?;
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &state)?;
+        writeln!(out)?;
+    } else {
+        write_text(&mut out, &state)?;
+    }
+    Ok(())
+}
+
+fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
+    writeln!(out, "{}", state.summary)?;
+    for fault in &state.faults {
+        writeln!(out, "  ! {fault}")?;
+    }
+    let State { mode, bridge, ports, model, uptime_s, .. } = state;
+    writeln!(out, "mode {mode}, bridge {bridge} of {} and {}, model {model}, up {uptime_s} s", ports[0], ports[1])?;
+    let State { packets, bytes, flows, undecodable, ring_drops, dropped_packets, .. } = state;
+    writeln!(out, "{packets} packets ({bytes} bytes) seen, {dropped_packets} stopped, {flows} flows now")?;
+    writeln!(out, "{undecodable} could not be decoded, {ring_drops} came too fast to be read")?;
+    let Some(events) = &state.events else { return Ok(()) };
+    write_events(out, events)
+}
+
+fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
+    writeln!(out, "{} blocks stand", events.blocks_standing)?;
+    for block in &events.blocks {
+        let (address, action, until, because) = (&block.address, &block.action, &block.until, &block.because);
+        writeln!(out, "  {address} {action} until {until} by {}: {because}", block.actor)?;
+    }
+    writeln!(out, "last alerts:")?;
+    for alert in &events.alerts {
+        let port = alert.port.map(|port| format!(" port {port}")).unwrap_or_default();
+        let (time, class, source, destination) = (&alert.time, &alert.class, &alert.source, &alert.destination);
+        writeln!(out, "  {time} {class} by {source} against {destination}{port}: {}", alert.because)?;
+    }
+    Ok(())
+}

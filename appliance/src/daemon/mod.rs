@@ -1,0 +1,276 @@
+//! The daemon: starts the path and all that is around it, in an order that matters, and takes it down again.
+//!
+//! 1. signals, so that every thread inherits that they are blocked;
+//! 2. the bridge, so that traffic flows as early as possible and whatever fails after it;
+//! 3. the rings on its ports;
+//! 4. the store, and from it the blocks that still stand;
+//! 5. the kernel's table with them, in one batch;
+//! 6. the control thread, the page, and last the packet thread.
+//!
+//! Down it goes the other way round. The bridge stays: a daemon that has ended must not end the traffic.
+
+mod lookout;
+mod packets;
+
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, bail};
+use caps::{CapSet, Capability};
+use log::{info, warn};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::capture::live::Live;
+use crate::clock;
+use crate::config::Config;
+use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
+use crate::control::{Handle, Snapshot};
+use crate::enforce::dry_run::DryRun;
+use crate::enforce::nftables::Nftables;
+use crate::enforce::{Desired, EnforceError, Enforcer};
+use crate::hardware::bridge::{self, BridgeConfig};
+use crate::health::Gauges;
+use crate::linux::packet_ring::RingConfig;
+use crate::linux::signals::EndSignals;
+use crate::pipeline::PipelineConfig;
+use crate::policy::{Blocklist, Mode, Rails};
+use crate::store::{Event, Opened, Store, Writer};
+use crate::verdict::MODEL_NAME;
+use crate::web::{self, WebConfig, WebServer};
+use lookout::Lookout;
+use packets::PacketThread;
+
+/// How often the main thread looks after the others.
+const WATCH_INTERVAL_MS: u16 = 250;
+
+/// Forgiven offenders that may wait for the packet thread.
+const FORGIVE_CAPACITY: usize = 256;
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Something that the daemon cannot be without is missing at the start, or a thread has ended by itself.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    check_rights()?;
+    let mut signals = EndSignals::catch().context("cannot catch signals")?;
+    let ports = config.bridge.ports.clone();
+    let bridge = bridge::ensure(&bridge_config(config))?;
+    let mut start_faults = bridge.faults;
+    let source = Live::open([&ports[0], &ports[1]], RingConfig::default())?;
+
+    let store = Arc::new(open_store(config, &mut start_faults)?);
+    let writer = Arc::new(store.writer()?);
+    record_start(&writer, config);
+
+    let mut lookout = Lookout::new(bridge_config(config))?;
+    let mut surroundings = move || lookout.look();
+    let blocklist = restored_blocklist(config, &store, surroundings())?;
+    let enforcer = enforcer(config, &blocklist)?;
+
+    let gauges = Arc::new(Gauges::default());
+    let (handle, messages) = Handle::new(first_snapshot(config));
+    let (forgive, forgiven) = sync_channel(FORGIVE_CAPACITY);
+    let keeper = Keeper {
+        handle: handle.clone(),
+        blocklist,
+        enforcer,
+        writer: Arc::clone(&writer),
+        gauges: Arc::clone(&gauges),
+        forgive,
+        surroundings: Box::new(surroundings),
+        block_ttl: config.block_ttl(),
+        alerts: VecDeque::from(store.newest_alerts(SHOWN_ALERTS as u32)?),
+        start_faults,
+    };
+    let control = spawn("control", move || keeper.run(&messages))?;
+    let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
+    let mut web = web::serve(handle.clone(), store, writer, web_config)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let packets = PacketThread {
+        source,
+        pipeline: pipeline_config(config)?,
+        handle: handle.clone(),
+        gauges,
+        forgiven,
+        stop: Arc::clone(&stop),
+    };
+    let packets = spawn("packets", move || packets.run())?;
+    info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);
+
+    let ended = watch(&mut signals, &mut web, page_address(config), &[&packets, &control]);
+    stop.store(true, Ordering::Relaxed);
+    drop(web);
+    let packets = packets.join();
+    handle.stop();
+    let control = control.join();
+    if packets.is_err() || control.is_err() {
+        bail!("a thread has failed: see the lines above; the blocks in the kernel end by themselves");
+    }
+    ended
+}
+
+/// What the daemon cannot do without.
+fn check_rights() -> anyhow::Result<()> {
+    for right in [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW] {
+        if !caps::has_cap(None, CapSet::Effective, right).unwrap_or(false) {
+            bail!("no right to change the network ({right}); run as root, or give the program that capability");
+        }
+    }
+    Ok(())
+}
+
+/// The database; where its folder cannot be used, one in memory, because protection matters more than history.
+fn open_store(config: &Config, faults: &mut Vec<String>) -> anyhow::Result<Store> {
+    let now = clock::now();
+    let Opened { store, set_aside } = match Store::open(&config.state_dir, now) {
+        Ok(opened) => opened,
+        Err(error) => {
+            faults.push(format!("{error}; until that is mended, what happens is forgotten with the next restart"));
+            let fallback = config.web.socket.with_file_name("state");
+            Store::open(&fallback, now).with_context(|| error.to_string())?
+        }
+    };
+    faults
+        .extend(set_aside.map(|aside| {
+            format!("the database was damaged and set aside as {}; a new one was begun", aside.display())
+        }));
+    Ok(store)
+}
+
+/// Waits for a signal, and meanwhile opens the page's door as soon as the address is there.
+fn watch(
+    signals: &mut EndSignals,
+    web: &mut WebServer,
+    page: Option<SocketAddr>,
+    threads: &[&JoinHandle<()>],
+) -> anyhow::Result<()> {
+    let mut unopened = page;
+    let mut told = false;
+    loop {
+        if let Some(address) = unopened {
+            match web.open_door(address) {
+                Ok(address) => {
+                    info!("the page is at http://{address}/");
+                    unopened = None;
+                }
+                Err(error) if !told => {
+                    warn!("{error}; trying on");
+                    told = true;
+                }
+                Err(_) => {}
+            }
+        }
+        let mut wanted = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        // Interrupted or not, the signal itself is asked for next.
+        let _ = poll(&mut wanted, PollTimeout::from(WATCH_INTERVAL_MS));
+        if signals.have_come() {
+            info!("ending");
+            return Ok(());
+        }
+        if threads.iter().any(|thread| thread.is_finished()) {
+            bail!("a thread has ended by itself; see the lines above");
+        }
+    }
+}
+
+fn bridge_config(config: &Config) -> BridgeConfig {
+    let bridge = &config.bridge;
+    BridgeConfig { name: bridge.name.clone(), ports: bridge.ports.clone(), addresses: bridge.addresses.clone() }
+}
+
+fn pipeline_config(config: &Config) -> anyhow::Result<PipelineConfig> {
+    let mut seed = [0; 16];
+    getrandom::fill(&mut seed).map_err(|cause| anyhow::anyhow!("no random numbers from the kernel: {cause}"))?;
+    let (low, high) = seed.split_at(8);
+    let half = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    Ok(PipelineConfig {
+        limits: config.limits(),
+        profile: config.policy.profile,
+        block_ttl: config.block_ttl(),
+        seed: [half(low), half(high)],
+    })
+}
+
+/// The blocks that stood when the daemon ended, as far as today's configuration allows them.
+fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> anyhow::Result<Blocklist> {
+    let mut rails = Rails::default();
+    rails.allow.clone_from(&config.policy.allow);
+    rails.lan = config.lan();
+    (rails.own, rails.gateways) = (around.own, around.gateways);
+    let grace = Duration::from_secs(config.policy.unblock_grace_s.into());
+    let mut blocklist = Blocklist::new(rails, config.policy.max_blocks as usize, grace);
+    if config.mode == Mode::Enforce {
+        let now = clock::now();
+        for block in store.standing_blocks(now)? {
+            let offender = block.offender;
+            if let Err(refusal) = blocklist.block(block, now) {
+                info!("the block of {offender} is not restored: {refusal:?}");
+            }
+        }
+    }
+    Ok(blocklist)
+}
+
+/// The enforcer with the standing blocks in the kernel. Where the kernel cannot, the daemon watches all the same, shows the
+/// fault, and goes on trying.
+fn enforcer(config: &Config, blocklist: &Blocklist) -> anyhow::Result<Box<dyn Enforcer>> {
+    let mut nftables = Nftables::open(config.bridge.ports.clone(), config.policy.max_blocks)?;
+    if config.mode == Mode::Observe {
+        // What an earlier run in enforce mode may have left behind.
+        if let Err(error) = nftables.remove() {
+            warn!("{error}");
+        }
+        return Ok(Box::new(DryRun::new()));
+    }
+    match nftables.replace(&Desired::of(blocklist), clock::now()) {
+        Ok(()) => info!("{} blocks restored", blocklist.standing().count()),
+        Err(error @ EnforceError::NotPermitted) => return Err(error.into()),
+        Err(error) => log::error!("{error}"),
+    }
+    Ok(Box::new(nftables))
+}
+
+fn record_start(writer: &Writer, config: &Config) {
+    let what = format!("started in mode {}", config.mode.name());
+    // The queue is empty: there is room.
+    let _ = writer.send(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
+}
+
+fn page_address(config: &Config) -> Option<SocketAddr> {
+    let address = config.bridge.addresses.first()?.addr();
+    (config.web.listen_port != 0).then(|| SocketAddr::new(address, config.web.listen_port))
+}
+
+fn first_snapshot(config: &Config) -> Snapshot {
+    let now = clock::now();
+    Snapshot {
+        time: now,
+        started: now,
+        mode: config.mode,
+        model: MODEL_NAME,
+        bridge: config.bridge.name.clone(),
+        ports: config.bridge.ports.clone(),
+        faults: Vec::new(),
+        packets: 0,
+        bytes: 0,
+        ring_drops: 0,
+        undecodable: 0,
+        flows: 0,
+        dropped_packets: 0,
+        alerts: Vec::new(),
+        blocks: Vec::new(),
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .with_context(|| format!("cannot start the thread {name}"))
+}

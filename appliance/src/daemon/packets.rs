@@ -1,0 +1,77 @@
+//! The packet thread: from the rings through the path, and decisions on to control. Per packet
+//! nothing waits, locks, allocates or writes to the log.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use log::error;
+
+use crate::capture::live::Live;
+use crate::capture::{FrameSource, Polled};
+use crate::clock::{self, Stopwatch};
+use crate::control::Handle;
+use crate::health::Gauges;
+use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
+use crate::policy::{Decision, Offender};
+
+/// How long to wait for frames before time is let pass without them.
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How often figures are published.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What the packet thread is made of.
+pub(super) struct PacketThread {
+    pub source: Live,
+    pub pipeline: PipelineConfig,
+    pub handle: Handle,
+    pub gauges: Arc<Gauges>,
+    pub forgiven: Receiver<Offender>,
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Hands decisions on.
+struct ToControl<'a> {
+    handle: &'a Handle,
+    gauges: &'a Gauges,
+}
+
+impl PacketThread {
+    /// Runs until told to stop.
+    pub fn run(mut self) {
+        let mut pipeline = Pipeline::new(&self.pipeline);
+        let mut listener = ToControl { handle: &self.handle, gauges: &self.gauges };
+        let mut since_published = Stopwatch::start();
+        while !self.stop.load(Ordering::Relaxed) {
+            while let Ok(offender) = self.forgiven.try_recv() {
+                pipeline.forgive(offender);
+            }
+            let polled = self.source.poll(POLL_TIMEOUT, &mut |arrival| {
+                pipeline.frame(arrival.time, &arrival.frame, &mut listener);
+            });
+            match polled {
+                Ok(Polled::Frames(_)) => {}
+                Ok(Polled::End) => return,
+                Err(error) => return error!("capture has failed: {error}"),
+            }
+            pipeline.idle(clock::now(), &mut listener);
+            if since_published.elapsed() >= PUBLISH_INTERVAL {
+                self.gauges.publish(&pipeline.counters(), pipeline.flows(), self.source.dropped());
+                self.gauges.set_port_faults(self.source.faults());
+                since_published = Stopwatch::start();
+            }
+        }
+    }
+}
+
+impl Listener for ToControl<'_> {
+    fn decision(&mut self, decision: Decision) {
+        if !self.handle.decide(decision) {
+            self.gauges.decisions_lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flow_ended(&mut self, _: &EndedFlow<'_>) {}
+}

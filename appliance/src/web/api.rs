@@ -1,0 +1,250 @@
+//! The shapes of the JSON, for the page, `GET /api/state` and the commands. Core types are not serializable: what others
+//! rely on is written down here, and changes only on purpose.
+
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use traffic::features::ThreatClass;
+use traffic::time::Timestamp;
+
+use super::words;
+use crate::control::Snapshot;
+use crate::policy::{Alert, BlockRecord, Mode};
+use crate::store::date::iso;
+
+/// Blocks that are listed; the rest are counted. `nft list table netdev sluice` lists all.
+pub const BLOCKS_LISTED: usize = 200;
+
+/// A snapshot older than this means that the control thread hangs.
+const STALE_AFTER: Duration = Duration::from_secs(15);
+
+/// The state of the box.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// When this was true, in UTC.
+    pub time: String,
+    /// `observe` or `enforce`.
+    pub mode: String,
+    /// The state in one plain sentence.
+    pub summary: String,
+    /// What a person should see to, each with its remedy.
+    pub faults: Vec<String>,
+    /// How long the daemon has run.
+    pub uptime_s: u64,
+    /// Name of the model.
+    pub model: String,
+    /// Name of the bridge.
+    pub bridge: String,
+    /// Names of its two ports.
+    pub ports: [String; 2],
+    /// Frames captured.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Frames that came too fast to be read.
+    pub ring_drops: u64,
+    /// Frames that could not be decoded.
+    pub undecodable: u64,
+    /// Flows in the table.
+    pub flows: u64,
+    /// Packets stopped by blocks.
+    pub dropped_packets: u64,
+    /// What only administrators see; missing for anybody else.
+    #[serde(flatten)]
+    pub events: Option<Events>,
+}
+
+/// Alerts and blocks: these name addresses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Events {
+    /// The newest first.
+    pub alerts: Vec<AlertRow>,
+    /// The newest first, at most [`BLOCKS_LISTED`].
+    pub blocks: Vec<BlockRow>,
+    /// How many stand, listed or not.
+    pub blocks_standing: u64,
+}
+
+/// One alert.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertRow {
+    /// When, in UTC.
+    pub time: String,
+    /// The same in seconds since 1970.
+    pub time_s: f64,
+    /// How long ago.
+    pub age_s: u64,
+    /// What it looks like.
+    pub class: String,
+    /// The same in plain words.
+    pub deed: String,
+    /// Who.
+    pub source: String,
+    /// To whom.
+    pub destination: String,
+    /// To which port.
+    pub port: Option<u16>,
+    /// 0 to 1.
+    pub confidence: f32,
+    /// Why.
+    pub because: String,
+}
+
+/// One block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlockRow {
+    /// Who: an address, or an IPv6 /64. `POST /api/unblock` takes it as it stands here.
+    pub address: String,
+    /// `deny` or `deny_new`.
+    pub action: String,
+    /// The same in plain words.
+    pub measure: String,
+    /// For what; missing for a block made by hand.
+    pub class: Option<String>,
+    /// The same in plain words.
+    pub deed: String,
+    /// Since when, in UTC.
+    pub since: String,
+    /// The same in seconds since 1970.
+    pub since_s: f64,
+    /// For how long already.
+    pub age_s: u64,
+    /// Until when, in UTC.
+    pub until: String,
+    /// The same in seconds since 1970.
+    pub until_s: f64,
+    /// How long yet.
+    pub left_s: u64,
+    /// Why.
+    pub because: String,
+    /// Who decided.
+    pub actor: String,
+}
+
+/// The body of `POST /api/block`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockRequest {
+    /// Whom.
+    pub address: String,
+    /// For how long.
+    pub ttl_s: u64,
+    /// Why.
+    pub because: String,
+}
+
+/// The body of `POST /api/unblock`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnblockRequest {
+    /// Whom.
+    pub address: String,
+}
+
+/// The answer to both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Who it was about, after all: for an IPv6 address its /64.
+    pub address: String,
+}
+
+/// The answer to whatever went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// What, in words.
+    pub error: String,
+}
+
+impl State {
+    /// What a visitor may see of the snapshot.
+    pub(super) fn of(snapshot: &Snapshot, now: Timestamp, may_see_events: bool) -> Self {
+        let faults = faults_of(snapshot, now);
+        Self {
+            time: iso(snapshot.time),
+            mode: snapshot.mode.name().to_owned(),
+            summary: summary(snapshot.mode, faults.is_empty()).to_owned(),
+            faults,
+            uptime_s: now.since(snapshot.started).as_secs(),
+            model: snapshot.model.to_owned(),
+            bridge: snapshot.bridge.clone(),
+            ports: snapshot.ports.clone(),
+            packets: snapshot.packets,
+            bytes: snapshot.bytes,
+            ring_drops: snapshot.ring_drops,
+            undecodable: snapshot.undecodable,
+            flows: snapshot.flows,
+            dropped_packets: snapshot.dropped_packets,
+            events: may_see_events.then(|| Events::of(snapshot, now)),
+        }
+    }
+}
+
+impl Events {
+    fn of(snapshot: &Snapshot, now: Timestamp) -> Self {
+        Self {
+            alerts: snapshot.alerts.iter().map(|alert| AlertRow::of(alert, now)).collect(),
+            blocks: snapshot.blocks.iter().take(BLOCKS_LISTED).map(|block| BlockRow::of(block, now)).collect(),
+            blocks_standing: snapshot.blocks.len() as u64,
+        }
+    }
+}
+
+impl AlertRow {
+    fn of(alert: &Alert, now: Timestamp) -> Self {
+        Self {
+            time: iso(alert.time),
+            time_s: seconds(alert.time),
+            age_s: now.since(alert.time).as_secs(),
+            class: alert.class.name().to_owned(),
+            deed: words::deed(Some(alert.class)).to_owned(),
+            source: alert.source.to_string(),
+            destination: alert.destination.to_string(),
+            port: alert.port,
+            confidence: alert.confidence,
+            because: alert.because.clone(),
+        }
+    }
+}
+
+impl BlockRow {
+    fn of(block: &BlockRecord, now: Timestamp) -> Self {
+        Self {
+            address: block.offender.to_string(),
+            action: block.action.name().to_owned(),
+            measure: words::measure(block.action).to_owned(),
+            class: block.class.map(ThreatClass::name).map(str::to_owned),
+            deed: words::deed(block.class).to_owned(),
+            since: iso(block.since),
+            since_s: seconds(block.since),
+            age_s: now.since(block.since).as_secs(),
+            until: iso(block.until),
+            until_s: seconds(block.until),
+            left_s: block.until.since(now).as_secs(),
+            because: block.because.clone(),
+            actor: block.actor.clone(),
+        }
+    }
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_nanos() as f64 / 1e9
+}
+
+fn summary(mode: Mode, well: bool) -> &'static str {
+    match (mode, well) {
+        (Mode::Enforce, true) => "Attackers are stopped, and everything else passes.",
+        (Mode::Observe, true) => "Everything passes. The box says what it would stop, and stops nothing.",
+        (Mode::Enforce, false) => "Something needs you; until then not every attacker may be stopped.",
+        (Mode::Observe, false) => "Everything passes, but something needs you.",
+    }
+}
+
+fn faults_of(snapshot: &Snapshot, now: Timestamp) -> Vec<String> {
+    let mut faults = snapshot.faults.clone();
+    let age = now.since(snapshot.time);
+    if age > STALE_AFTER {
+        let age = words::duration(age);
+        faults.insert(0, format!("These numbers are {age} old: the daemon hangs. Restart it, and see its log."));
+    }
+    faults
+}

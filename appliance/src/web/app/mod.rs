@@ -1,0 +1,194 @@
+//! What the page answers: from a whole request, the time, and who asks, to an answer. No socket in sight.
+
+mod api_calls;
+mod log_in;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use traffic::time::Timestamp;
+
+use super::api::State;
+use super::guard;
+use super::http::{Answer, Caller, Incoming, Method};
+use super::page::{self, Reader};
+use super::sessions::{Attempts, Session, Sessions, same_token};
+use crate::control::Handle;
+use crate::store::{Event, Store, Writer};
+
+const COOKIE: &str = "sluice_session";
+
+/// How the audit log names whoever uses the unix socket.
+const LOCAL: &str = "local";
+
+/// Everything that answers need.
+pub(super) struct App {
+    handle: Handle,
+    store: Arc<Store>,
+    writer: Arc<Writer>,
+    host_names: Vec<String>,
+    sessions: Mutex<Sessions>,
+    attempts: Mutex<Attempts>,
+}
+
+/// Who asks, once the session is known.
+enum Visitor {
+    /// On the unix socket: an administrator of the box.
+    Local,
+    /// Logged in.
+    User(Session),
+    /// Anybody else on the network.
+    Stranger,
+}
+
+impl Visitor {
+    const fn is_administrator(&self) -> bool {
+        matches!(self, Self::Local | Self::User(_))
+    }
+
+    /// Whether a form came from our page. On the socket there is no session; there the Origin was checked, if one was
+    /// sent at all.
+    fn proves_form(&self, token: &str) -> bool {
+        match self {
+            Self::Local => true,
+            Self::User(session) => same_token(&session.form_token, token),
+            Self::Stranger => false,
+        }
+    }
+
+    fn actor(&self) -> &str {
+        match self {
+            Self::Local | Self::Stranger => LOCAL,
+            Self::User(session) => &session.user,
+        }
+    }
+}
+
+impl App {
+    pub(super) fn new(handle: Handle, store: Arc<Store>, writer: Arc<Writer>, host_names: Vec<String>) -> Self {
+        Self { handle, store, writer, host_names, sessions: Mutex::default(), attempts: Mutex::default() }
+    }
+
+    pub(super) fn answer(&self, request: &Incoming, now: Timestamp) -> Answer {
+        if !guard::is_own_host(&request.host, &self.host_names) {
+            let line = "Open this page by the box's address, or add its name to host_names in sluice.toml.";
+            return Answer::text(421, line);
+        }
+        if request.origin.as_deref().is_some_and(|origin| !guard::is_same_origin(origin, &request.host)) {
+            return Answer::text(403, "Another page sent this; nothing was done.");
+        }
+        match request.method {
+            Method::Get => self.get(request, now),
+            Method::Post => self.post(request, now),
+        }
+    }
+
+    fn get(&self, request: &Incoming, now: Timestamp) -> Answer {
+        match request.path.as_str() {
+            "/" => self.page(request, now),
+            "/api/state" => Answer::json(200, &self.state(&self.visitor(request, now), now)),
+            "/style.css" => Answer::file("text/css; charset=utf-8", page::STYLE),
+            "/live.js" => Answer::file("text/javascript; charset=utf-8", page::SCRIPT),
+            "/icon.svg" => Answer::file("image/svg+xml", page::ICON),
+            "/login" | "/logout" | "/unblock" => Answer::see("/"),
+            "/api/block" | "/api/unblock" => {
+                Answer::text(405, "Only POST is answered here.").with("Allow", "POST".to_owned())
+            }
+            _ => Answer::text(404, "There is nothing here; the page is at /."),
+        }
+    }
+
+    fn post(&self, request: &Incoming, now: Timestamp) -> Answer {
+        match request.path.as_str() {
+            "/login" => self.log_in(request, now),
+            "/logout" => self.log_out(request, now),
+            "/unblock" => self.unblock_form(request, now),
+            "/api/block" => self.api_block(request, now),
+            "/api/unblock" => self.api_unblock(request, now),
+            "/" | "/api/state" | "/style.css" | "/live.js" | "/icon.svg" => {
+                Answer::text(405, "Only GET is answered here.").with("Allow", "GET, HEAD".to_owned())
+            }
+            _ => Answer::text(404, "There is nothing here; the page is at /."),
+        }
+    }
+
+    fn state(&self, visitor: &Visitor, now: Timestamp) -> State {
+        State::of(&self.handle.snapshot(), now, visitor.is_administrator())
+    }
+
+    fn page(&self, request: &Incoming, now: Timestamp) -> Answer {
+        let visitor = self.visitor(request, now);
+        let state = self.state(&visitor, now);
+        match &visitor {
+            Visitor::Local => {
+                let reader = Reader::Administrator { name: LOCAL, form_token: "", notice: None };
+                Answer::html(page::render(&state, &reader))
+            }
+            Visitor::User(session) => {
+                let cookie = request.cookie_value(COOKIE).unwrap_or_default();
+                let notice = self.sessions().find(cookie, now).and_then(|session| session.notice.take());
+                let (name, form_token) = (session.user.as_str(), session.form_token.as_str());
+                let reader = Reader::Administrator { name, form_token, notice: notice.as_deref() };
+                // The cookie's time begins anew with each page, as the session's does.
+                log_in::with_cookie(Answer::html(page::render(&state, &reader)), cookie)
+            }
+            Visitor::Stranger => {
+                // Where the file cannot be read, a log-in will say so.
+                let password_set = self.store.has_users().unwrap_or(true);
+                let notice = log_in::notice(&Incoming::field(request.query.as_bytes(), "login"));
+                Answer::html(page::render(&state, &Reader::Stranger { password_set, notice }))
+            }
+        }
+    }
+
+    fn unblock_form(&self, request: &Incoming, now: Timestamp) -> Answer {
+        let visitor = self.visitor(request, now);
+        if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
+            return Answer::text(403, "This form is out of date, or came from elsewhere. Open the page again.");
+        }
+        let address = Incoming::field(&request.body, "address");
+        let said = match self.unblock(&address, visitor.actor()) {
+            Ok(done) => format!("{} is unblocked.", done.address),
+            Err((_, why)) => why,
+        };
+        if let Some(session) = self.sessions().find(request.cookie_value(COOKIE).unwrap_or_default(), now) {
+            session.notice = Some(said);
+        }
+        Answer::see("/")
+    }
+
+    /// Who asks. A session whose password was changed since, or whose user is gone, has ended.
+    fn visitor(&self, request: &Incoming, now: Timestamp) -> Visitor {
+        if request.caller == Caller::Local {
+            return Visitor::Local;
+        }
+        let cookie = request.cookie_value(COOKIE).unwrap_or_default();
+        let Some(session) = self.sessions().find(cookie, now).map(|session| session.clone()) else {
+            return Visitor::Stranger;
+        };
+        match self.store.password_changed(&session.user) {
+            Ok(changed) if changed == Some(session.password_changed) => Visitor::User(session),
+            Ok(_) => {
+                self.sessions().end(cookie);
+                Visitor::Stranger
+            }
+            Err(error) => {
+                log::warn!("cannot check a session: {error}");
+                Visitor::Stranger
+            }
+        }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, time: Timestamp, actor: &str, what: String) {
+        let event = Event::Audit { time, actor: actor.to_owned(), what };
+        if let Err(error) = self.writer.send(event) {
+            log::warn!("an audit row is missing: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! The way of the commands to the daemon: one HTTP request over the unix socket.
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::api::{BlockRequest, Done, Failed, State, UnblockRequest};
+use super::deadline::{Deadline, read_some, write_all};
+
+/// Time for one question. The daemon itself gives up after 5 s.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest answer that is taken: many times the longest that is sent.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+const MAX_HEADERS: usize = 32;
+
+/// Asks the daemon whose socket is at a path.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket_path: PathBuf,
+}
+
+/// Why the daemon did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("no daemon answers at {path}; start it with `sluice run`")]
+    NoDaemon {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The socket belongs to somebody else.
+    #[error("no right to open {path}; run as root")]
+    NotPermitted {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The conversation broke off.
+    #[error("the daemon at {path} broke off: {cause}; see its log")]
+    BrokenOff {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The answer makes no sense.
+    #[error("what answers at {path} is not this version of Sluice ({what}); restart the daemon")]
+    Malformed {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The daemon said no, and why.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Client {
+    /// For the daemon at that socket; nothing is opened yet.
+    #[must_use]
+    pub fn new(socket_path: &Path) -> Self {
+        Self { socket_path: socket_path.to_owned() }
+    }
+
+    /// The state with alerts and blocks.
+    ///
+    /// # Errors
+    /// No daemon answers.
+    pub fn state(&self) -> Result<State, ClientError> {
+        self.ask("GET", "/api/state", "")
+    }
+
+    /// Blocks an address for a time.
+    ///
+    /// # Errors
+    /// No daemon answers, or it refuses: the text says why.
+    pub fn block(&self, address: IpAddr, ttl: Duration, because: &str) -> Result<Done, ClientError> {
+        let (address, because) = (address.to_string(), because.to_owned());
+        self.post("/api/block", &BlockRequest { address, ttl_s: ttl.as_secs(), because })
+    }
+
+    /// Ends the block of an address.
+    ///
+    /// # Errors
+    /// No daemon answers, or it refuses: the text says why.
+    pub fn unblock(&self, address: IpAddr) -> Result<Done, ClientError> {
+        self.post("/api/unblock", &UnblockRequest { address: address.to_string() })
+    }
+
+    fn post(&self, path: &str, body: &impl Serialize) -> Result<Done, ClientError> {
+        let body = serde_json::to_string(body).map_err(|error| self.malformed(error.to_string()))?;
+        self.ask("POST", path, &body)
+    }
+
+    fn ask<T: DeserializeOwned>(&self, method: &str, path: &str, body: &str) -> Result<T, ClientError> {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        let answer = self.exchange(request.as_bytes())?;
+        let (status, body) = self.split(&answer)?;
+        if (200..300).contains(&status) {
+            return serde_json::from_slice(body).map_err(|error| self.malformed(error.to_string()));
+        }
+        Err(match serde_json::from_slice::<Failed>(body) {
+            Ok(failed) => ClientError::Refused(failed.error),
+            Err(_) => self.malformed(format!("status {status}: {}", String::from_utf8_lossy(body).trim())),
+        })
+    }
+
+    fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, ClientError> {
+        let deadline = Deadline::after(TIMEOUT);
+        let mut socket = UnixStream::connect(&self.socket_path).map_err(|cause| self.not_connected(cause))?;
+        let broken = |cause| ClientError::BrokenOff { path: self.socket_path.clone(), cause };
+        write_all(&mut socket, request, deadline).map_err(broken)?;
+        let (mut answer, mut chunk) = (Vec::new(), [0; 8192]);
+        loop {
+            let len = read_some(&mut socket, &mut chunk, deadline).map_err(broken)?;
+            if len == 0 {
+                return Ok(answer);
+            }
+            if answer.len() + len > MAX_ANSWER_BYTES {
+                return Err(self.malformed("the answer has no end".to_owned()));
+            }
+            answer.extend_from_slice(chunk.get(..len).unwrap_or_default());
+        }
+    }
+
+    /// Status and body; the body must be as long as was said, or the daemon died in the middle of it.
+    fn split<'a>(&self, answer: &'a [u8]) -> Result<(u16, &'a [u8]), ClientError> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let head_len = match response.parse(answer) {
+            Ok(httparse::Status::Complete(len)) => len,
+            Ok(httparse::Status::Partial) => return Err(self.malformed("the answer is cut short".to_owned())),
+            Err(error) => return Err(self.malformed(error.to_string())),
+        };
+        let body = answer.get(head_len..).unwrap_or_default();
+        let stated = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("Content-Length"));
+        let stated = stated.and_then(|header| core::str::from_utf8(header.value).ok()?.parse::<usize>().ok());
+        match (response.code, stated) {
+            (Some(code), Some(len)) if len == body.len() => Ok((code, body)),
+            _ => Err(self.malformed("the answer is cut short".to_owned())),
+        }
+    }
+
+    fn not_connected(&self, cause: io::Error) -> ClientError {
+        let path = self.socket_path.clone();
+        match cause.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NoDaemon { path },
+            io::ErrorKind::PermissionDenied => ClientError::NotPermitted { path },
+            _ => ClientError::BrokenOff { path, cause },
+        }
+    }
+
+    fn malformed(&self, what: String) -> ClientError {
+        ClientError::Malformed { path: self.socket_path.clone(), what }
+    }
+}

@@ -1,0 +1,205 @@
+//! What the tests of the page share: a snapshot, a control thread played by a test, and the plainest of HTTP clients.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use traffic::features::ThreatClass;
+use traffic::time::Timestamp;
+
+use super::{WebConfig, WebServer, serve};
+use crate::control::{ControlError, Handle, Message, Snapshot};
+use crate::policy::{Action, Alert, BlockRecord, Mode, Offender};
+use crate::store::{Store, Writer};
+
+pub(super) use crate::store::test_directory::TestDirectory;
+
+pub(super) const PASSWORD: &str = "correct horse";
+
+pub(super) fn snapshot(now: Timestamp) -> Snapshot {
+    let ago = |seconds| Timestamp::from_secs(now.as_secs() - seconds);
+    let later = |seconds| Timestamp::from_secs(now.as_secs() + seconds);
+    let block = |address: &str, action, class, because: &str, actor: &str| BlockRecord {
+        offender: Offender::of(address.parse().unwrap()),
+        action,
+        class,
+        since: ago(130),
+        until: later(3_000),
+        because: because.to_owned(),
+        actor: actor.to_owned(),
+    };
+    let guessing = "short log-ins in 60 s = 31, more than 10";
+    Snapshot {
+        time: now,
+        started: ago(93_000),
+        mode: Mode::Enforce,
+        model: "household-7",
+        bridge: "br-sluice".to_owned(),
+        ports: ["eth0".to_owned(), "eth1".to_owned()],
+        faults: Vec::new(),
+        packets: 48_213_377,
+        bytes: 39_112_004_551,
+        ring_drops: 0,
+        undecodable: 12,
+        flows: 412,
+        dropped_packets: 9_204,
+        alerts: vec![
+            Alert {
+                time: ago(12),
+                class: ThreatClass::Scan,
+                source: "203.0.113.77".parse().unwrap(),
+                destination: "192.168.1.20".parse().unwrap(),
+                port: Some(445),
+                confidence: 0.97,
+                because: "distinct ports in 2 s = 41 > 12 & <b>unanswered</b> flows = 0.98".to_owned(),
+            },
+            Alert {
+                time: ago(140),
+                class: ThreatClass::BruteForce,
+                source: "2001:db8:1::9".parse().unwrap(),
+                destination: "2001:db8:2::22".parse().unwrap(),
+                port: None,
+                confidence: 1.0,
+                because: guessing.to_owned(),
+            },
+        ],
+        blocks: vec![
+            block("203.0.113.77", Action::DenyNew, Some(ThreatClass::Scan), "distinct ports in 2 s = 41", "sluice"),
+            block("2001:db8:1::9", Action::Deny, Some(ThreatClass::BruteForce), guessing, "sluice"),
+            block("198.51.100.4", Action::Deny, None, "rings at night", "admin"),
+        ],
+    }
+}
+
+/// A control thread that protects 192.168.1.1, remembers what it is asked, and otherwise obeys.
+pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<String>) {
+    let (handle, requests) = Handle::new(first);
+    let (asked, log) = std::sync::mpsc::channel();
+    let publisher = handle.clone();
+    // Lives as long as the test's process; it holds a handle itself and so never sees the end of requests.
+    std::thread::spawn(move || {
+        for request in requests {
+            match request {
+                Message::Block { address, ttl, because, actor, reply } => {
+                    let _ = asked.send(format!("{actor} blocks {address} for {} s: {because}", ttl.as_secs()));
+                    let offender = Offender::of(address);
+                    let gateway = address.to_string() == "192.168.1.1";
+                    let why = "it is the gateway".to_owned();
+                    let _ =
+                        reply.send(if gateway { Err(ControlError::Protected { offender, why }) } else { Ok(offender) });
+                }
+                Message::Unblock { address, actor, reply } => {
+                    let _ = asked.send(format!("{actor} unblocks {address}"));
+                    let offender = Offender::of(address);
+                    let mut snapshot = (*publisher.snapshot()).clone();
+                    let before = snapshot.blocks.len();
+                    snapshot.blocks.retain(|block| block.offender != offender);
+                    let found = snapshot.blocks.len() < before;
+                    publisher.publish(snapshot);
+                    let _ = reply.send(if found { Ok(offender) } else { Err(ControlError::NotBlocked { offender }) });
+                }
+                Message::Decision(_) => {}
+                Message::Stop => return,
+            }
+        }
+    });
+    (handle, log)
+}
+
+/// The whole page on loopback.
+pub(super) struct Page {
+    // Dropped in this order: the server before the directory of its socket.
+    pub(super) server: WebServer,
+    pub(super) address: SocketAddr,
+    pub(super) handle: Handle,
+    pub(super) store: Arc<Store>,
+    pub(super) writer: Arc<Writer>,
+    pub(super) asked: std::sync::mpsc::Receiver<String>,
+    pub(super) directory: TestDirectory,
+}
+
+pub(super) fn open_page(name: &str) -> Page {
+    let directory = TestDirectory::new(name);
+    let now = crate::clock::now();
+    let store = Arc::new(Store::open(directory.path(), now).unwrap().store);
+    let writer = Arc::new(store.writer().unwrap());
+    let (handle, asked) = control(snapshot(now));
+    let config =
+        WebConfig { socket_path: directory.path().join("run/sluice.sock"), host_names: vec!["sluice.lan".to_owned()] };
+    let mut server = serve(handle.clone(), Arc::clone(&store), Arc::clone(&writer), config).unwrap();
+    let address = server.open_door("127.0.0.1:0".parse().unwrap()).unwrap();
+    Page { server, address, handle, store, writer, asked, directory }
+}
+
+impl Page {
+    pub(super) fn get(&self, path: &str, cookie: &str) -> Response {
+        let host = self.address;
+        exchange(host, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n"))
+    }
+
+    /// A form posted as a browser does, with the page's own Origin.
+    pub(super) fn post_form(&self, path: &str, cookie: &str, body: &str) -> Response {
+        let headers = format!("Origin: http://{}\r\nContent-Type: application/x-www-form-urlencoded\r\n", self.address);
+        self.post(path, cookie, &headers, body)
+    }
+
+    pub(super) fn post(&self, path: &str, cookie: &str, headers: &str, body: &str) -> Response {
+        let (host, length) = (self.address, body.len());
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+        );
+        exchange(host, &request)
+    }
+
+    /// Sets the password, logs in, and returns the cookie.
+    pub(super) fn log_in(&self) -> String {
+        self.store.set_password("admin", PASSWORD, crate::clock::now(), "local").unwrap();
+        let answer = self.post_form("/login", "", "name=admin&password=correct+horse");
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+        answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    pub(super) fn audit(&self) -> Vec<String> {
+        self.writer.flush().unwrap();
+        let rows = self.store.audit_rows(100).unwrap();
+        rows.into_iter().rev().map(|row| format!("{} {}", row.actor, row.what)).collect()
+    }
+}
+
+/// An answer taken apart.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Response {
+    pub(super) fn parse(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The value of a form's hidden field.
+    pub(super) fn hidden(&self, name: &str) -> &str {
+        let start = format!("<input type=\"hidden\" name=\"{name}\" value=\"");
+        let (_, rest) = self.body.split_once(&start).unwrap();
+        rest.split_once('"').unwrap().0
+    }
+}
+
+/// Sends the bytes and reads to the end.
+pub(super) fn exchange(address: SocketAddr, request: &str) -> Response {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    Response::parse(&answer)
+}

@@ -1,0 +1,257 @@
+//! The page: one, made here whole, so that it works without JavaScript. A little of that keeps `#live` fresh.
+
+use core::time::Duration;
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::api::{AlertRow, BlockRow, Events, State};
+use super::words;
+
+/// The files that belong to the page.
+pub(super) const STYLE: &str = include_str!("style.css");
+pub(super) const SCRIPT: &str = include_str!("live.js");
+pub(super) const ICON: &str = include_str!("icon.svg");
+
+/// For whom the page is made.
+#[derive(Clone, Debug)]
+pub(super) enum Reader<'a> {
+    /// Logged in, or on the unix socket.
+    Administrator {
+        name: &'a str,
+        /// Stands in each form.
+        form_token: &'a str,
+        /// Said once, about what was done last.
+        notice: Option<&'a str>,
+    },
+    /// Anybody else.
+    Stranger {
+        /// Nobody can log in before a password is set.
+        password_set: bool,
+        /// Why the last log-in was refused.
+        notice: Option<&'a str>,
+    },
+}
+
+pub(super) fn render(state: &State, reader: &Reader<'_>) -> String {
+    let user = if let Reader::Administrator { name, .. } = reader { name } else { "" };
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "Sluice – " (headline(state).1) }
+                link rel="icon" href="/icon.svg" type="image/svg+xml";
+                link rel="stylesheet" href="/style.css";
+                script src="/live.js" defer {}
+                @if !user.is_empty() {
+                    // Only where nothing is typed, which a reload would wipe out.
+                    noscript { meta http-equiv="refresh" content="15"; }
+                }
+            }
+            body data-user=(user) {
+                (top(state, reader))
+                main {
+                    p id="silent" class="note bad" role="alert" hidden { "The box does not answer. What you see may be old." }
+                    @if let Some(notice) = notice(reader) { p class="note" role="status" { (notice) } }
+                    div id="live" { (live(state, reader)) }
+                    @if let Reader::Stranger { password_set, .. } = reader { (log_in(*password_set)) }
+                }
+                footer {
+                    "Model " (state.model) " · bridge " (state.bridge) " (" (state.ports[0]) ", " (state.ports[1]) ") · "
+                    a href="/api/state" { "this as JSON" }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+const fn notice<'a>(reader: &Reader<'a>) -> Option<&'a str> {
+    match reader {
+        Reader::Administrator { notice, .. } | Reader::Stranger { notice, .. } => *notice,
+    }
+}
+
+fn top(state: &State, reader: &Reader<'_>) -> Markup {
+    html! {
+        header {
+            h1 { img src="/icon.svg" alt="" width="28" height="28"; "Sluice" }
+            @if let Reader::Administrator { name, form_token, .. } = reader {
+                form method="post" action="/logout" {
+                    span class="who" { (name) }
+                    // Without a session, on the unix socket, there is nothing to log out of.
+                    @if !form_token.is_empty() {
+                        input type="hidden" name="token" value=(form_token);
+                        button class="quiet" { "Log out" }
+                    }
+                }
+            } @else {
+                span class="who" { "on " (state.bridge) }
+            }
+        }
+    }
+}
+
+/// The part that changes.
+fn live(state: &State, reader: &Reader<'_>) -> Markup {
+    html! {
+        (status(state))
+        (numbers(state))
+        @if let (Some(events), Reader::Administrator { form_token, .. }) = (&state.events, reader) {
+            (blocks(events, observes(state), form_token))
+            (alerts(events))
+        }
+    }
+}
+
+/// Class and words of the large line.
+fn headline(state: &State) -> (&'static str, &'static str) {
+    match (state.faults.is_empty(), observes(state)) {
+        (false, _) => ("bad", "Needs you"),
+        (true, true) => ("watch", "Observing"),
+        (true, false) => ("good", "Protecting"),
+    }
+}
+
+fn observes(state: &State) -> bool {
+    state.mode == crate::policy::Mode::Observe.name()
+}
+
+fn status(state: &State) -> Markup {
+    let (class, words) = headline(state);
+    html! {
+        section class={ "status " (class) } {
+            h2 { (words) }
+            p { (state.summary) }
+            @if !state.faults.is_empty() {
+                ul { @for fault in &state.faults { li { (fault) } } }
+            }
+            @if observes(state) {
+                p class="hint" {
+                    "To stop attackers, set " code { "mode = \"enforce\"" } " in " code { "sluice.toml" }
+                    " and restart the daemon."
+                }
+            }
+        }
+    }
+}
+
+fn numbers(state: &State) -> Markup {
+    html! {
+        dl class="numbers" {
+            (number(&words::count(state.dropped_packets), "packets stopped"))
+            (number(&words::count(state.packets), "packets seen"))
+            (number(&words::bytes(state.bytes), "seen"))
+            (number(&words::count(state.flows), "flows now"))
+            (number(&spoken(state.uptime_s), "running"))
+            (number(&words::count(state.ring_drops), "packets missed"))
+        }
+    }
+}
+
+fn number(value: &str, name: &str) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+fn blocks(events: &Events, observes: bool, form_token: &str) -> Markup {
+    let unlisted = events.blocks_standing.saturating_sub(events.blocks.len() as u64);
+    html! {
+        section {
+            h2 {
+                @if observes { "Would be blocked" } @else { "Blocked now" }
+                " " span class="count" { (words::count(events.blocks_standing)) }
+            }
+            @if events.blocks.is_empty() {
+                p class="empty" { @if observes { "Nobody would be blocked." } @else { "Nobody is blocked." } }
+            }
+            @for block in &events.blocks { (block_card(block, observes, form_token)) }
+            @if unlisted > 0 {
+                p class="empty" { "And " (words::count(unlisted)) " more: " code { "nft list table netdev sluice" } }
+            }
+        }
+    }
+}
+
+fn block_card(block: &BlockRow, observes: bool, form_token: &str) -> Markup {
+    html! {
+        article {
+            div class="what" {
+                strong class="address" { (block.address) }
+                span class="tag" { (block.deed) }
+            }
+            p class="because" { (block.because) }
+            p class="fine" {
+                (ago(&block.since, block.age_s)) " by " (block.actor) " · ends in "
+                time datetime=(block.until) title=(block.until) { (spoken(block.left_s)) }
+                " · " (block.measure)
+            }
+            @if !observes {
+                form method="post" action="/unblock" {
+                    input type="hidden" name="token" value=(form_token);
+                    input type="hidden" name="address" value=(block.address);
+                    button aria-label={ "Unblock " (block.address) } { "Unblock" }
+                }
+            }
+        }
+    }
+}
+
+fn alerts(events: &Events) -> Markup {
+    html! {
+        section {
+            h2 { "Alerts" }
+            @if events.alerts.is_empty() { p class="empty" { "Nothing has happened yet." } }
+            @for alert in &events.alerts { (alert_card(alert)) }
+        }
+    }
+}
+
+fn alert_card(alert: &AlertRow) -> Markup {
+    html! {
+        article {
+            div class="what" {
+                strong class="address" { (alert.source) }
+                span class="tag" { (alert.deed) }
+            }
+            p class="because" { (alert.because) }
+            p class="fine" {
+                (ago(&alert.time, alert.age_s)) " · to " span class="address" { (alert.destination) }
+                @if let Some(port) = alert.port { " port " (port) }
+                " · " (percent(alert.confidence)) " sure"
+            }
+        }
+    }
+}
+
+fn log_in(password_set: bool) -> Markup {
+    html! {
+        section class="log-in" {
+            h2 { "Log in" }
+            @if password_set {
+                p { "Alerts and blocks, and the button that ends a block, are for the people of this house." }
+                form method="post" action="/login" {
+                    label { "Name" input name="name" value="admin" autocomplete="username" autocapitalize="none" required; }
+                    label { "Password" input name="password" type="password" autocomplete="current-password" required; }
+                    button { "Log in" }
+                }
+            } @else {
+                p { "No password is set yet. Run " code { "sluice passwd" } " on the box, then reload this page." }
+            }
+        }
+    }
+}
+
+fn ago(date: &str, age_s: u64) -> Markup {
+    html! { time datetime=(date) title=(date) { (spoken(age_s)) " ago" } }
+}
+
+fn spoken(seconds: u64) -> String {
+    words::duration(Duration::from_secs(seconds))
+}
+
+/// Never "100 %": a tree is not that sure.
+fn percent(confidence: f32) -> String {
+    format!("{:.0} %", (confidence * 100.0).clamp(0.0, 99.0))
+}

@@ -1,0 +1,295 @@
+//! The whole page through real sockets, with the control side played by a test.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use super::api::{Done, Failed, State};
+use super::fixture::{PASSWORD, Page, exchange, open_page, snapshot};
+use super::*;
+use crate::policy::Mode;
+
+const ADDRESSES: [&str; 6] =
+    ["203.0.113.77", "192.168.1.20", "2001:db8:1:", "2001:db8:2::22", "198.51.100.4", "rings at night"];
+
+fn state(page: &Page, cookie: &str) -> State {
+    serde_json::from_str(&page.get("/api/state", cookie).body).unwrap()
+}
+
+#[test]
+fn a_stranger_sees_how_the_box_is_but_no_addresses() {
+    let page = open_page("stranger");
+    page.store.set_password("admin", PASSWORD, crate::clock::now(), "local").unwrap();
+    for path in ["/", "/api/state", "/?login=refused", "/api/state?x=y"] {
+        for cookie in ["", "sluice_session=", "sluice_session=0000"] {
+            let answer = page.get(path, cookie);
+            assert_eq!(answer.status, 200);
+            for address in ADDRESSES {
+                assert!(!answer.body.contains(address), "{path} shows {address}");
+            }
+        }
+    }
+    let body = page.get("/", "").body;
+    assert!(body.contains("Protecting") && body.contains("9\u{202f}204") && body.contains("39.1 GB"), "{body}");
+    assert!(body.contains("action=\"/login\"") && !body.contains("action=\"/unblock\""));
+    assert_eq!(state(&page, "").events, None);
+    assert_eq!(page.post_form("/unblock", "", "address=198.51.100.4&token=").status, 403);
+    let headers = format!("Origin: http://{}\r\nContent-Type: application/json\r\n", page.address);
+    let answer = page.post("/api/unblock", "", &headers, r#"{"address":"198.51.100.4"}"#);
+    assert_eq!(answer.status, 401);
+    assert_eq!(serde_json::from_str::<Failed>(&answer.body).unwrap().error, "log in first");
+    assert!(page.asked.try_recv().is_err(), "nothing reached the control thread");
+}
+
+#[test]
+fn before_there_is_a_password_the_page_says_how_to_set_one() {
+    let page = open_page("no-password");
+    let body = page.get("/", "").body;
+    assert!(body.contains("sluice passwd") && !body.contains("action=\"/login\""));
+    let answer = page.post_form("/login", "", "name=admin&password=");
+    assert_eq!(answer.header("location"), Some("/?login=refused"));
+    assert_eq!(answer.header("set-cookie"), None);
+}
+
+#[test]
+fn after_log_in_the_button_of_a_block_ends_it() {
+    let page = open_page("unblock");
+    let cookie = page.log_in();
+    let before = page.get("/", &cookie);
+    for address in ADDRESSES {
+        assert!(before.body.contains(address), "{address} is missing");
+    }
+    assert_eq!(before.hidden("address"), "203.0.113.77");
+    let form = format!("token={}&address=2001%3Adb8%3A1%3A%3A%2F64", before.hidden("token"));
+    let answer = page.post_form("/unblock", &cookie, &form);
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+    assert_eq!(page.asked.recv().unwrap(), "admin unblocks 2001:db8:1::");
+
+    let after = page.get("/", &cookie);
+    assert!(after.body.contains("2001:db8:1::/64 is unblocked."), "what happened is said");
+    assert_eq!(after.body.matches("action=\"/unblock\"").count(), 2);
+    assert!(!page.get("/", &cookie).body.contains("is unblocked."), "and is said once");
+
+    page.post_form("/unblock", &cookie, &form);
+    assert!(page.get("/", &cookie).body.contains("no block of 2001:db8:1::/64 stands"));
+    let nonsense = format!("token={}&address=%3Cb%3E", before.hidden("token"));
+    page.post_form("/unblock", &cookie, &nonsense);
+    assert!(page.get("/", &cookie).body.contains("&lt;b&gt;"), "an error is escaped like everything else");
+}
+
+#[test]
+fn what_another_page_makes_a_browser_send_changes_nothing() {
+    let page = open_page("csrf");
+    let cookie = page.log_in();
+    let token = page.get("/", &cookie).hidden("token").to_owned();
+    let form = format!("token={token}&address=198.51.100.4");
+    let form_type = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let json_type = "Content-Type: application/json\r\n";
+    let json = r#"{"address":"198.51.100.4"}"#;
+    let own = format!("Origin: http://{}\r\n", page.address);
+    let cases = [
+        ("/unblock", own.clone() + form_type, "address=198.51.100.4".to_owned(), 403),
+        ("/unblock", own.clone() + form_type, "token=&address=198.51.100.4".to_owned(), 403),
+        ("/unblock", own.clone() + form_type, form.replace(&token[..8], "00000000"), 403),
+        ("/unblock", format!("Origin: http://evil.example\r\n{form_type}"), form.clone(), 403),
+        ("/unblock", format!("Origin: null\r\n{form_type}"), form, 403),
+        ("/logout", own.clone() + form_type, "token=".to_owned(), 403),
+        ("/api/unblock", json_type.to_owned(), json.to_owned(), 403),
+        ("/api/unblock", format!("X-Sluice-Token: 00\r\n{json_type}"), json.to_owned(), 403),
+        (
+            "/api/unblock",
+            format!("Origin: http://evil.example\r\nX-Sluice-Token: {token}\r\n{json_type}"),
+            json.to_owned(),
+            403,
+        ),
+        ("/api/unblock", format!("{own}Content-Type: text/plain\r\n"), json.to_owned(), 415),
+        ("/api/unblock", own.clone() + form_type, json.to_owned(), 415),
+        ("/api/block", json_type.to_owned(), r#"{"address":"192.0.2.1","ttl_s":60,"because":""}"#.to_owned(), 403),
+    ];
+    for (path, headers, body, status) in cases {
+        assert_eq!(page.post(path, &cookie, &headers, &body).status, status, "{path} {headers} {body}");
+    }
+    assert!(page.asked.try_recv().is_err(), "nothing reached the control thread");
+    for headers in [format!("X-Sluice-Token: {token}\r\n{json_type}"), own + json_type] {
+        page.handle.publish(snapshot(crate::clock::now()));
+        assert_eq!(page.post("/api/unblock", &cookie, &headers, json).status, 200, "{headers}");
+        assert_eq!(page.asked.recv().unwrap(), "admin unblocks 198.51.100.4");
+    }
+}
+
+#[test]
+fn a_name_that_somebody_points_at_the_box_opens_nothing() {
+    let page = open_page("rebinding");
+    let cookie = page.log_in();
+    let get = |host: &str| {
+        exchange(page.address, &format!("GET /api/state HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n"))
+    };
+    for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example"] {
+        let answer = get(host);
+        assert_eq!(answer.status, 421, "{host}");
+        assert!(!answer.body.contains("203.0.113.77"));
+    }
+    for host in ["127.0.0.1", "localhost:8080", "sluice.lan"] {
+        assert_eq!(get(host).status, 200, "{host}");
+    }
+}
+
+#[test]
+fn nobody_on_the_network_can_pretend_to_be_on_the_box() {
+    let page = open_page("pretend");
+    for header in ["X-Sluice-Peer: 127.0.0.1", "x-sluice-peer:", "X-SLUICE-PEER: ::1\r\nX-Sluice-Peer: 0.0.0.0"] {
+        let request = format!("GET /api/state HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n");
+        let answer = exchange(page.address, &request);
+        assert_eq!(serde_json::from_str::<State>(&answer.body).unwrap().events, None, "{header}");
+    }
+    let smuggled = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n\
+                    GET /api/state HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let answer = exchange(page.address, smuggled);
+    assert!(!answer.body.contains("HTTP/1.1") && !answer.body.contains("203.0.113.77"), "one request, one answer");
+}
+
+#[test]
+fn the_json_says_what_the_page_says() {
+    let page = open_page("json");
+    let cookie = page.log_in();
+    let (state, html) = (state(&page, &cookie), page.get("/", &cookie).body);
+    let events = state.events.unwrap();
+    assert_eq!((events.alerts.len(), events.blocks.len(), events.blocks_standing), (2, 3, 3));
+    let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut texts = vec![state.summary, state.model, state.bridge, state.ports.concat()];
+    texts.pop();
+    for alert in events.alerts {
+        texts.extend([alert.source, alert.destination, alert.deed, alert.because, alert.time]);
+    }
+    for block in events.blocks {
+        texts.extend([block.address, block.deed, block.measure, block.because, block.actor, block.since, block.until]);
+    }
+    texts.extend([words::count(state.packets), words::count(state.dropped_packets), words::bytes(state.bytes)]);
+    for text in texts {
+        assert!(html.contains(&escaped(&text)), "the page lacks {text:?}");
+    }
+    assert!(!html.contains("<b>unanswered"), "a reason is escaped");
+}
+
+#[test]
+fn faults_and_observe_mode_are_told_in_plain_words() {
+    let page = open_page("faults");
+    let mut snapshot = snapshot(crate::clock::now());
+    snapshot.mode = Mode::Observe;
+    page.handle.publish(snapshot.clone());
+    let cookie = page.log_in();
+    let body = page.get("/", &cookie).body;
+    assert!(body.contains("Observing") && body.contains("Would be blocked") && !body.contains("action=\"/unblock\""));
+    snapshot.faults = vec!["eth1 is down; plug the cable in".to_owned()];
+    page.handle.publish(snapshot.clone());
+    let body = page.get("/", "").body;
+    assert!(body.contains("Needs you") && body.contains("eth1 is down; plug the cable in"));
+    snapshot.time = snapshot.started;
+    page.handle.publish(snapshot);
+    assert!(page.get("/", "").body.contains("the daemon hangs"), "old numbers are not passed off as new");
+}
+
+#[test]
+fn log_ins_and_their_refusal_are_recorded() {
+    let page = open_page("recorded");
+    page.post_form("/login", "", "name=eve%0A%22&password=wrong-password");
+    let cookie = page.log_in();
+    let token = page.get("/", &cookie).hidden("token").to_owned();
+    page.post_form("/logout", &cookie, &format!("token={token}"));
+    assert!(!page.get("/", &cookie).body.contains("203.0.113.77"), "the cookie is worth nothing any more");
+    assert_eq!(
+        page.audit(),
+        [
+            r#"127.0.0.1 was refused a log-in as "eve\n\"""#,
+            "local set the password of user admin",
+            "admin logged in from 127.0.0.1",
+            "admin logged out",
+        ]
+    );
+}
+
+#[test]
+fn every_answer_carries_the_headers_that_keep_a_browser_safe() {
+    let page = open_page("headers");
+    for path in ["/", "/api/state", "/style.css", "/live.js", "/icon.svg", "/nothing"] {
+        let answer = page.get(path, "");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}");
+        assert!(!policy.contains("unsafe"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("same-origin"), "{path}");
+        assert_eq!(answer.head.to_ascii_lowercase().matches("content-type:").count(), 1, "{path}");
+    }
+    assert_eq!(page.get("/", "").header("cache-control"), Some("no-store"));
+    assert_eq!(page.get("/nothing", "").status, 404);
+    assert_eq!(page.post("/", "", "", "").status, 405);
+    assert_eq!(page.get("/api/block", "").status, 405);
+    let head = exchange(page.address, &format!("HEAD / HTTP/1.1\r\nHost: {}\r\n\r\n", page.address));
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    page.store.set_password("admin", PASSWORD, crate::clock::now(), "local").unwrap();
+    let cookie = page.post_form("/login", "", "name=admin&password=correct%20horse");
+    let cookie = cookie.header("set-cookie").unwrap();
+    for attribute in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+}
+
+#[test]
+fn commands_need_no_log_in_and_act_as_local() {
+    let page = open_page("commands");
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    assert_eq!(client.state().unwrap().events.unwrap().blocks.len(), 3);
+    let address = "2001:db8:9::1".parse().unwrap();
+    let done = client.block(address, Duration::from_secs(3600), "rings at night").unwrap();
+    assert_eq!(done, Done { address: "2001:db8:9::/64".to_owned() });
+    assert_eq!(page.asked.recv().unwrap(), "local blocks 2001:db8:9::1 for 3600 s: rings at night");
+    client.block("192.0.2.9".parse().unwrap(), Duration::from_secs(1), " ").unwrap();
+    assert_eq!(page.asked.recv().unwrap(), "local blocks 192.0.2.9 for 1 s: by hand");
+    assert_eq!(client.unblock("198.51.100.4".parse().unwrap()).unwrap().address, "198.51.100.4");
+    let refused = client.unblock("198.51.100.4".parse().unwrap()).unwrap_err();
+    assert_eq!(refused.to_string(), "no block of 198.51.100.4 stands; `sluice status` lists the blocks");
+    let refused = client.block("192.168.1.1".parse().unwrap(), Duration::from_secs(60), "x").unwrap_err();
+    assert_eq!(refused.to_string(), "192.168.1.1 is never blocked: it is the gateway");
+    let refused = client.block(address, Duration::ZERO, "x").unwrap_err();
+    assert!(refused.to_string().starts_with("ttl_s must be"), "{refused}");
+    let refused = client.block(address, Duration::from_secs(1), "two\nlines").unwrap_err();
+    assert!(refused.to_string().starts_with("because must be"), "{refused}");
+}
+
+#[test]
+fn a_daemon_that_is_not_there_is_told_from_one_that_is() {
+    let page = open_page("daemon");
+    let path = page.directory.path().join("run/sluice.sock");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+    let again = |path: &std::path::Path| {
+        let config = WebConfig { socket_path: path.to_owned(), host_names: Vec::new() };
+        serve(page.handle.clone(), Arc::clone(&page.store), Arc::clone(&page.writer), config)
+    };
+    assert!(matches!(again(&path), Err(WebError::AlreadyRunning { .. })));
+
+    let stale = page.directory.path().join("stale.sock");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    let gone = Client::new(&stale).state().unwrap_err();
+    let expected = format!("no daemon answers at {}; start it with `sluice run`", stale.display());
+    assert_eq!(gone.to_string(), expected);
+    let second = again(&stale).unwrap();
+    assert!(Client::new(&stale).state().is_ok(), "a dead daemon's socket is replaced");
+    drop(second);
+    assert!(matches!(Client::new(&stale).state(), Err(ClientError::NoDaemon { .. })));
+
+    let file = page.directory.path().join("precious.txt");
+    std::fs::write(&file, "precious").unwrap();
+    assert!(matches!(again(&file), Err(WebError::NotASocket { .. })));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[test]
+fn the_door_may_be_opened_again_elsewhere() {
+    let mut page = open_page("reopen");
+    let before = page.address;
+    let error = page.server.open_door("192.0.2.1:8080".parse().unwrap()).unwrap_err();
+    assert!(matches!(error, WebError::Listen { .. }), "an address that is not there yet is an error, not a wait");
+    assert!(std::net::TcpStream::connect(before).is_err(), "the old door is shut");
+    page.address = page.server.open_door("[::1]:0".parse().unwrap()).unwrap();
+    assert_eq!(page.get("/", "").status, 200);
+}

@@ -1,0 +1,91 @@
+//! Numbers and names in words that a person likes to read.
+
+use core::time::Duration;
+
+use crate::policy::Action;
+use traffic::features::ThreatClass;
+
+/// A duration in one or two units: `45 s`, `12 min`, `3 h 5 min`, `2 days`.
+pub(super) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, ..) if minutes % 60 == 0 => format!("{hours} h"),
+        (0, ..) => format!("{hours} h {} min", minutes % 60),
+        (1, ..) => "1 day".to_owned(),
+        _ => format!("{days} days"),
+    }
+}
+
+/// A number with its thousands apart, with narrow spaces that do not break: `1 234 567`; from ten million on in millions.
+pub(super) fn count(number: u64) -> String {
+    const MILLION: u64 = 1_000_000;
+    if number >= 10 * MILLION {
+        return format!("{}.{} M", count(number / MILLION), number % MILLION * 10 / MILLION);
+    }
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 2);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the largest unit that leaves a number of at least one: `3.2 GB`.
+pub(super) fn bytes(number: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match UNITS.into_iter().find(|(size, _)| number >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", number / size, number % size * 10 / size),
+        None => format!("{number} B"),
+    }
+}
+
+/// What an offender of that class was doing.
+pub(super) const fn deed(class: Option<ThreatClass>) -> &'static str {
+    match class {
+        None => "Blocked by hand",
+        Some(ThreatClass::Benign) => "Nothing of note",
+        Some(ThreatClass::Scan) => "Looking for open doors",
+        Some(ThreatClass::Flood) => "Flooding",
+        Some(ThreatClass::BruteForce) => "Guessing passwords",
+        Some(ThreatClass::Botnet) => "Under somebody else's control",
+        Some(ThreatClass::WebAttack) => "Attacking a web page",
+        Some(ThreatClass::Tunnel) => "Hiding other traffic",
+    }
+}
+
+/// What is done about it.
+pub(super) const fn measure(action: Action) -> &'static str {
+    match action {
+        Action::DenyNew => "new connections are dropped, answers still pass",
+        Action::Deny => "everything is dropped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        let spoken = |seconds| duration(Duration::from_secs(seconds));
+        assert_eq!(
+            [0, 59, 60, 3_599, 3_600, 11_100].map(spoken),
+            ["0 s", "59 s", "1 min", "59 min", "1 h", "3 h 5 min"]
+        );
+        assert_eq!([86_399, 86_400, 200_000].map(spoken), ["23 h 59 min", "1 day", "2 days"]);
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
+        assert_eq!(
+            [9_999_999, 48_250_000, 12_345_600_000].map(count),
+            ["9\u{202f}999\u{202f}999", "48.2 M", "12\u{202f}345.6 M"]
+        );
+        assert_eq!([0, 999, 1_500, 2_000_000_000].map(bytes), ["0 B", "999 B", "1.5 kB", "2.0 GB"]);
+        assert_eq!(bytes(u64::MAX), "18446744.0 TB");
+    }
+}

@@ -1,0 +1,139 @@
+//! The bridge against a real kernel: made, taken over, refused with the remedy, and surviving this program.
+
+mod two_hosts;
+
+use lab::namespace::Namespace;
+use sluice::hardware::bridge::{Bridge, BridgeConfig, BridgeError, ensure};
+use sluice::linux::links::{Gateway, Links};
+use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, ping};
+
+fn config(addresses: &[&str]) -> BridgeConfig {
+    BridgeConfig {
+        name: "br0".to_owned(),
+        ports: PORTS.map(str::to_owned),
+        addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+    }
+}
+
+fn ensure_in(namespace: &Namespace, config: &BridgeConfig) -> Result<Bridge, BridgeError> {
+    namespace.enter(|| ensure(config)).unwrap()
+}
+
+fn bridge_setting(namespace: &Namespace, words: &str) -> bool {
+    namespace.run(["ip", "-details", "link", "show", "br0"]).unwrap().contains(words)
+}
+
+#[test]
+fn a_bridge_is_made_and_forwards() {
+    let hosts = TwoHosts::without_bridge("br-make").unwrap();
+    assert!(!ping(&hosts.outside, INSIDE[0]));
+    for port in PORTS {
+        hosts.bridge.run(["ethtool", "-K", port, "gro", "on", "gso", "on", "tso", "on"]).unwrap();
+    }
+    let made = ensure_in(&hosts.bridge, &config(&["198.51.100.9/24", "2001:db8:9::9/32"])).unwrap();
+    assert!(made.was_made && made.mac.is_some());
+    assert_eq!(made.faults, [""; 0]);
+    assert!(hosts.reaches());
+    for setting in ["stp_state 0", "forward_delay 0", "mcast_snooping 0"] {
+        assert!(bridge_setting(&hosts.bridge, setting), "{setting}");
+    }
+    assert!((0..20).any(|_| ping(&hosts.outside, "198.51.100.9".parse().unwrap())));
+    assert!((0..20).any(|_| ping(&hosts.inside, "2001:db8:9::9".parse().unwrap())));
+    for port in PORTS {
+        let features = hosts.bridge.run(["ethtool", "-k", port]).unwrap();
+        for name in ["generic-receive-offload", "generic-segmentation-offload", "tx-tcp-segmentation"] {
+            assert!(features.contains(&format!("{name}: off")), "{port}: {name}");
+        }
+    }
+}
+
+#[test]
+fn a_bridge_that_stands_is_taken_over_without_a_lost_packet() {
+    let hosts = TwoHosts::bridged("br-adopt").unwrap();
+    hosts.bridge.run(["ip", "link", "set", "br0", "type", "bridge", "ageing_time", "1234"]).unwrap();
+    let wanted = config(&["198.51.100.9/24"]);
+    let mut pings = hosts.outside.command("ping");
+    pings.args(["-q", "-i", "0.01", "-c", "100", "-W", "1", &INSIDE[0].to_string()]);
+    let mut pings = pings.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let first = ensure_in(&hosts.bridge, &wanted).unwrap();
+    let second = ensure_in(&hosts.bridge, &wanted).unwrap();
+    assert!(pings.wait().unwrap().success(), "packets were lost");
+    assert!(!first.was_made && first == second);
+    assert!(bridge_setting(&hosts.bridge, "ageing_time 1234"), "its settings are left alone");
+    let addresses = hosts.bridge.run(["ip", "-4", "address", "show", "br0"]).unwrap();
+    assert_eq!(addresses.matches("198.51.100.9/24").count(), 1);
+}
+
+#[test]
+fn the_bridge_forwards_when_this_program_is_gone() {
+    let hosts = TwoHosts::without_bridge("br-stay").unwrap();
+    drop(ensure_in(&hosts.bridge, &config(&[])).unwrap());
+    assert!(hosts.reaches());
+}
+
+#[test]
+fn a_port_that_was_made_again_is_attached_again() {
+    let hosts = TwoHosts::without_bridge("br-again").unwrap();
+    ensure_in(&hosts.bridge, &config(&[])).unwrap();
+    hosts.bridge.run(["ip", "link", "delete", PORTS[0]]).unwrap();
+    two_hosts::connect(&hosts.outside, &hosts.bridge, PORTS[0]).unwrap();
+    two_hosts::give_addresses(&hosts.outside, "eth0", OUTSIDE).unwrap();
+    assert!(!ensure_in(&hosts.bridge, &config(&[])).unwrap().was_made);
+    assert!(hosts.reaches());
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_the_remedy() {
+    let hosts = TwoHosts::without_bridge("br-refuse").unwrap();
+    let refused = |config: &BridgeConfig| ensure_in(&hosts.bridge, config).unwrap_err().to_string();
+    let with_ports = |ports: [&str; 2]| BridgeConfig { ports: ports.map(str::to_owned), ..config(&[]) };
+
+    let error = refused(&with_ports(["eth7", "lan0"]));
+    assert!(error.starts_with("no interface `eth7`; interfaces here: "), "{error}");
+    assert!(
+        error.contains("wan0") && error.contains("lan0") && error.ends_with("set bridge.ports in sluice.toml"),
+        "{error}"
+    );
+    assert!(refused(&with_ports(["lan0", "lan0"])).contains("both ports are `lan0`"));
+    let error = refused(&BridgeConfig { name: "wan0".to_owned(), ..config(&[]) });
+    assert!(error.contains("`wan0` is an interface, but not a bridge"), "{error}");
+
+    hosts.bridge.run(["ip", "link", "add", "br7", "type", "bridge"]).unwrap();
+    hosts.bridge.run(["ip", "link", "set", "wan0", "master", "br7"]).unwrap();
+    let error = refused(&config(&[]));
+    assert!(error.contains("`wan0` is a port of `br7` already"), "{error}");
+    assert!(hosts.bridge.run(["ip", "link", "show", "br0"]).is_err(), "nothing was changed");
+}
+
+#[test]
+fn different_mtus_are_a_fault_and_are_kept() {
+    let hosts = TwoHosts::without_bridge("br-mtu").unwrap();
+    hosts.bridge.run(["ip", "link", "set", "lan0", "mtu", "1400"]).unwrap();
+    let bridge = ensure_in(&hosts.bridge, &config(&[])).unwrap();
+    assert!(bridge.faults[0].contains("different MTUs (1500 and 1400)"), "{:?}", bridge.faults);
+}
+
+#[test]
+fn ports_addresses_gateways_and_neighbours_are_read() {
+    let hosts = TwoHosts::without_bridge("br-read").unwrap();
+    let bridge = ensure_in(&hosts.bridge, &config(&["198.51.100.9/24", "2001:db8:9::9/32"])).unwrap();
+    for gateway in OUTSIDE {
+        assert!((0..20).any(|_| ping(&hosts.bridge, gateway)));
+        hosts.bridge.run(["ip", "route", "add", "default", "via", &gateway.to_string()]).unwrap();
+    }
+    let mut links = hosts.bridge.enter(|| Links::open().unwrap()).unwrap();
+    let ports: Vec<_> = links.ports(bridge.index).unwrap().into_iter().map(|port| (port.name, port.is_up)).collect();
+    assert!(ports.len() == 2 && PORTS.iter().all(|name| ports.contains(&((*name).to_owned(), true))), "{ports:?}");
+    let addresses = links.addresses().unwrap();
+    for address in ["198.51.100.9/24", "2001:db8:9::9/32"] {
+        assert!(addresses.contains(&(bridge.index, address.parse().unwrap())), "{address} of {addresses:?}");
+    }
+    let gateways = links.gateways().unwrap();
+    let neighbours = links.neighbours().unwrap();
+    let mac = hosts.outside.run(["cat", "/sys/class/net/eth0/address"]).unwrap();
+    for address in OUTSIDE {
+        assert!(gateways.contains(&Gateway { address, link: bridge.index }), "{address} of {gateways:?}");
+        let neighbour = neighbours.iter().find(|neighbour| neighbour.address == address).unwrap();
+        assert_eq!(neighbour.mac.map(|byte| format!("{byte:02x}")).join(":"), mac.trim());
+    }
+}

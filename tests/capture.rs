@@ -1,0 +1,228 @@
+//! Capture against a real kernel: what is seen, when, on which port, and what happens to a port that goes away.
+
+mod two_hosts;
+
+use std::io::Write;
+use std::net::{IpAddr, UdpSocket};
+use std::process::Stdio;
+use std::time::Duration;
+
+use sluice::capture::live::Live;
+use sluice::capture::{FrameSource, Polled, Port};
+use sluice::clock;
+use sluice::linux::packet_ring::RingConfig;
+use traffic::decode::{Decoded, LinkType, decode};
+use traffic::time::Timestamp;
+use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, connect, give_addresses};
+
+const TICK: Duration = Duration::from_millis(50);
+/// Polls until something that must come is given up: many, since nothing here measures time.
+const POLLS: usize = 400;
+
+/// A frame that was seen.
+#[derive(Clone, Debug)]
+struct Seen {
+    time: Timestamp,
+    port: Port,
+    wire_len_bytes: u32,
+    vlan_tag: Option<u16>,
+    bytes: Vec<u8>,
+}
+
+impl Seen {
+    /// Source of the IP packet in it.
+    fn source(&self) -> Option<IpAddr> {
+        let frame = traffic::decode::Frame {
+            link: LinkType::Ethernet,
+            bytes: &self.bytes,
+            wire_len_bytes: self.wire_len_bytes,
+            vlan_tag: self.vlan_tag,
+        };
+        match decode(&frame) {
+            Ok(Decoded::Ip(packet)) => Some(packet.source),
+            _ => None,
+        }
+    }
+
+    /// The marker that a test put at the end of its packet.
+    fn ends_with(&self, marker: &[u8]) -> bool {
+        self.bytes.ends_with(marker)
+    }
+}
+
+fn open(hosts: &TwoHosts, config: RingConfig) -> Live {
+    hosts.bridge.enter(|| Live::open(PORTS, config).unwrap()).unwrap()
+}
+
+/// Polls until enough was seen, or for very long. A live source belongs to its namespace from the start, but looks for its
+/// ports in that of the thread.
+fn watch(hosts: &TwoHosts, live: &mut Live, mut is_enough: impl FnMut(&[Seen], &Live) -> bool + Send) -> Vec<Seen> {
+    let look = || {
+        let mut seen = Vec::new();
+        for _ in 0..POLLS {
+            let polled = live.poll(TICK, &mut |arrival| {
+                let frame = arrival.frame;
+                assert_eq!(frame.link, LinkType::Ethernet);
+                let (wire_len_bytes, vlan_tag, bytes) = (frame.wire_len_bytes, frame.vlan_tag, frame.bytes.to_vec());
+                seen.push(Seen { time: arrival.time, port: arrival.port, wire_len_bytes, vlan_tag, bytes });
+            });
+            assert_ne!(polled.unwrap(), Polled::End);
+            if is_enough(&seen, live) {
+                return seen;
+            }
+        }
+        panic!("not seen: {} frames, faults {:?}", seen.len(), live.faults());
+    };
+    hosts.bridge.enter(look).unwrap()
+}
+
+/// Sends UDP packets, each with its number as its last two bytes.
+fn send_numbered(from: &lab::namespace::Namespace, source: IpAddr, target: IpAddr, count: u16, length: usize) {
+    let socket = from.enter(|| UdpSocket::bind((source, 0)).unwrap()).unwrap();
+    for number in 0..count {
+        let mut payload = vec![0; length];
+        payload[length - 2..].copy_from_slice(&number.to_be_bytes());
+        socket.send_to(&payload, (target, 9)).unwrap();
+    }
+}
+
+fn frames_of(seen: &[Seen], source: IpAddr, length: u32) -> Vec<&Seen> {
+    seen.iter().filter(|seen| seen.source() == Some(source) && seen.wire_len_bytes == length).collect()
+}
+
+#[test]
+fn each_packet_is_seen_once_on_its_port_in_the_order_of_time() {
+    const COUNT: u16 = 500;
+    /// Ethernet, IPv4 and UDP headers, and the payload.
+    const LENGTH: u32 = 14 + 20 + 8 + 20;
+    let hosts = TwoHosts::bridged("cap-once").unwrap();
+    let mut live = open(&hosts, RingConfig::default());
+    let before = clock::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| send_numbered(&hosts.outside, OUTSIDE[0], INSIDE[0], COUNT, 20));
+        scope.spawn(|| send_numbered(&hosts.inside, INSIDE[0], OUTSIDE[0], COUNT, 20));
+    });
+    let enough = |seen: &[Seen], _: &Live| {
+        [OUTSIDE[0], INSIDE[0]].iter().all(|source| frames_of(seen, *source, LENGTH).len() >= usize::from(COUNT))
+    };
+    let mut seen = watch(&hosts, &mut live, enough);
+    let mut polls = 0;
+    // What is still on its way would be a second sight of the same packets.
+    seen.extend(watch(&hosts, &mut live, |_, _| {
+        polls += 1;
+        polls > 5
+    }));
+    let after = clock::now();
+    for (source, port) in [(OUTSIDE[0], Port::First), (INSIDE[0], Port::Second)] {
+        let frames = frames_of(&seen, source, LENGTH);
+        let numbers: Vec<_> = frames.iter().map(|seen| u16::from_be_bytes(*seen.bytes.last_chunk().unwrap())).collect();
+        assert_eq!(numbers, (0..COUNT).collect::<Vec<_>>(), "each once, and in order");
+        assert!(frames.iter().all(|seen| seen.port == port));
+        assert!(frames.iter().all(|seen| seen.time >= before && seen.time <= after));
+    }
+    assert!(seen.is_sorted_by_key(|seen| seen.time), "the ports are merged in the order of time");
+    assert_eq!(live.dropped(), 0);
+    assert_eq!(live.faults(), [""; 0]);
+}
+
+#[test]
+fn long_frames_are_cut_and_keep_their_length() {
+    let hosts = TwoHosts::bridged("cap-snap").unwrap();
+    let mut live = open(&hosts, RingConfig { snap_bytes: 96, ..RingConfig::default() });
+    for family in [0, 1] {
+        send_numbered(&hosts.outside, OUTSIDE[family], INSIDE[family], 1, 1_000);
+        let length = 14 + [20, 40][family] + 8 + 1_000;
+        let seen = watch(&hosts, &mut live, |seen, _| !frames_of(seen, OUTSIDE[family], length).is_empty());
+        assert_eq!(frames_of(&seen, OUTSIDE[family], length)[0].bytes.len(), 96);
+    }
+}
+
+#[test]
+fn a_vlan_tag_is_given_beside_the_frame() {
+    let hosts = TwoHosts::bridged("cap-vlan").unwrap();
+    let mut live = open(&hosts, RingConfig::default());
+    let marker = b"tagged frame by hand";
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0x20, 9, 0x88, 0xb5];
+    frame.resize(80 - marker.len(), 0);
+    frame.extend_from_slice(marker);
+    let mut socat =
+        hosts.outside.command("socat").args(["-u", "STDIN", "INTERFACE:eth0"]).stdin(Stdio::piped()).spawn().unwrap();
+    socat.stdin.take().unwrap().write_all(&frame).unwrap();
+    assert!(socat.wait().unwrap().success());
+    let seen = watch(&hosts, &mut live, |seen, _| seen.iter().any(|seen| seen.ends_with(marker)));
+    let seen = seen.iter().find(|seen| seen.ends_with(marker)).unwrap();
+    assert_eq!((seen.vlan_tag, seen.wire_len_bytes, seen.bytes.len()), (Some(0x2009), 80, 76));
+    assert_eq!(seen.bytes[12..14], [0x88, 0xb5]);
+}
+
+#[test]
+fn drops_are_counted_when_nobody_reads() {
+    let hosts = TwoHosts::bridged("cap-drops").unwrap();
+    let tiny = RingConfig { block_bytes: 4_096, blocks: 2, ..RingConfig::default() };
+    let mut live = open(&hosts, tiny);
+    assert_eq!(live.dropped(), 0);
+    send_numbered(&hosts.outside, OUTSIDE[0], INSIDE[0], 1_000, 20);
+    let dropped = live.dropped();
+    assert!(dropped > 0 && dropped < 1_100, "{dropped}");
+    assert!(live.dropped() >= dropped, "the sum does not begin anew");
+    // It reads on where there is room again.
+    watch(&hosts, &mut live, |seen, _| !seen.is_empty());
+}
+
+#[test]
+fn a_port_that_was_down_is_captured_on_again() {
+    let hosts = TwoHosts::bridged("cap-down").unwrap();
+    let mut live = open(&hosts, RingConfig::default());
+    for port in PORTS {
+        hosts.bridge.run(["ip", "link", "set", port, "down"]).unwrap();
+        watch(&hosts, &mut live, |_, live| {
+            live.faults().iter().any(|fault| fault.contains(&format!("`{port}` is down")))
+        });
+        hosts.bridge.run(["ip", "link", "set", port, "up"]).unwrap();
+        watch(&hosts, &mut live, |_, live| live.faults().is_empty());
+    }
+    assert!(hosts.reaches());
+    sees_both_hosts(&hosts, &mut live);
+}
+
+#[test]
+fn a_port_that_was_made_again_is_captured_on_again() {
+    let hosts = TwoHosts::bridged("cap-gone").unwrap();
+    let mut live = open(&hosts, RingConfig::default());
+    hosts.bridge.run(["ip", "link", "delete", PORTS[0]]).unwrap();
+    watch(&hosts, &mut live, |_, live| live.faults().iter().any(|fault| fault.contains("`wan0` is gone")));
+    connect(&hosts.outside, &hosts.bridge, PORTS[0]).unwrap();
+    hosts.bridge.run(["ip", "link", "set", PORTS[0], "master", "br0"]).unwrap();
+    give_addresses(&hosts.outside, "eth0", OUTSIDE).unwrap();
+    watch(&hosts, &mut live, |_, live| live.faults().is_empty());
+    assert!(hosts.reaches());
+    sees_both_hosts(&hosts, &mut live);
+}
+
+fn sees_both_hosts(hosts: &TwoHosts, live: &mut Live) {
+    send_numbered(&hosts.outside, OUTSIDE[0], INSIDE[0], 3, 77);
+    send_numbered(&hosts.inside, INSIDE[0], OUTSIDE[0], 3, 77);
+    let length = 14 + 20 + 8 + 77;
+    watch(hosts, live, |seen, _| {
+        [OUTSIDE[0], INSIDE[0]].iter().all(|source| frames_of(seen, *source, length).len() == 3)
+    });
+}
+
+#[test]
+fn a_port_may_be_down_from_the_start() {
+    let hosts = TwoHosts::bridged("cap-start").unwrap();
+    hosts.bridge.run(["ip", "link", "set", PORTS[1], "down"]).unwrap();
+    let mut live = open(&hosts, RingConfig::small());
+    watch(&hosts, &mut live, |_, live| live.faults().iter().any(|fault| fault.contains("`lan0` is down")));
+    hosts.bridge.run(["ip", "link", "set", PORTS[1], "up"]).unwrap();
+    watch(&hosts, &mut live, |_, live| live.faults().is_empty());
+    assert!(hosts.reaches());
+    sees_both_hosts(&hosts, &mut live);
+}
+
+#[test]
+fn a_missing_port_is_named() {
+    let hosts = TwoHosts::bridged("cap-missing").unwrap();
+    let refused = hosts.bridge.enter(|| Live::open(["wan0", "eth7"], RingConfig::default())).unwrap();
+    assert_eq!(refused.unwrap_err().to_string(), "no interface `eth7`");
+}

@@ -1,0 +1,83 @@
+//! A mistake in the configuration is refused with file, line, key and remedy, and exit status 2.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lab::daemon::{Config, sluice};
+use lab::process::{Finished, SHORT};
+
+/// Writes a configuration file of that name.
+fn file(name: &str, text: &str) -> PathBuf {
+    let file = lab::cleanup::work_folder().unwrap().join(name);
+    fs::write(&file, text).unwrap();
+    file
+}
+
+fn check(file: &Path) -> Finished {
+    sluice(&["check-config".as_ref(), file.as_os_str()], SHORT).unwrap()
+}
+
+/// The mistake is told in one line that holds all of `told`, both by `check-config` and by `run`.
+fn assert_refused(name: &str, text: &str, told: &[&str]) {
+    let file = file(name, text);
+    let run = sluice(&["run".as_ref(), "--config".as_ref(), file.as_os_str()], SHORT).unwrap();
+    for finished in [check(&file), run] {
+        assert_eq!(finished.code(), Some(2), "{name}: {}{}", finished.stdout, finished.stderr);
+        for part in told {
+            assert!(finished.stderr.contains(part), "{name}: {part:?} is not in {:?}", finished.stderr);
+        }
+        assert_eq!(finished.stderr.lines().count(), 1, "{name}: {:?}", finished.stderr);
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_a_suggestion() {
+    let text = "mode = \"enforce\"\n\n[policy]\nalow = [\"198.51.100.10\"]\n";
+    assert_refused("unknown-key.toml", text, &["unknown-key.toml:4", "alow", "did you mean `allow`?"]);
+}
+
+#[test]
+fn an_unknown_value_is_refused_with_the_known_ones() {
+    assert_refused("mode.toml", "mode = \"block\"\n", &["mode.toml:1", "mode", "observe", "enforce"]);
+    let text = "[policy]\nprofile = \"strikt\"\n";
+    assert_refused("profile.toml", text, &["profile.toml:2", "profile", "strict"]);
+}
+
+#[test]
+fn an_impossible_address_is_refused() {
+    let text = "[policy]\nallow = [\"198.51.100.300\"]\n";
+    assert_refused("address.toml", text, &["address.toml:2", "allow", "198.51.100.300"]);
+}
+
+#[test]
+fn a_wrong_type_is_refused() {
+    let text = "[policy]\nblock_ttl_s = \"ten minutes\"\n";
+    assert_refused("type.toml", text, &["type.toml:2", "block_ttl_s"]);
+}
+
+#[test]
+fn what_is_no_toml_is_refused_with_its_line() {
+    assert_refused("broken.toml", "mode = \"enforce\"\n[policy\n", &["broken.toml:2"]);
+}
+
+#[test]
+fn one_port_twice_is_refused() {
+    let text = "[bridge]\nports = [\"eth0\", \"eth0\"]\n";
+    assert_refused("ports.toml", text, &["ports.toml:2", "bridge.ports"]);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let finished = sluice(&["check-config", "/nowhere/sluice.toml"], SHORT).unwrap();
+    assert_eq!(finished.code(), Some(2));
+    assert!(finished.stderr.contains("/nowhere/sluice.toml"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_good_file_is_accepted() {
+    let folder = lab::cleanup::work_folder().unwrap();
+    let finished = check(&file("good.toml", &Config::default().text(&folder)));
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    let finished = check(&file("empty.toml", ""));
+    assert_eq!(finished.code(), Some(0), "every key has a default: {}", finished.stderr);
+}

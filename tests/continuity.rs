@@ -1,0 +1,117 @@
+//! The first promise: a dead daemon never stops traffic, and its blocks neither vanish nor last for ever.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use lab::benign::{PingStream, fetch};
+use lab::daemon::{Config, Daemon};
+use lab::namespace::Namespace;
+use lab::network::{GATEWAY, LAN_HOST, Network};
+use lab::process::{Running, wait_until};
+use lab::services;
+
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a connection of a blocked host is tried.
+const BLOCKED: Duration = Duration::from_secs(2);
+
+fn stage() -> (Network, Running) {
+    let network = Network::new().unwrap();
+    let nginx = services::nginx(&network.lan).unwrap();
+    (network, nginx)
+}
+
+fn reaches_the_lan(from: &Namespace) -> bool {
+    fetch(from, LAN_HOST, "api.json", BLOCKED).is_ok()
+}
+
+fn block(daemon: &Daemon<'_>, address: &str, how_long: &str) {
+    let finished = daemon.command(&["block", address, "--for", how_long, "--why", "a test"]).unwrap();
+    assert!(finished.success(), "{}", finished.stderr);
+    wait_until("the kernel blocks it", PATIENCE, || daemon.kernel_blocks(address)).unwrap();
+}
+
+/// Starts a stream of pings through the box and waits until it runs.
+fn pings(network: &Network) -> PingStream {
+    let pings = PingStream::start(&network.lan, GATEWAY, 10).unwrap();
+    wait_until("pings are answered", PATIENCE, || pings.answers() > 20).unwrap();
+    pings
+}
+
+#[test]
+fn killing_the_daemon_loses_no_ping_and_its_blocks_still_end() {
+    let (network, _nginx) = stage();
+    let mut daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let offender = network.outsider(66).unwrap();
+    block(&daemon, &offender.address(), "12s");
+    let pings = pings(&network);
+    daemon.kill();
+    assert!(daemon.kernel_blocks(&offender.address()), "the block died with the daemon");
+    assert!(!reaches_the_lan(&offender.namespace));
+    wait_until("the kernel ends the block", PATIENCE, || !daemon.kernel_blocks(&offender.address())).unwrap();
+    wait_until("the offender is let in", PATIENCE, || reaches_the_lan(&offender.namespace)).unwrap();
+    let report = pings.stop().unwrap();
+    assert_eq!(report.received, report.sent, "pings were lost");
+}
+
+#[test]
+fn a_restart_after_a_crash_restores_the_blocks_with_their_remaining_time() {
+    let (network, _nginx) = stage();
+    let mut daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let offender = network.outsider(66).unwrap();
+    block(&daemon, &offender.address(), "10m");
+    let until = daemon.block_of(&offender.address()).unwrap()["until_s"].as_f64().unwrap();
+    let pings = pings(&network);
+    daemon.kill();
+    network.r#box.run(["nft", "flush", "ruleset"]).unwrap();
+    sleep(Duration::from_secs(1));
+    daemon.start_again().unwrap();
+    let restored = daemon.wait_for_block(&offender.address(), PATIENCE).unwrap();
+    wait_until("the kernel blocks it again", PATIENCE, || daemon.kernel_blocks(&offender.address())).unwrap();
+    let moved = (restored["until_s"].as_f64().unwrap() - until).abs();
+    assert!(moved < 2.0, "the end of the block moved by {moved} s");
+    assert_eq!(restored["actor"], "local");
+    assert!(restored["because"].as_str().unwrap().contains("a test"));
+    assert!(!reaches_the_lan(&offender.namespace));
+    let report = pings.stop().unwrap();
+    assert_eq!(report.received, report.sent, "pings were lost over kill and restart");
+}
+
+#[test]
+fn a_block_that_ended_while_the_daemon_was_dead_is_not_restored() {
+    let (network, _nginx) = stage();
+    let mut daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let offender = network.outsider(66).unwrap();
+    block(&daemon, &offender.address(), "3s");
+    daemon.kill();
+    sleep(Duration::from_secs(4));
+    daemon.start_again().unwrap();
+    assert!(daemon.block_of(&offender.address()).is_none());
+    assert!(reaches_the_lan(&offender.namespace));
+}
+
+#[test]
+fn a_proper_stop_removes_the_table_and_traffic_goes_on() {
+    let (network, _nginx) = stage();
+    let mut daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let offender = network.outsider(66).unwrap();
+    block(&daemon, &offender.address(), "10m");
+    let pings = pings(&network);
+    let finished = daemon.stop().unwrap();
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    assert_eq!(daemon.kernel_table(), "", "the table is still there");
+    assert!(reaches_the_lan(&offender.namespace));
+    let report = pings.stop().unwrap();
+    assert_eq!(report.received, report.sent, "pings were lost");
+}
+
+#[test]
+fn a_table_that_somebody_flushed_comes_back() {
+    let (network, _nginx) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let offender = network.outsider(66).unwrap();
+    block(&daemon, &offender.address(), "10m");
+    network.r#box.run(["nft", "flush", "ruleset"]).unwrap();
+    wait_until("the block is in the kernel again", PATIENCE, || daemon.kernel_blocks(&offender.address())).unwrap();
+    assert!(!reaches_the_lan(&offender.namespace));
+}

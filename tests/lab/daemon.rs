@@ -1,0 +1,250 @@
+//! Sluice itself, running in the box of the laboratory, and its commands.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::cleanup::work_folder;
+use crate::network::{BOX, GATEWAY, Network};
+use crate::process::{Finished, Running, SHORT, run_any, wait_until};
+
+/// How long the daemon may take to start or to stop.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// What the tests vary in `sluice.toml`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `observe` or `enforce`.
+    pub mode: &'static str,
+    /// `lenient`, `balanced` or `strict`.
+    pub profile: &'static str,
+    /// Never blocked.
+    pub allow: Vec<String>,
+    /// How long a block lasts.
+    pub block_ttl_s: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { mode: "enforce", profile: "balanced", allow: Vec::new(), block_ttl_s: 600 }
+    }
+}
+
+impl Config {
+    /// The text of `sluice.toml`; state and socket are in the folder.
+    #[must_use]
+    pub fn text(&self, folder: &Path) -> String {
+        let Self { mode, profile, allow, block_ttl_s } = self;
+        let folder = folder.display();
+        format!(
+            "mode = \"{mode}\"\nstate_dir = \"{folder}/state\"\n\n\
+             [bridge]\nname = \"br0\"\nports = [\"port0\", \"port1\"]\naddresses = [\"{BOX}/24\"]\n\n\
+             [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nblock_ttl_s = {block_ttl_s}\nunblock_grace_s = 600\n\n\
+             [web]\nlisten_port = 8080\nsocket = \"{folder}/sluice.sock\"\n"
+        )
+    }
+}
+
+/// The daemon in the box of a laboratory. Killed when dropped.
+#[derive(Debug)]
+pub struct Daemon<'a> {
+    network: &'a Network,
+    folder: PathBuf,
+    running: Option<Running>,
+}
+
+impl<'a> Daemon<'a> {
+    /// Starts `sluice run`, and waits until it answers.
+    ///
+    /// # Errors
+    /// The program is not built, or it ends with a complaint.
+    pub fn start(network: &'a Network, config: &Config) -> Result<Self> {
+        let folder = work_folder()?.join(network.r#box.name());
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("sluice.toml"), config.text(&folder))?;
+        let mut daemon = Self { network, folder, running: None };
+        daemon.start_again()?;
+        Ok(daemon)
+    }
+
+    /// Starts it once more after [`Self::stop`] or [`Self::kill`], with the same configuration and state.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_again(&mut self) -> Result<()> {
+        let mut command = self.network.r#box.command(sluice_program()?);
+        let mut running = Running::start(command.arg("run").arg("--config").arg(self.config_file()))?;
+        let waited = wait_until("the daemon answers", START_LIMIT, || !running.is_alive() || self.status().is_ok());
+        if !running.is_alive() {
+            return Err(running.complaint("ended at once"));
+        }
+        waited.map_err(|error| running.complaint(&error.to_string()))?;
+        self.running = Some(running);
+        // An administrator's part: the box finds the rest of the world through the gateway.
+        self.network.r#box.ip(&format!("route replace default via {GATEWAY}")).map(|_| ())
+    }
+
+    /// Asks it to end (SIGTERM); how it ended.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn stop(&mut self) -> Result<Finished> {
+        let running = self.running.take().context("the daemon does not run")?;
+        Ok(running.stop(Signal::SIGTERM, START_LIMIT))
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// Its configuration file.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.join("sluice.toml")
+    }
+
+    /// What it has written to its log since it was started last.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.running.as_ref().map(|running| running.stdout() + &running.stderr()).unwrap_or_default()
+    }
+
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(Running::pid)
+    }
+
+    /// Runs `sluice COMMAND --config FILE …` in the box.
+    ///
+    /// # Errors
+    /// The program is not built.
+    pub fn command<S: AsRef<OsStr>>(&self, words: &[S]) -> Result<Finished> {
+        let mut command = self.network.r#box.command(sluice_program()?);
+        let (first, rest) = words.split_first().context("no command")?;
+        run_any(command.arg(first).arg("--config").arg(self.config_file()).args(rest), SHORT)
+    }
+
+    /// What `sluice status --json` says.
+    ///
+    /// # Errors
+    /// The daemon does not answer, or not in JSON.
+    pub fn status(&self) -> Result<Value> {
+        let finished = self.command(&["status", "--json"])?;
+        if !finished.success() {
+            bail!("sluice status: {}", finished.stderr);
+        }
+        serde_json::from_str(&finished.stdout).with_context(|| format!("sluice status printed {:?}", finished.stdout))
+    }
+
+    /// The blocks that stand.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub fn blocks(&self) -> Result<Vec<Value>> {
+        let status = self.status()?;
+        status["blocks"].as_array().cloned().context("the status has no list of blocks")
+    }
+
+    /// The block of the address, if it stands.
+    #[must_use]
+    pub fn block_of(&self, address: &str) -> Option<Value> {
+        self.blocks().ok()?.into_iter().find(|block| block["address"] == address)
+    }
+
+    /// Waits until the address is blocked; the block as the status shows it.
+    ///
+    /// # Errors
+    /// It is not blocked within the limit; the error holds the status.
+    pub fn wait_for_block(&self, address: &str, limit: Duration) -> Result<Value> {
+        let mut block = None;
+        let waited = wait_until(&format!("{address} is blocked"), limit, || {
+            block = self.block_of(address);
+            block.is_some()
+        });
+        waited.with_context(|| format!("status: {:#}\nlog: {}", self.status().unwrap_or_default(), self.log()))?;
+        block.context("the block vanished")
+    }
+
+    /// Waits until no block of the address stands, neither in the status nor in the kernel.
+    ///
+    /// # Errors
+    /// It stands still when the limit is up.
+    pub fn wait_for_end_of_block(&self, address: &str, limit: Duration) -> Result<Duration> {
+        wait_until(&format!("the block of {address} ends"), limit, || {
+            self.block_of(address).is_none() && !self.kernel_blocks(address)
+        })
+    }
+
+    /// Sluice's table in the kernel as an administrator sees it; empty when there is none.
+    #[must_use]
+    pub fn kernel_table(&self) -> String {
+        let list = |family| self.network.r#box.run(["nft", "list", "table", family, "sluice"]);
+        list("netdev").or_else(|_| list("bridge")).unwrap_or_default()
+    }
+
+    /// Whether the kernel has an element of the address in one of the sets that drop.
+    #[must_use]
+    pub fn kernel_blocks(&self, address: &str) -> bool {
+        kernel_set_of(&self.kernel_table(), address).is_some_and(|set| set.starts_with("deny"))
+    }
+}
+
+/// The set in the text of `nft list table` that holds the address with a timeout.
+#[must_use]
+pub fn kernel_set_of(table: &str, address: &str) -> Option<String> {
+    let mut set = None;
+    for line in table.lines() {
+        if let Some(name) = line.trim().strip_prefix("set ").and_then(|rest| rest.split(' ').next()) {
+            set = Some(name);
+        }
+        let holds = line.split([' ', ',', '\t', '{', '}', '=']).any(|word| word == address);
+        if holds && line.contains("expires") {
+            return set.map(str::to_owned);
+        }
+    }
+    None
+}
+
+/// The program `sluice`: from `SLUICE_BIN`, else beside the program that runs now.
+///
+/// # Errors
+/// It is not built.
+pub fn sluice_program() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("SLUICE_BIN") {
+        return Ok(named.into());
+    }
+    let here = std::env::current_exe()?;
+    let folders = here.ancestors().skip(1).take(3);
+    let found = folders.map(|folder| folder.join("sluice")).find(|file| file.is_file());
+    found.context("the program `sluice` is not built; run `cargo build --workspace`")
+}
+
+/// Runs `sluice` with these words, outside of any laboratory.
+///
+/// # Errors
+/// The program is not built.
+pub fn sluice<S: AsRef<OsStr>>(words: &[S], limit: Duration) -> Result<Finished> {
+    run_any(Command::new(sluice_program()?).args(words), limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_set_of_an_element_is_found_in_what_nft_lists() {
+        let table = "table netdev sluice {\n\tset deny4 {\n\t\ttype ipv4_addr\n\t\telements = { 203.0.113.6 timeout 10m expires 9m }\n\t}\n\
+                     \tset deny_new4 {\n\t\telements = { 203.0.113.9 timeout 10m expires 9m58s,\n\t\t\t 203.0.113.66 timeout 10m expires 9m }\n\t}\n}";
+        assert_eq!(kernel_set_of(table, "203.0.113.66").as_deref(), Some("deny_new4"));
+        assert_eq!(kernel_set_of(table, "203.0.113.6").as_deref(), Some("deny4"));
+        assert_eq!(kernel_set_of(table, "203.0.113.7"), None);
+    }
+}

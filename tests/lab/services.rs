@@ -1,0 +1,202 @@
+//! The real servers that stand in the laboratory. Each is a background program that ends with its guard.
+//!
+//! Users and passwords exist only inside: `ip netns exec` shows programs a private `/etc/passwd` and `/etc/shadow`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::cleanup::work_folder;
+use crate::namespace::{Namespace, run};
+use crate::network::{INTERNET, INTERNET_V6, NAME_SERVER};
+use crate::process::{Running, wait_until};
+
+/// The user whom the servers know.
+pub const USER: &str = "lab";
+/// The user's password.
+pub const PASSWORD: &str = "correct-horse-battery";
+
+/// The password as `openssl passwd -6` writes it.
+const PASSWORD_HASH: &str =
+    "$6$sluicelab$afc5u70JWRnhmESblteZwT6dukqL15AUIxQVgzImTjVknvEgSwEzFi3aAvxJqXgAtgS8k.IRlm20slVaBjtkj1";
+
+/// The files that the web servers offer, with their sizes: a page and what it consists of, and downloads.
+pub const WEB_FILES: [(&str, usize); 9] = [
+    ("index.html", 6_000),
+    ("style.css", 18_000),
+    ("app.js", 90_000),
+    ("logo.png", 4_000),
+    ("photo.jpg", 240_000),
+    ("icon.svg", 700),
+    ("api.json", 350),
+    ("package.deb", 1_500_000),
+    ("film.bin", 6_000_000),
+];
+
+/// How long a server may take until it listens.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// Makes the users exist for programs that start in the namespace from now on.
+///
+/// # Errors
+/// `/etc/netns` cannot be written.
+pub fn create_users(namespace: &Namespace) -> Result<()> {
+    let home = home_folder()?;
+    let passwd = format!(
+        "root:x:0:0:root:/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nftp:x:101:65534::/nonexistent:/bin/false\n\
+         nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n{USER}:x:0:0::{}:/bin/sh\n",
+        home.display()
+    );
+    namespace.private_file("passwd", &passwd)?;
+    namespace.private_file("shadow", &format!("root:*:19000::::::\n{USER}:{PASSWORD_HASH}:19000::::::\n"))
+}
+
+/// A real sshd on port 22 of all addresses of the namespace, with a throw-away host key; logs in [`USER`] by password or by [`user_key`].
+///
+/// # Errors
+/// openssh-server is not installed, or it does not start.
+pub fn sshd(namespace: &Namespace) -> Result<Running> {
+    create_users(namespace)?;
+    let folder = work_folder()?;
+    let host_key = make_key(&folder.join("host_key"))?;
+    let authorized = user_key()?.with_extension("pub");
+    fs::create_dir_all("/run/sshd").context("sshd needs /run/sshd")?;
+    let config = format!(
+        "HostKey {}\nPidFile none\nUsePAM no\nPasswordAuthentication yes\nPermitRootLogin yes\nAuthorizedKeysFile {}\n\
+         StrictModes no\nUseDNS no\nMaxStartups 100\nPrintMotd no\nSubsystem sftp internal-sftp\n",
+        host_key.display(),
+        authorized.display()
+    );
+    let file = folder.join(format!("{}.sshd_config", namespace.name()));
+    fs::write(&file, config)?;
+    start(namespace, &format!("/usr/sbin/sshd -D -e -f {}", file.display()), "tcp", 22)
+}
+
+/// The private key that the servers accept for [`USER`].
+///
+/// # Errors
+/// openssh-client is not installed.
+pub fn user_key() -> Result<PathBuf> {
+    make_key(&work_folder()?.join("user_key"))
+}
+
+/// A real nginx on port 80 of all addresses of the namespace, with [`WEB_FILES`].
+///
+/// # Errors
+/// nginx is not installed, or it does not start.
+pub fn nginx(namespace: &Namespace) -> Result<Running> {
+    let folder = work_folder()?.join(namespace.name());
+    let files = folder.join("www");
+    fs::create_dir_all(&files)?;
+    for (name, size) in WEB_FILES {
+        fs::write(files.join(name), filler(size))?;
+    }
+    let config = format!(
+        "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/error.log;\nevents {{ worker_connections 512; }}\n\
+         http {{ access_log off; client_body_temp_path {0}/t1; proxy_temp_path {0}/t2; fastcgi_temp_path {0}/t3;\n\
+         uwsgi_temp_path {0}/t4; scgi_temp_path {0}/t5; keepalive_timeout 30;\n\
+         server {{ listen 80 backlog=1024; listen [::]:80; root {0}/www; }} }}\n",
+        folder.display()
+    );
+    let file = folder.join("nginx.conf");
+    fs::write(&file, config)?;
+    start(namespace, &format!("/usr/sbin/nginx -c {} -e {}/error.log", file.display(), folder.display()), "tcp", 80)
+}
+
+/// An iperf3 server on port 5201 of one address: on all of them it would answer UDP from the wrong one.
+///
+/// # Errors
+/// iperf3 is not installed, or it does not start.
+pub fn iperf3(namespace: &Namespace, address: &str) -> Result<Running> {
+    start(namespace, &format!("iperf3 -s -B {address}"), "tcp", 5201)
+}
+
+/// A name server at [`NAME_SERVER`] that knows `hostN.example.com` and, as any name below `example.net`, the first server.
+///
+/// # Errors
+/// dnsmasq is not installed, or it does not start.
+pub fn dnsmasq(namespace: &Namespace) -> Result<Running> {
+    let mut line = format!(
+        "dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= --bind-interfaces \
+         --listen-address={NAME_SERVER} --cache-size=0 --address=/example.net/{} --address=/example.com/{INTERNET_V6}",
+        INTERNET[0]
+    );
+    for (number, address) in INTERNET.iter().enumerate() {
+        line.push_str(&format!(" --host-record=host{number}.example.com,{address}"));
+    }
+    start(namespace, &line, "udp", 53)
+}
+
+/// A real vsftpd on port 21; knows [`USER`].
+///
+/// # Errors
+/// vsftpd is not installed, or it does not start.
+pub fn vsftpd(namespace: &Namespace) -> Result<Running> {
+    create_users(namespace)?;
+    let folder = work_folder()?;
+    let empty = folder.join("empty");
+    fs::create_dir_all(&empty)?;
+    let config = format!(
+        "listen=YES\nbackground=NO\nanonymous_enable=NO\nlocal_enable=YES\nwrite_enable=NO\npam_service_name=vsftpd\n\
+         secure_chroot_dir={}\nseccomp_sandbox=NO\nmax_per_ip=0\nmax_login_fails=3\nlocal_root={}\n",
+        empty.display(),
+        home_folder()?.display()
+    );
+    let file = folder.join("vsftpd.conf");
+    fs::write(&file, config)?;
+    start(namespace, &format!("/usr/sbin/vsftpd {}", file.display()), "tcp", 21)
+}
+
+/// Starts a server and waits until it (or one before it) listens on the port.
+fn start(namespace: &Namespace, line: &str, protocol: &str, port: u16) -> Result<Running> {
+    let mut server = namespace.start(line)?;
+    let waited = wait_until(&format!("{line} listens"), START_LIMIT, || {
+        !server.is_alive() || listens(namespace, protocol, port)
+    });
+    match waited {
+        Ok(_) if server.is_alive() => Ok(server),
+        Ok(_) => Err(server.complaint("ended at once")),
+        Err(error) => Err(server.complaint(&error.to_string())),
+    }
+}
+
+/// Whether something in the namespace listens on the port.
+fn listens(namespace: &Namespace, protocol: &str, port: u16) -> bool {
+    let list = namespace.run(["ss", "-H", "-l", "-n", if protocol == "tcp" { "-t" } else { "-u" }]);
+    list.is_ok_and(|list| list.lines().any(|line| line.contains(&format!(":{port} "))))
+}
+
+/// Makes a key pair without a passphrase, unless it is there.
+fn make_key(file: &Path) -> Result<PathBuf> {
+    if !file.exists() {
+        run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f"]).arg(file))?;
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file.to_owned())
+}
+
+/// The home of [`USER`], with a few files to copy.
+fn home_folder() -> Result<PathBuf> {
+    let home = work_folder()?.join("home");
+    fs::create_dir_all(&home)?;
+    for (name, size) in [("notes.txt", 3_000), ("report.pdf", 180_000), ("backup.tar", 900_000)] {
+        fs::write(home.join(name), filler(size))?;
+    }
+    Ok(home)
+}
+
+/// Bytes that neither compress to nothing nor differ between runs.
+fn filler(size: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_u32;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(size).collect()
+}

@@ -1,0 +1,91 @@
+//! The laboratory itself: what it records, and that it leaves nothing behind, however its process ends.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use lab::cleanup::{NAMESPACE_PREFIX, work_folder};
+use lab::frames::read_pcap;
+use lab::network::Network;
+use lab::process::{Running, run_within, wait_until};
+use nix::sys::signal::Signal;
+
+/// How long the laboratory may take to stand or to vanish.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What stands of a process's laboratory: its namespaces and its folder.
+fn remains_of(pid: u32) -> Vec<String> {
+    let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut remains: Vec<String> =
+        names.filter(|name| name.starts_with(NAMESPACE_PREFIX) && name.contains(&format!("-{pid}-"))).collect();
+    let folder = format!("/tmp/sluice-lab-{pid}");
+    if Path::new(&folder).exists() {
+        remains.push(folder);
+    }
+    remains
+}
+
+/// A recorder in the middle of its work; what it records goes into the folder of this test.
+fn recorder() -> Running {
+    let folder = work_folder().unwrap().join("recorded");
+    let recorder =
+        Running::start(Command::new(env!("CARGO_BIN_EXE_record-corpus")).arg(folder).arg("--quick")).unwrap();
+    wait_until("its namespaces are there", PATIENCE, || remains_of(recorder.pid()).len() > 5).unwrap();
+    recorder
+}
+
+#[test]
+fn an_interrupt_removes_everything() {
+    let recorder = recorder();
+    let pid = recorder.pid();
+    let finished = recorder.stop(Signal::SIGINT, PATIENCE);
+    assert_eq!(finished.code(), Some(130));
+    assert_eq!(remains_of(pid), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_killed_process_left_is_swept_by_the_next_one() {
+    let mut recorder = recorder();
+    let pid = recorder.pid();
+    recorder.kill();
+    assert!(!remains_of(pid).is_empty());
+    // The sweep runs once in a process, so this one cannot do it any more.
+    let next = Running::start(Command::new(env!("CARGO_BIN_EXE_record-corpus")).args(["/dev/null/nowhere", "--quick"]))
+        .unwrap();
+    next.finish(PATIENCE);
+    assert_eq!(remains_of(pid), Vec::<String>::new());
+}
+
+#[test]
+fn a_laboratory_that_is_dropped_leaves_no_namespace() {
+    let network = Network::new().unwrap();
+    let names = [network.lan.name(), network.r#box.name(), network.wan.name()].map(str::to_owned);
+    let outsider = network.outsider(66).unwrap();
+    outsider.namespace.run(["ping", "-c", "1", "203.0.113.10"]).unwrap();
+    drop((outsider, network));
+    for name in names {
+        assert!(!Path::new("/run/netns").join(&name).exists(), "{name} is still there");
+    }
+}
+
+#[test]
+fn a_recording_has_a_capture_of_each_class_and_a_label_for_each() {
+    let folder = work_folder().unwrap().join("corpus");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_record-corpus"));
+    run_within(command.arg(&folder).arg("--quick"), Duration::from_secs(120)).unwrap();
+    let labels = fs::read_to_string(folder.join("labels.csv")).unwrap();
+    let mut lines = labels.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let columns = lines.next().unwrap();
+    let column = |name| columns.iter().position(|column| *column == name).unwrap();
+    let rows: Vec<Vec<&str>> = lines.collect();
+    for class in ["benign", "scan", "flood_syn", "bruteforce"] {
+        let row = rows.iter().find(|row| row[column("class")] == class).unwrap_or_else(|| panic!("no {class}"));
+        assert_eq!(row.len(), columns.len(), "{row:?}");
+        let frames = read_pcap(&folder.join("pcap").join(row[column("file")])).unwrap();
+        assert_eq!(row[column("packets")], frames.len().to_string());
+        assert!(frames.len() > 100, "{class}: {} frames", frames.len());
+    }
+    fs::remove_dir_all(folder).unwrap();
+}

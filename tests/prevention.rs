@@ -1,0 +1,162 @@
+//! The whole appliance on real traffic: attackers are blocked and told why, everybody else is left alone.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use lab::attacks::{Flood, start_flood, start_hydra, start_nmap};
+use lab::benign::{PingStream, fetch, load_page, look_up_names, speed_test, ssh_by_key, ssh_log_in};
+use lab::daemon::{Config, Daemon};
+use lab::namespace::Namespace;
+use lab::network::{BOX, GATEWAY, INTERNET, LAN_HOST, NAME_SERVER, Network};
+use lab::process::{Running, wait_until};
+use lab::services;
+use serde_json::Value;
+
+/// How long an attack may run until it must have been stopped. No promise: those are measured elsewhere.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one piece of ordinary traffic may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long a connection of a blocked host is tried.
+const BLOCKED: Duration = Duration::from_secs(2);
+
+/// The laboratory with its servers.
+fn stage() -> (Network, Vec<Running>) {
+    let network = Network::new().unwrap();
+    let servers = vec![
+        services::sshd(&network.lan).unwrap(),
+        services::nginx(&network.lan).unwrap(),
+        services::nginx(&network.wan).unwrap(),
+        services::iperf3(&network.wan, INTERNET[0]).unwrap(),
+        services::dnsmasq(&network.wan).unwrap(),
+    ];
+    (network, servers)
+}
+
+/// Whether a web page of the LAN can be had from there.
+fn reaches_the_lan(from: &Namespace) -> bool {
+    fetch(from, LAN_HOST, "api.json", BLOCKED).is_ok()
+}
+
+fn text<'a>(block: &'a Value, key: &str) -> &'a str {
+    block[key].as_str().unwrap_or_default()
+}
+
+/// The block is of that class, has a reason and an end, and the kernel has it.
+fn assert_blocked_for(daemon: &Daemon<'_>, block: &Value, class: &str) {
+    assert_eq!(text(block, "class"), class, "{block}");
+    assert!(text(block, "because").len() > 10, "no reason: {block}");
+    assert!(block["until_s"].as_f64() > block["since_s"].as_f64(), "no end: {block}");
+    assert_eq!(text(block, "actor"), "sluice");
+    let address = text(block, "address");
+    wait_until("the kernel blocks it", LIMIT, || daemon.kernel_blocks(address)).unwrap();
+}
+
+#[test]
+fn ordinary_traffic_passes_and_nobody_is_blocked() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let visitor = network.outsider(40).unwrap();
+    let pings = PingStream::start(&network.lan, GATEWAY, 50).unwrap();
+    for _ in 0..3 {
+        load_page(&network.lan, INTERNET[0], 30, LIMIT).unwrap();
+        load_page(&visitor.namespace, LAN_HOST, 6, LIMIT).unwrap();
+        look_up_names(&network.lan, NAME_SERVER, 40).unwrap();
+        ssh_by_key(&visitor.namespace, LAN_HOST, "true", LIMIT).unwrap();
+    }
+    ssh_log_in(&visitor.namespace, LAN_HOST).unwrap();
+    fetch(&network.lan, INTERNET[1], "film.bin", LIMIT).unwrap();
+    speed_test(&network.lan, INTERNET[0], 2, "-b 50M").unwrap();
+    let report = pings.stop().unwrap();
+    assert_eq!(report.sent, report.received);
+    assert_eq!(daemon.blocks().unwrap(), Vec::<Value>::new());
+    assert_eq!(daemon.status().unwrap()["faults"], Value::Array(Vec::new()));
+    assert!(daemon.status().unwrap()["packets"].as_u64() > Some(1_000));
+}
+
+#[test]
+fn a_port_scan_is_blocked_and_the_block_ends_after_its_time() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config { block_ttl_s: 8, ..Config::default() }).unwrap();
+    let attacker = network.outsider(66).unwrap();
+    let scan = start_nmap(&attacker.namespace, &format!("-sS -T4 -p 1-20000 {LAN_HOST}")).unwrap();
+    let block = daemon.wait_for_block(&attacker.address(), PATIENCE).unwrap();
+    assert_blocked_for(&daemon, &block, "scan");
+    drop(scan);
+    assert!(!reaches_the_lan(&attacker.namespace), "the attacker still gets through");
+    daemon.wait_for_end_of_block(&attacker.address(), PATIENCE).unwrap();
+    wait_until("the attacker is let in again", PATIENCE, || reaches_the_lan(&attacker.namespace)).unwrap();
+}
+
+#[test]
+fn a_syn_flood_is_blocked() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let attacker = network.outsider(67).unwrap();
+    let flood = start_flood(&attacker.namespace, Flood::Syn(80), LAN_HOST, 30_000, 300).unwrap();
+    let block = daemon.wait_for_block(&attacker.address(), PATIENCE).unwrap();
+    assert_blocked_for(&daemon, &block, "flood");
+    // Whoever sends SYN packets only has not proven that the address is its own: answers of that address must pass.
+    assert_eq!(text(&block, "action"), "deny_new");
+    drop(flood);
+    fetch(&network.lan, INTERNET[0], "index.html", LIMIT).unwrap();
+}
+
+#[test]
+fn a_password_attack_is_blocked_entirely() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let attacker = network.outsider(68).unwrap();
+    let attack = start_hydra(&attacker.namespace, "ssh", LAN_HOST, 4, 2_000).unwrap();
+    let block = daemon.wait_for_block(&attacker.address(), PATIENCE).unwrap();
+    assert_blocked_for(&daemon, &block, "brute_force");
+    // New connections are dropped first; once enough log-ins are proven to come from that address, everything is.
+    wait_until("everything is dropped", PATIENCE, || {
+        daemon.block_of(&attacker.address()).is_some_and(|block| text(&block, "action") == "deny")
+    })
+    .unwrap();
+    drop(attack);
+    assert!(!reaches_the_lan(&attacker.namespace));
+}
+
+#[test]
+fn an_attacker_on_the_allowlist_is_never_blocked() {
+    let (network, _servers) = stage();
+    let attacker = network.outsider(69).unwrap();
+    let daemon = Daemon::start(&network, &Config { allow: vec![attacker.address()], ..Config::default() }).unwrap();
+    let watched = network.outsider(66).unwrap();
+    attack_until_another_is_blocked(&daemon, &attacker.namespace, &watched.namespace, "", &watched.address());
+    assert!(daemon.block_of(&attacker.address()).is_none());
+    assert!(!daemon.kernel_blocks(&attacker.address()));
+    assert!(reaches_the_lan(&attacker.namespace));
+}
+
+#[test]
+fn neither_the_gateway_nor_the_box_is_ever_blocked() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let watched = network.outsider(66).unwrap();
+    attack_until_another_is_blocked(&daemon, &network.wan, &watched.namespace, "", &watched.address());
+    let forged = format!("-S {BOX} -e wan0");
+    let watched = network.outsider(67).unwrap();
+    attack_until_another_is_blocked(&daemon, &network.wan, &watched.namespace, &forged, &watched.address());
+    for address in [GATEWAY, BOX] {
+        assert!(daemon.block_of(address).is_none(), "{address} is blocked");
+        assert!(!daemon.kernel_blocks(address));
+    }
+    assert!(reaches_the_lan(&network.wan));
+}
+
+/// Scans the LAN from somebody protected, then from somebody who is not: once the latter is blocked, Sluice has judged the former.
+fn attack_until_another_is_blocked(
+    daemon: &Daemon<'_>,
+    protected: &Namespace,
+    other: &Namespace,
+    options: &str,
+    other_address: &str,
+) {
+    let scan = format!("-sS -Pn -T4 -p 1-3000 --max-retries 0 {LAN_HOST}");
+    start_nmap(protected, &format!("{options} {scan}")).unwrap().finish(LIMIT);
+    let _second = start_nmap(other, &scan).unwrap();
+    daemon.wait_for_block(other_address, PATIENCE).unwrap();
+    sleep(Duration::from_secs(1));
+}

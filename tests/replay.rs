@@ -1,0 +1,205 @@
+//! `sluice replay`: the report is a contract that other programs measure Sluice with.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use lab::daemon::{sluice, sluice_program};
+use lab::process::{Finished, SHORT, run_any};
+use serde_json::Value;
+
+/// How long a small capture may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Keys of the report, of an alert, and of a block; nothing less.
+const REPORT_KEYS: [&str; 12] = [
+    "packets",
+    "bytes",
+    "undecodable",
+    "flows",
+    "evicted",
+    "verdicts",
+    "alerts",
+    "blocks",
+    "elapsed_s",
+    "packets_per_s",
+    "model",
+    "schema",
+];
+const ALERT_KEYS: [&str; 8] = ["t", "class", "source", "destination", "port", "confidence", "because", "flow_packet"];
+const BLOCK_KEYS: [&str; 8] = ["t", "address", "source", "action", "class", "ttl_s", "evidence_flows", "because"];
+
+fn capture(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("captures").join(case).join("input.pcap")
+}
+
+fn replay(file: &Path, more: &[&str]) -> Finished {
+    let file = file.to_str().unwrap();
+    sluice(&[&["replay", file, "--report", "json"], more].concat(), LIMIT).unwrap()
+}
+
+fn report(file: &Path, more: &[&str]) -> Value {
+    let finished = replay(file, more);
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    serde_json::from_str(&finished.stdout).unwrap()
+}
+
+fn case(name: &str) -> Value {
+    report(&capture(name), &["--lan", "198.51.100.0/24"])
+}
+
+/// What differs between two runs of the same capture: only the time that they took.
+fn timeless(mut report: Value) -> Value {
+    let fields = report.as_object_mut().unwrap();
+    fields.remove("elapsed_s");
+    fields.remove("packets_per_s");
+    report
+}
+
+#[test]
+fn the_report_has_every_key_of_the_contract() {
+    let report = case("syn-scan");
+    assert_eq!(report.as_object().unwrap().len(), REPORT_KEYS.len());
+    for key in REPORT_KEYS {
+        assert!(report.get(key).is_some(), "no {key}");
+    }
+    for (list, keys) in [("alerts", ALERT_KEYS), ("blocks", BLOCK_KEYS)] {
+        let rows = report[list].as_array().unwrap();
+        assert!(!rows.is_empty(), "a scan gives no {list}");
+        for row in rows {
+            let missing: Vec<_> = keys.iter().filter(|key| row.get(**key).is_none()).collect();
+            assert!(missing.is_empty(), "{list}: {row} lacks {missing:?}");
+            assert!(!row["because"].as_str().unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+fn every_packet_and_byte_of_the_capture_is_counted() {
+    for name in ["syn-scan", "benign-mix", "ipv6", "vlan-tagged"] {
+        let frames = lab::frames::read_pcap(&capture(name)).unwrap();
+        let bytes: u64 = frames.iter().map(|frame| u64::from(frame.wire_len)).sum();
+        let report = case(name);
+        assert_eq!(report["packets"], frames.len(), "{name}");
+        assert_eq!(report["bytes"], bytes, "{name}");
+        assert_eq!(report["undecodable"], 0, "{name}");
+    }
+}
+
+#[test]
+fn the_attacker_of_each_recorded_attack_is_blocked_for_what_it_did() {
+    for (name, attacker, class) in [
+        ("syn-scan", "203.0.113.66", "scan"),
+        ("syn-flood", "203.0.113.67", "flood"),
+        ("ssh-brute-force", "203.0.113.68", "brute_force"),
+        ("vlan-tagged", "203.0.113.66", "scan"),
+    ] {
+        let report = case(name);
+        let blocks = report["blocks"].as_array().unwrap();
+        assert!(
+            blocks.iter().any(|block| block["address"] == attacker && block["class"] == class),
+            "{name}: {attacker} is not blocked for {class}: {blocks:?}"
+        );
+        assert!(
+            blocks.iter().all(|block| block["address"] == attacker),
+            "{name}: somebody else is blocked: {blocks:?}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_blocked_where_nobody_attacks() {
+    for name in ["benign-pages", "benign-mix", "ipv6"] {
+        assert_eq!(case(name)["blocks"], Value::Array(Vec::new()), "{name}");
+    }
+}
+
+#[test]
+fn a_vlan_tag_changes_nothing_but_the_length() {
+    let (plain, mut tagged) = (timeless(case("syn-scan")), timeless(case("vlan-tagged")));
+    assert_ne!(plain["bytes"], tagged["bytes"]);
+    assert_eq!(plain["flows"], tagged["flows"]);
+    assert_eq!(plain["verdicts"], tagged["verdicts"]);
+    tagged["bytes"] = plain["bytes"].clone();
+    assert_eq!(plain["blocks"].as_array().unwrap().len(), tagged["blocks"].as_array().unwrap().len());
+}
+
+#[test]
+fn a_replay_repeated_says_the_same() {
+    assert_eq!(timeless(case("syn-scan")), timeless(case("syn-scan")));
+}
+
+#[test]
+fn observing_alerts_but_does_not_block() {
+    let report = report(&capture("syn-scan"), &["--mode", "observe"]);
+    assert!(!report["alerts"].as_array().unwrap().is_empty());
+    assert!(report["blocks"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_truncated_capture_reports_how_far_it_got_and_fails() {
+    let whole = lab::frames::read_pcap(&capture("truncated")).unwrap().len();
+    let finished = replay(&capture("truncated"), &[]);
+    assert_eq!(finished.code(), Some(1));
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+    assert!(finished.stderr.contains(&whole.to_string()), "not told after how many frames: {}", finished.stderr);
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(report["packets"], whole, "what was read is reported");
+}
+
+#[test]
+fn what_is_no_capture_fails_with_one_line() {
+    let finished = replay(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").as_path(), &[]);
+    assert_eq!(finished.code(), Some(1));
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+    let finished = replay(Path::new("/nowhere.pcap"), &[]);
+    assert_eq!(finished.code(), Some(1));
+    assert!(finished.stderr.contains("/nowhere.pcap"), "{}", finished.stderr);
+}
+
+#[test]
+fn pcapng_gives_the_same_as_pcap() {
+    let folder = lab::cleanup::work_folder().unwrap();
+    let file = folder.join("syn-scan.pcapng");
+    fs::write(&file, pcapng_of(&lab::frames::read_pcap(&capture("syn-scan")).unwrap())).unwrap();
+    assert_eq!(timeless(report(&file, &["--lan", "198.51.100.0/24"])), timeless(case("syn-scan")));
+    fs::remove_file(&file).unwrap();
+}
+
+/// A minimal pcapng file: a section, an Ethernet interface with microseconds, and the frames.
+fn pcapng_of(frames: &[lab::frames::Frame]) -> Vec<u8> {
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let mut file = words(&[0x0A0D_0D0A, 28, 0x1A2B_3C4D, 1, u32::MAX, u32::MAX, 28]);
+    file.extend(words(&[1, 20, 1, 0, 20]));
+    for frame in frames {
+        let captured = u32::try_from(frame.bytes.len()).unwrap();
+        let length = 32 + captured.next_multiple_of(4);
+        let (high, low) = (u32::try_from(frame.time_us >> 32).unwrap(), frame.time_us as u32);
+        file.extend(words(&[6, length, 0, high, low, captured, frame.wire_len]));
+        file.extend(&frame.bytes);
+        file.resize(file.len().next_multiple_of(4), 0);
+        file.extend(length.to_le_bytes());
+    }
+    file
+}
+
+#[test]
+fn standard_input_is_a_capture_too() {
+    let mut command = std::process::Command::new("sh");
+    let line = "\"$0\" replay - --report json --lan 198.51.100.0/24 < \"$1\"";
+    command.args(["-c", line]).arg(sluice_program().unwrap()).arg(capture("syn-scan"));
+    let finished = run_any(&mut command, SHORT).unwrap();
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(timeless(report), timeless(case("syn-scan")));
+}
+
+#[test]
+fn a_broken_pipe_of_the_reader_is_no_crash() {
+    let mut command = std::process::Command::new(sluice_program().unwrap());
+    command.args(["replay", "--report", "json"]).arg(capture("syn-scan"));
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
+}
