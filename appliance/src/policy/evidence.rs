@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use traffic::arena::Arena;
-use traffic::features::{FeatureVector, ThreatClass};
+use traffic::features::{FeatureVector, Index, ThreatClass};
 use traffic::time::Timestamp;
 
 use super::{Action, Alert, BlockRecord, Offender, Profile};
@@ -26,6 +26,12 @@ const HALF_LIFE: Duration = Duration::from_secs(60);
 
 /// The same source and class raise one alert in this time.
 const ALERT_PAUSE: Duration = Duration::from_secs(60);
+
+/// A source whose flows are at least one in so many of those that its destination gets has a fair part in them.
+const FAIR_PARTS: f32 = 4.0;
+
+/// Evidence below this is none: what comes next is counted anew.
+const FORGOTTEN: f32 = 0.05;
 
 /// Most alerts in a minute, over all sources: a flood from many addresses must not become a flood of alerts.
 const ALERTS_PER_MINUTE: u32 = 120;
@@ -159,13 +165,14 @@ impl Evidence {
     }
 
     /// Adds a sighting of a flow that was taken for `before` until now and is taken for `after` with it: only what goes
-    /// beyond what the same flow said already counts.
+    /// beyond what the same flow said already counts. `sink` takes decisions; one that it cannot take, for which it returns
+    /// false, comes again with the next flow.
     pub fn add(
         &mut self,
         sighting: &Sighting,
         before: FlowVerdict,
         after: FlowVerdict,
-        sink: &mut dyn FnMut(Decision),
+        sink: &mut dyn FnMut(Decision) -> bool,
     ) {
         let now = sighting.time;
         let Some(slot) = self.sources.find_or_replace_oldest(Offender::of(sighting.source), || Entry::new(now)) else {
@@ -173,18 +180,23 @@ impl Evidence {
         };
         let entry = self.sources.get_mut(slot);
         entry.fade(now);
-        entry.add(before, after);
-        let class = entry.strongest();
-        let total: f32 = entry.weights.iter().sum();
-        let sighting = Sighting { verdict: Verdict { class, ..sighting.verdict }, ..*sighting };
-        if let Some(action) = entry.due_action(total, self.thresholds.block, now) {
-            let evidence_flows = entry.flows;
-            entry.settle(action, now.plus(self.block_ttl));
-            sink(Decision::Block { sighting, action, evidence_flows });
+        let mut total = entry.total();
+        if is_the_sources_doing(sighting) {
+            entry.add(sighting, before, after);
+            total = entry.total();
+            if let Some(action) = entry.due_action(self.thresholds.block, now) {
+                let class = entry.strongest(sighting.verdict.class);
+                let decided = Sighting { verdict: Verdict { class, ..sighting.verdict }, ..*sighting };
+                if sink(Decision::Block { sighting: decided, action, evidence_flows: entry.flows }) {
+                    entry.settle(action, now.plus(self.block_ttl));
+                }
+            }
+        } else {
+            total += log_odds(sighting.verdict.confidence);
         }
-        if total >= self.thresholds.alert && entry.may_alert(class, now) {
-            entry.alerted[class.number()] = Some(now);
-            self.alert(sighting, sink);
+        let class = sighting.verdict.class;
+        if total >= self.thresholds.alert && entry.may_alert(class, now) && self.alert(*sighting, sink) {
+            self.sources.get_mut(slot).alerted[class.number()] = Some(now);
         }
     }
 
@@ -195,18 +207,29 @@ impl Evidence {
         }
     }
 
-    fn alert(&mut self, sighting: Sighting, sink: &mut dyn FnMut(Decision)) {
+    fn alert(&mut self, sighting: Sighting, sink: &mut dyn FnMut(Decision) -> bool) -> bool {
         let minute = sighting.time.as_secs() / 60;
         if minute != self.alert_minute {
             (self.alert_minute, self.alerts_in_minute) = (minute, 0);
         }
         if self.alerts_in_minute == ALERTS_PER_MINUTE {
             self.alerts_suppressed += 1;
-            return;
+            return false;
         }
-        self.alerts_in_minute += 1;
-        sink(Decision::Alert(sighting));
+        let taken = sink(Decision::Alert(sighting));
+        self.alerts_in_minute += u32::from(taken);
+        taken
     }
+}
+
+/// A flood is seen at its destination, by whoever else comes there too: it speaks against a source only if a fair part of it
+/// comes from there. The rest are the victims of the flood, or its forged senders.
+fn is_the_sources_doing(sighting: &Sighting) -> bool {
+    let value = |index: Index| sighting.features.get(index as usize).copied().unwrap_or_default();
+    let is_large_part = |of_source, of_all| value(of_source) * FAIR_PARTS >= value(of_all);
+    sighting.verdict.class != ThreatClass::Flood
+        || is_large_part(Index::SrcFlows2s, Index::DstFlows2s)
+            && is_large_part(Index::SrcFlows60s, Index::DstServiceFlows60s)
 }
 
 impl Entry {
@@ -217,6 +240,9 @@ impl Entry {
     /// Lets the weights fade: by half for each half-life, and in a straight line within one, which needs no library
     /// function and is the same number on every machine.
     fn fade(&mut self, now: Timestamp) {
+        if self.faded.is_from_before_a_reset(now) {
+            *self = Self::new(now);
+        }
         let passed_s = now.since(self.faded).as_secs_f32();
         let half_lives = passed_s / HALF_LIFE.as_secs_f32();
         let whole = half_lives.floor();
@@ -226,11 +252,24 @@ impl Entry {
             *weight *= factor;
         }
         self.proven *= factor;
+        if self.total() < FORGOTTEN {
+            self.flows = 0;
+        }
         self.faded = self.faded.max(now);
     }
 
-    /// Adds what the flow's worst verdict has grown by, and to the proven part all of it once the flow is proven.
-    fn add(&mut self, before: FlowVerdict, after: FlowVerdict) {
+    /// All that speaks against the source.
+    fn total(&self) -> f32 {
+        self.weights.iter().sum()
+    }
+
+    /// Adds what the flow's worst verdict has grown by, and to the proven part all of it once the flow is proven. While the
+    /// source is blocked its connections fail because of that, and only what is proven still counts.
+    fn add(&mut self, sighting: &Sighting, before: FlowVerdict, after: FlowVerdict) {
+        let is_blocked = self.blocked.is_some_and(|(_, until)| sighting.time < until);
+        if is_blocked && !after.proven {
+            return;
+        }
         let weight =
             |verdict: Verdict| if verdict.class == ThreatClass::Benign { 0.0 } else { log_odds(verdict.confidence) };
         let more = weight(after.worst) - weight(before.worst);
@@ -241,9 +280,10 @@ impl Entry {
         self.flows = self.flows.saturating_add(u32::from(before.worst.class == ThreatClass::Benign));
     }
 
-    fn strongest(&self) -> ThreatClass {
-        let heavier = |a: &ThreatClass, b: &ThreatClass| self.weights[a.number()].total_cmp(&self.weights[b.number()]);
-        ThreatClass::ALL.into_iter().max_by(heavier).unwrap_or(ThreatClass::Benign)
+    /// The class that most of the evidence is for; `latest` where all of it was settled before.
+    fn strongest(&self, latest: ThreatClass) -> ThreatClass {
+        let weight = |class: ThreatClass| self.weights[class.number()];
+        ThreatClass::ALL.into_iter().fold(latest, |best, class| if weight(class) > weight(best) { class } else { best })
     }
 
     fn may_alert(&self, class: ThreatClass, now: Timestamp) -> bool {
@@ -251,8 +291,8 @@ impl Entry {
     }
 
     /// What should be done that is not being done already.
-    fn due_action(&self, total: f32, threshold: f32, now: Timestamp) -> Option<Action> {
-        let action = match (self.proven >= threshold, total >= threshold) {
+    fn due_action(&self, threshold: f32, now: Timestamp) -> Option<Action> {
+        let action = match (self.proven >= threshold, self.total() >= threshold) {
             (true, _) => Action::Deny,
             (false, true) => Action::DenyNew,
             (false, false) => return None,
@@ -289,11 +329,16 @@ mod tests {
     struct Case {
         evidence: Evidence,
         decisions: Vec<(u64, &'static str)>,
+        /// Classes of the blocks.
+        classes: Vec<ThreatClass>,
+        /// Nobody takes decisions.
+        refusing: bool,
     }
 
     impl Case {
         fn new(profile: Profile) -> Self {
-            Self { evidence: Evidence::new(profile, TTL, [1, 2]), decisions: Vec::new() }
+            let evidence = Evidence::new(profile, TTL, [1, 2]);
+            Self { evidence, decisions: Vec::new(), classes: Vec::new(), refusing: false }
         }
 
         /// A new flow that looks like an attack, seen once.
@@ -308,25 +353,56 @@ mod tests {
                 confidence,
             };
             let known = |(confidence, proven)| FlowVerdict { worst: verdict(confidence), proven };
+            self.sighting(at_s, address, verdict(after.0), [0.0; FEATURE_COUNT], known(before), known(after));
+        }
+
+        /// A new flow that looks like part of a flood, of which `of_source` flows in 2 s and in 60 s are the source's.
+        fn flood(&mut self, at_s: u64, address: &str, of_source: f32, of_all: f32) {
+            let mut features = [0.0; FEATURE_COUNT];
+            for (index, value) in [
+                (Index::SrcFlows2s, of_source),
+                (Index::SrcFlows60s, of_source),
+                (Index::DstFlows2s, of_all),
+                (Index::DstServiceFlows60s, of_all),
+            ] {
+                features[index as usize] = value;
+            }
+            let verdict = Verdict { class: ThreatClass::Flood, confidence: 0.99 };
+            let benign = Verdict { class: ThreatClass::Benign, confidence: 0.0 };
+            let known = |worst| FlowVerdict { worst, proven: false };
+            self.sighting(at_s, address, verdict, features, known(benign), known(verdict));
+        }
+
+        fn sighting(
+            &mut self,
+            at_s: u64,
+            address: &str,
+            verdict: Verdict,
+            features: FeatureVector,
+            before: FlowVerdict,
+            after: FlowVerdict,
+        ) {
             let sighting = Sighting {
                 time: Timestamp::from_secs(1_000 + at_s),
                 source: address.parse().expect("address"),
                 destination: "198.51.100.10".parse().expect("address"),
                 port: Some(22),
-                verdict: verdict(after.0),
-                features: [0.0; FEATURE_COUNT],
+                verdict,
+                features,
                 flow_packets: 1,
-                proven: after.1,
+                proven: after.proven,
             };
-            let decisions = &mut self.decisions;
-            self.evidence.add(&sighting, known(before), known(after), &mut |decision| {
-                decisions.push((
-                    at_s,
-                    match decision {
-                        Decision::Alert(_) => "alert",
-                        Decision::Block { action, .. } => action.name(),
-                    },
-                ));
+            let Self { evidence, decisions, classes, refusing } = self;
+            evidence.add(&sighting, before, after, &mut |decision| {
+                let what = match decision {
+                    Decision::Alert(_) => "alert",
+                    Decision::Block { action, sighting, .. } => {
+                        classes.push(sighting.verdict.class);
+                        action.name()
+                    }
+                };
+                decisions.push((at_s, what));
+                !*refusing
             });
         }
 
@@ -375,6 +451,47 @@ mod tests {
     }
 
     #[test]
+    fn a_visitor_of_a_flooded_server_is_not_blocked() {
+        let mut case = Case::new(Profile::Strict);
+        for second in 0..100 {
+            case.flood(second, "203.0.113.9", 1.0, 900.0);
+        }
+        assert_eq!(case.said(), ["alert", "alert"], "one a minute");
+        for second in 0..10 {
+            case.flood(second, "203.0.113.10", 300.0, 900.0);
+        }
+        assert!(case.said().contains(&"deny_new"), "who sends a third of the flood is blocked");
+    }
+
+    #[test]
+    fn a_decision_that_is_not_taken_comes_again() {
+        let mut case = Case::new(Profile::Balanced);
+        case.refusing = true;
+        for _ in 0..20 {
+            case.flow(0, "203.0.113.9", 0.99, false);
+        }
+        assert!(case.said().len() > 20, "each flow asks again");
+        case.decisions.clear();
+        case.refusing = false;
+        case.flow(0, "203.0.113.9", 0.99, false);
+        assert_eq!(case.said(), ["deny_new", "alert"]);
+        case.flow(0, "203.0.113.9", 0.99, false);
+        assert_eq!(case.said().len(), 2);
+    }
+
+    #[test]
+    fn a_stricter_block_keeps_its_class() {
+        let mut case = Case::new(Profile::Balanced);
+        for _ in 0..5 {
+            case.flow(0, "203.0.113.9", 0.99, false);
+        }
+        for _ in 0..5 {
+            case.again(1, "203.0.113.9", (0.99, false), (0.99, true));
+        }
+        assert_eq!(case.classes, [ThreatClass::Scan; 2]);
+    }
+
+    #[test]
     fn the_same_flow_counts_once() {
         let mut case = Case::new(Profile::Strict);
         case.flow(0, "203.0.113.9", 0.9, false);
@@ -416,7 +533,8 @@ mod tests {
         }
         let blocks: Vec<u64> =
             case.decisions.iter().filter(|(_, what)| *what == "deny_new").map(|(at, _)| *at).collect();
-        assert_eq!(blocks, [4, 604, 1_204]);
+        // While blocked, a source's connections fail because of that: what they say counts only after the block.
+        assert_eq!(blocks, [4, 608, 1_212]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::capture::replay::{ReplaySource, ReplaySourceError};
 use crate::capture::{Arrival, FrameSource, Polled};
 use crate::clock::Stopwatch;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use crate::policy::{Alert, BlockRecord, Blocklist, Decision, Mode, Profile, Rails};
+use crate::policy::{Alert, BlockRecord, Blocklist, Decision, Made, Mode, Profile, Rails};
 use events::EventFile;
 
 /// Most blocks at once in a replay.
@@ -159,7 +159,7 @@ impl Outcome {
         if self.mode == Mode::Observe {
             return;
         }
-        if let Ok(record) = self.blocklist.block(record, now).cloned() {
+        if let Ok(Made { block: record, .. }) = self.blocklist.block(record, now) {
             let made = MadeBlock { record, source, evidence_flows };
             let t = self.seconds(now);
             if let Some(events) = &mut self.events {
@@ -171,7 +171,7 @@ impl Outcome {
 }
 
 impl Listener for Outcome {
-    fn decision(&mut self, decision: Decision) {
+    fn decision(&mut self, decision: Decision) -> bool {
         match decision {
             Decision::Alert(sighting) => {
                 let alert = sighting.alert();
@@ -186,6 +186,7 @@ impl Listener for Outcome {
                 self.block(record, sighting.source, evidence_flows);
             }
         }
+        true
     }
 
     fn flow_ended(&mut self, ended: &EndedFlow<'_>) {
