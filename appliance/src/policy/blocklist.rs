@@ -7,6 +7,9 @@ use traffic::time::Timestamp;
 
 use super::{BlockRecord, Offender, Rails};
 
+/// How long a block by hand may last: every block ends.
+pub const LONGEST_BLOCK: Duration = Duration::from_secs(365 * 86_400);
+
 /// Why a block was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

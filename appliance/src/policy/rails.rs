@@ -22,7 +22,7 @@ const LANS: usize = 64;
 pub struct Rails {
     /// The allowlist of the configuration.
     pub allow: Vec<IpNet>,
-    /// Networks of the household: their devices keep the connections they have, so they are never more than `deny_new`.
+    /// Networks of the household: their devices keep the TCP connections they have: they get `deny_new` at most.
     pub lan: Vec<IpNet>,
     /// Addresses of the box itself.
     pub own: Vec<IpAddr>,

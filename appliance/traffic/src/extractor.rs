@@ -79,12 +79,6 @@ impl Extractor {
         self.flows.len()
     }
 
-    /// How many flows there have been.
-    #[must_use]
-    pub const fn flows_seen(&self) -> u64 {
-        self.next_number
-    }
-
     /// Takes a packet in. `sink` gets each checkpoint that it causes: of its own flow, and of flows that ended meanwhile.
     pub fn packet(&mut self, packet: &Packet, time: Timestamp, sink: &mut dyn FnMut(&Observation<'_>)) -> Outcome {
         self.expire(time, sink);

@@ -7,6 +7,8 @@
 //! | `deny_new` | drops what opens a connection |
 //! | `qinq*`, `pppoe*` | the same for packets whose headers lie behind a second VLAN tag or PPPoE |
 
+use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
+
 use super::batch::{Batch, Key};
 use super::numbers::{FAMILY_BRIDGE, FIRST_HOOK, chain, message, set};
 use super::rules::{Base, Compare, Rule};
@@ -19,11 +21,6 @@ const ETHER_VLAN: u16 = 0x8100;
 const ETHER_PPPOE_SESSION: u16 = 0x8864;
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
-
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
 
 /// Before everything that an administrator is likely to hook there.
 const PRIORITY: i32 = -300;
