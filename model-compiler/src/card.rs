@@ -49,7 +49,7 @@ pub fn card(
         used_features(model).into_iter().collect::<Vec<_>>().join(", "),
     );
     text.push_str(&data(recipe, rows, labelled)?);
-    text.push_str(&left_out(recipe));
+    text.push_str(&choices(recipe));
     for evaluation in evaluations {
         text.push_str(&measured(evaluation));
     }
@@ -68,7 +68,7 @@ fn used_features(model: &Model) -> BTreeSet<&'static str> {
 fn data(recipe: &Recipe, rows: &Rows, labelled: &[Labelled<'_>]) -> Result<String, RecipeError> {
     let mut sources = BTreeMap::new();
     let mut origins: BTreeMap<usize, Origin> = BTreeMap::new();
-    for Labelled { row, class } in labelled {
+    for Labelled { row, class, .. } in labelled {
         let next = sources.len();
         let source = *sources.entry(&rows.captures[row.capture].source).or_insert(next);
         let origin = origins.entry(*class).or_default();
@@ -100,15 +100,15 @@ fn data(recipe: &Recipe, rows: &Rows, labelled: &[Labelled<'_>]) -> Result<Strin
     Ok(text)
 }
 
-fn left_out(recipe: &Recipe) -> String {
+fn choices(recipe: &Recipe) -> String {
     let mut text = String::new();
-    if !recipe.exclude.is_empty() {
-        text.push_str("Left out:\n\n");
-        for exclusion in &recipe.exclude {
-            line(&mut text, &format!("- `{}`: {}", exclusion.capture, exclusion.why));
-        }
-        text.push('\n');
+    for exclusion in &recipe.exclude {
+        line(&mut text, &format!("- left out: `{}`: {}", exclusion.capture, exclusion.why));
     }
+    for emphasis in &recipe.emphasize {
+        line(&mut text, &format!("- counted {} times: `{}…`: {}", emphasis.times, emphasis.captures, emphasis.why));
+    }
+    text.push('\n');
     text
 }
 

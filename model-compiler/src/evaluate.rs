@@ -85,7 +85,7 @@ fn evaluation(
 
 /// What the model says of each row. Its classes are those of the recipe, in the same order.
 fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
-    let case = |&Labelled { row, class }: &Labelled<'_>| {
+    let case = |&Labelled { row, class, .. }: &Labelled<'_>| {
         let answer = model.classify(&row.features);
         let said = model.classes.iter().position(|known| *known == answer.class).unwrap_or_default();
         Case {

@@ -69,7 +69,7 @@ pub fn assign(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: 
 /// How many captures of each class there are in each group.
 fn loads(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: Grouping) -> BTreeMap<String, Vec<f64>> {
     let mut seen: Vec<Vec<bool>> = vec![vec![false; classes]; rows.captures.len()];
-    for Labelled { row, class } in labelled {
+    for Labelled { row, class, .. } in labelled {
         seen[row.capture][*class] = true;
     }
     let mut loads = BTreeMap::new();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn labelled(rows: &Rows) -> Vec<Labelled<'_>> {
-        rows.rows.iter().map(|row| Labelled { row, class: row.label }).collect()
+        rows.rows.iter().map(|row| Labelled { row, class: row.label, emphasis: 1.0 }).collect()
     }
 
     proptest! {

@@ -41,6 +41,8 @@ pub struct Growth {
     pub classes: usize,
     /// How each feature may be used.
     pub uses: Vec<Use>,
+    /// Places of flags that the first comparisons are about, whatever they are worth.
+    pub ask_first: Vec<usize>,
     /// The most comparisons on the way to a leaf.
     pub max_depth: usize,
     /// The smallest share of the whole weight that may stand in a leaf.
@@ -108,13 +110,24 @@ impl Grower<'_> {
         if depth >= self.growth.max_depth.min(MAX_DEPTH) {
             return Ok(at);
         }
-        let Some(Split { feature, threshold, .. }) = self.best_split(&places)? else { return Ok(at) };
+        let Some((feature, threshold)) = self.comparison(&places, depth)? else { return Ok(at) };
         let (low, high): (Vec<usize>, Vec<usize>) =
             places.into_iter().partition(|&place| self.samples[place].features[feature] <= threshold);
         let left = self.node(low, depth + 1)?;
         let right = self.node(high, depth + 1)?;
         self.nodes[at] = Node::Split { feature, threshold, left, right };
         Ok(at)
+    }
+
+    /// What is asked here: a flag whose turn it is, if it tells any samples apart, or else what is worth most.
+    fn comparison(&self, places: &[usize], depth: usize) -> Result<Option<(usize, f32)>, GrowError> {
+        if let Some(&flag) = self.growth.ask_first.get(depth) {
+            let is_set = |&place: &usize| self.samples[place].features[flag] > 0.5;
+            if places.iter().any(is_set) && !places.iter().all(is_set) {
+                return Ok(Some((flag, 0.5)));
+            }
+        }
+        Ok(self.best_split(places)?.map(|split| (split.feature, split.threshold)))
     }
 
     fn best_split(&self, places: &[usize]) -> Result<Option<Split>, GrowError> {
@@ -135,7 +148,7 @@ impl Grower<'_> {
                 let Some(below) = self.propose(&cells, class, &whole)? else { continue };
                 let low = sum(&cells[..below], whole.len());
                 let gain = self.gain(&low, &whole);
-                if rule == Use::MoreIsWorse && is_harmless_above(&low, &whole) {
+                if !rule.allows(&low, &whole) {
                     continue;
                 }
                 if gain >= self.growth.min_gain && best.is_none_or(|best| gain > best.gain) {
@@ -214,10 +227,18 @@ fn sum(cells: &[Cell], classes: usize) -> Vec<f64> {
     sums
 }
 
-/// Whether the harmless class has a larger share above the threshold than below it.
-fn is_harmless_above(low: &[f64], whole: &[f64]) -> bool {
-    let (below, all): (f64, f64) = (low.iter().sum(), whole.iter().sum());
-    low[0] * all < whole[0] * below
+impl Use {
+    /// Whether the harmless class may have the share that it has in `low`, below the threshold, and in the rest above it.
+    fn allows(self, low: &[f64], whole: &[f64]) -> bool {
+        let (below, all): (f64, f64) = (low.iter().sum(), whole.iter().sum());
+        let excess_below = low[0] * all - whole[0] * below;
+        match self {
+            Self::Free => true,
+            Self::MoreIsWorse => excess_below >= 0.0,
+            Self::LessIsWorse => excess_below <= 0.0,
+            Self::No => false,
+        }
+    }
 }
 
 /// Gini impurity times weight.
@@ -241,7 +262,10 @@ mod tests {
 
     use super::*;
 
-    const FREE: [Use; FEATURE_COUNT] = [Use::Free; FEATURE_COUNT];
+    fn growth(classes: usize, max_depth: usize, min_leaf_share: f64, min_gain: f64) -> Growth {
+        let (uses, ask_first) = (vec![Use::Free; FEATURE_COUNT], Vec::new());
+        Growth { classes, uses, ask_first, max_depth, min_leaf_share, min_gain }
+    }
 
     fn vector(values: &[f32]) -> FeatureVector {
         let mut features = [0.0; FEATURE_COUNT];
@@ -270,10 +294,7 @@ mod tests {
         let class = |x: &FeatureVector| (2.0 * x[0] + x[1]) as usize;
         let samples: Vec<Sample<'_>> =
             vectors.iter().map(|x| Sample { features: x, class: class(x), weight: 1.0 }).collect();
-        let tree = tree(
-            &samples,
-            &Growth { classes: 4, uses: FREE.to_vec(), max_depth: 2, min_leaf_share: 1e-6, min_gain: 1e-9 },
-        );
+        let tree = tree(&samples, &growth(4, 2, 1e-6, 1e-9));
         assert_eq!(tree.leaves(), 4);
         for x in &vectors {
             assert_eq!(tree.leaf_of(x)[class(x)], 1.0, "{x:?}");
@@ -292,7 +313,7 @@ mod tests {
                 weight: if at == 9 { 9.0 } else { 1.0 },
             })
             .collect();
-        let growth = Growth { classes: 2, uses: FREE.to_vec(), max_depth: 3, min_leaf_share: 0.1, min_gain: 1e-9 };
+        let growth = growth(2, 3, 0.1, 1e-9);
         assert_eq!(tree(&samples, &growth).nodes[0], Node::Split { feature: 0, threshold: 8.5, left: 1, right: 2 });
         assert_eq!(tree(&samples, &Growth { min_leaf_share: 0.6, ..growth.clone() }).leaves(), 1);
         assert_eq!(tree(&samples, &Growth { min_gain: 0.6, ..growth.clone() }).leaves(), 1);
@@ -300,8 +321,24 @@ mod tests {
     }
 
     #[test]
+    fn flags_that_are_asked_first_come_first_where_they_tell_samples_apart() {
+        let vectors: Vec<FeatureVector> =
+            (0..100_u32).map(|i| vector(&[i as f32, (i % 2) as f32, 1.0, (i / 2 % 2) as f32])).collect();
+        let samples: Vec<Sample<'_>> = vectors
+            .iter()
+            .map(|features| Sample { features, class: usize::from(features[0] > 49.5), weight: 1.0 })
+            .collect();
+        let asking = Growth { ask_first: vec![3, 2, 1], ..growth(2, 5, 1e-6, 1e-9) };
+        let tree = tree(&samples, &asking);
+        assert!(matches!(tree.nodes[0], Node::Split { feature: 3, threshold: 0.5, .. }));
+        // The second flag is the same for all, so what is worth most stands there.
+        assert!(matches!(tree.nodes[1], Node::Split { feature: 0, .. }), "{:?}", tree.nodes[1]);
+        assert!(vectors.iter().all(|x| tree.leaf_of(x)[usize::from(x[0] > 49.5)] == 1.0));
+    }
+
+    #[test]
     fn no_samples_are_an_error() {
-        let growth = Growth { classes: 2, uses: FREE.to_vec(), max_depth: 3, min_leaf_share: 0.1, min_gain: 1e-9 };
+        let growth = growth(2, 3, 0.1, 1e-9);
         let leaf = |_: &[usize]| Node::Leaf { rows: 0, probabilities: vec![1.0, 0.0] };
         assert!(matches!(grow(&[], &growth, &leaf), Err(GrowError::NoSamples)));
     }
@@ -328,7 +365,7 @@ mod tests {
                 .zip(&rows)
                 .map(|(features, row)| Sample { features, class: usize::from(row.2), weight: 1.0 })
                 .collect();
-            let growth = Growth { classes: 2, uses: FREE.to_vec(), max_depth: 1, min_leaf_share: 1e-6, min_gain: 1e-6 };
+            let growth = growth(2, 1, 1e-6, 1e-6);
             let found = gain_of(&samples, &tree(&samples, &growth));
             let best = (0..12).map(|at| {
                 let split = Node::Split { feature: at % 2, threshold: (at / 2) as f32 + 0.5, left: 1, right: 2 };

@@ -60,6 +60,9 @@ pub struct Recipe {
     /// Captures that are left out.
     #[serde(default)]
     pub exclude: Vec<Exclusion>,
+    /// Captures that weigh more than others.
+    #[serde(default)]
+    pub emphasize: Vec<Emphasis>,
 }
 
 /// How one corpus is read.
@@ -88,9 +91,11 @@ pub struct RowRules {
     pub max_per_capture: usize,
     /// A capture with `n` rows weighs `n` to this power within its class: 1 lets long captures rule, 0 counts captures.
     pub capture_exponent: f64,
-    /// Harmless rows are also learnt with their counts (features of the unit `count`) so many times as high: an attack must
-    /// stand out from what is harmless by that margin. 1 for none.
-    pub benign_margin: f32,
+    /// Harmless rows are also learnt with higher counts (features of the unit `count`), by the beginning of the feature's
+    /// name (the longest that matches): `src_ = 2` doubles what the source did. An attack must stand out from what is harmless by that margin, or look
+    /// bad in some other way, such as by the share of unanswered flows.
+    #[serde(default)]
+    pub benign_margin: BTreeMap<String, f32>,
     /// Which rows remain when a capture is thinned out depends on this number and nothing else.
     pub seed: u64,
 }
@@ -107,9 +112,15 @@ pub struct TreeRules {
     pub min_gain: f64,
     /// How many observations drawn from the prior are added to each leaf.
     pub smoothing: f64,
+    /// Flags that the tree asks for first, in this order, whatever they are worth: what follows is learnt apart for each answer.
+    #[serde(default)]
+    ask_first: Vec<String>,
     /// Features of which more never speaks for harmless: no comparison may say otherwise.
     #[serde(default)]
     more_is_worse: Vec<String>,
+    /// Features of which less never speaks for harmless.
+    #[serde(default)]
+    less_is_worse: Vec<String>,
     /// Features that the tree must not use, because they tell captures apart rather than behaviour.
     #[serde(default)]
     ignore: Vec<String>,
@@ -122,13 +133,27 @@ impl TreeRules {
     /// The recipe names a feature that does not exist; [`Recipe::read`] lets no such recipe through.
     pub fn uses(&self) -> Result<Vec<Use>, RecipeError> {
         let mut uses = vec![Use::Free; FEATURE_COUNT];
-        for (names, rule) in [(&self.more_is_worse, Use::MoreIsWorse), (&self.ignore, Use::No)] {
+        let rules =
+            [(&self.more_is_worse, Use::MoreIsWorse), (&self.less_is_worse, Use::LessIsWorse), (&self.ignore, Use::No)];
+        for (names, rule) in rules {
             for name in names {
-                uses[index_of(name).ok_or_else(|| RecipeError::UnknownFeature(name.clone()))?] = rule;
+                uses[place_of(name)?] = rule;
             }
         }
         Ok(uses)
     }
+
+    /// The places of the flags that are asked for first.
+    ///
+    /// # Errors
+    /// As [`Self::uses`].
+    pub fn asked_first(&self) -> Result<Vec<usize>, RecipeError> {
+        self.ask_first.iter().map(|name| place_of(name)).collect()
+    }
+}
+
+fn place_of(feature: &str) -> Result<usize, RecipeError> {
+    index_of(feature).ok_or_else(|| RecipeError::UnknownFeature(feature.to_owned()))
 }
 
 /// How a tree may use a feature.
@@ -138,6 +163,8 @@ pub enum Use {
     Free,
     /// With the harmless side below the threshold.
     MoreIsWorse,
+    /// With the harmless side above the threshold.
+    LessIsWorse,
     /// Not at all.
     No,
 }
@@ -148,6 +175,18 @@ pub enum Use {
 pub struct Exclusion {
     /// The corpus and the file, as in the rows: `public/scan/x.pcap`.
     pub capture: String,
+    /// The reason.
+    pub why: String,
+}
+
+/// Captures that weigh more than others, and why.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Emphasis {
+    /// How the names of these captures begin.
+    pub captures: String,
+    /// How many captures each of them stands for.
+    pub times: f64,
     /// The reason.
     pub why: String,
 }
@@ -174,6 +213,7 @@ impl Recipe {
             toml::from_str(&text).map_err(|source| RecipeError::Form { path: path.to_owned(), source })?;
         recipe.class_rules()?;
         recipe.tree.uses()?;
+        recipe.tree.asked_first()?;
         Ok(recipe)
     }
 
@@ -202,6 +242,13 @@ impl Recipe {
         }
     }
 
+    /// How many captures this one stands for.
+    #[must_use]
+    pub fn emphasis(&self, capture: &str) -> f64 {
+        let matching = self.emphasize.iter().filter(|emphasis| capture.starts_with(&emphasis.captures));
+        matching.map(|emphasis| emphasis.times).product()
+    }
+
     /// Whether the capture is left out.
     #[must_use]
     pub fn excludes(&self, capture: &str) -> bool {
@@ -226,7 +273,6 @@ mod tests {
         [rows]
         max_per_capture = 10
         capture_exponent = 0.5
-        benign_margin = 2
         seed = 1
         [tree]
         max_depth = 3
@@ -252,6 +298,15 @@ mod tests {
         assert!(refusal(&SMALL.replace("scan = 1", "scan = 0")).contains("\"scan\""));
         assert!(refusal(&SMALL.replace("scan = 1", "scan = 1\nflood = 1")).contains("\"flood\""));
         assert!(refusal(&SMALL.replace("[\"scan\"]", "[\"scan\", \"benign\"]")).contains("two classes"));
+    }
+
+    #[test]
+    fn features_that_do_not_exist_are_named() {
+        for key in ["ignore", "more_is_worse", "less_is_worse", "ask_first"] {
+            let recipe: Recipe = toml::from_str(&format!("{SMALL}\n{key} = [\"fwd_packets\", \"ttl\"]")).unwrap();
+            let refusal = recipe.tree.uses().err().or(recipe.tree.asked_first().err()).unwrap();
+            assert!(refusal.to_string().contains("\"ttl\""), "{refusal}");
+        }
     }
 
     #[test]

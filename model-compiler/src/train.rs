@@ -1,7 +1,8 @@
 //! From rows to a model, as the recipe says: which rows, what they weigh, and what a leaf says.
 //!
 //! **Weights.** A capture with `n` rows weighs `n^e` within its class (`capture_exponent`), shared evenly among its rows:
-//! a flood of 40,000 flows does not drown a scan of 200. The classes then share the whole weight by their `prior`.
+//! a flood of 40,000 flows does not drown a scan of 200. A capture of something that is more common than captures of it
+//! counts several times (`emphasize`). The classes then share the whole weight by their `prior`.
 //!
 //! **What a leaf says.** The probability of a class in a leaf is its share of that weight: how probable the class is where
 //! flows come in the proportions of the prior. Where few observations stand behind a leaf it says so: `smoothing`
@@ -49,6 +50,8 @@ pub struct Labelled<'a> {
     pub row: &'a Row,
     /// Place of its class in the recipe.
     pub class: usize,
+    /// How many captures its capture stands for.
+    pub emphasis: f64,
 }
 
 /// The rows that the recipe speaks of, with their classes.
@@ -60,6 +63,7 @@ pub fn labelled<'a>(rows: &'a Rows, recipe: &Recipe) -> Result<Vec<Labelled<'a>>
     let class_of = |label: &String| rules.iter().position(|rule| rule.labels.contains(label));
     let classes: Vec<Option<usize>> = rows.labels.iter().map(class_of).collect();
     let left_out: Vec<bool> = rows.captures.iter().map(|capture| recipe.excludes(&capture.name)).collect();
+    let emphases: Vec<f64> = rows.captures.iter().map(|capture| recipe.emphasis(&capture.name)).collect();
     let mut found = Vec::new();
     for row in &rows.rows {
         let Some(class) = classes[row.label].filter(|_| !left_out[row.capture]) else { continue };
@@ -67,7 +71,7 @@ pub fn labelled<'a>(rows: &'a Rows, recipe: &Recipe) -> Result<Vec<Labelled<'a>>
             let capture = rows.captures[row.capture].name.clone();
             return Err(TrainError::NotFinite { capture, flow: row.flow, feature: FEATURES[at].name });
         }
-        found.push(Labelled { row, class });
+        found.push(Labelled { row, class, emphasis: emphases[row.capture] });
     }
     Ok(found)
 }
@@ -111,13 +115,12 @@ fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> R
     let rules = recipe.class_rules()?;
     let mut lessons = lessons(&thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
     let ranges = ranges(&lessons);
-    if recipe.rows.benign_margin > 1.0 {
-        exaggerate(&mut lessons, recipe.rows.benign_margin);
-    }
+    exaggerate(&mut lessons, &recipe.rows.benign_margin);
     let samples: Vec<Sample<'_>> = lessons.iter().map(Lesson::sample).collect();
     let growth = Growth {
         classes: rules.len(),
         uses: recipe.tree.uses()?,
+        ask_first: if max_depth > 1 { recipe.tree.asked_first()? } else { Vec::new() },
         max_depth,
         min_leaf_share: recipe.tree.min_leaf_share,
         min_gain: recipe.tree.min_gain,
@@ -167,23 +170,34 @@ fn lessons(rows: &[Labelled<'_>], rules: &[ClassRule], exponent: f64) -> Result<
     let mut of_class = vec![0.0; rules.len()];
     for ((_, class), places) in by_capture_and_class(rows) {
         let count = places.len() as f64;
-        of_class[class] += count.powf(exponent);
         for place in places {
             observations[place] = count.powf(exponent) / count;
+            of_class[class] += observations[place] * rows[place].emphasis;
         }
     }
     if let Some(at) = of_class.iter().position(|sum| *sum == 0.0) {
         return Err(TrainError::NoRows(rules[at].class.name()));
     }
-    let lesson = |(&Labelled { row, class }, observations): (&Labelled<'_>, f64)| {
-        let weight = observations / of_class[class] * rules[class].prior;
+    let lesson = |(&Labelled { row, class, emphasis }, observations): (&Labelled<'_>, f64)| {
+        let weight = observations * emphasis / of_class[class] * rules[class].prior;
         Lesson { features: row.features, class, is_real: true, observations, weight }
     };
     Ok(rows.iter().zip(observations).map(lesson).collect())
 }
 
-/// Adds each harmless lesson a second time with its counts so many times as high; the two share the weight.
-fn exaggerate(lessons: &mut Vec<Lesson>, margin: f32) {
+/// Adds each harmless lesson a second time, with counts as many times as high as the margin says; the two share the weight.
+fn exaggerate(lessons: &mut Vec<Lesson>, margin: &BTreeMap<String, f32>) {
+    let counts = FEATURES.iter().enumerate().filter(|(_, feature)| feature.unit == "count");
+    let factors: Vec<(usize, f32)> = counts
+        .filter_map(|(at, feature)| {
+            // Of beginnings that all match, the longest comes last.
+            let (_, factor) = margin.iter().rfind(|(beginning, _)| feature.name.starts_with(*beginning))?;
+            Some((at, *factor))
+        })
+        .collect();
+    if factors.is_empty() {
+        return;
+    }
     for at in 0..lessons.len() {
         let real = &mut lessons[at];
         if real.class != 0 {
@@ -191,10 +205,8 @@ fn exaggerate(lessons: &mut Vec<Lesson>, margin: f32) {
         }
         real.weight /= 2.0;
         let mut features = real.features;
-        for (value, feature) in features.iter_mut().zip(FEATURES) {
-            if feature.unit == "count" {
-                *value *= margin;
-            }
+        for &(place, factor) in &factors {
+            features[place] *= factor;
         }
         let exaggerated = Lesson { features, class: 0, is_real: false, observations: 0.0, weight: real.weight };
         lessons.push(exaggerated);
