@@ -252,7 +252,8 @@ impl Entry {
             *weight *= factor;
         }
         self.proven *= factor;
-        if self.total() < FORGOTTEN {
+        let is_blocked = self.blocked.is_some_and(|(_, until)| now < until);
+        if !is_blocked && self.total() + self.proven < FORGOTTEN {
             self.flows = 0;
         }
         self.faded = self.faded.max(now);
