@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use lab::namespace::Namespace;
 use sluice::enforce::nftables::{Family, Nftables};
 use sluice::enforce::{Block, Desired, EnforceError, Enforcer};
@@ -119,14 +120,17 @@ fn addresses_can_be_resolved_and_given_whatever_is_blocked() {
 }
 
 #[test]
-fn allow_beats_deny_in_both_directions() {
+fn the_allowed_are_never_blocked_and_still_protected_from_the_blocked() {
     let hosts = TwoHosts::bridged("nft-allow").unwrap();
     let mut enforcer = enforcer(&hosts);
     let blocks: Vec<_> = OUTSIDE.iter().map(|address| block(*address, Action::Deny, 600)).collect();
-    let allow = ["198.51.100.0/30", "198.51.100.0/24", "203.0.113.7/32", "2001:db8:1::/48"];
-    let allow = allow.map(|text| text.parse().unwrap()).to_vec();
-    enforcer.replace(&Desired { blocks: blocks.clone(), allow }, NOW).unwrap();
+    let allow = |texts: [&str; 4]| texts.map(|text| text.parse::<IpNet>().unwrap()).to_vec();
+    let offenders = allow(["198.51.100.0/31", "203.0.113.8/30", "2001:db8:1::/64", "2001:db8:8::/48"]);
+    enforcer.replace(&Desired { blocks: blocks.clone(), allow: offenders }, NOW).unwrap();
     assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[true; 4]; 2]);
+    let victims = allow(["198.51.100.2/31", "198.51.100.2/32", "203.0.113.77/32", "2001:db8:2::/48"]);
+    enforcer.replace(&Desired { blocks: blocks.clone(), allow: victims }, NOW).unwrap();
+    assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[false, false, true, true]; 2]);
     enforcer.replace(&Desired { blocks, allow: Vec::new() }, NOW).unwrap();
     assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[false; 4]; 2]);
 }

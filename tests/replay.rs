@@ -13,10 +13,11 @@ use serde_json::Value;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Keys of the report, of an alert, and of a block; nothing less.
-const REPORT_KEYS: [&str; 12] = [
+const REPORT_KEYS: [&str; 13] = [
     "packets",
     "bytes",
     "undecodable",
+    "undecodable_kinds",
     "flows",
     "evicted",
     "verdicts",

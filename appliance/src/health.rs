@@ -48,8 +48,10 @@ pub struct Gauges {
     pub flows: AtomicU64,
     /// Frames that the kernel dropped before they could be read.
     pub ring_drops: AtomicU64,
-    /// Decisions that were lost because the control thread was behind. The evidence stays, and comes again.
-    pub decisions_lost: AtomicU64,
+    /// Decisions that found the queue to the control thread full, and were left for the next flow.
+    pub decisions_delayed: AtomicU64,
+    /// Alerts that were not raised because there were too many.
+    pub alerts_suppressed: AtomicU64,
     /// What is wrong with the ports.
     port_faults: Mutex<Vec<String>>,
 }
@@ -61,6 +63,7 @@ impl Gauges {
         self.bytes.store(counters.bytes, Ordering::Relaxed);
         self.undecodable.store(counters.undecodable_total(), Ordering::Relaxed);
         self.flows.store(flows as u64, Ordering::Relaxed);
+        self.alerts_suppressed.store(counters.alerts_suppressed, Ordering::Relaxed);
         self.ring_drops.store(ring_drops, Ordering::Relaxed);
     }
 

@@ -1,11 +1,15 @@
 //! Sluice: the daemon as a library, in the order in which a packet meets its stages.
 
-// The path.
+// The path. Blank lines keep the order, which sorting would lose.
 pub mod capture;
-pub mod enforce;
+
 pub mod pipeline;
-pub mod policy;
+
 pub mod verdict;
+
+pub mod policy;
+
+pub mod enforce;
 
 // Around the path.
 pub mod clock;

@@ -55,8 +55,8 @@ pub struct EndedFlow<'a> {
 
 /// Who hears of what comes out of the path.
 pub trait Listener {
-    /// Something should be done or seen.
-    fn decision(&mut self, decision: Decision);
+    /// Something should be done or seen; false where it could not be taken and should come again.
+    fn decision(&mut self, decision: Decision) -> bool;
 
     /// A flow ended.
     fn flow_ended(&mut self, ended: &EndedFlow<'_>);
@@ -136,10 +136,11 @@ impl Pipeline {
 
 impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
-        let verdict = judge(seen.features);
-        let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
+        let judged = judge(seen.features);
         // Where the initiator was never seen sending, nothing is its doing.
-        if verdict.class != ThreatClass::Benign && seen.begun {
+        let verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
+        let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
+        if verdict.class != ThreatClass::Benign {
             let sighting = Sighting {
                 time: seen.time,
                 source: seen.initiator,

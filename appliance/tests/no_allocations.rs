@@ -33,8 +33,9 @@ struct Counting {
 }
 
 impl Listener for Counting {
-    fn decision(&mut self, _: Decision) {
+    fn decision(&mut self, _: Decision) -> bool {
         self.decisions += 1;
+        true
     }
 
     fn flow_ended(&mut self, _: &EndedFlow<'_>) {

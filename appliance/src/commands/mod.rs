@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, DEFAULT_PATH};
+use crate::policy::LONGEST_BLOCK;
 
 /// Sluice stops attackers between two Ethernet ports, and says why.
 #[derive(Debug, Parser)]
@@ -185,12 +186,10 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     let number: u64 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| wrong())?;
-    let seconds = number.checked_mul(seconds_per_unit).filter(|seconds| (1..=LONGEST_BLOCK_S).contains(seconds));
+    let seconds =
+        number.checked_mul(seconds_per_unit).filter(|seconds| (1..=LONGEST_BLOCK.as_secs()).contains(seconds));
     seconds.map(Duration::from_secs).ok_or_else(|| format!("`{text}` is not between 1s and 365d"))
 }
-
-/// A block by hand lasts a year at most: every block ends.
-const LONGEST_BLOCK_S: u64 = 365 * 86_400;
 
 #[cfg(test)]
 mod tests {

@@ -33,7 +33,7 @@ pub(super) fn line_of_key(text: &str, path: &str) -> usize {
         let line = line.trim();
         if let Some(header) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
             current = header.trim();
-        } else if current == section && key_of(line) == Some(key) {
+        } else if current == section && key_of(line) == Some(key) || current.is_empty() && key_of(line) == Some(path) {
             return number + 1;
         }
     }
@@ -93,6 +93,8 @@ mod tests {
             ("[policy]\nblock_ttl_s = 0\n", "sluice.toml:2: policy.block_ttl_s: a block lasts at least 1 second"),
             ("[bridge]\nports = [\"a\", \"a\"]\n", "sluice.toml:2: bridge.ports: name two different interfaces"),
             ("[bridge]\nports = [\"eth0\"]\n", "sluice.toml:2: ports: invalid length 1, expected an array of length 2"),
+            ("policy.max_blocks = 0\n", "sluice.toml:1: policy.max_blocks: give a number from 1 to 20000"),
+            ("\n[bridge]\nname = \"a b\"\n", "sluice.toml:3: bridge.name: `a b` is no interface name"),
             ("mode = \n", "sluice.toml:1: "),
         ] {
             let told = refusal(text);

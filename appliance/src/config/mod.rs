@@ -11,12 +11,17 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde::Deserialize;
-use traffic::limits::{Limits, MAX_FLOWS};
+use traffic::limits::Limits;
 
 use crate::policy::{Mode, Profile};
+use crate::store::BLOCK_ROWS;
+use crate::web::DEFAULT_SOCKET;
 
 /// Where the file is unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/sluice/sluice.toml";
+
+/// Most flows that may be asked for: they take half a GiB.
+const MOST_FLOWS: usize = 1 << 20;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -122,7 +127,7 @@ impl Default for Policy {
 
 impl Default for Web {
     fn default() -> Self {
-        Self { listen_port: 8080, host_names: Vec::new(), socket: PathBuf::from("/run/sluice/sluice.sock") }
+        Self { listen_port: 8080, host_names: Vec::new(), socket: PathBuf::from(DEFAULT_SOCKET) }
     }
 }
 
@@ -184,12 +189,11 @@ impl Config {
     /// What no single value shows to be wrong: the key and what to do.
     fn contradiction(&self) -> Option<(&'static str, String)> {
         let Self { bridge, policy, memory, .. } = self;
-        let names = [&bridge.name, &bridge.ports[0], &bridge.ports[1]];
-        if let Some(name) = names.into_iter().find(|name| !is_interface_name(name)) {
-            return Some((
-                "bridge.ports",
-                format!("`{name}` is no interface name: 1 to 15 letters, digits, `-`, `_`, `.` or `@`"),
-            ));
+        let named =
+            [("bridge.name", &bridge.name), ("bridge.ports", &bridge.ports[0]), ("bridge.ports", &bridge.ports[1])];
+        if let Some((key, name)) = named.into_iter().find(|(_, name)| !is_interface_name(name)) {
+            let what = format!("`{name}` is no interface name: 1 to 15 letters, digits, `-`, `_`, `.` or `@`");
+            return Some((key, what));
         }
         if bridge.ports[0] == bridge.ports[1] || bridge.ports.contains(&bridge.name) {
             return Some((
@@ -200,11 +204,11 @@ impl Config {
         if policy.block_ttl_s == 0 {
             return Some(("policy.block_ttl_s", String::from("a block lasts at least 1 second")));
         }
-        if !(1..=1_000_000).contains(&policy.max_blocks) {
-            return Some(("policy.max_blocks", String::from("give a number from 1 to 1000000")));
+        if !(1..=BLOCK_ROWS).contains(&policy.max_blocks) {
+            return Some(("policy.max_blocks", format!("give a number from 1 to {BLOCK_ROWS}")));
         }
-        if !(1_024..=MAX_FLOWS).contains(&(memory.flows as usize)) {
-            return Some(("memory.flows", format!("give a number from 1024 to {MAX_FLOWS}")));
+        if !(1_024..=MOST_FLOWS).contains(&(memory.flows as usize)) {
+            return Some(("memory.flows", format!("give a number from 1024 to {MOST_FLOWS}")));
         }
         None
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 
+use ipnet::IpNet;
 use log::{error, info, warn};
 use traffic::time::Timestamp;
 
@@ -14,11 +15,17 @@ use super::{ControlError, Handle, Message, Reply, Snapshot};
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
-use crate::policy::{Action, Alert, BlockRecord, Blocklist, Decision, Mode, Offender, Refusal};
+use crate::policy::{Action, Alert, BlockRecord, Blocklist, Decision, Made, Mode, Offender, Refusal};
 use crate::store::{Event, Writer};
 
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Messages that are carried out before the snapshot is made anew.
+const MESSAGES_AT_ONCE: usize = 256;
+
+/// How old may be what is known of the surroundings when a block is decided.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Alerts in a snapshot.
 pub const SHOWN_ALERTS: usize = 50;
@@ -50,10 +57,12 @@ pub struct Keeper {
 /// Addresses that nothing may be done to, and why some of them may be unknown.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// Addresses of the box.
-    pub own: Vec<IpAddr>,
+    /// Addresses of the box; `None` where they could not be read.
+    pub own: Option<Vec<IpAddr>>,
     /// Default gateways.
     pub gateways: Vec<IpAddr>,
+    /// Networks of the household, where they follow from the bridge's addresses.
+    pub lan: Vec<IpNet>,
     /// A port was removed and made again since the last look.
     pub ports_changed: bool,
     /// What could not be learned.
@@ -63,14 +72,22 @@ pub struct Surroundings {
 impl Keeper {
     /// Runs until told to stop; then everything is taken out of the kernel and written to the disk.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        let mut state = State { enforce_fault: None, unhooked: false, blind_spots: Vec::new() };
+        let mut state =
+            State { enforce_fault: None, full: None, unhooked: false, blind_spots: Vec::new(), last_look: None };
         self.tick(&mut state);
         let mut since_tick = Stopwatch::start();
         loop {
             match messages.recv_timeout(TICK.saturating_sub(since_tick.elapsed())) {
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => break,
                 Ok(message) => {
-                    self.take(message, &mut state);
+                    // What waits is carried out first, and shown once.
+                    let waiting = core::iter::once(message).chain(messages.try_iter().take(MESSAGES_AT_ONCE));
+                    for message in waiting {
+                        if matches!(message, Message::Stop) {
+                            return self.stop();
+                        }
+                        self.take(message, &mut state);
+                    }
                     self.publish(&state);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -114,18 +131,25 @@ impl Keeper {
         let offender = wanted.offender;
         self.look_around(state);
         match self.blocklist.block(wanted, now) {
-            Ok(block) => {
-                let block = block.clone();
-                if let Err(error) = self.enforcer.block(&(&block).into(), now) {
-                    self.enforcement_failed(offender, &error, state);
+            Ok(Made { block, before }) => match self.enforcer.block(&(&block).into(), now) {
+                Ok(()) => self.block_made(block),
+                Err(error @ EnforceError::Full { .. }) => {
+                    self.blocklist.withdraw(offender, before);
+                    self.forgive(offender);
+                    state.full = Some(error.to_string());
                 }
-                self.block_made(block);
-            }
+                // It is kept, and tried again with the next tick.
+                Err(error) => {
+                    error!("{offender}: {error}");
+                    state.enforce_fault = Some(error.to_string());
+                    self.block_made(block);
+                }
+            },
             Err(Refusal::Protected(why)) => info!("{offender} is not blocked: {why}"),
             Err(Refusal::Stands) => {}
             Err(Refusal::Full) => {
                 self.forgive(offender);
-                warn!("{offender} is not blocked: {}", ControlError::Full);
+                state.full = Some(ControlError::Full.to_string());
             }
         }
     }
@@ -151,14 +175,14 @@ impl Keeper {
             because,
             actor,
         };
-        let block = match self.blocklist.block(wanted, now) {
-            Ok(block) => block.clone(),
+        let Made { block, before } = match self.blocklist.block(wanted, now) {
+            Ok(made) => made,
             Err(Refusal::Stands) => return Ok(offender),
             Err(Refusal::Protected(why)) => return Err(ControlError::Protected { offender, why: why.to_owned() }),
             Err(Refusal::Full) => return Err(ControlError::Full),
         };
         if let Err(error) = self.enforcer.block(&(&block).into(), now) {
-            self.blocklist.withdraw(offender);
+            self.blocklist.withdraw(offender, before);
             return Err(error.into());
         }
         self.block_made(block);
@@ -189,16 +213,6 @@ impl Keeper {
         }
     }
 
-    /// The desired state is kept and tried again with the next tick, except where there is no room for it.
-    fn enforcement_failed(&mut self, offender: Offender, error: &EnforceError, state: &mut State) {
-        error!("{offender}: {error}");
-        if matches!(error, EnforceError::Full { .. }) {
-            self.blocklist.withdraw(offender);
-            self.forgive(offender);
-        }
-        state.enforce_fault = Some(error.to_string());
-    }
-
     fn forgive(&self, offender: Offender) {
         // Where the packet thread is behind, the old evidence fades by itself.
         let _ = self.forgive.try_send(offender);
@@ -222,14 +236,19 @@ impl Keeper {
         self.lift_protected(now);
         self.reconcile(now, state);
         self.publish(state);
+        state.full = None;
     }
 
     /// Who is protected may have changed since the last look: a gateway may have come up a moment ago.
     fn look_around(&mut self, state: &mut State) {
-        let Surroundings { own, gateways, ports_changed, faults } = (self.surroundings)();
-        (self.blocklist.rails.own, self.blocklist.rails.gateways) = (own, gateways);
-        state.unhooked |= ports_changed;
-        state.blind_spots = faults;
+        if state.last_look.is_some_and(|last| last.elapsed() < LOOK_INTERVAL) {
+            return;
+        }
+        state.last_look = Some(Stopwatch::start());
+        let around = (self.surroundings)();
+        state.unhooked |= around.ports_changed;
+        self.blocklist.rails.learn(around.own, around.gateways, around.lan);
+        state.blind_spots = around.faults;
     }
 
     /// Allow beats block, also where what is protected became known only after the block was made.
@@ -242,8 +261,14 @@ impl Keeper {
             .collect();
         for offender in protected {
             info!("the block of {offender} is lifted: it is protected now");
-            self.blocklist.withdraw(offender);
-            self.record(Event::Unblocked { time: now, offender, actor: String::from("sluice") });
+            self.blocklist.withdraw(offender, None);
+            if self.mode() == Mode::Enforce {
+                self.record(Event::Unblocked { time: now, offender, actor: String::from("sluice") });
+            }
+            if let Err(error) = self.enforcer.unblock(&[offender]) {
+                // The comparison that follows finds what is left.
+                warn!("{offender}: {error}");
+            }
         }
     }
 
@@ -256,7 +281,7 @@ impl Keeper {
         let differs = match self.enforcer.read_back() {
             Ok(found) => desired.differs_from(&found, now),
             Err(error) => {
-                warn!("{error}");
+                state.enforce_fault = Some(error.to_string());
                 true
             }
         };
@@ -301,17 +326,25 @@ impl Keeper {
         faults.extend(state.blind_spots.iter().cloned());
         faults.extend(self.gauges.port_faults());
         faults.extend(state.enforce_fault.clone());
+        faults.extend(state.full.clone());
         faults.extend(self.writer.fault());
-        for (lost, what) in [
+        for (count, what) in [
             (
-                self.gauges.decisions_lost.load(Ordering::Relaxed),
-                "decisions came faster than they could be carried out",
+                self.gauges.decisions_delayed.load(Ordering::Relaxed),
+                "decisions had to wait: they came faster than they could be carried out",
             ),
-            (self.writer.dropped(), "events came faster than the disk could take them"),
+            (
+                self.gauges.alerts_suppressed.load(Ordering::Relaxed),
+                "alerts were left out: there were too many in a minute",
+            ),
+            (self.writer.dropped(), "events were lost: they came faster than the disk could take them"),
         ] {
-            if lost > 0 {
-                faults.push(format!("{lost} {what}"));
+            if count > 0 {
+                faults.push(format!("{count} {what}"));
             }
+        }
+        if self.blocklist.rails.gateways.is_empty() {
+            faults.push(String::from("no gateway is known that must not be blocked: list your router in policy.allow"));
         }
         faults
     }
@@ -331,10 +364,13 @@ impl Keeper {
 /// What a tick leaves for the next one.
 struct State {
     enforce_fault: Option<String>,
+    /// A block had to be left out since the last tick, because there are too many.
+    full: Option<String>,
     /// A port was removed and is back: the kernel's rules do not hold for it until the table is made anew.
     unhooked: bool,
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
+    last_look: Option<Stopwatch>,
 }
 
 fn answer_to(reply: &SyncSender<Reply>, answer: Reply) {

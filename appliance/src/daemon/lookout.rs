@@ -1,5 +1,7 @@
 //! The lookout: what the network around the box looks like now, asked of the kernel.
 
+use ipnet::IpNet;
+
 use crate::control::keeper::Surroundings;
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::linux::links::{Link, Links};
@@ -9,13 +11,16 @@ use crate::linux::netlink::NetlinkError;
 pub(super) struct Lookout {
     links: Links,
     bridge: BridgeConfig,
+    bridge_index: u32,
+    /// The configuration does not say which networks are the household's.
+    learns_lan: bool,
     /// Indices of the ports at the last look: one that was made again has another.
     ports: [Option<u32>; 2],
 }
 
 impl Lookout {
-    pub fn new(bridge: BridgeConfig) -> Result<Self, NetlinkError> {
-        let mut lookout = Self { links: Links::open()?, bridge, ports: [None; 2] };
+    pub fn new(bridge: BridgeConfig, bridge_index: u32, learns_lan: bool) -> Result<Self, NetlinkError> {
+        let mut lookout = Self { links: Links::open()?, bridge, bridge_index, learns_lan, ports: [None; 2] };
         let all = lookout.links.all()?;
         lookout.ports = lookout.port_indices(&all);
         Ok(lookout)
@@ -25,7 +30,10 @@ impl Lookout {
     pub fn look(&mut self) -> Surroundings {
         let mut around = Surroundings::default();
         match self.links.addresses() {
-            Ok(addresses) => around.own = addresses.into_iter().map(|(_, network)| network.addr()).collect(),
+            Ok(addresses) => {
+                around.own = Some(addresses.iter().map(|(_, network)| network.addr()).collect());
+                around.lan = self.household(&addresses);
+            }
             Err(error) => around.faults.push(format!("the box's own addresses cannot be read: {error}")),
         }
         match self.links.gateways() {
@@ -37,6 +45,12 @@ impl Lookout {
             Err(error) => around.faults.push(format!("the interfaces cannot be read: {error}")),
         }
         around
+    }
+
+    /// The networks that the bridge has an address in, where the configuration does not name the household's.
+    fn household(&self, addresses: &[(u32, IpNet)]) -> Vec<IpNet> {
+        let on_bridge = addresses.iter().filter(|(link, _)| self.learns_lan && *link == self.bridge_index);
+        on_bridge.map(|(_, network)| network.trunc()).collect()
     }
 
     fn mend(&mut self, all: &[Link], around: &mut Surroundings) {

@@ -17,6 +17,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
@@ -58,20 +59,21 @@ const FORGIVE_CAPACITY: usize = 256;
 /// Something that the daemon cannot be without is missing at the start, or a thread has ended by itself.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     check_rights()?;
+    check_alone(&config.web.socket)?;
     let mut signals = EndSignals::catch().context("cannot catch signals")?;
     let ports = config.bridge.ports.clone();
     let bridge = bridge::ensure(&bridge_config(config))?;
-    let mut start_faults = bridge.faults;
+    let mut start_faults = bridge.faults.clone();
     let source = Live::open([&ports[0], &ports[1]], RingConfig::default())?;
 
     let store = Arc::new(open_store(config, &mut start_faults)?);
     let writer = Arc::new(store.writer()?);
     record_start(&writer, config);
 
-    let mut lookout = Lookout::new(bridge_config(config))?;
+    let mut lookout = Lookout::new(bridge_config(config), bridge.index, config.policy.lan.is_empty())?;
     let mut surroundings = move || lookout.look();
     let blocklist = restored_blocklist(config, &store, surroundings())?;
-    let enforcer = enforcer(config, &blocklist)?;
+    let enforcer = enforcer(config, &blocklist, &mut start_faults)?;
 
     let gauges = Arc::new(Gauges::default());
     let (handle, messages) = Handle::new(first_snapshot(config));
@@ -99,6 +101,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         gauges,
         forgiven,
         stop: Arc::clone(&stop),
+        own_mac: bridge.mac,
     };
     let packets = spawn("packets", move || packets.run())?;
     info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);
@@ -125,7 +128,15 @@ fn check_rights() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The database; where its folder cannot be used, one in memory, because protection matters more than history.
+/// Two daemons would fight over the table of blocks.
+fn check_alone(socket: &Path) -> anyhow::Result<()> {
+    match web::Client::new(socket).state() {
+        Ok(_) => bail!("another daemon answers at {}; stop it first", socket.display()),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The database; where its folder cannot be used, one beside the socket, because protection matters more than history.
 fn open_store(config: &Config, faults: &mut Vec<String>) -> anyhow::Result<Store> {
     let now = clock::now();
     let Opened { store, set_aside } = match Store::open(&config.state_dir, now) {
@@ -202,13 +213,15 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
     let mut rails = Rails::default();
     rails.allow.clone_from(&config.policy.allow);
     rails.lan = config.lan();
-    (rails.own, rails.gateways) = (around.own, around.gateways);
+    rails.learn(around.own, around.gateways, around.lan);
     let grace = Duration::from_secs(config.policy.unblock_grace_s.into());
     let mut blocklist = Blocklist::new(rails, config.policy.max_blocks as usize, grace);
     if config.mode == Mode::Enforce {
         let now = clock::now();
-        for block in store.standing_blocks(now)? {
+        for mut block in store.standing_blocks(now)? {
             let offender = block.offender;
+            // No longer than it was made for, if the clock was set back meanwhile.
+            block.until = block.until.min(now.plus(block.until.since(block.since)));
             if let Err(refusal) = blocklist.block(block, now) {
                 info!("the block of {offender} is not restored: {refusal:?}");
             }
@@ -219,15 +232,16 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
 
 /// The enforcer with the standing blocks in the kernel. Where the kernel cannot, the daemon watches all the same, shows the
 /// fault, and goes on trying.
-fn enforcer(config: &Config, blocklist: &Blocklist) -> anyhow::Result<Box<dyn Enforcer>> {
-    let mut nftables = Nftables::open(config.bridge.ports.clone(), config.policy.max_blocks)?;
+fn enforcer(config: &Config, blocklist: &Blocklist, faults: &mut Vec<String>) -> anyhow::Result<Box<dyn Enforcer>> {
+    let opened = Nftables::open(config.bridge.ports.clone(), config.policy.max_blocks);
     if config.mode == Mode::Observe {
         // What an earlier run in enforce mode may have left behind.
-        if let Err(error) = nftables.remove() {
-            warn!("{error}");
+        if let Err(error) = opened.and_then(|mut nftables| nftables.remove()) {
+            faults.push(format!("blocks of an earlier run may still stand until they end: {error}"));
         }
         return Ok(Box::new(DryRun::new()));
     }
+    let mut nftables = opened?;
     match nftables.replace(&Desired::of(blocklist), clock::now()) {
         Ok(()) => info!("{} blocks restored", blocklist.standing().count()),
         Err(error @ EnforceError::NotPermitted) => return Err(error.into()),

@@ -13,6 +13,7 @@ use crate::capture::{FrameSource, Polled};
 use crate::clock::{self, Stopwatch};
 use crate::control::Handle;
 use crate::health::Gauges;
+use crate::linux::links::Mac;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{Decision, Offender};
 
@@ -30,6 +31,8 @@ pub(super) struct PacketThread {
     pub gauges: Arc<Gauges>,
     pub forgiven: Receiver<Offender>,
     pub stop: Arc<AtomicBool>,
+    /// The box's own address on the link.
+    pub own_mac: Option<Mac>,
 }
 
 /// Hands decisions on.
@@ -48,8 +51,11 @@ impl PacketThread {
             while let Ok(offender) = self.forgiven.try_recv() {
                 pipeline.forgive(offender);
             }
+            let own_mac = self.own_mac;
             let polled = self.source.poll(POLL_TIMEOUT, &mut |arrival| {
-                pipeline.frame(arrival.time, &arrival.frame, &mut listener);
+                if !is_for(own_mac, arrival.frame.bytes) {
+                    pipeline.frame(arrival.time, &arrival.frame, &mut listener);
+                }
             });
             match polled {
                 Ok(Polled::Frames(_)) => {}
@@ -66,11 +72,19 @@ impl PacketThread {
     }
 }
 
+/// The frame goes to the box itself. The rings see incoming frames only, so of such a conversation one half would be missing,
+/// and an administrator's connections would look like unanswered ones.
+fn is_for(own_mac: Option<Mac>, frame: &[u8]) -> bool {
+    own_mac.is_some_and(|mac| frame.starts_with(&mac))
+}
+
 impl Listener for ToControl<'_> {
-    fn decision(&mut self, decision: Decision) {
-        if !self.handle.decide(decision) {
-            self.gauges.decisions_lost.fetch_add(1, Ordering::Relaxed);
+    fn decision(&mut self, decision: Decision) -> bool {
+        let taken = self.handle.decide(decision);
+        if !taken {
+            self.gauges.decisions_delayed.fetch_add(1, Ordering::Relaxed);
         }
+        taken
     }
 
     fn flow_ended(&mut self, _: &EndedFlow<'_>) {}

@@ -1,4 +1,4 @@
-//! Interfaces, bridges, addresses, routes and neighbours, over route netlink.
+//! Interfaces, bridges, addresses and routes, over route netlink.
 
 use core::net::IpAddr;
 
@@ -14,7 +14,6 @@ use super::netlink::{
 const LINK_HEADER_BYTES: usize = 16;
 const ADDRESS_HEADER_BYTES: usize = 8;
 const ROUTE_HEADER_BYTES: usize = 12;
-const NEIGHBOUR_HEADER_BYTES: usize = 12;
 const NEXT_HOP_HEADER_BYTES: usize = 8;
 
 /// `IFLA_*`
@@ -39,8 +38,6 @@ const ROUTE_LINK: u16 = 4;
 const ROUTE_GATEWAY: u16 = 5;
 const ROUTE_MULTIPATH: u16 = 9;
 const ROUTE_VIA: u16 = 18;
-const NEIGHBOUR_ADDRESS: u16 = 1;
-const NEIGHBOUR_MAC: u16 = 2;
 
 /// `IF_OPER_UP`
 const OPERATIONAL_UP: u8 = 6;
@@ -84,17 +81,6 @@ impl Link {
 pub struct Gateway {
     /// The router.
     pub address: IpAddr,
-    /// Index of the interface that it is reached by.
-    pub link: u32,
-}
-
-/// A host on a link, of which the kernel knows the MAC address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Neighbour {
-    /// Its address.
-    pub address: IpAddr,
-    /// Its MAC address.
-    pub mac: Mac,
     /// Index of the interface that it is reached by.
     pub link: u32,
 }
@@ -201,14 +187,6 @@ impl Links {
     /// What the kernel refused.
     pub fn gateways(&mut self) -> Result<Vec<Gateway>, NetlinkError> {
         self.list(libc::RTM_GETROUTE, ROUTE_HEADER_BYTES, read_gateways)
-    }
-
-    /// The hosts whose MAC address the kernel knows.
-    ///
-    /// # Errors
-    /// What the kernel refused.
-    pub fn neighbours(&mut self) -> Result<Vec<Neighbour>, NetlinkError> {
-        self.list(libc::RTM_GETNEIGH, NEIGHBOUR_HEADER_BYTES, |reply, found| found.extend(read_neighbour(reply)))
     }
 
     fn list<T>(
@@ -326,17 +304,6 @@ fn read_hops(mut hops: &[u8], found: &mut Vec<Gateway>) {
     }
 }
 
-fn read_neighbour(reply: &Reply<'_>) -> Option<Neighbour> {
-    let [_, _, _, _, i0, i1, i2, i3, ..] = *reply.payload.first_chunk::<NEIGHBOUR_HEADER_BYTES>()?;
-    let rest = reply.payload.get(NEIGHBOUR_HEADER_BYTES..)?;
-    let value = |wanted| attributes(rest).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-    Some(Neighbour {
-        address: read_address(value(NEIGHBOUR_ADDRESS)?)?,
-        mac: value(NEIGHBOUR_MAC)?.try_into().ok()?,
-        link: u32::from_ne_bytes([i0, i1, i2, i3]),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -377,7 +344,7 @@ mod tests {
         #[test]
         fn hostile_replies_are_read_to_nothing_worse_than_nonsense(payload in proptest::collection::vec(any::<u8>(), 0..128)) {
             let reply = Reply { kind: 0, flags: 0, sequence: 1, payload: &payload };
-            let _ = (read_link(&reply), read_own_address(&reply), read_neighbour(&reply));
+            let _ = (read_link(&reply), read_own_address(&reply));
             read_gateways(&reply, &mut Vec::new());
             read_hops(&payload, &mut Vec::new());
         }

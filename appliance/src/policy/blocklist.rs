@@ -7,6 +7,9 @@ use traffic::time::Timestamp;
 
 use super::{BlockRecord, Offender, Rails};
 
+/// How long a block by hand may last: every block ends.
+pub const LONGEST_BLOCK: Duration = Duration::from_secs(365 * 86_400);
+
 /// Why a block was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -16,6 +19,15 @@ pub enum Refusal {
     Stands,
     /// There are as many blocks as are allowed.
     Full,
+}
+
+/// A block that was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    /// As it stands now.
+    pub block: BlockRecord,
+    /// As it stood before, if it did.
+    pub before: Option<BlockRecord>,
 }
 
 /// The standing blocks and the rails.
@@ -37,11 +49,11 @@ impl Blocklist {
         Self { rails, max_blocks, unblock_grace, standing: BTreeMap::new() }
     }
 
-    /// Adds a block, or prolongs one or makes it stricter; the block as it stands now.
+    /// Adds a block, or prolongs one or makes it stricter.
     ///
     /// # Errors
     /// It was not made: see [`Refusal`].
-    pub fn block(&mut self, wanted: BlockRecord, now: Timestamp) -> Result<&BlockRecord, Refusal> {
+    pub fn block(&mut self, wanted: BlockRecord, now: Timestamp) -> Result<Made, Refusal> {
         let offender = wanted.offender;
         if let Some(why) = self.rails.protect(offender, now) {
             return Err(Refusal::Protected(why));
@@ -58,7 +70,8 @@ impl Blocklist {
             None if self.standing.len() >= self.max_blocks => return Err(Refusal::Full),
             None => {}
         }
-        Ok(self.standing.entry(offender).insert_entry(block).into_mut())
+        let before = self.standing.insert(offender, block.clone());
+        Ok(Made { block, before })
     }
 
     /// Ends a block in the name of a person: the offender is exempt for a while. `None` where no block stands.
@@ -68,9 +81,10 @@ impl Blocklist {
         Some(ended)
     }
 
-    /// Takes a block back that could not be put into the kernel, as if it had never been decided.
-    pub fn withdraw(&mut self, offender: Offender) {
+    /// Takes a block back that could not be put into the kernel: what stood before it stands again.
+    pub fn withdraw(&mut self, offender: Offender, before: Option<BlockRecord>) {
         self.standing.remove(&offender);
+        self.standing.extend(before.map(|before| (offender, before)));
     }
 
     /// Removes the blocks whose time is over.
@@ -115,7 +129,7 @@ mod tests {
     fn a_block_becomes_stricter_but_never_milder() {
         let mut list = blocklist(Rails::default());
         assert!(list.block(record("203.0.113.9", Action::DenyNew, 200), NOW).is_ok());
-        let stricter = list.block(record("203.0.113.9", Action::Deny, 150), NOW).expect("stricter").clone();
+        let stricter = list.block(record("203.0.113.9", Action::Deny, 150), NOW).expect("stricter").block;
         assert_eq!((stricter.action, stricter.until), (Action::Deny, Timestamp::from_secs(200)));
         assert_eq!(list.block(record("203.0.113.9", Action::DenyNew, 200), NOW), Err(Refusal::Stands));
         assert_eq!(list.expire(Timestamp::from_secs(199)), []);

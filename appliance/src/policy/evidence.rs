@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use traffic::arena::Arena;
-use traffic::features::{FeatureVector, ThreatClass};
+use traffic::features::{FeatureVector, Index, ThreatClass};
 use traffic::time::Timestamp;
 
 use super::{Action, Alert, BlockRecord, Offender, Profile};
@@ -26,6 +26,12 @@ const HALF_LIFE: Duration = Duration::from_secs(60);
 
 /// The same source and class raise one alert in this time.
 const ALERT_PAUSE: Duration = Duration::from_secs(60);
+
+/// A source whose flows are at least one in so many of those that its destination gets has a fair part in them.
+const FAIR_PARTS: f32 = 4.0;
+
+/// Evidence below this is none: what comes next is counted anew.
+const FORGOTTEN: f32 = 0.05;
 
 /// Most alerts in a minute, over all sources: a flood from many addresses must not become a flood of alerts.
 const ALERTS_PER_MINUTE: u32 = 120;
@@ -159,13 +165,14 @@ impl Evidence {
     }
 
     /// Adds a sighting of a flow that was taken for `before` until now and is taken for `after` with it: only what goes
-    /// beyond what the same flow said already counts.
+    /// beyond what the same flow said already counts. `sink` takes decisions; one that it cannot take, for which it returns
+    /// false, comes again with the next flow.
     pub fn add(
         &mut self,
         sighting: &Sighting,
         before: FlowVerdict,
         after: FlowVerdict,
-        sink: &mut dyn FnMut(Decision),
+        sink: &mut dyn FnMut(Decision) -> bool,
     ) {
         let now = sighting.time;
         let Some(slot) = self.sources.find_or_replace_oldest(Offender::of(sighting.source), || Entry::new(now)) else {
@@ -173,18 +180,23 @@ impl Evidence {
         };
         let entry = self.sources.get_mut(slot);
         entry.fade(now);
-        entry.add(before, after);
-        let class = entry.strongest();
-        let total: f32 = entry.weights.iter().sum();
-        let sighting = Sighting { verdict: Verdict { class, ..sighting.verdict }, ..*sighting };
-        if let Some(action) = entry.due_action(total, self.thresholds.block, now) {
-            let evidence_flows = entry.flows;
-            entry.settle(action, now.plus(self.block_ttl));
-            sink(Decision::Block { sighting, action, evidence_flows });
+        let mut total = entry.total();
+        if is_the_sources_doing(sighting) {
+            entry.add(sighting, before, after);
+            total = entry.total();
+            if let Some(action) = entry.due_action(self.thresholds.block, now) {
+                let class = entry.strongest(sighting.verdict.class);
+                let decided = Sighting { verdict: Verdict { class, ..sighting.verdict }, ..*sighting };
+                if sink(Decision::Block { sighting: decided, action, evidence_flows: entry.flows }) {
+                    entry.settle(action, now.plus(self.block_ttl));
+                }
+            }
+        } else {
+            total += log_odds(sighting.verdict.confidence);
         }
-        if total >= self.thresholds.alert && entry.may_alert(class, now) {
-            entry.alerted[class.number()] = Some(now);
-            self.alert(sighting, sink);
+        let class = sighting.verdict.class;
+        if total >= self.thresholds.alert && entry.may_alert(class, now) && self.alert(*sighting, sink) {
+            self.sources.get_mut(slot).alerted[class.number()] = Some(now);
         }
     }
 
@@ -195,18 +207,29 @@ impl Evidence {
         }
     }
 
-    fn alert(&mut self, sighting: Sighting, sink: &mut dyn FnMut(Decision)) {
+    fn alert(&mut self, sighting: Sighting, sink: &mut dyn FnMut(Decision) -> bool) -> bool {
         let minute = sighting.time.as_secs() / 60;
         if minute != self.alert_minute {
             (self.alert_minute, self.alerts_in_minute) = (minute, 0);
         }
         if self.alerts_in_minute == ALERTS_PER_MINUTE {
             self.alerts_suppressed += 1;
-            return;
+            return false;
         }
-        self.alerts_in_minute += 1;
-        sink(Decision::Alert(sighting));
+        let taken = sink(Decision::Alert(sighting));
+        self.alerts_in_minute += u32::from(taken);
+        taken
     }
+}
+
+/// A flood is seen at its destination, by whoever else comes there too: it speaks against a source only if a fair part of it
+/// comes from there. The rest are the victims of the flood, or its forged senders.
+fn is_the_sources_doing(sighting: &Sighting) -> bool {
+    let value = |index: Index| sighting.features.get(index as usize).copied().unwrap_or_default();
+    let is_large_part = |of_source, of_all| value(of_source) * FAIR_PARTS >= value(of_all);
+    sighting.verdict.class != ThreatClass::Flood
+        || is_large_part(Index::SrcFlows2s, Index::DstFlows2s)
+            && is_large_part(Index::SrcFlows60s, Index::DstServiceFlows60s)
 }
 
 impl Entry {
@@ -217,6 +240,9 @@ impl Entry {
     /// Lets the weights fade: by half for each half-life, and in a straight line within one, which needs no library
     /// function and is the same number on every machine.
     fn fade(&mut self, now: Timestamp) {
+        if self.faded.is_from_before_a_reset(now) {
+            *self = Self::new(now);
+        }
         let passed_s = now.since(self.faded).as_secs_f32();
         let half_lives = passed_s / HALF_LIFE.as_secs_f32();
         let whole = half_lives.floor();
@@ -226,11 +252,25 @@ impl Entry {
             *weight *= factor;
         }
         self.proven *= factor;
+        let is_blocked = self.blocked.is_some_and(|(_, until)| now < until);
+        if !is_blocked && self.total() + self.proven < FORGOTTEN {
+            self.flows = 0;
+        }
         self.faded = self.faded.max(now);
     }
 
-    /// Adds what the flow's worst verdict has grown by, and to the proven part all of it once the flow is proven.
-    fn add(&mut self, before: FlowVerdict, after: FlowVerdict) {
+    /// All that speaks against the source.
+    fn total(&self) -> f32 {
+        self.weights.iter().sum()
+    }
+
+    /// Adds what the flow's worst verdict has grown by, and to the proven part all of it once the flow is proven. While the
+    /// source is blocked its connections fail because of that, and only what is proven still counts.
+    fn add(&mut self, sighting: &Sighting, before: FlowVerdict, after: FlowVerdict) {
+        let is_blocked = self.blocked.is_some_and(|(_, until)| sighting.time < until);
+        if is_blocked && !after.proven {
+            return;
+        }
         let weight =
             |verdict: Verdict| if verdict.class == ThreatClass::Benign { 0.0 } else { log_odds(verdict.confidence) };
         let more = weight(after.worst) - weight(before.worst);
@@ -241,9 +281,10 @@ impl Entry {
         self.flows = self.flows.saturating_add(u32::from(before.worst.class == ThreatClass::Benign));
     }
 
-    fn strongest(&self) -> ThreatClass {
-        let heavier = |a: &ThreatClass, b: &ThreatClass| self.weights[a.number()].total_cmp(&self.weights[b.number()]);
-        ThreatClass::ALL.into_iter().max_by(heavier).unwrap_or(ThreatClass::Benign)
+    /// The class that most of the evidence is for; `latest` where all of it was settled before.
+    fn strongest(&self, latest: ThreatClass) -> ThreatClass {
+        let weight = |class: ThreatClass| self.weights[class.number()];
+        ThreatClass::ALL.into_iter().fold(latest, |best, class| if weight(class) > weight(best) { class } else { best })
     }
 
     fn may_alert(&self, class: ThreatClass, now: Timestamp) -> bool {
@@ -251,8 +292,8 @@ impl Entry {
     }
 
     /// What should be done that is not being done already.
-    fn due_action(&self, total: f32, threshold: f32, now: Timestamp) -> Option<Action> {
-        let action = match (self.proven >= threshold, total >= threshold) {
+    fn due_action(&self, threshold: f32, now: Timestamp) -> Option<Action> {
+        let action = match (self.proven >= threshold, self.total() >= threshold) {
             (true, _) => Action::Deny,
             (false, true) => Action::DenyNew,
             (false, false) => return None,
@@ -279,154 +320,4 @@ fn log_odds(confidence: f32) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use traffic::features::FEATURE_COUNT;
-
-    const TTL: Duration = Duration::from_secs(600);
-
-    /// A source that does things, and what was decided about it.
-    struct Case {
-        evidence: Evidence,
-        decisions: Vec<(u64, &'static str)>,
-    }
-
-    impl Case {
-        fn new(profile: Profile) -> Self {
-            Self { evidence: Evidence::new(profile, TTL, [1, 2]), decisions: Vec::new() }
-        }
-
-        /// A new flow that looks like an attack, seen once.
-        fn flow(&mut self, at_s: u64, address: &str, confidence: f32, proven: bool) {
-            self.again(at_s, address, (0.0, false), (confidence, proven));
-        }
-
-        /// A flow that was taken for one thing and now is taken for another.
-        fn again(&mut self, at_s: u64, address: &str, before: (f32, bool), after: (f32, bool)) {
-            let verdict = |confidence| Verdict {
-                class: if confidence > 0.0 { ThreatClass::Scan } else { ThreatClass::Benign },
-                confidence,
-            };
-            let known = |(confidence, proven)| FlowVerdict { worst: verdict(confidence), proven };
-            let sighting = Sighting {
-                time: Timestamp::from_secs(1_000 + at_s),
-                source: address.parse().expect("address"),
-                destination: "198.51.100.10".parse().expect("address"),
-                port: Some(22),
-                verdict: verdict(after.0),
-                features: [0.0; FEATURE_COUNT],
-                flow_packets: 1,
-                proven: after.1,
-            };
-            let decisions = &mut self.decisions;
-            self.evidence.add(&sighting, known(before), known(after), &mut |decision| {
-                decisions.push((
-                    at_s,
-                    match decision {
-                        Decision::Alert(_) => "alert",
-                        Decision::Block { action, .. } => action.name(),
-                    },
-                ));
-            });
-        }
-
-        fn said(&self) -> Vec<&'static str> {
-            self.decisions.iter().map(|(_, what)| *what).collect()
-        }
-    }
-
-    #[test]
-    fn one_flow_raises_an_alert_at_most_and_five_block() {
-        let mut case = Case::new(Profile::Balanced);
-        case.flow(0, "203.0.113.9", 1.0, false);
-        assert_eq!(case.said(), ["alert"]);
-        for _ in 0..3 {
-            case.flow(0, "203.0.113.9", 1.0, false);
-        }
-        assert_eq!(case.said(), ["alert"]);
-        case.flow(0, "203.0.113.9", 1.0, false);
-        assert_eq!(case.said(), ["alert", "deny_new"]);
-    }
-
-    #[test]
-    fn profiles_differ_in_how_many_flows_it_takes() {
-        for (profile, flows) in [(Profile::Strict, 2), (Profile::Balanced, 5), (Profile::Lenient, 7)] {
-            let mut case = Case::new(profile);
-            let blocked_at = (1..20).find(|_| {
-                case.flow(0, "203.0.113.9", 0.99, false);
-                case.said().contains(&"deny_new")
-            });
-            assert_eq!(blocked_at, Some(flows), "{profile:?}");
-        }
-    }
-
-    #[test]
-    fn only_proven_flows_lead_to_deny() {
-        let mut case = Case::new(Profile::Balanced);
-        for _ in 0..50 {
-            case.flow(0, "203.0.113.9", 0.99, false);
-        }
-        assert!(!case.said().contains(&"deny"));
-        // Flows that were counted before they were proven count as proven once they are.
-        for _ in 0..5 {
-            case.again(1, "203.0.113.9", (0.99, false), (0.99, true));
-        }
-        assert_eq!(case.decisions.last(), Some(&(1, "deny")));
-    }
-
-    #[test]
-    fn the_same_flow_counts_once() {
-        let mut case = Case::new(Profile::Strict);
-        case.flow(0, "203.0.113.9", 0.9, false);
-        for _ in 0..100 {
-            case.again(0, "203.0.113.9", (0.9, false), (0.9, false));
-        }
-        assert_eq!(case.said(), ["alert"]);
-    }
-
-    #[test]
-    fn evidence_fades() {
-        let mut case = Case::new(Profile::Balanced);
-        for hour in 0..50 {
-            case.flow(hour * 3_600, "203.0.113.9", 0.99, true);
-        }
-        assert!(!case.said().contains(&"deny"), "one flow an hour never adds up");
-        let mut entry = Entry::new(Timestamp::from_secs(0));
-        entry.weights[1] = 8.0;
-        entry.fade(Timestamp::from_secs(60));
-        assert_eq!(entry.weights[1], 4.0);
-        entry.fade(Timestamp::from_secs(90));
-        assert_eq!(entry.weights[1], 3.0, "a straight line within a half-life");
-    }
-
-    #[test]
-    fn addresses_of_one_64_count_together() {
-        let mut case = Case::new(Profile::Balanced);
-        for host in 0..5 {
-            case.flow(0, &format!("2001:db8:66::{host:x}"), 0.99, false);
-        }
-        assert!(case.said().contains(&"deny_new"));
-    }
-
-    #[test]
-    fn a_block_is_renewed_when_it_is_over_and_the_attack_is_not() {
-        let mut case = Case::new(Profile::Balanced);
-        for second in 0..1_300 {
-            case.flow(second, "203.0.113.9", 0.99, false);
-        }
-        let blocks: Vec<u64> =
-            case.decisions.iter().filter(|(_, what)| *what == "deny_new").map(|(at, _)| *at).collect();
-        assert_eq!(blocks, [4, 604, 1_204]);
-    }
-
-    #[test]
-    fn a_flood_of_sources_is_no_flood_of_alerts() {
-        let mut case = Case::new(Profile::Balanced);
-        for n in 0..5_000_u32 {
-            let address = std::net::Ipv4Addr::from(0xcb00_7100 | n).to_string();
-            case.flow(0, &address, 0.99, false);
-        }
-        assert_eq!(case.said().len(), ALERTS_PER_MINUTE as usize);
-        assert!(case.evidence.alerts_suppressed > 0);
-    }
-}
+mod tests;

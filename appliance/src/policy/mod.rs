@@ -10,7 +10,7 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
 
-pub use blocklist::{Blocklist, Refusal};
+pub use blocklist::{Blocklist, LONGEST_BLOCK, Made, Refusal};
 pub use evidence::{Decision, Evidence, Sighting};
 pub use rails::Rails;
 pub use record::{Alert, BlockRecord};

@@ -11,12 +11,18 @@ use super::{Action, Offender};
 /// Exemptions after an unblock that are remembered. Full: the one that ends first goes.
 const GRACES: usize = 1_024;
 
+/// Gateways that are remembered. Full: the one that was learned first goes.
+const GATEWAYS: usize = 16;
+
+/// Networks of the household that are remembered. Full: no more are learned.
+const LANS: usize = 64;
+
 /// Who is protected.
 #[derive(Clone, Debug, Default)]
 pub struct Rails {
     /// The allowlist of the configuration.
     pub allow: Vec<IpNet>,
-    /// Networks of the household: their devices keep the connections they have, so they are never more than `deny_new`.
+    /// Networks of the household: their devices keep the TCP connections they have: they get `deny_new` at most.
     pub lan: Vec<IpNet>,
     /// Addresses of the box itself.
     pub own: Vec<IpAddr>,
@@ -27,6 +33,25 @@ pub struct Rails {
 }
 
 impl Rails {
+    /// Takes in what the network looks like now. Gateways that were seen once stay protected: a route may be gone for a moment
+    /// only. What could not be learned stays as it was.
+    pub fn learn(&mut self, own: Option<Vec<IpAddr>>, gateways: Vec<IpAddr>, lan: Vec<IpNet>) {
+        if let Some(own) = own {
+            self.own = own;
+        }
+        for gateway in gateways {
+            if !self.gateways.contains(&gateway) {
+                self.gateways.truncate(GATEWAYS - 1);
+                self.gateways.insert(0, gateway);
+            }
+        }
+        for network in lan {
+            if !self.lan.contains(&network) && self.lan.len() < LANS {
+                self.lan.push(network);
+            }
+        }
+    }
+
     /// Why the offender must not be blocked; `None` where it may be.
     #[must_use]
     pub fn protect(&self, offender: Offender, now: Timestamp) -> Option<&'static str> {

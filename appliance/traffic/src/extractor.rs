@@ -79,12 +79,6 @@ impl Extractor {
         self.flows.len()
     }
 
-    /// How many flows there have been.
-    #[must_use]
-    pub const fn flows_seen(&self) -> u64 {
-        self.next_number
-    }
-
     /// Takes a packet in. `sink` gets each checkpoint that it causes: of its own flow, and of flows that ended meanwhile.
     pub fn packet(&mut self, packet: &Packet, time: Timestamp, sink: &mut dyn FnMut(&Observation<'_>)) -> Outcome {
         self.expire(time, sink);
@@ -119,7 +113,7 @@ impl Extractor {
 
     /// Lets time pass without a packet: ends a bounded number of flows that were silent for too long.
     pub fn expire(&mut self, now: Timestamp, sink: &mut dyn FnMut(&Observation<'_>)) {
-        self.now = self.now.max(now);
+        self.now = if self.now.is_from_before_a_reset(now) { now } else { self.now.max(now) };
         for _ in 0..limits::EXPIRED_PER_PACKET {
             let Some(flow) = self.flows.expire(self.now) else { return };
             self.observe_end(&flow, FlowEnd::Idle, sink);
@@ -179,14 +173,13 @@ impl Extractor {
         let features = features::vector(flow, &self.windows.around(flow, flow.last));
         let initiator = flow.key.sender(flow.forward());
         let responder = flow.key.sender(flow.forward().reversed());
-        let has_ports = flow.key.has_ports();
         sink(&Observation {
             time: self.now,
             flow: flow.number,
             initiator: initiator.address(),
             responder: responder.address(),
-            initiator_port: has_ports.then(|| initiator.port()),
-            responder_port: has_ports.then(|| responder.port()),
+            initiator_port: flow.has_ports.then(|| initiator.port()),
+            responder_port: flow.has_ports.then(|| responder.port()),
             protocol: flow.key.protocol(),
             vlan: flow.key.vlan(),
             packets: flow.packets,

@@ -10,15 +10,22 @@
 //! Absent here, on purpose: clocks, files, sockets, logging, `unsafe`, and any allocation after construction.
 #![forbid(unsafe_code)]
 
+// What the steps share.
 pub mod arena;
 pub mod limits;
 pub mod protocols;
 pub mod services;
 pub mod time;
 
+// The steps. Blank lines keep the order, which sorting would lose.
 pub mod capture_file;
+
 pub mod decode;
-pub mod extractor;
-pub mod features;
+
 pub mod flow;
+
 pub mod windows;
+
+pub mod features;
+
+pub mod extractor;

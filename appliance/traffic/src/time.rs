@@ -12,6 +12,9 @@ impl Timestamp {
     /// 1970-01-01 00:00 UTC.
     pub const EPOCH: Self = Self(0);
 
+    /// The furthest that packets of one capture are out of order.
+    const OUT_OF_ORDER: Duration = Duration::from_secs(2);
+
     /// From nanoseconds since the epoch.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
@@ -40,6 +43,12 @@ impl Timestamp {
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// So much later than `now` that it was stamped before the clock was set back: what is only out of order is nearer.
+    #[must_use]
+    pub fn is_from_before_a_reset(self, now: Self) -> bool {
+        self.since(now) > Self::OUT_OF_ORDER
     }
 
     /// The moment `duration` later, saturating.

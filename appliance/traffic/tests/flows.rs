@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use traffic::decode::{Packet, Tcp, TcpFlags, Transport};
+use traffic::decode::{IcmpKind, Packet, Tcp, TcpFlags, Transport};
 use traffic::extractor::{Extractor, Outcome};
 use traffic::features::{FeatureVector, Index};
 use traffic::flow::FlowEnd;
@@ -20,6 +20,7 @@ struct Seen {
     initiator: IpAddr,
     responder_port: Option<u16>,
     packets: u64,
+    begun: bool,
     proven: bool,
     end: Option<FlowEnd>,
     features: FeatureVector,
@@ -49,6 +50,7 @@ impl Bench {
                 initiator: o.initiator,
                 responder_port: o.responder_port,
                 packets: o.packets,
+                begun: o.begun,
                 proven: o.proven,
                 end: o.end,
                 features: *o.features,
@@ -195,12 +197,16 @@ fn an_acknowledgement_of_the_wrong_number_proves_nothing() {
     let mut bench = Bench::new(Limits::default());
     bench.packet(0, &tcp(client(), web(), "S", 0));
     bench.packet(1, &tcp(web(), client(), "SA", 0));
-    let mut forged = tcp(client(), web(), "A", 0);
-    if let Transport::Tcp(tcp) = &mut forged.transport {
-        tcp.acknowledgement = 77;
+    // The right number is 501. Whoever guesses could try a few numbers far apart.
+    for guess in [77, 499, 503, 501 + (1 << 29), 501 + (1 << 31)] {
+        let mut forged = tcp(client(), web(), "A", 0);
+        if let Transport::Tcp(tcp) = &mut forged.transport {
+            tcp.acknowledgement = guess;
+        }
+        bench.packet(2, &forged);
     }
-    bench.packet(2, &forged);
-    bench.packet(3, &forged);
+    bench.packet(2, &tcp(web(), client(), "A", 0));
+    assert_eq!(bench.last().packets, 8);
     assert!(!bench.last().proven);
     assert_eq!(bench.last().value(Index::Established), 0.0);
 }
@@ -266,4 +272,33 @@ fn the_seed_of_the_tables_changes_no_number() {
         bench.seen.iter().map(|seen| (seen.flow, seen.packets, seen.features.map(f32::to_bits))).collect::<Vec<_>>()
     };
     assert_eq!(run([1, 2]), run([0xdead, 0xbeef]));
+}
+
+#[test]
+fn answers_and_errors_are_nobodys_doing() {
+    let server = (SERVER, 53);
+    let answer = udp(server, client(), 100);
+    let complaint = packet(CLIENT, SERVER, 1, Transport::Icmp(IcmpKind::Error), 56, 36);
+    let echo_reply = packet(SERVER, CLIENT, 1, Transport::Icmp(IcmpKind::EchoReply(7)), 84, 56);
+    for packet in [answer, complaint, echo_reply] {
+        let mut bench = Bench::new(Limits::default());
+        bench.packet(0, &packet);
+        assert!(!bench.last().begun, "{packet:?}");
+        assert_eq!(bench.last().value(Index::SrcFlows2s), 0.0, "{packet:?}");
+    }
+}
+
+#[test]
+fn a_clock_set_back_does_not_fill_the_windows() {
+    let mut bench = Bench::new(Limits::default());
+    let hour_ms = 3_600_000;
+    for n in 0..100_u16 {
+        bench.packet(hour_ms + u64::from(n) * 100, &udp((CLIENT, 2_000 + n), (SERVER, 53), 30));
+    }
+    // Back by an hour, and then one query in five seconds for a while.
+    for n in 0..100_u16 {
+        bench.packet(u64::from(n) * 5_000, &udp((CLIENT, 3_000 + n), (SERVER, 53), 30));
+    }
+    assert_eq!(bench.last().value(Index::SrcFlows2s), 1.0);
+    assert!(bench.last().value(Index::SrcFlows60s) <= 12.0, "{}", bench.last().value(Index::SrcFlows60s));
 }

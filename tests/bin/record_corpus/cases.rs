@@ -35,7 +35,7 @@ const RECORDED: &[(&str, Act)] = &[
         start_hydra(&s.attackers[2].namespace, "ssh", LAN_HOST, 4, 40)?.finish(LIMIT);
         Ok(())
     }),
-    ("syn-flood", |s| flood(&s.attackers[1].namespace, Flood::Syn(80), LAN_HOST, 400, 1_000, LIMIT).map(|_| ())),
+    ("syn-flood", |s| flood(&s.attackers[1].namespace, Flood::Syn(80), LAN_HOST, 460, 1_000, LIMIT).map(|_| ())),
     ("benign-pages", |s| (0..4).try_for_each(|number| small_page(s, INTERNET[number]))),
     ("benign-mix", mix),
     ("ipv6", |s| {

@@ -14,15 +14,13 @@ use traffic::time::Timestamp;
 use crate::capture::replay::{ReplaySource, ReplaySourceError};
 use crate::capture::{Arrival, FrameSource, Polled};
 use crate::clock::Stopwatch;
+use crate::config::Config;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use crate::policy::{Alert, BlockRecord, Blocklist, Decision, Mode, Profile, Rails};
+use crate::policy::{Alert, BlockRecord, Blocklist, Decision, Made, Mode, Profile, Rails};
 use events::EventFile;
 
 /// Most blocks at once in a replay.
 const MAX_BLOCKS: usize = 1_000_000;
-
-/// How long blocks last in a replay: the default of the configuration.
-const BLOCK_TTL: Duration = Duration::from_secs(600);
 
 /// Key of the hash tables: fixed, so that a replay can be repeated.
 const SEED: [u64; 2] = [0, 0];
@@ -33,7 +31,7 @@ pub struct ReplayArgs {
     /// Captures (pcap or pcapng, also packed with gzip); `-` is standard input. Several are taken as parts of one, in order
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// A network of the household: its devices keep the connections they have. Can be given several times
+    /// A network of the household: its devices get deny_new at most. Can be given several times
     #[arg(long, value_name = "CIDR", value_parser = crate::config::network)]
     pub lan: Vec<IpNet>,
     /// What is done with decisions
@@ -82,6 +80,7 @@ pub enum ReplayError {
 #[derive(Debug)]
 struct Outcome {
     mode: Mode,
+    block_ttl: Duration,
     first: Option<Timestamp>,
     blocklist: Blocklist,
     alerts: Vec<(Alert, u64)>,
@@ -105,12 +104,14 @@ struct MadeBlock {
 pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     let events = args.events.as_deref().map(open_events).transpose()?;
     let stopwatch = Stopwatch::start();
-    let config = PipelineConfig { limits: Limits::default(), profile: args.profile, block_ttl: BLOCK_TTL, seed: SEED };
+    let block_ttl = Config::default().block_ttl();
+    let config = PipelineConfig { limits: Limits::default(), profile: args.profile, block_ttl, seed: SEED };
     let mut pipeline = Pipeline::new(&config);
     let mut rails = Rails::default();
     rails.lan.clone_from(&args.lan);
     let mut outcome = Outcome {
         mode: args.mode,
+        block_ttl,
         first: None,
         blocklist: Blocklist::new(rails, MAX_BLOCKS, Duration::ZERO),
         alerts: Vec::new(),
@@ -159,7 +160,7 @@ impl Outcome {
         if self.mode == Mode::Observe {
             return;
         }
-        if let Ok(record) = self.blocklist.block(record, now).cloned() {
+        if let Ok(Made { block: record, .. }) = self.blocklist.block(record, now) {
             let made = MadeBlock { record, source, evidence_flows };
             let t = self.seconds(now);
             if let Some(events) = &mut self.events {
@@ -171,7 +172,7 @@ impl Outcome {
 }
 
 impl Listener for Outcome {
-    fn decision(&mut self, decision: Decision) {
+    fn decision(&mut self, decision: Decision) -> bool {
         match decision {
             Decision::Alert(sighting) => {
                 let alert = sighting.alert();
@@ -182,10 +183,11 @@ impl Listener for Outcome {
                 self.alerts.push((alert, sighting.flow_packets));
             }
             Decision::Block { sighting, action, evidence_flows } => {
-                let record = sighting.block(action, evidence_flows, BLOCK_TTL);
+                let record = sighting.block(action, evidence_flows, self.block_ttl);
                 self.block(record, sighting.source, evidence_flows);
             }
         }
+        true
     }
 
     fn flow_ended(&mut self, ended: &EndedFlow<'_>) {

@@ -21,6 +21,7 @@ pub(super) struct Summary {
     packets: u64,
     bytes: u64,
     undecodable: u64,
+    undecodable_kinds: BTreeMap<String, u64>,
     flows: u64,
     evicted: u64,
     verdicts: BTreeMap<&'static str, u64>,
@@ -102,6 +103,7 @@ impl Summary {
             packets: counters.packets,
             bytes: counters.bytes,
             undecodable: counters.undecodable_total(),
+            undecodable_kinds: DecodeError::ALL.iter().map(ToString::to_string).zip(counters.undecodable).collect(),
             flows: counters.flows,
             evicted: counters.evicted,
             verdicts: ThreatClass::ALL.into_iter().map(|c| (c.name(), counters.verdicts[c.number()])).collect(),
@@ -129,7 +131,7 @@ impl Summary {
         )?;
         let not_ip = self.counters.not_ip;
         writeln!(out, "{not_ip} frames without IP, {} that could not be decoded", self.undecodable)?;
-        for (kind, count) in DecodeError::ALL.iter().zip(self.counters.undecodable).filter(|(_, count)| *count > 0) {
+        for (kind, count) in self.undecodable_kinds.iter().filter(|(_, count)| **count > 0) {
             writeln!(out, "  {count} × {kind}")?;
         }
         write!(out, "flows by verdict:")?;

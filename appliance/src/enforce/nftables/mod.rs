@@ -231,12 +231,20 @@ impl Nftables {
     }
 }
 
+impl Nftables {
+    /// The refusal means that this kernel has no ingress hook, and not that a port is away for a moment.
+    fn lacks_netdev(&self) -> bool {
+        let is_there = |port: &String| nix::net::if_::if_nametoindex(port.as_str()).is_ok();
+        self.family == Family::Netdev && self.ports.iter().all(is_there)
+    }
+}
+
 impl Enforcer for Nftables {
     fn replace(&mut self, desired: &Desired, now: Timestamp) -> Result<(), EnforceError> {
         // The counters begin anew with the table; what they stood at is kept.
         let dropped = self.count().map_or(0, |counted| counted.packets);
         match self.make_table(desired, now) {
-            Err(refusal) if self.may_fall_back && refusal.is_unsupported() && self.family == Family::Netdev => {
+            Err(refusal) if self.may_fall_back && refusal.is_unsupported() && self.lacks_netdev() => {
                 self.family = Family::Bridge;
                 let result = self.make_table(desired, now);
                 if result.is_err() {

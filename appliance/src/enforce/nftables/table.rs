@@ -7,6 +7,8 @@
 //! | `deny_new` | drops what opens a connection |
 //! | `qinq*`, `pppoe*` | the same for packets whose headers lie behind a second VLAN tag or PPPoE |
 
+use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
+
 use super::batch::{Batch, Key};
 use super::numbers::{FAMILY_BRIDGE, FIRST_HOOK, chain, message, set};
 use super::rules::{Base, Compare, Rule};
@@ -19,11 +21,6 @@ const ETHER_VLAN: u16 = 0x8100;
 const ETHER_PPPOE_SESSION: u16 = 0x8864;
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
-
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
 
 /// Before everything that an administrator is likely to hook there.
 const PRIORITY: i32 = -300;
@@ -188,13 +185,16 @@ fn place_rules(place: &Place, rules: &mut Rules) {
     let deny_new = block_set(Action::DenyNew, place.key);
     let mut add = |rule| rules.push((place.chain, rule));
     add(place.source("from the allowlist").in_set(allow).accept());
-    add(place.destination("to the allowlist").in_set(allow).accept());
     for rule in place.always_pass() {
         add(rule);
     }
+    // Whoever is on the allowlist may speak with anybody and gets the answers, but is still protected from the blocked.
+    let to_the_allowed = place.offender_source("from the blocked to the allowlist").in_set(deny);
+    add(place.and_destination(to_the_allowed).in_set(allow).jump(place.deny_new_chain));
+    add(place.offender_source("no new connections from these").in_set(deny_new).jump(place.deny_new_chain));
+    add(place.destination("to the allowlist").in_set(allow).accept());
     add(place.offender_source("from the blocked").in_set(deny).drop());
     add(place.offender_destination("to the blocked").in_set(deny).drop());
-    add(place.offender_source("no new connections from these").in_set(deny_new).jump(place.deny_new_chain));
 }
 
 /// What opens a connection, where the kernel knows the transport header.
@@ -260,11 +260,16 @@ impl Place {
 
     /// The destination address, loaded.
     fn destination(&self, comment: &str) -> Rule {
+        self.and_destination(self.rule(comment))
+    }
+
+    /// The destination address, loaded after other conditions.
+    fn and_destination(&self, rule: Rule) -> Rule {
         let (offset, length) = match self.key {
             Key::Ipv4 => (16, 4),
             Key::Ipv6 => (24, 16),
         };
-        self.rule(comment).load(Base::Network, self.offset_bytes + offset, length)
+        rule.load(Base::Network, self.offset_bytes + offset, length)
     }
 
     fn offender_source(&self, comment: &str) -> Rule {

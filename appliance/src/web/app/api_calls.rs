@@ -9,13 +9,10 @@ use traffic::time::Timestamp;
 
 use super::{App, Visitor};
 use crate::control::ControlError;
-use crate::policy::Offender;
+use crate::policy::{LONGEST_BLOCK, Offender};
 use crate::web::api::{BlockRequest, Done, Failed, UnblockRequest};
 use crate::web::http::{Answer, Incoming};
 use crate::web::sessions::same_token;
-
-/// Longest block by hand.
-const MAX_TTL_S: u64 = 365 * 24 * 60 * 60;
 
 /// Longest reason.
 const MAX_BECAUSE_CHARACTERS: usize = 200;
@@ -28,8 +25,8 @@ impl App {
         answer_of(self.authorized(request, now).and_then(|actor| {
             let asked: BlockRequest = body_of(request)?;
             let because = asked.because.trim();
-            if !(1..=MAX_TTL_S).contains(&asked.ttl_s) {
-                return Err((400, format!("ttl_s must be from 1 to {MAX_TTL_S} seconds")));
+            if !(1..=LONGEST_BLOCK.as_secs()).contains(&asked.ttl_s) {
+                return Err((400, format!("ttl_s must be from 1 to {} seconds", LONGEST_BLOCK.as_secs())));
             }
             if because.chars().count() > MAX_BECAUSE_CHARACTERS || because.chars().any(char::is_control) {
                 return Err((400, format!("because must be one line of at most {MAX_BECAUSE_CHARACTERS} characters")));

@@ -108,7 +108,8 @@ impl CaptureFile {
             let (frames, bytes) = (self.frames, self.reader.consumed());
             match self.reader.next() {
                 Ok((len, block)) => {
-                    let found = read_block(&mut self.interfaces, &mut self.last, &block, sink);
+                    let found = read_block(&mut self.interfaces, &mut self.last, &block, sink)
+                        .map_err(|UnknownInterface| CaptureError::Damaged { frames, bytes })?;
                     self.reader.consume(len);
                     if found {
                         self.frames += 1;
@@ -154,52 +155,55 @@ fn peek(mut input: Input) -> io::Result<(Vec<u8>, Input)> {
     Ok((prefix, input))
 }
 
+/// A frame names an interface that the file has not described.
+struct UnknownInterface;
+
 /// Reads one block; true where it was a frame.
 fn read_block(
     interfaces: &mut Vec<Interface>,
     last: &mut Timestamp,
     block: &PcapBlockOwned<'_>,
     sink: &mut dyn FnMut(Timestamp, &Frame<'_>),
-) -> bool {
+) -> Result<bool, UnknownInterface> {
     let (time, interface, bytes, wire_len_bytes) = match block {
         PcapBlockOwned::LegacyHeader(header) => {
             *interfaces = vec![Interface::of_pcap(header)];
-            return false;
+            return Ok(false);
         }
         PcapBlockOwned::NG(Block::SectionHeader(_)) => {
             interfaces.clear();
-            return false;
+            return Ok(false);
         }
         PcapBlockOwned::NG(Block::InterfaceDescription(description)) => {
             if interfaces.len() < MAX_INTERFACES {
                 interfaces.push(Interface::of_pcapng(description));
             }
-            return false;
+            return Ok(false);
         }
         PcapBlockOwned::Legacy(packet) => {
-            let Some(interface) = interfaces.first() else { return false };
+            let interface = interfaces.first().ok_or(UnknownInterface)?;
             (interface.pcap_time(packet), interface, packet.data, packet.origlen)
         }
         PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
-            let Some(interface) = interfaces.get(packet.if_id as usize) else { return false };
+            let interface = interfaces.get(packet.if_id as usize).ok_or(UnknownInterface)?;
             let ticks = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
             let bytes = packet.data.get(..packet.caplen as usize).unwrap_or(packet.data);
             (interface.time(ticks), interface, bytes, packet.origlen)
         }
         PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
             // It has no time of its own (draft-ietf-opsawg-pcapng section 4.4): that of the frame before is the nearest.
-            let Some(interface) = interfaces.first() else { return false };
+            let interface = interfaces.first().ok_or(UnknownInterface)?;
             let limit = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
             let bytes = packet.data.get(..packet.origlen.min(limit) as usize).unwrap_or(packet.data);
             (*last, interface, bytes, packet.origlen)
         }
-        PcapBlockOwned::NG(_) => return false,
+        PcapBlockOwned::NG(_) => return Ok(false),
     };
     *last = time;
     let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let frame = Frame { link: interface.link, bytes, wire_len_bytes: wire_len_bytes.max(captured), vlan_tag: None };
     sink(time, &frame);
-    true
+    Ok(true)
 }
 
 impl Interface {

@@ -110,7 +110,7 @@ struct Chain<'a> {
 /// Follows the extension headers (RFC 8200 section 4) to the transport header.
 fn extension_headers(first: IpProtocol, segment: Segment<'_>) -> Result<Chain<'_>, DecodeError> {
     let mut chain = Chain { protocol: first, segment, later_fragment: false, more_fragments: false };
-    for _ in 0..MAX_EXTENSION_HEADERS {
+    for _ in 0..=MAX_EXTENSION_HEADERS {
         let Some(len) = extension_len(chain.protocol, chain.segment)? else { return Ok(chain) };
         let header = chain.segment.bytes.get(..len).ok_or(DecodeError::IpTruncated)?;
         let left = chain.segment.len_bytes.checked_sub(len).ok_or(DecodeError::IpLength)?;

@@ -83,13 +83,23 @@ pub enum Transport {
         destination_port: u16,
     },
     /// ICMP or ICMPv6.
-    Icmp {
-        /// Identifier of an echo request or reply.
-        echo_identifier: Option<u16>,
-    },
+    Icmp(IcmpKind),
     /// A fragment that is not the first one: it holds no transport header.
     Fragment,
     /// Another protocol.
+    Other,
+}
+
+/// What an ICMP or ICMPv6 message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IcmpKind {
+    /// A ping, with its identifier.
+    EchoRequest(u16),
+    /// The answer to a ping, with its identifier.
+    EchoReply(u16),
+    /// A complaint about another packet: its sender was made to send it (RFC 792, RFC 4443 section 3).
+    Error,
+    /// Anything else, such as neighbour discovery.
     Other,
 }
 
@@ -137,7 +147,7 @@ impl Packet {
         match self.transport {
             Transport::Tcp(Tcp { source_port, destination_port, .. })
             | Transport::Udp { source_port, destination_port } => Some((source_port, destination_port)),
-            Transport::Icmp { .. } | Transport::Fragment | Transport::Other => None,
+            Transport::Icmp(_) | Transport::Fragment | Transport::Other => None,
         }
     }
 }

@@ -4,7 +4,20 @@ use smoltcp::wire::{TcpPacket, UdpPacket};
 
 use crate::protocols::{ICMP, ICMPV6, TCP, UDP};
 
-use super::{DecodeError, Tcp, TcpFlags, Transport};
+use super::{DecodeError, IcmpKind, Tcp, TcpFlags, Transport};
+
+/// Message types that mean something here.
+struct IcmpTypes {
+    echo_request: u8,
+    echo_reply: u8,
+    errors: &'static [u8],
+}
+
+/// RFC 792: unreachable, source quench, redirect, time exceeded, parameter problem.
+const ICMPV4_TYPES: IcmpTypes = IcmpTypes { echo_request: 8, echo_reply: 0, errors: &[3, 4, 5, 11, 12] };
+
+/// RFC 4443: unreachable, too big, time exceeded, parameter problem.
+const ICMPV6_TYPES: IcmpTypes = IcmpTypes { echo_request: 128, echo_reply: 129, errors: &[1, 2, 3, 4] };
 
 const TCP_LEN: usize = 20;
 const UDP_LEN: usize = 8;
@@ -36,8 +49,8 @@ pub(super) fn decode(protocol: u8, segment: Segment<'_>, fragmented: bool) -> Re
     match protocol {
         TCP => tcp(segment),
         UDP => udp(segment, fragmented),
-        ICMP => icmp(segment, [8, 0]),
-        ICMPV6 => icmp(segment, [128, 129]),
+        ICMP => icmp(segment, &ICMPV4_TYPES),
+        ICMPV6 => icmp(segment, &ICMPV6_TYPES),
         _ => Ok((Transport::Other, 0)),
     }
 }
@@ -77,15 +90,18 @@ fn udp(segment: Segment<'_>, fragmented: bool) -> Result<(Transport, usize), Dec
     Ok((Transport::Udp { source_port: header.src_port(), destination_port: header.dst_port() }, UDP_LEN))
 }
 
-fn icmp(segment: Segment<'_>, echo: [u8; 2]) -> Result<(Transport, usize), DecodeError> {
-    let header = segment.header(ICMP_LEN)?;
-    let is_echo = header.first().is_some_and(|kind| echo.contains(kind));
-    if !is_echo {
-        return Ok((Transport::Icmp { echo_identifier: None }, ICMP_LEN));
+fn icmp(segment: Segment<'_>, types: &IcmpTypes) -> Result<(Transport, usize), DecodeError> {
+    let kind = segment.header(ICMP_LEN)?.first().copied().unwrap_or_default();
+    if types.errors.contains(&kind) {
+        return Ok((Transport::Icmp(IcmpKind::Error), ICMP_LEN));
     }
-    let echo_identifier = match segment.header(ICMP_ECHO_LEN)? {
-        [_, _, _, _, high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
-        _ => None,
+    if kind != types.echo_request && kind != types.echo_reply {
+        return Ok((Transport::Icmp(IcmpKind::Other), ICMP_LEN));
+    }
+    let identifier = match segment.header(ICMP_ECHO_LEN)? {
+        [_, _, _, _, high, low, ..] => u16::from_be_bytes([*high, *low]),
+        _ => 0,
     };
-    Ok((Transport::Icmp { echo_identifier }, ICMP_ECHO_LEN))
+    let echo = if kind == types.echo_request { IcmpKind::EchoRequest } else { IcmpKind::EchoReply };
+    Ok((Transport::Icmp(echo(identifier)), ICMP_ECHO_LEN))
 }

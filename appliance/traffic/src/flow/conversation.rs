@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{Direction, FlowEnd, FlowKey};
-use crate::decode::{Packet, Tcp, Transport};
+use crate::decode::{IcmpKind, Packet, Tcp, Transport};
 use crate::limits;
 use crate::services::Service;
 use crate::time::Timestamp;
@@ -100,6 +100,8 @@ pub struct Flow {
     pub sums: Sums,
     /// The flow's packets carry TCP headers (fragments and damaged packets of protocol 6 do not).
     pub is_tcp: bool,
+    /// Its endpoints have real ports: TCP and UDP, but not fragments of them.
+    pub has_ports: bool,
     /// It was sent to a broadcast or multicast address.
     pub to_group: bool,
     handshake: Handshake,
@@ -132,6 +134,7 @@ impl Flow {
             packets: 0,
             sums: Sums::default(),
             is_tcp: matches!(packet.transport, Transport::Tcp(_)),
+            has_ports: packet.ports().is_some(),
             to_group: packet.to_group,
             handshake: Handshake::None,
             mid_stream,
@@ -213,7 +216,9 @@ impl Flow {
     pub fn add(&mut self, direction: Direction, packet: &Packet, now: Timestamp) -> Change {
         let is_forward = direction == self.forward;
         let mut change = Change::default();
-        if is_forward {
+        if packet.transport == Transport::Icmp(IcmpKind::Error) {
+            // Whoever sends an error was made to: nothing of it is its doing.
+        } else if is_forward {
             change.begun = !self.begun;
             self.begun = true;
         } else {
@@ -223,12 +228,12 @@ impl Flow {
         self.add_sums(is_forward, packet, now);
         if let Transport::Tcp(tcp) = packet.transport {
             self.add_flags(is_forward, tcp);
-            change.established = self.advance_handshake(is_forward, tcp, now);
+            change.established = !self.ended && self.advance_handshake(is_forward, tcp, now);
             change.refused = self.check_refusal(is_forward, tcp);
             change.end = self.check_end(is_forward, tcp);
         }
         self.packets += 1;
-        self.last = self.last.max(now);
+        self.last = if self.last.is_from_before_a_reset(now) { now } else { self.last.max(now) };
         change
     }
 
@@ -275,10 +280,11 @@ impl Flow {
                 let syn = if let Handshake::Syn(at) = self.handshake { Some(at) } else { None };
                 self.handshake = Handshake::SynAck { syn, expected: tcp.sequence.wrapping_add(1) };
             }
-            // The initiator may acknowledge data of the responder at once, beyond the SYN-ACK itself.
+            // The initiator may acknowledge at once what the responder has said since its SYN-ACK, and its FIN: no more, or
+            // whoever guesses would hit.
             Handshake::SynAck { syn, expected } if is_forward && flags.ack => {
                 let ahead = tcp.acknowledgement.wrapping_sub(expected);
-                if ahead < MAX_WINDOW_BYTES {
+                if u64::from(ahead) <= self.sums.backward.payload_bytes + 1 {
                     self.handshake = Handshake::Complete { took: syn.map(|at| now.since(at)) };
                     return true;
                 }
@@ -318,21 +324,23 @@ impl Flow {
     }
 }
 
-/// The largest window of TCP (RFC 7323 section 2.2): how far an acknowledgement can be ahead.
-const MAX_WINDOW_BYTES: u32 = 1 << 30;
-
 /// What the first packet of a flow says of its direction: whether it comes from the responder, and whether it is in the
-/// middle of a connection. A SYN-ACK answers a SYN that was missed. In the middle of a connection (the daemon has just
-/// started, or the flow was forgotten) the side on a well-known port is the responder.
+/// middle of a connection. A SYN-ACK answers a SYN that was missed, and an echo reply a ping. In the middle of a conversation
+/// (the daemon has just started, or the flow was forgotten) the side on a service's port is the responder.
 fn first_impression(packet: &Packet) -> (bool, bool) {
-    let Transport::Tcp(tcp) = packet.transport else { return (false, false) };
-    let flags = tcp.flags;
-    match (flags.syn, flags.ack) {
-        (true, true) => (true, true),
-        (true, false) => (false, false),
-        (false, true) => {
-            (Service::is_offered_at(tcp.source_port) && !Service::is_offered_at(tcp.destination_port), true)
-        }
-        (false, false) => (flags.rst && Service::is_offered_at(tcp.source_port), true),
+    let is_answer = |from, to| Service::is_offered_at(from) && !Service::is_offered_at(to);
+    match packet.transport {
+        Transport::Tcp(Tcp { source_port, destination_port, flags, .. }) => match (flags.syn, flags.ack) {
+            (true, true) => (true, true),
+            (true, false) => (false, false),
+            (false, true) => (is_answer(source_port, destination_port), true),
+            (false, false) => (flags.rst && Service::is_offered_at(source_port), true),
+        },
+        Transport::Udp { source_port, destination_port } => (is_answer(source_port, destination_port), false),
+        Transport::Icmp(kind) => (matches!(kind, IcmpKind::EchoReply(_)), false),
+        Transport::Fragment | Transport::Other => (false, false),
     }
 }
+
+// A table of 65,536 flows with its index stays below 32 MiB.
+const _: () = assert!(size_of::<Flow>() <= 448);

@@ -2,8 +2,7 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use crate::decode::{Packet, Transport};
-use crate::protocols::{TCP, UDP};
+use crate::decode::{IcmpKind, Packet, Transport};
 
 /// One side of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,8 +72,10 @@ impl FlowKey {
         let (source_port, destination_port) = match packet.transport {
             Transport::Tcp(tcp) => (tcp.source_port, tcp.destination_port),
             Transport::Udp { source_port, destination_port } => (source_port, destination_port),
-            Transport::Icmp { echo_identifier: Some(identifier) } => (identifier, identifier),
-            Transport::Icmp { echo_identifier: None } | Transport::Fragment | Transport::Other => (0, 0),
+            Transport::Icmp(IcmpKind::EchoRequest(identifier) | IcmpKind::EchoReply(identifier)) => {
+                (identifier, identifier)
+            }
+            Transport::Icmp(IcmpKind::Error | IcmpKind::Other) | Transport::Fragment | Transport::Other => (0, 0),
         };
         let source = Endpoint { address: mapped(packet.source), port: source_port };
         let destination = Endpoint { address: mapped(packet.destination), port: destination_port };
@@ -99,12 +100,6 @@ impl FlowKey {
     #[must_use]
     pub const fn protocol(&self) -> u8 {
         self.protocol
-    }
-
-    /// The endpoints have real ports: TCP and UDP.
-    #[must_use]
-    pub const fn has_ports(&self) -> bool {
-        matches!(self.protocol, TCP | UDP)
     }
 
     /// VLAN identifier of a tagged flow.

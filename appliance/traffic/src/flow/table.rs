@@ -63,12 +63,13 @@ impl FlowTable {
         self.flows.remove(slot)
     }
 
-    /// Takes one flow out that was silent for too long.
+    /// Takes one flow out that was silent for too long, or is of a time before the clock was set back.
     pub fn expire(&mut self, now: Timestamp) -> Option<Flow> {
         (0..LISTS).find_map(|list| {
             let slot = self.flows.oldest(list)?;
             let flow = self.flows.get(slot);
-            (now.since(flow.last) >= flow.idle_limit()).then(|| self.flows.remove(slot))
+            let is_over = now.since(flow.last) >= flow.idle_limit() || flow.last.is_from_before_a_reset(now);
+            is_over.then(|| self.flows.remove(slot))
         })
     }
 

@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 /// Lengths of the two windows.
 const WINDOWS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(60)];
 
+/// A packet may be late by so many slots; see [`Timestamp::is_from_before_a_reset`].
+const SLOTS_OUT_OF_ORDER: u64 = 3;
+
 /// What the count of a deed depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
@@ -119,12 +122,17 @@ impl Window {
         Self { running: number, slots: [Slot::default(); 2] }
     }
 
-    /// The running slot, after the window was moved to now. Time does not go back.
+    /// The running slot, after the window was moved to now. A packet out of order counts where the window is; a clock that
+    /// was set back by far empties it.
     fn running(&mut self, number: u64) -> &mut Slot {
-        match number.saturating_sub(self.running) {
-            0 => {}
-            1 => self.slots = [Slot::default(), self.slots[0]],
-            _ => self.slots = [Slot::default(); 2],
+        match number.checked_sub(self.running) {
+            None if self.running - number > SLOTS_OUT_OF_ORDER => {
+                *self = Self::new(number);
+                return &mut self.slots[0];
+            }
+            None | Some(0) => {}
+            Some(1) => self.slots = [Slot::default(), self.slots[0]],
+            Some(_) => self.slots = [Slot::default(); 2],
         }
         self.running = self.running.max(number);
         &mut self.slots[0]
@@ -222,10 +230,12 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_loses_nothing() {
-        let mut activity = Activity::new(Timestamp::from_secs(100));
-        activity.count(Deed::Begun, &facts(1), Timestamp::from_secs(100));
-        activity.count(Deed::Begun, &facts(2), Timestamp::from_secs(40));
-        assert_eq!(activity.counts(Timestamp::from_secs(100))[0].flows, 2);
+    fn packets_out_of_order_count_and_a_clock_set_back_begins_anew() {
+        let mut activity = Activity::new(Timestamp::from_secs(10_000));
+        activity.count(Deed::Begun, &facts(1), Timestamp::from_secs(10_000));
+        activity.count(Deed::Begun, &facts(2), Timestamp::from_secs(9_999));
+        assert_eq!(activity.counts(Timestamp::from_secs(10_000))[0].flows, 2);
+        activity.count(Deed::Begun, &facts(3), Timestamp::from_secs(6_400));
+        assert_eq!(activity.counts(Timestamp::from_secs(6_400)).map(|counts| counts.flows), [1, 1]);
     }
 }

@@ -74,11 +74,10 @@ impl Windows {
     /// Counts a deed of a flow.
     pub fn count(&mut self, flow: &Flow, deed: Deed, now: Timestamp) {
         let peers = Peers::of(flow);
-        let has_ports = flow.key.has_ports();
         let facts = Facts {
             is_tcp: flow.is_tcp,
             is_login: flow.service() == Service::Login,
-            port: has_ports.then_some(peers.service.port),
+            port: flow.has_ports.then_some(peers.service.port),
             peer: peers.host.address,
         };
         self.sources.count(peers.source, deed, &facts, now);
@@ -111,7 +110,7 @@ impl Peers {
         let initiator = flow.key.sender(flow.forward());
         let responder = flow.key.sender(flow.forward().reversed());
         let host = mapped(responder.address());
-        let port = if flow.key.has_ports() { responder.port() } else { 0 };
+        let port = if flow.has_ports { responder.port() } else { 0 };
         Self {
             source: Key { address: source_key(initiator.address()), port: 0 },
             host: Key { address: host, port: 0 },
