@@ -132,8 +132,9 @@ fn measured(evaluation: &Evaluation) -> String {
         &mut text,
         &format!(
             "\nThe stump is the best single comparison. A source is accused where its flows add up to what the balanced profile \
-             blocks for, if evidence did not fade. Captures where the model was wrong, harmless ones with an accused source and \
-             attacks without one: {} of {}.\n",
+             blocks for, if evidence did not fade; a flood from forged addresses accuses nobody. Captures where the model was \
+             wrong, harmless ones with an accused source and attacks that passed (nobody accused, most flows called harmless): \
+             {} of {}.\n",
             faults.len(),
             model.captures.len()
         ),

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
+use crate::extract::BENIGN;
 use crate::folds::{Grouping, assign};
 use crate::model::Model;
 use crate::recipe::Recipe;
@@ -132,10 +133,17 @@ pub(crate) fn figure(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{share:.5}"))
 }
 
-/// Captures where the model was wrong: harmless ones with an accused source, attacks without one, the worst first.
+/// Captures where the model was wrong, the worst first: harmless ones with an accused source, and attacks that passed,
+/// which is without an accused source and with most flows called harmless. (A flood from forged addresses accuses
+/// nobody.)
 pub(crate) fn faults(captures: &[CaptureScore]) -> Vec<&CaptureScore> {
-    let is_harmless = |score: &CaptureScore| score.class == crate::extract::BENIGN;
-    let at_fault = |score: &&CaptureScore| (score.accused > 0) == is_harmless(score);
+    let is_harmless = |score: &CaptureScore| score.class == BENIGN;
+    let called_harmless = |score: &CaptureScore| score.said.get(BENIGN).copied().unwrap_or_default();
+    let at_fault = |score: &&CaptureScore| match (is_harmless(score), score.accused) {
+        (true, accused) => accused > 0,
+        (false, 0) => 2 * called_harmless(score) > score.flows,
+        (false, _) => false,
+    };
     let mut faults: Vec<&CaptureScore> = captures.iter().filter(at_fault).collect();
     faults.sort_by_key(|score| (!is_harmless(score), Reverse(score.flows - score.right())));
     faults
@@ -145,7 +153,7 @@ fn write_captures(f: &mut Formatter<'_>, captures: &[CaptureScore]) -> fmt::Resu
     let faults = faults(captures);
     writeln!(
         f,
-        "\n{} of {} captures are harmless with an accused source, or an attack without one",
+        "\n{} of {} captures are harmless with an accused source, or an attack that passed",
         faults.len(),
         captures.len()
     )?;

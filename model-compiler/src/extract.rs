@@ -10,8 +10,8 @@
 //! | destination | a flow that anybody but the victim began towards the victim | flows that the victim began |
 //! | all, of harmless traffic | – every flow is harmless | – |
 //!
-//! Whatever is left over in an attack capture is harmless in a corpus whose makers know what else went on, and not counted
-//! in others (`background` of the recipe). A flow of which only the answers were captured is nobody's doing.
+//! Whatever is left over in an attack capture is harmless in a corpus whose makers know what else went on, and not
+//! counted in others (`background` of the recipe). A flow of which only the answers were captured is nobody's doing.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -65,7 +65,8 @@ enum Verdict {
     Unknown,
 }
 
-/// Adds the rows of a capture. A capture that is cut off gives what stands before the cut, and the complaint is returned.
+/// Adds the rows of a capture. A capture that is cut off gives what stands before the cut, and the complaint is
+/// returned.
 ///
 /// # Errors
 /// There is no such file, or it is no capture.

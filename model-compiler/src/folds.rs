@@ -1,7 +1,7 @@
 //! Which captures a model is tested on: groups that are never on both sides of a split.
 //!
-//! Rows of one capture resemble each other, and so do captures of one source: a model that has seen some of them does well
-//! on the others without having understood anything. Splits are therefore by capture, or by source.
+//! Rows of one capture resemble each other, and so do captures of one source: a model that has seen some of them does
+//! well on the others without having understood anything. Splits are therefore by capture, or by source.
 
 use std::collections::BTreeMap;
 

@@ -1,15 +1,15 @@
 //! The tree: at each node the best comparison, found by a stump of linfa-trees, and our own recursion around it.
 //!
-//! A whole tree by linfa is wrong where values repeat (0.8.1 takes the neighbours of a value from all rows, not from those
-//! of the node), and not the same twice (it adds up class weights in the order of a randomly seeded hash map). A single
-//! stump has neither fault if it is asked in the right way:
+//! A whole tree by linfa is wrong where values repeat (0.8.1 takes the neighbours of a value from all rows, not from
+//! those of the node), and not the same twice (it adds up class weights in the order of a randomly seeded hash map). A
+//! single stump has neither fault if it is asked in the right way:
 //! - the rows of the node only, and one feature at a time, as the rank of its value among the node's values: values that
 //!   are close together stay apart, and the threshold can be set between the true values afterwards;
 //! - one class against the rest, because a sum of two numbers does not depend on their order;
 //! - weights that are whole numbers with a sum below 2^24, because an `f32` adds those without rounding.
 //!
-//! Each class gives a proposal per feature. Which one is best for all classes is decided here in `f64`, in a fixed order;
-//! of equals the first feature and the lowest threshold win. The same samples therefore give the same tree.
+//! Each class gives a proposal per feature. Which one is best for all classes is decided here in `f64`, in a fixed
+//! order; of equals the first feature and the lowest threshold win. The same samples therefore give the same tree.
 
 use linfa::dataset::DatasetBase;
 use linfa::traits::Fit;
@@ -228,7 +228,8 @@ fn sum(cells: &[Cell], classes: usize) -> Vec<f64> {
 }
 
 impl Use {
-    /// Whether the harmless class may have the share that it has in `low`, below the threshold, and in the rest above it.
+    /// Whether the harmless class may have the share that it has in `low`, below the threshold, and in the rest above
+    /// it.
     fn allows(self, low: &[f64], whole: &[f64]) -> bool {
         let (below, all): (f64, f64) = (low.iter().sum(), whole.iter().sum());
         let excess_below = low[0] * all - whole[0] * below;

@@ -2,13 +2,14 @@
 //!
 //! A model is a file, `models/<name>/model.json`, that people review like source: one node of the tree per line. The
 //! build script of the daemon calls [`compile`], which reads the file with [`json`], refuses whatever does not fit the
-//! schema of `traffic`, and lets [`emit`] write the tree as nested comparisons. [`model`] holds the tree as data and walks
-//! it; the compiled function and the walk give the same answer for every vector, bit for bit.
+//! schema of `traffic`, and lets [`emit`] write the tree as nested comparisons. [`model`] holds the tree as data and
+//! walks it; the compiled function and the walk give the same answer for every vector, bit for bit.
 //!
 //! With the feature `train` the crate also makes models. `corpus` reads which captures there are and how each is
 //! labelled, `extract` runs them through the extractor of the daemon into `rows`, `train` weighs these as the `recipe`
 //! says and `grow` makes a tree of them, `evaluate` measures such trees on captures that they have not seen (`folds`,
-//! `scores`), and `card` writes down what was measured. The feature carries the dependencies that the build script must not wait for.
+//! `scores`), and `card` writes down what was measured. The feature carries the dependencies that the build script must
+//! not wait for.
 #![forbid(unsafe_code)]
 
 pub mod emit;

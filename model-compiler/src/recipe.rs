@@ -91,9 +91,9 @@ pub struct RowRules {
     pub max_per_capture: usize,
     /// A capture with `n` rows weighs `n` to this power within its class: 1 lets long captures rule, 0 counts captures.
     pub capture_exponent: f64,
-    /// Harmless rows are also learnt with higher counts (features of the unit `count`), by the beginning of the feature's
-    /// name (the longest that matches): `src_ = 2` doubles what the source did. An attack must stand out from what is harmless by that margin, or look
-    /// bad in some other way, such as by the share of unanswered flows.
+    /// Harmless rows are also learnt with higher counts (features of the unit `count`), by the beginning of the
+    /// feature's name (the longest that matches): `src_ = 2` doubles what the source did. An attack must stand out from
+    /// what is harmless by that margin, or look bad in some other way, such as by the share of unanswered flows.
     #[serde(default)]
     pub benign_margin: BTreeMap<String, f32>,
     /// Which rows remain when a capture is thinned out depends on this number and nothing else.
@@ -112,7 +112,8 @@ pub struct TreeRules {
     pub min_gain: f64,
     /// How many observations drawn from the prior are added to each leaf.
     pub smoothing: f64,
-    /// Flags that the tree asks for first, in this order, whatever they are worth: what follows is learnt apart for each answer.
+    /// Flags that the tree asks for first, in this order, whatever they are worth: what follows is learnt apart for
+    /// each answer.
     #[serde(default)]
     ask_first: Vec<String>,
     /// Features of which more never speaks for harmless: no comparison may say otherwise.

@@ -1,7 +1,7 @@
 //! The table between extraction and training: one row per checkpoint of a flow, with the label of its corpus.
 //!
-//! On disk it is CSV, so that anything can look into it. The first line names the feature schema: rows of another one are
-//! refused. Numbers stand as the shortest decimal that gives the same `f32` again, so nothing is lost on the way.
+//! On disk it is CSV, so that anything can look into it. The first line names the feature schema: rows of another one
+//! are refused. Numbers stand as the shortest decimal that gives the same `f32` again, so nothing is lost on the way.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

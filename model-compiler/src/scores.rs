@@ -1,7 +1,7 @@
 //! What a model got right and wrong, by class and by capture.
 //!
-//! Counted twice: by row, that is by single answers, and by flow. A flow is what its strongest alarm says, or harmless if
-//! none of its checkpoints raised one: for whoever is at the other end, one false alarm in a flow is a false alarm.
+//! Counted twice: by row, that is by single answers, and by flow. A flow is what its strongest alarm says, or harmless
+//! if none of its checkpoints raised one: for whoever is at the other end, one false alarm in a flow is a false alarm.
 
 use std::collections::BTreeMap;
 
@@ -93,8 +93,8 @@ pub struct CaptureScore {
     pub flows: u64,
     /// How often each class was given, where it was.
     pub said: BTreeMap<String, u64>,
-    /// How many sources are accused: those against whom the alarms of these flows add up to what the appliance blocks for.
-    /// Evidence does not fade here, as it does there, so this is rather too many than too few.
+    /// How many sources are accused: those against whom the alarms of these flows add up to what the appliance blocks
+    /// for. Evidence does not fade here, as it does there, so this is rather too many than too few.
     pub accused: u64,
 }
 

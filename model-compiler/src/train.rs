@@ -1,14 +1,14 @@
 //! From rows to a model, as the recipe says: which rows, what they weigh, and what a leaf says.
 //!
-//! **Weights.** A capture with `n` rows weighs `n^e` within its class (`capture_exponent`), shared evenly among its rows:
-//! a flood of 40,000 flows does not drown a scan of 200. A capture of something that is more common than captures of it
-//! counts several times (`emphasize`). The classes then share the whole weight by their `prior`.
+//! **Weights.** A capture with `n` rows weighs `n^e` within its class (`capture_exponent`), shared evenly among its
+//! rows: a flood of 40,000 flows does not drown a scan of 200. A capture of something that is more common than captures
+//! of it counts several times (`emphasize`). The classes then share the whole weight by their `prior`.
 //!
-//! **What a leaf says.** The probability of a class in a leaf is its share of that weight: how probable the class is where
-//! flows come in the proportions of the prior. Where few observations stand behind a leaf it says so: `smoothing`
-//! observations drawn from the prior are added to the `n` that it has, counted as captures count (the root of their rows,
-//! not each row, because the rows of a capture resemble each other). Early checkpoints of an attack look like harmless
-//! traffic, and are in the table under the attack's label: leaves that hold both say both.
+//! **What a leaf says.** The probability of a class in a leaf is its share of that weight: how probable the class is
+//! where flows come in the proportions of the prior. Where few observations stand behind a leaf it says so: `smoothing`
+//! observations drawn from the prior are added to the `n` that it has, counted as captures count (the root of their
+//! rows, not each row, because the rows of a capture resemble each other). Early checkpoints of an attack look like
+//! harmless traffic, and are in the table under the attack's label: leaves that hold both say both.
 
 use std::collections::BTreeMap;
 
@@ -185,7 +185,8 @@ fn lessons(rows: &[Labelled<'_>], rules: &[ClassRule], exponent: f64) -> Result<
     Ok(rows.iter().zip(observations).map(lesson).collect())
 }
 
-/// Adds each harmless lesson a second time, with counts as many times as high as the margin says; the two share the weight.
+/// Adds each harmless lesson a second time, with counts as many times as high as the margin says; the two share the
+/// weight.
 fn exaggerate(lessons: &mut Vec<Lesson>, margin: &BTreeMap<String, f32>) {
     let counts = FEATURES.iter().enumerate().filter(|(_, feature)| feature.unit == "count");
     let factors: Vec<(usize, f32)> = counts

@@ -52,7 +52,8 @@ fn scratch(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(unique)
 }
 
-/// 24 captures of 4 sources, 60 rows each: scans try many ports, floods begin many flows, and noise is in every feature.
+/// 24 captures of 4 sources, 60 rows each: scans try many ports, floods begin many flows, and noise is in every
+/// feature.
 fn rows() -> Rows {
     let [ports, flows] = ["src_ports_60s", "src_flows_2s"].map(|name| index_of(name).unwrap());
     let mut noise = Noise(1);
