@@ -16,7 +16,7 @@ use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
 use crate::policy::{Action, Alert, BlockRecord, Blocklist, Decision, Made, Mode, Offender, Refusal};
-use crate::store::{Event, Writer};
+use crate::store::{Event, Refused, Writer};
 
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,6 +26,9 @@ const MESSAGES_AT_ONCE: usize = 256;
 
 /// How old may be what is known of the surroundings when a block is decided.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Events that wait for the store. Full: the newest is lost, and counted by the store's writer.
+const UNRECORDED: usize = 1_024;
 
 /// Alerts in a snapshot.
 pub const SHOWN_ALERTS: usize = 50;
@@ -50,6 +53,8 @@ pub struct Keeper {
     pub block_ttl: Duration,
     /// The newest alerts first.
     pub alerts: VecDeque<Alert>,
+    /// Events that the store could not take yet.
+    pub unrecorded: VecDeque<Event>,
     /// Faults of the start that a person should know of.
     pub start_faults: Vec<String>,
 }
@@ -80,15 +85,17 @@ impl Keeper {
             match messages.recv_timeout(TICK.saturating_sub(since_tick.elapsed())) {
                 Err(RecvTimeoutError::Disconnected) => break,
                 Ok(message) => {
-                    // What waits is carried out first, and shown once.
+                    // What waits is carried out first, and shown once; people are answered when it shows.
                     let waiting = core::iter::once(message).chain(messages.try_iter().take(MESSAGES_AT_ONCE));
+                    let mut answers = Vec::new();
                     for message in waiting {
                         if matches!(message, Message::Stop) {
                             return self.stop();
                         }
-                        self.take(message, &mut state);
+                        answers.extend(self.take(message, &mut state));
                     }
                     self.publish(&state);
+                    answers.into_iter().for_each(Answer::give);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -100,7 +107,8 @@ impl Keeper {
         self.stop();
     }
 
-    fn take(&mut self, message: Message, state: &mut State) {
+    /// Carries a message out; what a person who asked is to be told.
+    fn take(&mut self, message: Message, state: &mut State) -> Option<Answer> {
         let now = clock::now();
         match message {
             Message::Decision(Decision::Alert(sighting)) => self.alert(sighting.alert()),
@@ -109,15 +117,14 @@ impl Keeper {
             }
             Message::Block { address, ttl, because, actor, reply } => {
                 self.look_around(state);
-                let answer = self.block_by_hand(address, ttl, because, actor, now);
-                answer_to(&reply, answer);
+                return Some(Answer { outcome: self.block_by_hand(address, ttl, because, actor, now), reply });
             }
             Message::Unblock { address, actor, reply } => {
-                let answer = self.unblock(address, actor, now);
-                answer_to(&reply, answer);
+                return Some(Answer { outcome: self.unblock(address, actor, now), reply });
             }
             Message::Stop => {}
         }
+        None
     }
 
     fn alert(&mut self, alert: Alert) {
@@ -218,9 +225,22 @@ impl Keeper {
         let _ = self.forgive.try_send(offender);
     }
 
-    fn record(&self, event: Event) {
-        // A refusal is counted by the writer and shown as a fault.
-        let _ = self.writer.send(event);
+    /// Writes an event down. What explains or ends a block is kept and tried again where the store is behind; an alert that
+    /// it refuses is counted there, and shown as a fault.
+    fn record(&mut self, event: Event) {
+        if let Err(Refused(event)) = self.writer.send(event)
+            && !matches!(event, Event::Alert(_))
+            && self.unrecorded.len() < UNRECORDED
+        {
+            self.unrecorded.push_back(event);
+        }
+    }
+
+    fn record_what_waits(&mut self) {
+        for _ in 0..self.unrecorded.len() {
+            let Some(event) = self.unrecorded.pop_front() else { return };
+            self.record(event);
+        }
     }
 
     fn mode(&self) -> Mode {
@@ -232,6 +252,7 @@ impl Keeper {
         for block in self.blocklist.expire(now) {
             info!("the block of {} has ended", block.offender);
         }
+        self.record_what_waits();
         self.look_around(state);
         self.lift_protected(now);
         self.reconcile(now, state);
@@ -350,6 +371,7 @@ impl Keeper {
     }
 
     fn stop(mut self) {
+        self.record_what_waits();
         let what = String::from("stopped");
         self.record(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
         if let Err(error) = self.enforcer.remove() {
@@ -373,7 +395,15 @@ struct State {
     last_look: Option<Stopwatch>,
 }
 
-fn answer_to(reply: &SyncSender<Reply>, answer: Reply) {
-    // Whoever asked may have gone away meanwhile.
-    let _ = reply.try_send(answer);
+/// What a person who asked for something is to be told.
+struct Answer {
+    outcome: Reply,
+    reply: SyncSender<Reply>,
+}
+
+impl Answer {
+    fn give(self) {
+        // Whoever asked may have gone away meanwhile.
+        let _ = self.reply.try_send(self.outcome);
+    }
 }

@@ -88,6 +88,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         surroundings: Box::new(surroundings),
         block_ttl: config.block_ttl(),
         alerts: VecDeque::from(store.newest_alerts(SHOWN_ALERTS as u32)?),
+        unrecorded: VecDeque::new(),
         start_faults,
     };
     let control = spawn("control", move || keeper.run(&messages))?;
