@@ -20,7 +20,7 @@ use crate::web::DEFAULT_SOCKET;
 /// Where the file is unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/sluice/sluice.toml";
 
-/// Most flows that may be asked for: they take half a GiB.
+/// Most flows that may be asked for: they take less than half a GiB.
 const MOST_FLOWS: usize = 1 << 20;
 
 /// The whole configuration.

@@ -172,6 +172,16 @@ fn a_stricter_block_keeps_its_class() {
 }
 
 #[test]
+fn the_log_of_odds_is_that_of_the_library_up_to_the_most_that_a_flow_adds() {
+    for step in 0..=1_000_u16 {
+        let confidence = f32::from(step) / 1_000.0;
+        let odds = confidence / (1.0 - confidence);
+        let expected = odds.ln().clamp(0.0, MOST_PER_FLOW);
+        assert!((log_odds(confidence) - expected).abs() < 1e-4, "{confidence}: {} {expected}", log_odds(confidence));
+    }
+}
+
+#[test]
 fn the_same_flow_counts_once() {
     let mut case = Case::new(Profile::Strict);
     case.flow(0, "203.0.113.9", 0.9, false);
