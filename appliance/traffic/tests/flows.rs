@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use traffic::decode::{IcmpKind, Packet, Tcp, TcpFlags, Transport};
+use traffic::decode::{IcmpError, IcmpKind, Packet, Tcp, TcpFlags, Transport};
 use traffic::extractor::{Extractor, Outcome};
 use traffic::features::{FeatureVector, Index};
 use traffic::flow::FlowEnd;
@@ -84,6 +84,8 @@ fn tcp(from: ([u8; 4], u16), to: ([u8; 4], u16), text: &str, payload: u32) -> Pa
         sequence,
         acknowledgement,
         flags: flags(text),
+        window: 64_240,
+        options: None,
     });
     packet(from.0, to.0, 6, transport, 40 + payload, payload)
 }
@@ -278,7 +280,8 @@ fn the_seed_of_the_tables_changes_no_number() {
 fn answers_and_errors_are_nobodys_doing() {
     let server = (SERVER, 53);
     let answer = udp(server, client(), 100);
-    let complaint = packet(CLIENT, SERVER, 1, Transport::Icmp(IcmpKind::Error), 56, 36);
+    let error = IcmpError { unreachable: true, about: None };
+    let complaint = packet(CLIENT, SERVER, 1, Transport::Icmp(IcmpKind::Error(error)), 56, 36);
     let echo_reply = packet(SERVER, CLIENT, 1, Transport::Icmp(IcmpKind::EchoReply(7)), 84, 56);
     for packet in [answer, complaint, echo_reply] {
         let mut bench = Bench::new(Limits::default());

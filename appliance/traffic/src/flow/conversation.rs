@@ -216,7 +216,7 @@ impl Flow {
     pub fn add(&mut self, direction: Direction, packet: &Packet, now: Timestamp) -> Change {
         let is_forward = direction == self.forward;
         let mut change = Change::default();
-        if packet.transport == Transport::Icmp(IcmpKind::Error) {
+        if matches!(packet.transport, Transport::Icmp(IcmpKind::Error(_))) {
             // Whoever sends an error was made to: nothing of it is its doing.
         } else if is_forward {
             change.begun = !self.begun;

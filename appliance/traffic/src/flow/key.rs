@@ -75,7 +75,7 @@ impl FlowKey {
             Transport::Icmp(IcmpKind::EchoRequest(identifier) | IcmpKind::EchoReply(identifier)) => {
                 (identifier, identifier)
             }
-            Transport::Icmp(IcmpKind::Error | IcmpKind::Other) | Transport::Fragment | Transport::Other => (0, 0),
+            Transport::Icmp(IcmpKind::Error(_) | IcmpKind::Other) | Transport::Fragment | Transport::Other => (0, 0),
         };
         let source = Endpoint { address: mapped(packet.source), port: source_port };
         let destination = Endpoint { address: mapped(packet.destination), port: destination_port };
