@@ -12,7 +12,7 @@ pub const FEATURE_COUNT: usize = FEATURES.len();
 pub struct Feature {
     /// Name in model files and tables.
     pub name: &'static str,
-    /// Unit: `packets`, `bytes`, `s`, `1/s`, `share` (0 to 1), `flag` (0 or 1), `count`.
+    /// Unit: `packets`, `bytes`, `s`, `1/s`, `bytes/s`, `share` (0 to 1), `flag` (0 or 1), `count`.
     pub unit: &'static str,
     /// What it says, in words that also stand in an alert's reason.
     pub meaning: &'static str,
