@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
 use traffic::capture_file::{CaptureError, CaptureFile};
 use traffic::decode::LinkType;
 
@@ -352,4 +353,23 @@ fn a_source_that_fails_is_told_with_its_reason() {
     let (found, error) = read(input);
     assert_eq!(found.len(), 2);
     assert_eq!(error.expect("an error").to_string(), "cannot read on after 2 frames: the disk is on fire");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+    #[test]
+    fn nothing_in_a_capture_makes_reading_panic(
+        sample in 0..2_usize,
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        is_packed in any::<bool>(),
+    ) {
+        let mut bytes = samples().remove(sample);
+        for (at, value) in changes {
+            *at.get_mut(&mut bytes) = value;
+        }
+        let len = bytes.len();
+        let (found, _) = read(io::Cursor::new(if is_packed { packed(&bytes) } else { bytes }));
+        prop_assert!(found.iter().map(|frame| frame.2.len()).sum::<usize>() < len);
+    }
 }

@@ -2,18 +2,16 @@
 //! differences that are listed here with their reasons.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
+mod corpus;
+
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use traffic::capture_file::CaptureFile;
 use traffic::decode::{Decoded, Frame, LinkType, Packet, Transport, decode};
 use traffic::protocols::{AUTHENTICATION, HOST_IDENTITY, MOBILITY, SHIM6};
-
-/// Where the captures of others are unpacked, unless `SLUICE_DATA` says otherwise.
-const DATA: &str = "/tmp/data";
 
 /// What became of the comparison of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,15 +136,9 @@ fn is_pppoe(bytes: &[u8]) -> bool {
 
 #[test]
 fn etherparse_says_the_same_of_every_frame() {
-    let mut files = files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures"));
-    let data = std::env::var_os("SLUICE_DATA").map_or_else(|| PathBuf::from(DATA), PathBuf::from);
-    if !data.is_dir() {
-        println!("the captures of others are skipped: they are not in {}", data.display());
-    }
-    files.extend(["labelled", "parser-corpus"].iter().flat_map(|folder| files_below(&data.join(folder))));
     let mut counts = BTreeMap::new();
     let mut different = Vec::new();
-    for path in files {
+    for path in corpus::files() {
         let Ok(mut capture) = CaptureFile::new(File::open(&path).expect("readable")) else { continue };
         let mut number = 0_u64;
         let mut count = |frame: &Frame<'_>| {
@@ -162,13 +154,4 @@ fn etherparse_says_the_same_of_every_frame() {
     println!("{counts:?}");
     assert!(counts.get(&Outcome::Same).is_some_and(|same| *same > 1_000), "{counts:?}");
     assert!(different.is_empty(), "{} frames:\n{}", different.len(), different.join("\n"));
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
-    }
-    found
 }

@@ -130,7 +130,7 @@ impl Pcapng {
         };
         let interface = self.interfaces.get(interface as usize).ok_or(Stop::Damaged)?;
         self.last = interface.time(u64::from(number_at(12)?) << 32 | u64::from(number_at(16)?));
-        let end = PACKET_HEADER_LEN + number_at(20)? as usize;
+        let end = PACKET_HEADER_LEN.saturating_add(number_at(20)? as usize);
         let bytes = block.get(PACKET_HEADER_LEN..end).filter(|_| end + TRAILER_LEN <= block.len());
         Ok(Captured {
             time: self.last,
