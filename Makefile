@@ -22,11 +22,11 @@ check:
 SHARED ?= ../shared
 PEERS_DIR ?= /tmp/peers
 bench:
-	tests/lab/install-packages python3 valgrind zstd
+	tests/lab/install-packages python3 valgrind zstd $(if $(filter 1,$(PEERS)),python3-venv time)
 	cargo build --release --workspace
-	cargo run --release --quiet --package system-tests --bin bench -- $(SHARED) $(PUBLIC) $(if $(PEERS),$(PEERS_DIR))
+	cargo run --release --quiet --package system-tests --bin bench -- $(SHARED) $(PUBLIC) $(if $(filter 1,$(PEERS)),$(PEERS_DIR))
 	cargo bench --quiet --package sluice --bench path
-	cargo bench --quiet --package sluice --bench instructions -- $(if $(RECORD),--record)
+	cargo bench --quiet --package sluice --bench instructions -- $(if $(filter 1,$(RECORD)),--record)
 
 # Debian packages that the laboratory uses; nothing happens where all of them are installed.
 packages:
