@@ -23,7 +23,7 @@ SHARED ?= ../shared
 PEERS_DIR ?= /tmp/peers
 bench:
 	tests/lab/install-packages python3 valgrind zstd $(if $(filter 1,$(PEERS)),python3-venv time)
-	cargo build --release --workspace
+	cargo build --release --package sluice --package system-tests --bin sluice --bin bench
 	cargo run --release --quiet --package system-tests --bin bench -- $(SHARED) $(PUBLIC) $(if $(filter 1,$(PEERS)),$(PEERS_DIR))
 	cargo bench --quiet --package sluice --bench path
 	cargo bench --quiet --package sluice --bench instructions -- $(if $(filter 1,$(RECORD)),--record)

@@ -88,7 +88,7 @@ impl Pipeline {
                 self.counters.flows += u64::from(outcome.created);
                 self.counters.evicted += u64::from(outcome.evicted);
             }
-            Ok(Decoded::NotIp) => self.counters.not_ip += 1,
+            Ok(Decoded::Arp(_) | Decoded::NotIp) => self.counters.not_ip += 1,
             Err(error) => self.count_undecodable(error),
         }
     }

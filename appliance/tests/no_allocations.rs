@@ -66,7 +66,7 @@ fn the_packet_path_allocates_nothing() {
     let frames: Vec<StoredFrame> = captures().iter().flat_map(|path| frames(path)).collect();
     assert!(frames.len() > 1_000, "only {} frames in tests/captures", frames.len());
     // Small tables, so that eviction is on the way too.
-    let limits = Limits { flows: 256, sources: 16, destinations: 16 };
+    let limits = Limits { flows: 256, sources: 16, destinations: 16, logins: 16 };
     let config = PipelineConfig { limits, profile: Profile::Strict, block_ttl: Duration::from_secs(1), seed: [3, 4] };
     let mut pipeline = Pipeline::new(&config);
     let mut listener = Counting::default();

@@ -8,7 +8,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use traffic::arena::Arena;
+use traffic::arena::{Arena, Slot};
 use traffic::features::{FeatureVector, Index, ThreatClass};
 use traffic::time::Timestamp;
 
@@ -179,7 +179,8 @@ impl Evidence {
         sink: &mut dyn FnMut(Decision) -> bool,
     ) {
         let now = sighting.time;
-        let Some(slot) = self.sources.find_or_replace_oldest(Offender::of(sighting.source), || Entry::new(now)) else {
+        let Some(slot) = self.sources.find_or_insert(Slot::NONE, Offender::of(sighting.source), || Entry::new(now))
+        else {
             return;
         };
         let entry = self.sources.get_mut(slot);

@@ -1,19 +1,26 @@
 //! A table of fixed capacity: found by key, and ordered by when each entry was last touched.
 //!
 //! It takes its memory when it is made. Every operation is O(1): a seeded hash with chains through the entries, and
-//! intrusive lists in the order of touching, so that the entry that was quiet longest is always at hand. Keys are chosen by
-//! whoever sends packets, therefore the hash is SipHash-1-3 with a secret seed (Aumasson and Bernstein, 2012).
+//! intrusive lists in the order of touching, so that the entry that was quiet longest is always at hand.
 
 use core::hash::{Hash, Hasher};
 
-use siphasher::sip::SipHasher13;
+use crate::hash::Secret;
 
 /// An entry's place. It stays the same until the entry is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
 
+impl Slot {
+    /// No entry's place: the guess of who has none.
+    pub const NONE: Self = Self(NONE);
+}
+
 /// No slot.
 const NONE: u32 = u32::MAX;
+
+/// The list of an entry that was removed.
+const REMOVED: u8 = u8::MAX;
 
 #[derive(Debug)]
 struct Entry<K, V> {
@@ -32,6 +39,7 @@ struct Entry<K, V> {
 struct List {
     oldest: u32,
     newest: u32,
+    len: usize,
 }
 
 /// Keys to values, at most as many as were asked for, in `LISTS` lists by time of touching.
@@ -43,7 +51,7 @@ pub struct Arena<K, V, const LISTS: usize> {
     free: u32,
     used: usize,
     lists: [List; LISTS],
-    seed: [u64; 2],
+    secret: Secret,
 }
 
 impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
@@ -54,11 +62,11 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
         Self {
             entries: Vec::with_capacity(capacity),
             capacity,
-            buckets: vec![NONE; capacity.next_power_of_two()],
+            buckets: vec![NONE; buckets_of(capacity)],
             free: NONE,
             used: 0,
-            lists: [List { oldest: NONE, newest: NONE }; LISTS],
-            seed,
+            lists: [List { oldest: NONE, newest: NONE, len: 0 }; LISTS],
+            secret: Secret::new(seed),
         }
     }
 
@@ -78,6 +86,21 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.used == self.capacity
+    }
+
+    /// How many entries a list has.
+    #[must_use]
+    pub const fn len_of(&self, list: usize) -> usize {
+        self.lists[list].len
+    }
+
+    /// Where the entry with that key is, which may well be at `guess`.
+    #[must_use]
+    pub fn find_near(&self, guess: Slot, key: &K) -> Option<Slot> {
+        match self.entries.get(guess.0 as usize) {
+            Some(entry) if entry.list != REMOVED && entry.key == *key => Some(guess),
+            _ => self.find(key),
+        }
     }
 
     /// Where the entry with that key is.
@@ -143,21 +166,31 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
         Some(self.lists[list].oldest).filter(|at| *at != NONE).map(Slot)
     }
 
-    /// Where the entry with that key is, made from `value` where there is none. Where the table is full, the entry of list 0
-    /// that was quiet longest goes. The entry is then the most recent of its list.
-    pub fn find_or_replace_oldest(&mut self, key: K, value: impl FnOnce() -> V) -> Option<Slot> {
-        let found = self.find(&key).or_else(|| {
-            if self.is_full()
-                && let Some(oldest) = self.oldest(0)
-            {
-                self.remove(oldest);
-            }
-            self.insert(key, value(), 0)
-        });
-        if let Some(slot) = found {
-            self.touch(slot, usize::from(self.entries[slot.0 as usize].list));
+    /// The entry that can be spared most easily: the one that was quiet longest in the first list that has any.
+    #[must_use]
+    pub fn spare(&self) -> Option<Slot> {
+        (0..LISTS).find_map(|list| self.oldest(list))
+    }
+
+    /// Where the entry with that key is, which may well be at `guess`; made from `value` in list 0 where there is none, for
+    /// which a full table gives [`Self::spare`] up. The entry is then the most recent of its list.
+    pub fn find_or_insert(&mut self, guess: Slot, key: K, value: impl FnOnce() -> V) -> Option<Slot> {
+        if let Some(found) = self.find_near(guess, &key) {
+            self.touch(found, self.list_of(found));
+            return Some(found);
         }
-        found
+        if self.is_full()
+            && let Some(spare) = self.spare()
+        {
+            self.remove(spare);
+        }
+        self.insert(key, value(), 0)
+    }
+
+    /// Which list an entry is in.
+    #[must_use]
+    pub fn list_of(&self, slot: Slot) -> usize {
+        usize::from(self.entries[slot.0 as usize].list)
     }
 
     /// Takes an entry out.
@@ -175,16 +208,18 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
             }
             self.entries[before as usize].next_in_bucket = next_in_bucket;
         }
-        self.entries[at as usize].next_in_bucket = self.free;
+        let entry = &mut self.entries[at as usize];
+        (entry.next_in_bucket, entry.list) = (self.free, REMOVED);
         self.free = at;
         self.used -= 1;
         value
     }
 
     fn bucket(&self, key: &K) -> usize {
-        let mut hasher = SipHasher13::new_with_keys(self.seed[0], self.seed[1]);
+        let mut hasher = self.secret.hasher();
         key.hash(&mut hasher);
-        hasher.finish() as usize & (self.buckets.len() - 1)
+        // The upper bits, as many as number the buckets.
+        (hasher.finish() >> (u64::BITS - self.buckets.len().trailing_zeros())) as usize
     }
 
     fn link(&mut self, at: u32, list: usize) {
@@ -197,11 +232,13 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
             self.entries[newest as usize].newer = at;
         }
         self.lists[list].newest = at;
+        self.lists[list].len += 1;
     }
 
     fn unlink(&mut self, at: u32) {
         let Entry { older, newer, list, .. } = self.entries[at as usize];
         let list = usize::from(list);
+        self.lists[list].len -= 1;
         if older == NONE {
             self.lists[list].oldest = newer;
         } else {
@@ -213,6 +250,11 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
             self.entries[newer as usize].older = older;
         }
     }
+}
+
+/// A power of two, and at least two, so that the hash has a bit to choose a bucket by.
+const fn buckets_of(capacity: usize) -> usize {
+    if capacity < 2 { 2 } else { capacity.next_power_of_two() }
 }
 
 #[cfg(test)]

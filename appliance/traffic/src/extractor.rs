@@ -3,12 +3,12 @@
 use core::net::IpAddr;
 
 use crate::arena::Slot;
-use crate::decode::Packet;
+use crate::decode::{IcmpKind, Packet, Transport};
 use crate::features::{self, FeatureVector};
 use crate::flow::{Change, Flow, FlowEnd, FlowKey, FlowTable};
 use crate::limits::{self, Limits};
 use crate::services::Service;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, nanos};
 use crate::windows::{Deed, Windows};
 
 /// A flow at a checkpoint.
@@ -82,6 +82,9 @@ impl Extractor {
     /// Takes a packet in. `sink` gets each checkpoint that it causes: of its own flow, and of flows that ended meanwhile.
     pub fn packet(&mut self, packet: &Packet, time: Timestamp, sink: &mut dyn FnMut(&Observation<'_>)) -> Outcome {
         self.expire(time, sink);
+        if self.take_complaint(packet) {
+            return Outcome::default();
+        }
         let mut outcome = Outcome::default();
         let (key, direction) = FlowKey::of(packet);
         let slot = match self.flows.find(&key) {
@@ -111,11 +114,11 @@ impl Extractor {
         outcome
     }
 
-    /// Lets time pass without a packet: ends a bounded number of flows that were silent for too long.
+    /// Lets time pass without a packet: ends all flows that were silent for too long. They end before the next packet is
+    /// counted anywhere, so it makes no difference to their features how often this is called.
     pub fn expire(&mut self, now: Timestamp, sink: &mut dyn FnMut(&Observation<'_>)) {
-        self.now = if self.now.is_from_before_a_reset(now) { now } else { self.now.max(now) };
-        for _ in 0..limits::EXPIRED_PER_PACKET {
-            let Some(flow) = self.flows.expire(self.now) else { return };
+        self.now = self.now.advanced(now);
+        while let Some(flow) = self.flows.expire(self.now) {
             self.observe_end(&flow, FlowEnd::Idle, sink);
         }
     }
@@ -143,9 +146,26 @@ impl Extractor {
         self.flows.get_mut(slot).begin_segment(time);
     }
 
+    /// An ICMP error belongs to the flow that it complains of, where it says something new of that; true then.
+    fn take_complaint(&mut self, packet: &Packet) -> bool {
+        let Transport::Icmp(IcmpKind::Error(error)) = packet.transport else { return false };
+        let Some(about) = error.about else { return false };
+        let (key, direction) = FlowKey::about(packet, &about);
+        let Some(slot) = self.flows.find(&key) else { return false };
+        let flow = self.flows.get_mut(slot);
+        let is_news = !flow.ended && flow.add_complaint(direction, error.unreachable);
+        if is_news {
+            self.windows.count(flow, Deed::Refused, self.now);
+        }
+        is_news
+    }
+
     /// Tells the windows what the packet changed.
     fn count(&mut self, slot: Slot, change: &Change) {
-        let flow = self.flows.get(slot);
+        if *change == Change::default() {
+            return;
+        }
+        let flow = self.flows.get_mut(slot);
         // What the responder does counts once the initiator was seen: an answer alone is nobody's doing.
         let first_seen_both = change.begun && flow.answered;
         let deeds = [
@@ -176,8 +196,8 @@ impl Extractor {
         sink(&Observation {
             time: self.now,
             flow: flow.number,
-            initiator: initiator.address(),
-            responder: responder.address(),
+            initiator: initiator.address().ip(),
+            responder: responder.address().ip(),
             initiator_port: flow.has_ports.then(|| initiator.port()),
             responder_port: flow.has_ports.then(|| responder.port()),
             protocol: flow.key.protocol(),
@@ -193,5 +213,6 @@ impl Extractor {
 
 /// A conversation with a login service that ended soon after it began.
 fn is_short_login(flow: &Flow) -> bool {
-    flow.service() == Service::Login && flow.is_established() && flow.last.since(flow.begin) <= limits::SHORT_LOGIN
+    let took_ns = flow.last.nanos_since(flow.begin);
+    flow.service() == Service::Login && flow.is_established() && took_ns <= nanos(limits::SHORT_LOGIN)
 }

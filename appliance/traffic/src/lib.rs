@@ -11,7 +11,9 @@
 #![forbid(unsafe_code)]
 
 // What the steps share.
+pub mod address;
 pub mod arena;
+pub mod hash;
 pub mod limits;
 pub mod protocols;
 pub mod services;

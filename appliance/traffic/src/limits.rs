@@ -5,17 +5,19 @@ use core::time::Duration;
 /// How much is kept. Every table takes its memory when it is made and never more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Flows at once. Full: the flow that was idle longest among those without a completed handshake goes.
+    /// Flows at once. Full: the one goes that was silent longest among those that can be spared most easily.
     pub flows: usize,
-    /// Sources whose recent behaviour is kept. Full: the one that was quiet longest goes.
+    /// Sources whose recent behaviour is kept. Full: of those that did little, the one that was quiet longest goes.
     pub sources: usize,
-    /// Destination hosts, and destination ports, whose recent load is kept. Full: the one that was quiet longest goes.
+    /// Destination hosts, and destination ports, whose recent load is kept; full: the same.
     pub destinations: usize,
+    /// Pairs of a source and a host where it tries to log in; full: the same.
+    pub logins: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { flows: 65_536, sources: 4_096, destinations: 4_096 }
+        Self { flows: 65_536, sources: 4_096, destinations: 4_096, logins: 1_024 }
     }
 }
 
@@ -33,9 +35,6 @@ pub const LINGER: Duration = Duration::from_secs(5);
 
 /// A flow is cut into segments of this length: each gives features of its own.
 pub const ACTIVE: Duration = Duration::from_secs(120);
-
-/// Most expired flows that are ended per packet: expiry may lag, but a packet's work stays constant.
-pub const EXPIRED_PER_PACKET: usize = 4;
 
 /// Most IPv6 extension headers that are followed. More is hostile: RFC 8200 names at most seven.
 pub const MAX_EXTENSION_HEADERS: usize = 8;

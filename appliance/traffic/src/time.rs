@@ -12,8 +12,11 @@ impl Timestamp {
     /// 1970-01-01 00:00 UTC.
     pub const EPOCH: Self = Self(0);
 
+    /// Later than anything.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// The furthest that packets of one capture are out of order.
-    const OUT_OF_ORDER: Duration = Duration::from_secs(2);
+    const OUT_OF_ORDER_NANOS: u64 = 2_000_000_000;
 
     /// From nanoseconds since the epoch.
     #[must_use]
@@ -42,19 +45,38 @@ impl Timestamp {
     /// The time from `earlier` to `self`; zero where `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.nanos_since(earlier))
+    }
+
+    /// The same in nanoseconds: a [`Duration`] costs a division, which the path of a packet does without.
+    #[must_use]
+    pub const fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
     }
 
     /// So much later than `now` that it was stamped before the clock was set back: what is only out of order is nearer.
     #[must_use]
-    pub fn is_from_before_a_reset(self, now: Self) -> bool {
-        self.since(now) > Self::OUT_OF_ORDER
+    pub const fn is_from_before_a_reset(self, now: Self) -> bool {
+        self.nanos_since(now) > Self::OUT_OF_ORDER_NANOS
+    }
+
+    /// The latest time known, after a packet that was stamped `now`: captures hold packets out of order, but a clock that
+    /// was set back is followed.
+    #[must_use]
+    pub fn advanced(self, now: Self) -> Self {
+        if self.is_from_before_a_reset(now) { now } else { self.max(now) }
     }
 
     /// The moment `duration` later, saturating.
     #[must_use]
-    pub fn plus(self, duration: Duration) -> Self {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(nanos))
+    pub const fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
     }
+}
+
+/// A duration in nanoseconds, saturating.
+#[must_use]
+pub const fn nanos(duration: Duration) -> u64 {
+    let nanos = duration.as_nanos();
+    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
 }

@@ -1,118 +1,16 @@
 //! What flows and features say of small conversations, computed by hand.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
+mod common;
+
 use std::net::{IpAddr, Ipv4Addr};
 
-use traffic::decode::{IcmpKind, Packet, Tcp, TcpFlags, Transport};
+use common::{Bench, CLIENT, SERVER, client, packet, tcp, udp, web};
+use traffic::decode::{About, IcmpError, IcmpKind, Transport};
 use traffic::extractor::{Extractor, Outcome};
-use traffic::features::{FeatureVector, Index};
+use traffic::features::Index;
 use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
-use traffic::time::Timestamp;
-
-const CLIENT: [u8; 4] = [198, 51, 100, 10];
-const SERVER: [u8; 4] = [203, 0, 113, 80];
-
-/// What is kept of an observation after the sink.
-#[derive(Clone, Debug)]
-struct Seen {
-    flow: u64,
-    initiator: IpAddr,
-    responder_port: Option<u16>,
-    packets: u64,
-    begun: bool,
-    proven: bool,
-    end: Option<FlowEnd>,
-    features: FeatureVector,
-}
-
-impl Seen {
-    fn value(&self, index: Index) -> f32 {
-        self.features[index as usize]
-    }
-}
-
-struct Bench {
-    extractor: Extractor,
-    seen: Vec<Seen>,
-}
-
-impl Bench {
-    fn new(limits: Limits) -> Self {
-        Self { extractor: Extractor::new(&limits, [1, 2]), seen: Vec::new() }
-    }
-
-    fn packet(&mut self, at_ms: u64, packet: &Packet) -> Outcome {
-        let (extractor, seen) = (&mut self.extractor, &mut self.seen);
-        extractor.packet(packet, Timestamp::from_nanos(1_000_000_000_000 + at_ms * 1_000_000), &mut |o| {
-            seen.push(Seen {
-                flow: o.flow,
-                initiator: o.initiator,
-                responder_port: o.responder_port,
-                packets: o.packets,
-                begun: o.begun,
-                proven: o.proven,
-                end: o.end,
-                features: *o.features,
-            });
-        })
-    }
-
-    fn last(&self) -> &Seen {
-        self.seen.last().expect("something was observed")
-    }
-}
-
-fn flags(text: &str) -> TcpFlags {
-    TcpFlags {
-        fin: text.contains('F'),
-        syn: text.contains('S'),
-        rst: text.contains('R'),
-        psh: text.contains('P'),
-        ack: text.contains('A'),
-        urg: text.contains('U'),
-    }
-}
-
-fn tcp(from: ([u8; 4], u16), to: ([u8; 4], u16), text: &str, payload: u32) -> Packet {
-    // Sequence numbers of an ideal connection: the client's begins at 100, the server's at 500.
-    let client = from.0 == CLIENT;
-    let (sequence, acknowledgement) = if client { (100, 501) } else { (500, 101) };
-    let transport = Transport::Tcp(Tcp {
-        source_port: from.1,
-        destination_port: to.1,
-        sequence,
-        acknowledgement,
-        flags: flags(text),
-    });
-    packet(from.0, to.0, 6, transport, 40 + payload, payload)
-}
-
-fn udp(from: ([u8; 4], u16), to: ([u8; 4], u16), payload: u32) -> Packet {
-    let transport = Transport::Udp { source_port: from.1, destination_port: to.1 };
-    packet(from.0, to.0, 17, transport, 28 + payload, payload)
-}
-
-fn packet(from: [u8; 4], to: [u8; 4], protocol: u8, transport: Transport, ip_len: u32, payload: u32) -> Packet {
-    Packet {
-        source: IpAddr::V4(Ipv4Addr::from(from)),
-        destination: IpAddr::V4(Ipv4Addr::from(to)),
-        to_group: false,
-        vlan: None,
-        protocol,
-        ip_len_bytes: ip_len,
-        payload_len_bytes: payload,
-        transport,
-    }
-}
-
-fn client() -> ([u8; 4], u16) {
-    (CLIENT, 40_000)
-}
-
-fn web() -> ([u8; 4], u16) {
-    (SERVER, 80)
-}
 
 #[test]
 fn a_web_request_gives_the_features_computed_by_hand() {
@@ -229,22 +127,6 @@ fn a_scan_shows_in_the_windows_of_its_source() {
 }
 
 #[test]
-fn half_open_flows_go_before_a_running_download() {
-    let mut bench = Bench::new(Limits { flows: 64, ..Limits::default() });
-    bench.packet(0, &tcp(client(), web(), "S", 0));
-    bench.packet(1, &tcp(web(), client(), "SA", 0));
-    bench.packet(2, &tcp(client(), web(), "A", 0));
-    let mut evicted = 0;
-    for n in 0..10_000_u32 {
-        let source = (0x0a00_0000 + n).to_be_bytes();
-        let outcome = bench.packet(3, &tcp((source, 1_024), web(), "S", 0));
-        evicted += u32::from(outcome.evicted);
-    }
-    assert_eq!(evicted, 10_000 - 63);
-    assert!(!bench.packet(4, &tcp(web(), client(), "PA", 1000)).created, "the download is still known");
-}
-
-#[test]
 fn silence_ends_a_flow_and_a_long_one_is_cut_into_segments() {
     let mut bench = Bench::new(Limits::default());
     let dns = (SERVER, 53);
@@ -274,11 +156,37 @@ fn the_seed_of_the_tables_changes_no_number() {
     assert_eq!(run([1, 2]), run([0xdead, 0xbeef]));
 }
 
+/// The daemon lets time pass in steps of its own between packets, a replay does not.
+#[test]
+fn how_often_time_passes_changes_no_feature() {
+    let run = |tick_ms: usize| {
+        let mut bench = Bench::new(Limits { flows: 300, ..Limits::default() });
+        // 200 flows in a second, silence for as long as makes them end, and 200 more.
+        for n in 0..400_u16 {
+            let at_ms = u64::from(n) * 5 + if n < 200 { 0 } else { 61_000 };
+            bench.packet(at_ms, &udp((CLIENT, 1_000 + n), (SERVER, 1 + n % 9), 30));
+            if n == 199 {
+                for at_ms in (1_000..62_000).step_by(tick_ms) {
+                    bench.pass(at_ms);
+                }
+            }
+        }
+        let mut seen: Vec<_> = bench.seen.iter().map(|s| (s.flow, s.end, s.features.map(f32::to_bits))).collect();
+        seen.sort_by_key(|(flow, end, _)| (*flow, end.is_some()));
+        seen
+    };
+    let never = run(1_000_000);
+    assert!(never.len() >= 600, "{} observations", never.len());
+    assert_eq!(run(100), never);
+    assert_eq!(run(7_000), never);
+}
+
 #[test]
 fn answers_and_errors_are_nobodys_doing() {
     let server = (SERVER, 53);
     let answer = udp(server, client(), 100);
-    let complaint = packet(CLIENT, SERVER, 1, Transport::Icmp(IcmpKind::Error), 56, 36);
+    let error = IcmpError { unreachable: true, about: None };
+    let complaint = packet(CLIENT, SERVER, 1, Transport::Icmp(IcmpKind::Error(error)), 56, 36);
     let echo_reply = packet(SERVER, CLIENT, 1, Transport::Icmp(IcmpKind::EchoReply(7)), 84, 56);
     for packet in [answer, complaint, echo_reply] {
         let mut bench = Bench::new(Limits::default());
@@ -301,4 +209,52 @@ fn a_clock_set_back_does_not_fill_the_windows() {
     }
     assert_eq!(bench.last().value(Index::SrcFlows2s), 1.0);
     assert!(bench.last().value(Index::SrcFlows60s) <= 12.0, "{}", bench.last().value(Index::SrcFlows60s));
+}
+
+/// An ICMP error that complains of the client's packet to that destination.
+fn complaint(unreachable: bool, protocol: u8, ports: (u16, u16)) -> traffic::decode::Packet {
+    let about = Some(About { destination: IpAddr::V4(Ipv4Addr::from(SERVER)), protocol, ports });
+    let error = IcmpError { unreachable, about };
+    packet([203, 0, 113, 1], CLIENT, 1, Transport::Icmp(IcmpKind::Error(error)), 56, 36)
+}
+
+#[test]
+fn an_icmp_error_refuses_the_flow_that_it_names() {
+    let mut bench = Bench::new(Limits::default());
+    for port in 1..=10 {
+        bench.packet(0, &udp(client(), (SERVER, port), 8));
+        let outcome = bench.packet(1, &complaint(true, 17, (40_000, port)));
+        assert_eq!(outcome, Outcome::default(), "no flow of its own");
+    }
+    bench.packet(2, &udp(client(), (SERVER, 11), 8));
+    assert_eq!(bench.last().value(Index::SrcRefused2s), 10.0 / 11.0);
+    bench.packet(3, &udp(client(), (SERVER, 1), 8));
+    assert_eq!((bench.last().flow, bench.last().value(Index::Refused)), (0, 1.0), "seen at the flow's next checkpoint");
+}
+
+#[test]
+fn an_icmp_error_that_tells_nothing_new_is_a_flow_of_its_own() {
+    let server = (SERVER, 53);
+    let is_own = |packets: &[traffic::decode::Packet], error: &traffic::decode::Packet| {
+        let mut bench = Bench::new(Limits::default());
+        for packet in packets {
+            bench.packet(0, packet);
+        }
+        bench.packet(1, error).created
+    };
+    let (query, answer) = (udp(client(), server, 30), udp(server, client(), 90));
+    let error = complaint(true, 17, (40_000, 53));
+    assert!(!is_own(&[query], &error));
+    assert!(is_own(&[query, error], &error), "the second time");
+    assert!(is_own(&[query, answer], &error), "the responder was reached after all");
+    assert!(is_own(&[query], &complaint(false, 17, (40_000, 53))), "time exceeded, as for traceroute");
+    assert!(is_own(&[query], &complaint(true, 17, (40_000, 54))), "no such flow");
+    assert!(is_own(&[answer], &error), "a flow that the receiver of the error did not begin");
+}
+
+#[test]
+fn fragments_do_not_share_a_flow_with_port_zero() {
+    let mut bench = Bench::new(Limits::default());
+    assert!(bench.packet(0, &udp((CLIENT, 0), (SERVER, 0), 8)).created);
+    assert!(bench.packet(0, &packet(CLIENT, SERVER, 17, Transport::Fragment, 1_500, 1_480)).created);
 }

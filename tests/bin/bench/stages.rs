@@ -9,7 +9,7 @@ use traffic::capture_file::CaptureFile;
 use traffic::decode::{Decoded, Frame, Packet, decode};
 use traffic::extractor::Extractor;
 use traffic::flow::{Flow, FlowKey, FlowTable};
-use traffic::limits::{EXPIRED_PER_PACKET, Limits};
+use traffic::limits::Limits;
 use traffic::time::Timestamp;
 
 /// Key of the hash tables: fixed, as in a replay.
@@ -81,12 +81,8 @@ struct Flows {
 
 impl Flows {
     fn packet(&mut self, packet: &Packet, time: Timestamp) {
-        self.now = self.now.max(time);
-        for _ in 0..EXPIRED_PER_PACKET {
-            if black_box(self.table.expire(self.now)).is_none() {
-                break;
-            }
-        }
+        self.now = self.now.advanced(time);
+        while self.table.expire(self.now).is_some() {}
         let (key, direction) = FlowKey::of(packet);
         let slot = match self.table.find(&key) {
             Some(slot) if !self.table.get(slot).is_reopened_by(packet) => Some(slot),

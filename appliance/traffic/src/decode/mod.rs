@@ -8,7 +8,7 @@ mod ip;
 mod link;
 mod transport;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 /// What stands at the beginning of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,36 @@ pub struct Frame<'a> {
 pub enum Decoded {
     /// An IP packet.
     Ip(Packet),
-    /// Something else, such as ARP; nothing is wrong with it.
+    /// An ARP message about IPv4 addresses on Ethernet.
+    Arp(Arp),
+    /// Something else; nothing is wrong with it.
     NotIp,
+}
+
+/// An ARP message (RFC 826): somebody on the link asks for the owner of an address, or says that it is the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arp {
+    /// What it is for.
+    pub operation: ArpOperation,
+    /// The IPv4 address that the sender claims; unspecified in a probe (RFC 5227).
+    pub sender: Ipv4Addr,
+    /// The MAC address that the sender claims it for.
+    pub sender_mac: [u8; 6],
+    /// The IPv4 address that is asked for, or the asker's.
+    pub target: Ipv4Addr,
+    /// The outermost VLAN identifier, where the frame is tagged.
+    pub vlan: Option<u16>,
+}
+
+/// What an ARP message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArpOperation {
+    /// A question, or a host that makes itself known.
+    Request,
+    /// The answer.
+    Reply,
+    /// Any other, such as those of Reverse ARP.
+    Other,
 }
 
 /// An IP packet, in what flows and features need of it.
@@ -98,9 +126,30 @@ pub enum IcmpKind {
     /// The answer to a ping, with its identifier.
     EchoReply(u16),
     /// A complaint about another packet: its sender was made to send it (RFC 792, RFC 4443 section 3).
-    Error,
+    Error(IcmpError),
     /// Anything else, such as neighbour discovery.
     Other,
+}
+
+/// A complaint about another packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpError {
+    /// The packet did not arrive: ICMP type 3, except where a smaller packet would arrive (code 4); ICMPv6 type 1.
+    pub unreachable: bool,
+    /// The packet that it is about. `None` where too little of it is there, and where the receiver of the complaint did
+    /// not send it: then it names no flow of the receiver.
+    pub about: Option<About>,
+}
+
+/// What an ICMP error says of the packet that it is about. The sender of that packet is the receiver of the error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Where that packet was going.
+    pub destination: IpAddr,
+    /// IP protocol number of its transport header.
+    pub protocol: u8,
+    /// Its source and destination port; the identifier twice for an ICMP echo; zeros for another protocol.
+    pub ports: (u16, u16),
 }
 
 /// The part of a TCP header that is used.
@@ -116,6 +165,21 @@ pub struct Tcp {
     pub acknowledgement: u32,
     /// The flags.
     pub flags: TcpFlags,
+    /// The window field, not scaled.
+    pub window: u16,
+    /// The options of a packet with SYN. `None` in others, and where they are malformed or were not captured whole.
+    pub options: Option<SynOptions>,
+}
+
+/// What the options of a packet with SYN offer (RFC 9293 section 3.2, RFC 7323 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SynOptions {
+    /// How many there are, without the padding (no-operation and end of list).
+    pub count: u8,
+    /// The window scale shift; 0 where absent.
+    pub window_scale: u8,
+    /// The maximum segment size; 0 where absent.
+    pub mss_bytes: u16,
 }
 
 /// The six flags of RFC 9293 section 3.1 that mean something here.

@@ -4,7 +4,7 @@ use smoltcp::wire::{TcpPacket, UdpPacket};
 
 use crate::protocols::{ICMP, ICMPV6, TCP, UDP};
 
-use super::{DecodeError, IcmpKind, Tcp, TcpFlags, Transport};
+use super::{DecodeError, IcmpError, IcmpKind, Tcp, TcpFlags, Transport};
 
 /// Message types that mean something here.
 struct IcmpTypes {
@@ -76,6 +76,8 @@ fn tcp(segment: Segment<'_>) -> Result<(Transport, usize), DecodeError> {
         sequence: header.seq_number().0.cast_unsigned(),
         acknowledgement: header.ack_number().0.cast_unsigned(),
         flags,
+        window: header.window_len(),
+        options: None,
     };
     Ok((Transport::Tcp(tcp), header_len))
 }
@@ -93,7 +95,7 @@ fn udp(segment: Segment<'_>, fragmented: bool) -> Result<(Transport, usize), Dec
 fn icmp(segment: Segment<'_>, types: &IcmpTypes) -> Result<(Transport, usize), DecodeError> {
     let kind = segment.header(ICMP_LEN)?.first().copied().unwrap_or_default();
     if types.errors.contains(&kind) {
-        return Ok((Transport::Icmp(IcmpKind::Error), ICMP_LEN));
+        return Ok((Transport::Icmp(IcmpKind::Error(IcmpError { unreachable: false, about: None })), ICMP_LEN));
     }
     if kind != types.echo_request && kind != types.echo_reply {
         return Ok((Transport::Icmp(IcmpKind::Other), ICMP_LEN));

@@ -1,4 +1,4 @@
-//! TCP flags.
+//! TCP flags and sequence numbers.
 
 use super::{Index, Values};
 use crate::flow::Flow;
@@ -11,4 +11,5 @@ pub(super) fn fill(values: &mut Values, flow: &Flow) {
     values.set(Index::PshFlags, counts.psh as f32);
     values.set(Index::UrgFlags, counts.urg as f32);
     values.set(Index::OddFlags, counts.odd as f32);
+    values.set(Index::Retransmits, flow.sums.retransmits as f32);
 }

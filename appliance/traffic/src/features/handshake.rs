@@ -11,4 +11,10 @@ pub(super) fn fill(values: &mut Values, flow: &Flow) {
     if let Some(took) = flow.handshake_time() {
         values.set(Index::HandshakeS, took.as_secs_f32());
     }
+    if let Some(count) = flow.syn_options() {
+        values.set(Index::FwdSynOptions, f32::from(count));
+    }
+    if let Some(window) = flow.sums.fwd_window_min_bytes {
+        values.set(Index::FwdWindowMinBytes, window as f32);
+    }
 }

@@ -47,12 +47,17 @@ impl Values {
     }
 }
 
-/// Mean and standard deviation (of the population) from exact sums; zeros for nothing.
-fn moments(count: u64, sum: f64, squares: f64) -> (f64, f64) {
+/// The mean of so many values; 0 for none.
+fn mean(count: u64, sum: f64) -> f32 {
+    if count == 0 { 0.0 } else { (sum / count as f64) as f32 }
+}
+
+/// The standard deviation (of the population) of so many values; 0 for none. The variance is exact up to the last step:
+/// with floating-point sums, near-equal values would give noise instead of nothing.
+fn deviation(count: u64, sum: u64, squares: u64) -> f32 {
     if count == 0 {
-        return (0.0, 0.0);
+        return 0.0;
     }
-    let mean = sum / count as f64;
-    let variance = squares / count as f64 - mean * mean;
-    (mean, variance.max(0.0).sqrt())
+    let spread = (u128::from(count) * u128::from(squares)).saturating_sub(u128::from(sum) * u128::from(sum));
+    ((spread as f64).sqrt() / count as f64) as f32
 }

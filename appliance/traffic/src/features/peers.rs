@@ -28,4 +28,8 @@ pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
     values.set(Index::DstServiceUnfinished2s, service_short.unfinished_share());
     values.set(Index::DstServiceFlows60s, service_long.flows as f32);
     values.set(Index::DstServiceSources60s, service_long.peers);
+    let [logins_short, logins_long] = &surroundings.logins;
+    values.set(Index::PairLogins2s, logins_short.logins as f32);
+    values.set(Index::PairLogins60s, logins_long.logins as f32);
+    values.set(Index::PairShortLogins60s, logins_long.short_logins as f32);
 }

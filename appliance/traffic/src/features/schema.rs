@@ -12,7 +12,7 @@ pub const FEATURE_COUNT: usize = FEATURES.len();
 pub struct Feature {
     /// Name in model files and tables.
     pub name: &'static str,
-    /// Unit: `packets`, `bytes`, `s`, `1/s`, `share` (0 to 1), `flag` (0 or 1), `count`.
+    /// Unit: `packets`, `bytes`, `s`, `1/s`, `bytes/s`, `share` (0 to 1), `flag` (0 or 1), `count`.
     pub unit: &'static str,
     /// What it says, in words that also stand in an alert's reason.
     pub meaning: &'static str,
@@ -93,7 +93,9 @@ schema! {
     FwdPayloadBytes "fwd_payload_bytes" "bytes" "payload sent by the initiator" 0.0 "cic:Total Length of Fwd Packet kdd:src_bytes";
     BwdPayloadBytes "bwd_payload_bytes" "bytes" "payload sent by the responder" 0.0 "cic:Total Length of Bwd Packet kdd:dst_bytes";
     FwdPacketLenMean "fwd_packet_len_mean" "bytes" "mean IP length of the initiator's packets" 0.0 "cic:Fwd Packet Length Mean";
+    FwdPacketLenStd "fwd_packet_len_std" "bytes" "standard deviation of the IP length of the initiator's packets" 0.0 "cic:Fwd Packet Length Std";
     BwdPacketLenMean "bwd_packet_len_mean" "bytes" "mean IP length of the responder's packets" 0.0 "cic:Bwd Packet Length Mean";
+    BwdPacketLenStd "bwd_packet_len_std" "bytes" "standard deviation of the IP length of the responder's packets" 0.0 "cic:Bwd Packet Length Std";
     PacketLenMax "packet_len_max" "bytes" "longest IP packet" 0.0 "cic:Packet Length Max";
     PacketLenStd "packet_len_std" "bytes" "standard deviation of the IP packet length" 0.0 "cic:Packet Length Std";
     // timing
@@ -112,12 +114,15 @@ schema! {
     PshFlags "psh_flags" "packets" "packets with PSH" 0.0 "cic:PSH Flag Count";
     UrgFlags "urg_flags" "packets" "packets with URG" 0.0 "cic:URG Flag Count kdd:urgent";
     OddFlags "odd_flags" "packets" "TCP packets with a combination of flags that no connection uses" 0.0 "";
+    Retransmits "retransmits" "packets" "TCP packets whose payload had all been sent before" 0.0 "";
     // handshake
     Answered "answered" "flag" "the responder sent something" 0.0 "";
     Established "established" "flag" "the TCP handshake was completed" 0.0 "kdd:flag";
-    Refused "refused" "flag" "the responder reset the connection before any payload" 0.0 "kdd:flag";
+    Refused "refused" "flag" "the responder reset the connection before any payload, or an ICMP error said that it cannot be reached" 0.0 "kdd:flag";
     MidStream "mid_stream" "flag" "a TCP flow first seen without its SYN" 0.0 "";
     HandshakeS "handshake_s" "s" "time from SYN to the ACK that completes the handshake" -1.0 "";
+    FwdSynOptions "fwd_syn_options" "count" "TCP options of the initiator's SYN, padding not counted" -1.0 "";
+    FwdWindowMinBytes "fwd_window_min_bytes" "bytes" "smallest receive window that the initiator offered after its SYN" -1.0 "cic:FWD Init Win Bytes";
     // service
     IsTcp "is_tcp" "flag" "the protocol is TCP" 0.0 "kdd:protocol_type";
     IsUdp "is_udp" "flag" "the protocol is UDP" 0.0 "kdd:protocol_type";
@@ -140,6 +145,9 @@ schema! {
     SrcUnfinished60s "src_unfinished_share_60s" "share" "share of the source's TCP flows in 60 s without a completed handshake" 0.0 "kdd:serror_rate";
     SrcLogins60s "src_logins_60s" "count" "connections of the source to services with passwords in 60 s" 0.0 "kdd:num_failed_logins";
     SrcShortLogins60s "src_short_logins_60s" "count" "connections of the source to services with passwords that were short, ended in 60 s" 0.0 "kdd:num_failed_logins";
+    PairLogins2s "pair_logins_2s" "count" "connections of the source to services with passwords of this host in 2 s" 0.0 "kdd:num_failed_logins";
+    PairLogins60s "pair_logins_60s" "count" "connections of the source to services with passwords of this host in 60 s" 0.0 "kdd:num_failed_logins";
+    PairShortLogins60s "pair_short_logins_60s" "count" "connections of the source to services with passwords of this host that were short, ended in 60 s" 0.0 "kdd:num_failed_logins";
     // peers: what was done to the destination lately, by everybody
     DstFlows2s "dst_flows_2s" "count" "flows to the destination host in 2 s" 0.0 "kdd:dst_host_count";
     DstSources2s "dst_sources_2s" "count" "distinct sources of flows to the destination host in 2 s" 0.0 "";

@@ -1,6 +1,6 @@
 //! Sizes: packets, payload, and the lengths of packets.
 
-use super::{Index, Values, moments};
+use super::{Index, Values, deviation, mean};
 use crate::flow::{Flow, PerDirection};
 
 pub(super) fn fill(values: &mut Values, flow: &Flow) {
@@ -11,13 +11,17 @@ pub(super) fn fill(values: &mut Values, flow: &Flow) {
     values.set(Index::FwdPayloadBytes, forward.payload_bytes as f32);
     values.set(Index::BwdPayloadBytes, backward.payload_bytes as f32);
     values.set(Index::FwdPacketLenMean, mean_len(forward));
+    values.set(Index::FwdPacketLenStd, len_deviation(forward));
     values.set(Index::BwdPacketLenMean, mean_len(backward));
+    values.set(Index::BwdPacketLenStd, len_deviation(backward));
     values.set(Index::PacketLenMax, sums.ip_len_max_bytes as f32);
-    let bytes = forward.ip_bytes + backward.ip_bytes;
-    let (_, deviation) = moments(forward.packets + backward.packets, bytes as f64, sums.ip_len_squares as f64);
-    values.set(Index::PacketLenStd, deviation as f32);
+    values.set(Index::PacketLenStd, len_deviation(&forward.plus(backward)));
 }
 
 fn mean_len(side: &PerDirection) -> f32 {
-    moments(side.packets, side.ip_bytes as f64, 0.0).0 as f32
+    mean(side.packets, side.ip_bytes as f64)
+}
+
+fn len_deviation(side: &PerDirection) -> f32 {
+    deviation(side.packets, side.ip_bytes, side.ip_len_squares)
 }

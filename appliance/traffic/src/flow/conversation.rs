@@ -6,7 +6,11 @@ use super::{Direction, FlowEnd, FlowKey};
 use crate::decode::{IcmpKind, Packet, Tcp, Transport};
 use crate::limits;
 use crate::services::Service;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, nanos};
+use crate::windows::Seats;
+
+/// A larger shift counts as this one (RFC 7323 section 2.3).
+const MAX_WINDOW_SCALE: u8 = 14;
 
 /// Sums over the packets of one direction, in the current segment of the flow.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,11 +19,26 @@ pub struct PerDirection {
     pub packets: u64,
     /// IP lengths, in bytes.
     pub ip_bytes: u64,
+    /// Sum of the squares of IP lengths.
+    pub ip_len_squares: u64,
     /// Payload behind the transport header, in bytes.
     pub payload_bytes: u64,
 }
 
-/// Counts of TCP packets by flag, in the current segment of the flow.
+impl PerDirection {
+    /// The sums over both.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            packets: self.packets + other.packets,
+            ip_bytes: self.ip_bytes + other.ip_bytes,
+            ip_len_squares: self.ip_len_squares.saturating_add(other.ip_len_squares),
+            payload_bytes: self.payload_bytes + other.payload_bytes,
+        }
+    }
+}
+
+/// Counts of TCP packets by flag, in the current segment of the flow, whose 120 s are too short for 32 bits to overflow.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(missing_docs, reason = "the names are those of the header")]
 pub struct FlagCounts {
@@ -43,12 +62,16 @@ pub struct Sums {
     pub flags: FlagCounts,
     /// Longest IP packet, in bytes.
     pub ip_len_max_bytes: u32,
-    /// Sum of the squares of IP lengths.
-    pub ip_len_squares: u64,
-    /// Sum of the squares of the times between packets, in square microseconds: at most the square of the segment's length.
+    /// TCP packets whose payload had all been sent before.
+    pub retransmits: u32,
+    /// Smallest receive window that the initiator offered after its SYN, scaled; `None` before it offered one.
+    pub fwd_window_min_bytes: Option<u32>,
+    /// Sum of the times between packets, each in whole microseconds.
+    pub gaps_us: u64,
+    /// Sum of their squares, in square microseconds: at most the square of the segment's length.
     pub gap_squares_us2: u64,
-    /// Longest time between packets.
-    pub gap_max: Duration,
+    /// Longest time between packets, in nanoseconds.
+    pub gap_max_ns: u64,
 }
 
 /// How far a TCP connection has come.
@@ -77,6 +100,15 @@ pub struct Change {
     pub refused: bool,
     /// The packet ended it.
     pub end: Option<FlowEnd>,
+}
+
+/// What is remembered of one side of a TCP connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct TcpSide {
+    /// The sequence number behind all that it has sent; `None` before it sent anything.
+    next: Option<u32>,
+    /// FIN was seen.
+    finished: bool,
 }
 
 /// A conversation.
@@ -113,8 +145,12 @@ pub struct Flow {
     pub answered: bool,
     /// The responder reset it before any payload.
     pub refused: bool,
-    /// FIN was seen from the responder, from the initiator.
-    fin_seen: [bool; 2],
+    /// The options of the initiator's SYN: how many, and the window scale that it offers.
+    syn_options: Option<(u8, u8)>,
+    /// The initiator's side, and the responder's.
+    sides: [TcpSide; 2],
+    /// Where the windows keep what is known of its two sides.
+    pub(crate) seats: Seats,
     /// It has ended and lingers only to swallow the last packets.
     pub ended: bool,
 }
@@ -141,7 +177,9 @@ impl Flow {
             begun: false,
             answered: false,
             refused: false,
-            fin_seen: [false; 2],
+            syn_options: None,
+            sides: [TcpSide::default(); 2],
+            seats: Seats::default(),
             ended: false,
         }
     }
@@ -163,6 +201,18 @@ impl Flow {
     #[must_use]
     pub const fn is_proven(&self) -> bool {
         self.is_established() && !self.mid_stream
+    }
+
+    /// Both sides were seen sending.
+    #[must_use]
+    pub const fn is_two_way(&self) -> bool {
+        self.begun && self.answered
+    }
+
+    /// How many options the initiator's SYN had, padding not counted.
+    #[must_use]
+    pub fn syn_options(&self) -> Option<u8> {
+        self.syn_options.map(|(count, _)| count)
     }
 
     /// From SYN to the ACK that completed the handshake.
@@ -201,8 +251,8 @@ impl Flow {
 
     /// The active time is over: the next packet begins a new segment.
     #[must_use]
-    pub fn is_segment_over(&self, now: Timestamp) -> bool {
-        now.since(self.segment_begin) >= limits::ACTIVE
+    pub const fn is_segment_over(&self, now: Timestamp) -> bool {
+        now.nanos_since(self.segment_begin) >= nanos(limits::ACTIVE)
     }
 
     /// Begins a new segment; direction, handshake and all that is true of the whole flow stay.
@@ -216,7 +266,7 @@ impl Flow {
     pub fn add(&mut self, direction: Direction, packet: &Packet, now: Timestamp) -> Change {
         let is_forward = direction == self.forward;
         let mut change = Change::default();
-        if packet.transport == Transport::Icmp(IcmpKind::Error) {
+        if let Transport::Icmp(IcmpKind::Error(_)) = packet.transport {
             // Whoever sends an error was made to: nothing of it is its doing.
         } else if is_forward {
             change.begun = !self.begun;
@@ -228,43 +278,77 @@ impl Flow {
         self.add_sums(is_forward, packet, now);
         if let Transport::Tcp(tcp) = packet.transport {
             self.add_flags(is_forward, tcp);
+            self.add_window(is_forward, tcp);
+            self.add_sequence(is_forward, tcp, packet.payload_len_bytes);
             change.established = !self.ended && self.advance_handshake(is_forward, tcp, now);
             change.refused = self.check_refusal(is_forward, tcp);
             change.end = self.check_end(is_forward, tcp);
         }
         self.packets += 1;
-        self.last = if self.last.is_from_before_a_reset(now) { now } else { self.last.max(now) };
+        self.last = self.last.advanced(now);
         change
+    }
+
+    /// Takes an ICMP error in that complains of a packet of this flow; true where it says something new: that the responder
+    /// cannot be reached. Once anything came back, an error can change nothing (RFC 1122 section 4.2.3.9).
+    pub fn add_complaint(&mut self, direction: Direction, unreachable: bool) -> bool {
+        let refused = unreachable && direction == self.forward && self.begun && !self.answered && !self.refused;
+        self.refused |= refused;
+        refused
     }
 
     fn add_sums(&mut self, is_forward: bool, packet: &Packet, now: Timestamp) {
         let sums = &mut self.sums;
         if sums.forward.packets + sums.backward.packets > 0 {
-            let gap = now.since(self.last);
-            let gap_us = u64::try_from(gap.as_micros()).unwrap_or(u64::MAX);
+            let gap_ns = now.nanos_since(self.last);
+            let gap_us = gap_ns / 1_000;
+            sums.gaps_us = sums.gaps_us.saturating_add(gap_us);
             sums.gap_squares_us2 = sums.gap_squares_us2.saturating_add(gap_us.saturating_mul(gap_us));
-            sums.gap_max = sums.gap_max.max(gap);
+            sums.gap_max_ns = sums.gap_max_ns.max(gap_ns);
         }
         let side = if is_forward { &mut sums.forward } else { &mut sums.backward };
-        side.packets += 1;
-        side.ip_bytes += u64::from(packet.ip_len_bytes);
-        side.payload_bytes += u64::from(packet.payload_len_bytes);
         let ip_len = u64::from(packet.ip_len_bytes);
-        sums.ip_len_squares = sums.ip_len_squares.saturating_add(ip_len.saturating_mul(ip_len));
+        side.packets += 1;
+        side.ip_bytes += ip_len;
+        side.ip_len_squares = side.ip_len_squares.saturating_add(ip_len.saturating_mul(ip_len));
+        side.payload_bytes += u64::from(packet.payload_len_bytes);
         sums.ip_len_max_bytes = sums.ip_len_max_bytes.max(packet.ip_len_bytes);
     }
 
     fn add_flags(&mut self, is_forward: bool, tcp: Tcp) {
         let (flags, counts) = (tcp.flags, &mut self.sums.flags);
-        for (is_set, count) in [
-            (flags.syn && is_forward, &mut counts.fwd_syn),
-            (flags.fin, &mut counts.fin),
-            (flags.rst, &mut counts.rst),
-            (flags.psh, &mut counts.psh),
-            (flags.urg, &mut counts.urg),
-            (flags.is_odd(), &mut counts.odd),
-        ] {
-            *count = count.saturating_add(u32::from(is_set));
+        counts.fwd_syn += u32::from(flags.syn && is_forward);
+        counts.fin += u32::from(flags.fin);
+        counts.rst += u32::from(flags.rst);
+        counts.psh += u32::from(flags.psh);
+        counts.urg += u32::from(flags.urg);
+        counts.odd += u32::from(flags.is_odd());
+    }
+
+    /// The receive window says how much its sender is ready to take: slow readers keep it small. It is scaled by what the SYN
+    /// offered (RFC 7323 section 2.2), so without the SYN nothing is known of it.
+    fn add_window(&mut self, is_forward: bool, tcp: Tcp) {
+        if !is_forward || tcp.flags.rst {
+            return;
+        }
+        if tcp.flags.syn {
+            self.syn_options = tcp.options.map(|options| (options.count, options.window_scale));
+        } else if let Some((_, scale)) = self.syn_options {
+            let window = u32::from(tcp.window) << scale.min(MAX_WINDOW_SCALE);
+            let least = &mut self.sums.fwd_window_min_bytes;
+            *least = Some(least.map_or(window, |least| least.min(window)));
+        }
+    }
+
+    /// Follows the sequence numbers: payload that ends where the side has already been was sent before.
+    fn add_sequence(&mut self, is_forward: bool, tcp: Tcp, payload_len_bytes: u32) {
+        let next = &mut self.sides[usize::from(!is_forward)].next;
+        let end = tcp.sequence.wrapping_add(payload_len_bytes).wrapping_add(u32::from(tcp.flags.syn));
+        let is_ahead = next.is_none_or(|next| end.wrapping_sub(next).cast_signed() > 0);
+        if is_ahead {
+            *next = Some(end);
+        } else if payload_len_bytes > 0 {
+            self.sums.retransmits += 1;
         }
     }
 
@@ -310,11 +394,11 @@ impl Flow {
             return None;
         }
         if tcp.flags.fin {
-            self.fin_seen[usize::from(is_forward)] = true;
+            self.sides[usize::from(!is_forward)].finished = true;
         }
         let end = if tcp.flags.rst {
             Some(FlowEnd::Reset)
-        } else if self.fin_seen == [true; 2] {
+        } else if self.sides.iter().all(|side| side.finished) {
             Some(FlowEnd::Finished)
         } else {
             None

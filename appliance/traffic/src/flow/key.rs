@@ -1,14 +1,14 @@
 //! The key of a flow: the same for both directions.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::IpAddr;
 
-use crate::decode::{IcmpKind, Packet, Transport};
+use crate::address::Address;
+use crate::decode::{About, IcmpKind, Packet, Transport};
 
 /// One side of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// The address; IPv4 as IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2).
-    address: u128,
+    address: Address,
     /// The port of TCP and UDP, the identifier of ICMP echo, else 0.
     port: u16,
 }
@@ -16,22 +16,14 @@ pub struct Endpoint {
 impl Endpoint {
     /// The address.
     #[must_use]
-    pub fn address(self) -> IpAddr {
-        Ipv6Addr::from_bits(self.address).to_canonical()
+    pub const fn address(self) -> Address {
+        self.address
     }
 
     /// The port; see the field.
     #[must_use]
     pub const fn port(self) -> u16 {
         self.port
-    }
-}
-
-/// The address as the 128 bits that tables are keyed by.
-pub(crate) fn mapped(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 
@@ -61,6 +53,8 @@ pub struct FlowKey {
     low: Endpoint,
     high: Endpoint,
     protocol: u8,
+    /// Fragments without a transport header have a flow of their own: their ports are not known.
+    fragments: bool,
     /// 0 for an untagged flow.
     vlan: u16,
 }
@@ -69,22 +63,41 @@ impl FlowKey {
     /// The key of the packet's flow, and which side sent the packet.
     #[must_use]
     pub fn of(packet: &Packet) -> (Self, Direction) {
-        let (source_port, destination_port) = match packet.transport {
+        let ports = match packet.transport {
             Transport::Tcp(tcp) => (tcp.source_port, tcp.destination_port),
             Transport::Udp { source_port, destination_port } => (source_port, destination_port),
             Transport::Icmp(IcmpKind::EchoRequest(identifier) | IcmpKind::EchoReply(identifier)) => {
                 (identifier, identifier)
             }
-            Transport::Icmp(IcmpKind::Error | IcmpKind::Other) | Transport::Fragment | Transport::Other => (0, 0),
+            Transport::Icmp(IcmpKind::Error(_) | IcmpKind::Other) | Transport::Fragment | Transport::Other => (0, 0),
         };
-        let source = Endpoint { address: mapped(packet.source), port: source_port };
-        let destination = Endpoint { address: mapped(packet.destination), port: destination_port };
-        let (low, high, direction) = if source <= destination {
-            (source, destination, Direction::FromLow)
+        let (mut key, direction) = Self::between((packet.source, packet.destination), ports, packet.protocol);
+        key.fragments = packet.transport == Transport::Fragment;
+        key.vlan = packet.vlan.unwrap_or(0);
+        (key, direction)
+    }
+
+    /// The key of the flow that an ICMP error is about, and which side sent the packet that it complains of.
+    #[must_use]
+    pub fn about(packet: &Packet, about: &About) -> (Self, Direction) {
+        let (mut key, direction) = Self::between((packet.destination, about.destination), about.ports, about.protocol);
+        key.vlan = packet.vlan.unwrap_or(0);
+        (key, direction)
+    }
+
+    #[inline]
+    fn between(addresses: (IpAddr, IpAddr), ports: (u16, u16), protocol: u8) -> (Self, Direction) {
+        let source = Endpoint { address: addresses.0.into(), port: ports.0 };
+        let destination = Endpoint { address: addresses.1.into(), port: ports.1 };
+        let is_from_low = match addresses {
+            (IpAddr::V4(from), IpAddr::V4(to)) => (from.to_bits(), ports.0) <= (to.to_bits(), ports.1),
+            _ => (source.address.bits(), ports.0) <= (destination.address.bits(), ports.1),
+        };
+        if is_from_low {
+            (Self { low: source, high: destination, protocol, fragments: false, vlan: 0 }, Direction::FromLow)
         } else {
-            (destination, source, Direction::FromHigh)
-        };
-        (Self { low, high, protocol: packet.protocol, vlan: packet.vlan.unwrap_or(0) }, direction)
+            (Self { low: destination, high: source, protocol, fragments: false, vlan: 0 }, Direction::FromHigh)
+        }
     }
 
     /// The side that sends in that direction.

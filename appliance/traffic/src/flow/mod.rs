@@ -8,7 +8,6 @@ mod key;
 mod table;
 
 pub use conversation::{Change, FlagCounts, Flow, PerDirection, Sums};
-pub(crate) use key::mapped;
 pub use key::{Direction, Endpoint, FlowKey};
 pub use table::FlowTable;
 

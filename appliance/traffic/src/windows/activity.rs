@@ -7,10 +7,13 @@ use core::time::Duration;
 
 use super::Deed;
 use super::sketch::Sketch;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, nanos};
 
 /// Lengths of the two windows.
 const WINDOWS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(60)];
+
+/// Lengths of their slots, in nanoseconds.
+const SLOTS_NS: [u64; 2] = [nanos(WINDOWS[0]) / 2, nanos(WINDOWS[1]) / 2];
 
 /// A packet may be late by so many slots; see [`Timestamp::is_from_before_a_reset`].
 const SLOTS_OUT_OF_ORDER: u64 = 3;
@@ -74,9 +77,9 @@ fn share(some: u32, all: u32) -> f32 {
     if all == 0 { 0.0 } else { some.min(all) as f32 / all as f32 }
 }
 
-/// Counts over one slot, exact but for the sketches.
+/// Counts over some time, exact but for the sketches.
 #[derive(Clone, Copy, Debug, Default)]
-struct Slot {
+struct Tally {
     flows: u32,
     tcp_flows: u32,
     answered: u32,
@@ -88,7 +91,7 @@ struct Slot {
     peers: Sketch,
 }
 
-impl Slot {
+impl Tally {
     fn count(&mut self, deed: Deed, facts: &Facts) {
         let add = |count: &mut u32, is: bool| *count = count.saturating_add(u32::from(is));
         match deed {
@@ -107,54 +110,60 @@ impl Slot {
             Deed::ShortLogin => add(&mut self.short_logins, true),
         }
     }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            flows: self.flows,
+            tcp_flows: self.tcp_flows,
+            answered: self.answered,
+            established: self.established,
+            refused: self.refused,
+            logins: self.logins,
+            short_logins: self.short_logins,
+            ports: self.ports.estimate(),
+            peers: self.peers.estimate(),
+        }
+    }
 }
 
-/// The running slot and the one before.
+/// One window. Both tallies are kept up with every deed, so that reading costs nothing: it is done more often.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     /// Number of the running slot since the epoch.
     running: u64,
-    slots: [Slot; 2],
+    /// Over the running slot.
+    slot: Tally,
+    /// Over the running slot and the one before.
+    both: Tally,
 }
 
 impl Window {
     fn new(number: u64) -> Self {
-        Self { running: number, slots: [Slot::default(); 2] }
+        Self { running: number, slot: Tally::default(), both: Tally::default() }
     }
 
-    /// The running slot, after the window was moved to now. A packet out of order counts where the window is; a clock that
-    /// was set back by far empties it.
-    fn running(&mut self, number: u64) -> &mut Slot {
+    fn count(&mut self, number: u64, deed: Deed, facts: &Facts) {
+        self.advance(number);
+        self.slot.count(deed, facts);
+        self.both.count(deed, facts);
+    }
+
+    /// Moves the window to now. A packet out of order counts where the window is; a clock that was set back by far empties
+    /// it.
+    fn advance(&mut self, number: u64) {
         match number.checked_sub(self.running) {
-            None if self.running - number > SLOTS_OUT_OF_ORDER => {
-                *self = Self::new(number);
-                return &mut self.slots[0];
-            }
+            None if self.running - number > SLOTS_OUT_OF_ORDER => *self = Self::new(number),
             None | Some(0) => {}
-            Some(1) => self.slots = [Slot::default(), self.slots[0]],
-            Some(_) => self.slots = [Slot::default(); 2],
+            Some(1) => *self = Self { running: number, slot: Tally::default(), both: self.slot },
+            Some(_) => *self = Self::new(number),
         }
-        self.running = self.running.max(number);
-        &mut self.slots[0]
     }
 
     fn counts(&self, number: u64) -> Counts {
-        let none = Slot::default();
-        let [running, before] = match number.saturating_sub(self.running) {
-            0 => [&self.slots[0], &self.slots[1]],
-            1 => [&none, &self.slots[0]],
-            _ => [&none, &none],
-        };
-        Counts {
-            flows: running.flows.saturating_add(before.flows),
-            tcp_flows: running.tcp_flows.saturating_add(before.tcp_flows),
-            answered: running.answered.saturating_add(before.answered),
-            established: running.established.saturating_add(before.established),
-            refused: running.refused.saturating_add(before.refused),
-            logins: running.logins.saturating_add(before.logins),
-            short_logins: running.short_logins.saturating_add(before.short_logins),
-            ports: running.ports.union(&before.ports).estimate(),
-            peers: running.peers.union(&before.peers).estimate(),
+        match number.saturating_sub(self.running) {
+            0 => self.both.counts(),
+            1 => self.slot.counts(),
+            _ => Counts::default(),
         }
     }
 }
@@ -167,28 +176,33 @@ pub struct Activity {
 
 impl Activity {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { windows: WINDOWS.map(|length| Window::new(slot_number(now, length))) }
+        Self { windows: slot_numbers(now).map(Window::new) }
     }
 
     pub(super) fn count(&mut self, deed: Deed, facts: &Facts, now: Timestamp) {
-        for (window, length) in self.windows.iter_mut().zip(WINDOWS) {
-            window.running(slot_number(now, length)).count(deed, facts);
+        for (window, number) in self.windows.iter_mut().zip(slot_numbers(now)) {
+            window.count(number, deed, facts);
         }
     }
 
     /// The counts over 2 s and over 60 s.
     #[must_use]
     pub fn counts(&self, now: Timestamp) -> [Counts; 2] {
-        let [short, long] = &self.windows;
-        [short.counts(slot_number(now, WINDOWS[0])), long.counts(slot_number(now, WINDOWS[1]))]
+        let ([short, long], [short_number, long_number]) = (&self.windows, slot_numbers(now));
+        [short.counts(short_number), long.counts(long_number)]
+    }
+
+    /// Flows begun over 60 s.
+    pub(super) fn flows(&self, now: Timestamp) -> u32 {
+        let [_, long] = self.counts(now);
+        long.flows
     }
 }
 
 /// Slots are cut at fixed times of the clock, so that the same packets give the same counts wherever a capture begins to
 /// be read.
-fn slot_number(now: Timestamp, window: Duration) -> u64 {
-    let slot_nanos = u64::try_from(window.as_nanos() / 2).unwrap_or(u64::MAX);
-    now.as_nanos() / slot_nanos
+fn slot_numbers(now: Timestamp) -> [u64; 2] {
+    SLOTS_NS.map(|slot| now.as_nanos() / slot)
 }
 
 #[cfg(test)]

@@ -1,29 +1,52 @@
 //! Windows: what each source did, and what was done to each destination, in the last seconds.
 //!
-//! One flow of a scan, a flood or a password attack looks like any other; many of them in a short time do not. Three
-//! tables hold [`Activity`]: by source (IPv6: by /64, within which a host chooses freely), by destination host, and by
-//! destination port. Each is bounded; the one that was quiet longest goes.
+//! One flow of a scan, a flood or a password attack looks like any other; many of them in a short time do not. Four
+//! tables hold [`Activity`]: by source (IPv6: by /64, within which a host chooses freely), by destination host, by
+//! destination port, and by source and destination host for logins. Each is bounded; [`table`] says who goes.
 
 mod activity;
 mod sketch;
+mod table;
 
 pub use activity::{Activity, Counts};
 
-use core::net::IpAddr;
-
 use activity::Facts;
+use table::Table;
 
-use crate::arena::Arena;
-use crate::flow::{Flow, mapped};
+use crate::address::Address;
+use crate::arena::Slot;
+use crate::flow::Flow;
 use crate::limits::Limits;
 use crate::services::Service;
 use crate::time::Timestamp;
 
-/// Address, and port where the table is about ports.
+/// Who is counted: a source, a host (port 0), a port of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    address: u128,
+struct Party {
+    address: Address,
     port: u16,
+}
+
+/// Who tries to log in, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Pair {
+    source: Address,
+    host: Address,
+}
+
+/// Where a flow's parties were found last: mostly they are still there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seats {
+    source: Slot,
+    host: Slot,
+    service: Slot,
+    logins: Slot,
+}
+
+impl Default for Seats {
+    fn default() -> Self {
+        Self { source: Slot::NONE, host: Slot::NONE, service: Slot::NONE, logins: Slot::NONE }
+    }
 }
 
 /// Something that a flow did and that windows count.
@@ -41,23 +64,26 @@ pub enum Deed {
     ShortLogin,
 }
 
-/// The three views that the features of a flow are made from.
+/// What the features of a flow are made from, each over 2 s and 60 s.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Surroundings {
-    /// The initiator over 2 s, 60 s.
+    /// The initiator.
     pub source: [Counts; 2],
-    /// The responder's host over 2 s, 60 s.
+    /// The responder's host.
     pub host: [Counts; 2],
-    /// The responder's port over 2 s, 60 s.
+    /// The responder's port.
     pub service: [Counts; 2],
+    /// The initiator's logins at the responder's host; nothing for a flow to another service.
+    pub logins: [Counts; 2],
 }
 
-/// The three tables.
+/// The four tables.
 #[derive(Debug)]
 pub struct Windows {
-    sources: Table,
-    hosts: Table,
-    services: Table,
+    sources: Table<Party>,
+    hosts: Table<Party>,
+    services: Table<Party>,
+    logins: Table<Pair>,
 }
 
 impl Windows {
@@ -68,79 +94,62 @@ impl Windows {
             sources: Table::new(limits.sources, seed),
             hosts: Table::new(limits.destinations, seed),
             services: Table::new(limits.destinations, seed),
+            logins: Table::new(limits.logins, seed),
         }
     }
 
     /// Counts a deed of a flow.
-    pub fn count(&mut self, flow: &Flow, deed: Deed, now: Timestamp) {
-        let peers = Peers::of(flow);
-        let facts = Facts {
+    pub fn count(&mut self, flow: &mut Flow, deed: Deed, now: Timestamp) {
+        let parties = Parties::of(flow);
+        let done = Facts {
             is_tcp: flow.is_tcp,
-            is_login: flow.service() == Service::Login,
-            port: flow.has_ports.then_some(peers.service.port),
-            peer: peers.host.address,
+            is_login: parties.logins.is_some(),
+            port: flow.has_ports.then_some(parties.service.port),
+            peer: parties.host.address.bits(),
         };
-        self.sources.count(peers.source, deed, &facts, now);
-        let facts = Facts { peer: peers.source.address, ..facts };
-        self.hosts.count(peers.host, deed, &facts, now);
-        self.services.count(peers.service, deed, &facts, now);
+        let suffered = Facts { peer: parties.source.address.bits(), ..done };
+        let seats = &mut flow.seats;
+        self.sources.count(&mut seats.source, parties.source, deed, &done, now);
+        self.hosts.count(&mut seats.host, parties.host, deed, &suffered, now);
+        self.services.count(&mut seats.service, parties.service, deed, &suffered, now);
+        if let Some(pair) = parties.logins {
+            self.logins.count(&mut seats.logins, pair, deed, &done, now);
+        }
     }
 
     /// What is known around a flow now.
     #[must_use]
     pub fn around(&self, flow: &Flow, now: Timestamp) -> Surroundings {
-        let peers = Peers::of(flow);
+        let (parties, seats) = (Parties::of(flow), &flow.seats);
         Surroundings {
-            source: self.sources.counts(&peers.source, now),
-            host: self.hosts.counts(&peers.host, now),
-            service: self.services.counts(&peers.service, now),
+            source: self.sources.counts(seats.source, &parties.source, now),
+            host: self.hosts.counts(seats.host, &parties.host, now),
+            service: self.services.counts(seats.service, &parties.service, now),
+            logins: parties.logins.map_or_else(Default::default, |pair| self.logins.counts(seats.logins, &pair, now)),
         }
     }
 }
 
-/// The keys that a flow counts under.
-struct Peers {
-    source: Key,
-    host: Key,
-    service: Key,
+/// Under whom a flow counts.
+struct Parties {
+    source: Party,
+    host: Party,
+    service: Party,
+    /// Where the service asks for a password.
+    logins: Option<Pair>,
 }
 
-impl Peers {
+impl Parties {
     fn of(flow: &Flow) -> Self {
-        let initiator = flow.key.sender(flow.forward());
+        let source = flow.key.sender(flow.forward()).address().source();
         let responder = flow.key.sender(flow.forward().reversed());
-        let host = mapped(responder.address());
+        let host = responder.address();
         let port = if flow.has_ports { responder.port() } else { 0 };
         Self {
-            source: Key { address: source_key(initiator.address()), port: 0 },
-            host: Key { address: host, port: 0 },
-            service: Key { address: host, port },
+            source: Party { address: source, port: 0 },
+            host: Party { address: host, port: 0 },
+            service: Party { address: host, port },
+            logins: (flow.service() == Service::Login).then_some(Pair { source, host }),
         }
-    }
-}
-
-/// Sources are told apart by IPv4 address or IPv6 /64.
-fn source_key(address: IpAddr) -> u128 {
-    let bits = mapped(address);
-    if address.is_ipv6() { bits & !u128::from(u64::MAX) } else { bits }
-}
-
-#[derive(Debug)]
-struct Table(Arena<Key, Activity, 1>);
-
-impl Table {
-    fn new(capacity: usize, seed: [u64; 2]) -> Self {
-        Self(Arena::new(capacity, seed))
-    }
-
-    /// Counts a deed under a key; where the table is full, the key that was quiet longest goes.
-    fn count(&mut self, key: Key, deed: Deed, facts: &Facts, now: Timestamp) {
-        if let Some(slot) = self.0.find_or_replace_oldest(key, || Activity::new(now)) {
-            self.0.get_mut(slot).count(deed, facts, now);
-        }
-    }
-
-    fn counts(&self, key: &Key, now: Timestamp) -> [Counts; 2] {
-        self.0.find(key).map_or_else(Default::default, |slot| self.0.get(slot).counts(now))
     }
 }

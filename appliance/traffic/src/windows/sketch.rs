@@ -3,13 +3,24 @@
 //! Linear counting (Whang, Vander-Zanden and Taylor, 1990): each value sets one of 256 bits. The estimate for `n` bits set
 //! is how many distinct values are drawn on average until that many bits are set, the sum of 256/k for k from 257-n to 256
 //! (coupon collector). Unlike the logarithm in the paper it needs no library function, so it is the same number on every
-//! machine. Past 256 bits it stays at 1568.
+//! machine.
+//!
+//! | distinct values | standard error |
+//! |---|---|
+//! | up to 100 | 5 % |
+//! | 400 | 7 % |
+//! | 1,000 | 11 % |
+//! | more than 1,568 | the estimate stays at 1,568 |
 
 const BITS: usize = 256;
 
 /// A set of values, of which only the number of distinct ones can be asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sketch([u64; BITS / 64]);
+pub(super) struct Sketch {
+    bits: [u32; BITS / 32],
+    /// How many of them are set.
+    set: u16,
+}
 
 /// Estimate by the number of bits set.
 const ESTIMATES: [f32; BITS + 1] = {
@@ -27,23 +38,15 @@ const ESTIMATES: [f32; BITS + 1] = {
 impl Sketch {
     /// Adds a value.
     pub fn insert(&mut self, value: u128) {
-        let bit = spread(value);
-        self.0[usize::from(bit >> 6)] |= 1 << (bit & 63);
-    }
-
-    /// Values seen by either.
-    pub fn union(&self, other: &Self) -> Self {
-        let mut both = *self;
-        for (word, more) in both.0.iter_mut().zip(other.0) {
-            *word |= more;
-        }
-        both
+        let place = spread(value);
+        let (word, bit) = (&mut self.bits[usize::from(place >> 5)], 1 << (place & 31));
+        self.set += u16::from(*word & bit == 0);
+        *word |= bit;
     }
 
     /// About how many distinct values were added.
     pub fn estimate(&self) -> f32 {
-        let set: u32 = self.0.iter().map(|word| word.count_ones()).sum();
-        ESTIMATES[set as usize]
+        ESTIMATES[usize::from(self.set)]
     }
 }
 
@@ -60,27 +63,43 @@ fn spread(value: u128) -> u8 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn estimates_are_near_the_truth() {
-        for (start, step) in [(1_u128, 1_u128), (1 << 64, 1 << 64), (40_000, 7), (0xffff_c633_6400, 1)] {
-            for count in [1_u32, 5, 20, 100, 400] {
-                let mut sketch = Sketch::default();
-                for n in 0..u128::from(count) {
-                    sketch.insert(start + n * step);
-                    sketch.insert(start + n * step);
-                }
-                let (estimate, count) = (sketch.estimate(), count as f32);
-                // Standard error of linear counting with 256 bits: below 4 % of the bits up to 400 values.
-                assert!((estimate - count).abs() <= 1.0 + count * 0.15, "{count} values estimated as {estimate}");
+    /// Root of the mean squared error over 400 sets of `count` distinct values, as a share of `count`; and the mean error.
+    fn errors(count: u32) -> (f32, f32) {
+        let (mut squares, mut sum) = (0.0, 0.0);
+        for set in 0..400_u128 {
+            let mut sketch = Sketch::default();
+            for n in 0..u128::from(count) {
+                // Ports and addresses in a row, somewhere else each time, and every value twice.
+                let value = set * 7_919 + n;
+                sketch.insert(value);
+                sketch.insert(value);
             }
+            let error = sketch.estimate() / count as f32 - 1.0;
+            squares += error * error;
+            sum += error;
+        }
+        ((squares / 400.0).sqrt(), sum / 400.0)
+    }
+
+    #[test]
+    fn the_error_is_as_the_table_says() {
+        for (count, standard_error) in
+            [(1, 0.0), (2, 0.005), (10, 0.05), (20, 0.05), (100, 0.05), (400, 0.07), (1_000, 0.115)]
+        {
+            let (standard, mean) = errors(count);
+            assert!(standard <= standard_error, "{count} values: standard error {standard}");
+            assert!(mean.abs() <= 0.02, "{count} values: off by {mean} on average");
         }
     }
 
     #[test]
-    fn a_union_counts_common_values_once() {
-        let (mut a, mut b) = (Sketch::default(), Sketch::default());
-        a.insert(1);
-        b.insert(1);
-        assert_eq!(a.union(&b).estimate(), 1.0);
+    fn addresses_of_both_families_spread() {
+        for (start, step) in [(0xffff_c633_6400_u128, 1_u128), (0x2001_0db8 << 96, 1 << 64), (40_000, 7)] {
+            let mut sketch = Sketch::default();
+            for n in 0..200 {
+                sketch.insert(start + n * step);
+            }
+            assert!((sketch.estimate() - 200.0).abs() <= 40.0, "{}", sketch.estimate());
+        }
     }
 }
