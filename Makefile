@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check model corpus packages
+.PHONY: demo test check bench model corpus packages
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -16,6 +16,17 @@ test: packages check
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features model-compiler/train -- -D warnings
+
+# Packets a second, step by step and whole, then each step alone, then instructions per packet against those recorded.
+# PEERS=1 runs Suricata and NFStream on the same capture (needs root); RECORD=1 records the instructions.
+SHARED ?= ../shared
+PEERS_DIR ?= /tmp/peers
+bench:
+	tests/lab/install-packages python3 valgrind zstd $(if $(filter 1,$(PEERS)),python3-venv time)
+	cargo build --release --package sluice --package system-tests --bin sluice --bin bench
+	cargo run --release --quiet --package system-tests --bin bench -- $(SHARED) $(PUBLIC) $(if $(filter 1,$(PEERS)),$(PEERS_DIR))
+	cargo bench --quiet --package sluice --bench path
+	cargo bench --quiet --package sluice --bench instructions -- $(if $(filter 1,$(RECORD)),--record)
 
 # Debian packages that the laboratory uses; nothing happens where all of them are installed.
 packages:

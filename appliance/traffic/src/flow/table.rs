@@ -42,33 +42,39 @@ impl FlowTable {
         self.len() == 0
     }
 
-    pub(crate) fn find(&self, key: &FlowKey) -> Option<Slot> {
+    /// Where the flow of that key is.
+    #[must_use]
+    pub fn find(&self, key: &FlowKey) -> Option<Slot> {
         self.flows.find(key)
     }
 
-    pub(crate) fn get(&self, slot: Slot) -> &Flow {
+    /// The flow there.
+    #[must_use]
+    pub fn get(&self, slot: Slot) -> &Flow {
         self.flows.get(slot)
     }
 
-    pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut Flow {
+    /// The flow there, to add a packet to it; [`Self::touch`] is to follow.
+    pub fn get_mut(&mut self, slot: Slot) -> &mut Flow {
         self.flows.get_mut(slot)
     }
 
     /// Puts a flow in; `None` where the table is full.
-    pub(crate) fn insert(&mut self, flow: Flow) -> Option<Slot> {
+    pub fn insert(&mut self, flow: Flow) -> Option<Slot> {
         self.next_expiry = self.next_expiry.min(expiry(&flow));
         self.flows.insert(flow.key, flow, list_of(&flow))
     }
 
     /// To be called after a packet: the flow is now the most recent of its list.
-    pub(crate) fn touch(&mut self, slot: Slot) {
+    pub fn touch(&mut self, slot: Slot) {
         let flow = self.flows.get(slot);
         let list = list_of(flow);
         self.next_expiry = self.next_expiry.min(expiry(flow));
         self.flows.touch(slot, list);
     }
 
-    pub(crate) fn remove(&mut self, slot: Slot) -> Flow {
+    /// Takes the flow out.
+    pub fn remove(&mut self, slot: Slot) -> Flow {
         self.flows.remove(slot)
     }
 
