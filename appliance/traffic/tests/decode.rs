@@ -1,193 +1,203 @@
-//! Decoding of whole, cut and hostile frames. Frames are built by pnet, which decodes nothing for us.
+//! Decoding of whole and cut frames on every link and in every encapsulation.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+mod frames;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use pnet_packet::ethernet::{EtherType, EtherTypes, MutableEthernetPacket};
-use pnet_packet::ip::{IpNextHeaderProtocol, IpNextHeaderProtocols};
-use pnet_packet::ipv4::MutableIpv4Packet;
-use pnet_packet::ipv6::MutableIpv6Packet;
-use pnet_packet::tcp::{MutableTcpPacket, TcpFlags};
-use proptest::prelude::*;
-use traffic::decode::{DecodeError, Decoded, Frame, LinkType, Packet, Transport, decode};
+use frames::{
+    DESTINATION_6, SOURCE, decoded, ethernet, frame, ip_frame, ipv4, ipv4_fragment, ipv6, ipv6_fragment, packet,
+    packet_of, tcp, tcp_with_options, udp,
+};
+use pnet_packet::ethernet::{EtherType, EtherTypes};
+use pnet_packet::tcp::TcpFlags;
+use traffic::decode::{Arp, ArpOperation, Decoded, Frame, LinkType, SynOptions, Tcp, Transport, decode};
+use traffic::protocols::{GRE, IPV6_TUNNEL, TCP, UDP};
 
-const SOURCE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
-const DESTINATION: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 80);
-
-fn ethernet(ethertype: EtherType, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0; 14];
-    let mut header = MutableEthernetPacket::new(&mut bytes).expect("room");
-    header.set_source("02:00:00:00:00:01".parse().expect("MAC"));
-    header.set_destination("02:00:00:00:00:02".parse().expect("MAC"));
-    header.set_ethertype(ethertype);
-    bytes.extend_from_slice(payload);
-    bytes
+/// The PPPoE header of a session, and the PPP protocol IPv4, before so many bytes.
+fn pppoe(len: usize) -> Vec<u8> {
+    let [high, low] = u16::try_from(len + 2).expect("short").to_be_bytes();
+    vec![0x11, 0x00, 0x00, 0x01, high, low, 0x00, 0x21]
 }
 
-fn ipv4(protocol: IpNextHeaderProtocol, offset: u16, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0; 20];
-    let mut header = MutableIpv4Packet::new(&mut bytes).expect("room");
-    header.set_version(4);
-    header.set_header_length(5);
-    header.set_total_length(u16::try_from(20 + payload.len()).expect("short"));
-    header.set_fragment_offset(offset);
-    header.set_next_level_protocol(protocol);
-    header.set_source(SOURCE);
-    header.set_destination(DESTINATION);
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-fn ipv6(next: IpNextHeaderProtocol, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0; 40];
-    let mut header = MutableIpv6Packet::new(&mut bytes).expect("room");
-    header.set_version(6);
-    header.set_payload_length(u16::try_from(payload.len()).expect("short"));
-    header.set_next_header(next);
-    header.set_source("2001:db8::1".parse().expect("address"));
-    header.set_destination("2001:db8::2".parse().expect("address"));
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-fn tcp(payload: usize) -> Vec<u8> {
-    let mut bytes = vec![0; 20 + payload];
-    let mut header = MutableTcpPacket::new(&mut bytes).expect("room");
-    header.set_source(40_000);
-    header.set_destination(443);
-    header.set_data_offset(5);
-    header.set_flags(TcpFlags::SYN);
-    bytes
-}
-
-fn frame(bytes: &[u8]) -> Frame<'_> {
-    Frame { link: LinkType::Ethernet, bytes, wire_len_bytes: bytes.len() as u32, vlan_tag: None }
-}
-
-fn packet(bytes: &[u8]) -> Packet {
-    match decode(&frame(bytes)) {
-        Ok(Decoded::Ip(packet)) => packet,
+fn tcp_of(bytes: &[u8]) -> Tcp {
+    match packet(bytes).transport {
+        Transport::Tcp(tcp) => tcp,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn a_frame_cut_to_128_bytes_decodes_to_the_same_packet() {
-    for ip in [ipv4(IpNextHeaderProtocols::Tcp, 0, &tcp(1000)), ipv6(IpNextHeaderProtocols::Tcp, &tcp(1000))] {
-        let ethertype = if ip[0] >> 4 == 4 { EtherTypes::Ipv4 } else { EtherTypes::Ipv6 };
-        let bytes = ethernet(ethertype, &ip);
-        let whole = packet(&bytes);
-        assert_eq!((whole.payload_len_bytes, whole.ports()), (1000, Some((40_000, 443))));
-        let cut = Frame { bytes: &bytes[..128], ..frame(&bytes) };
-        assert_eq!(decode(&cut), Ok(Decoded::Ip(whole)));
+    let syn = tcp_with_options(TcpFlags::SYN, &[2, 4, 5, 0xb4, 4, 2, 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 3, 3], 1000);
+    for transport in [tcp(1000), udp(1000), syn] {
+        let protocol = if transport[2..4] == [0, 53] { UDP } else { TCP };
+        for ip in [ipv4(protocol, &transport), ipv6(protocol, &transport)] {
+            let bytes = ip_frame(&ip);
+            let whole = packet(&bytes);
+            assert_eq!(whole.payload_len_bytes, 1000);
+            assert_eq!(packet_of(&Frame { bytes: &bytes[..128], ..frame(&bytes) }), whole);
+        }
     }
+}
+
+#[test]
+fn two_tags_pppoe_and_all_ipv4_options_are_within_128_bytes() {
+    let mut ip = ipv4(TCP, &[vec![1; 40], tcp(1000)].concat());
+    ip[0] = 0x4f;
+    let session = [&[0, 9, 0x81, 0, 0, 7, 0x88, 0x64][..], &pppoe(ip.len()), &ip].concat();
+    let bytes = ethernet(EtherType(0x88a8), &session);
+    let whole = packet(&bytes);
+    assert_eq!((whole.vlan, whole.ports(), whole.payload_len_bytes), (Some(9), Some((40_000, 443)), 1000));
+    assert_eq!(packet_of(&Frame { bytes: &bytes[..128], ..frame(&bytes) }), whole);
 }
 
 #[test]
 fn padding_of_short_frames_is_no_payload() {
-    let mut bytes = ethernet(EtherTypes::Ipv4, &ipv4(IpNextHeaderProtocols::Tcp, 0, &tcp(0)));
-    bytes.resize(60, 0xaa);
-    assert_eq!(packet(&bytes).payload_len_bytes, 0);
+    for ip in [ipv4(TCP, &tcp(0)), ipv6(59, &[])] {
+        let len = ip.len();
+        let mut bytes = ip_frame(&ip);
+        bytes.resize(80, 0xaa);
+        assert_eq!((packet(&bytes).ip_len_bytes as usize, packet(&bytes).payload_len_bytes), (len, 0));
+    }
 }
 
 #[test]
-fn tags_and_pppoe_are_taken_off() {
-    let ip = ipv4(IpNextHeaderProtocols::Tcp, 0, &tcp(0));
+fn tags_are_taken_off_and_the_outer_one_names_the_vlan() {
+    let ip = ipv4(TCP, &tcp(0));
     let inner = [&[0x00, 0x07, 0x08, 0x00][..], &ip].concat();
     let tagged = ethernet(EtherType(0x8100), &inner);
     assert_eq!((packet(&tagged).vlan, packet(&tagged).source), (Some(7), IpAddr::V4(SOURCE)));
 
-    let double = ethernet(EtherType(0x88a8), &[&[0x00, 0x09, 0x81, 0x00][..], &inner].concat());
-    assert_eq!(packet(&double).vlan, Some(9), "the outer tag names the VLAN");
+    for outer in [0x88a8, 0x8100, 0x9100] {
+        let double = ethernet(EtherType(outer), &[&[0x00, 0x09, 0x81, 0x00][..], &inner].concat());
+        assert_eq!((packet(&double).vlan, packet(&double).ports()), (Some(9), Some((40_000, 443))), "{outer:x}");
+    }
+    let priority = ethernet(EtherType(0x8100), &[&[0x60, 0x00, 0x08, 0x00][..], &ip].concat());
+    assert_eq!(packet(&priority).vlan, None, "a priority tag names no VLAN");
 
-    let session = [&[0x11, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x21][..], &ip].concat();
-    assert_eq!(packet(&ethernet(EtherType(0x8864), &session)).ports(), Some((40_000, 443)));
+    let stripped = Frame { vlan_tag: Some(0x2003), ..frame(&tagged) };
+    assert_eq!(packet_of(&stripped).vlan, Some(3), "the kernel takes the outer tag; priority bits are not part of it");
+}
 
-    let stripped = Frame { vlan_tag: Some(0x2007), ..frame(&tagged) };
-    let Ok(Decoded::Ip(packet)) = decode(&stripped) else { panic!("an IP packet") };
-    assert_eq!(packet.vlan, Some(7), "priority bits are no part of the identifier");
+#[test]
+fn a_pppoe_session_is_bounded_by_its_length() {
+    let ip = ipv4(TCP, &tcp(5));
+    let mut bytes = ethernet(EtherType(0x8864), &[&pppoe(ip.len())[..], &ip].concat());
+    assert_eq!(packet(&bytes).payload_len_bytes, 5);
+    bytes.resize(bytes.len() + 20, 0);
+    assert_eq!(packet(&bytes).payload_len_bytes, 5, "padding");
+    // The protocol field may be one byte long (RFC 1661 section 6.5).
+    let compressed = [&[0x11, 0, 0, 1, 0, (ip.len() + 1) as u8, 0x21][..], &ip].concat();
+    assert_eq!(packet(&ethernet(EtherType(0x8864), &compressed)).ports(), Some((40_000, 443)));
+    // Link control is no IP (0xc021), nor is discovery (EtherType 0x8863).
+    let control = [0x11, 0, 0, 1, 0, 6, 0xc0, 0x21, 9, 1, 0, 4];
+    for other in [ethernet(EtherType(0x8864), &control), ethernet(EtherType(0x8863), &[0x11, 9, 0, 0, 0, 0])] {
+        assert_eq!(decoded(&other), Ok(Decoded::NotIp));
+    }
+}
+
+#[test]
+fn arp_says_who_claims_what() {
+    let mut message = vec![0, 1, 8, 0, 6, 4, 0, 2];
+    message.extend([2, 0, 0, 0, 0, 1, 198, 51, 100, 10, 2, 0, 0, 0, 0, 2, 198, 51, 100, 1]);
+    let expected = Arp {
+        operation: ArpOperation::Reply,
+        sender: SOURCE,
+        sender_mac: [2, 0, 0, 0, 0, 1],
+        target: Ipv4Addr::new(198, 51, 100, 1),
+        vlan: None,
+    };
+    assert_eq!(decoded(&ethernet(EtherTypes::Arp, &message)), Ok(Decoded::Arp(expected)));
+    let tagged = ethernet(EtherType(0x8100), &[&[0, 5, 8, 6][..], &message].concat());
+    assert_eq!(decoded(&tagged), Ok(Decoded::Arp(Arp { vlan: Some(5), ..expected })));
+
+    for (code, operation) in [(1, ArpOperation::Request), (3, ArpOperation::Other)] {
+        message[7] = code;
+        let found = decoded(&ethernet(EtherTypes::Arp, &message));
+        assert_eq!(found, Ok(Decoded::Arp(Arp { operation, ..expected })));
+    }
+    // Of another kind of hardware.
+    message[1] = 6;
+    assert_eq!(decoded(&ethernet(EtherTypes::Arp, &message)), Ok(Decoded::NotIp));
 }
 
 #[test]
 fn fragments_beyond_the_first_have_no_ports() {
-    let later = ethernet(EtherTypes::Ipv4, &ipv4(IpNextHeaderProtocols::Tcp, 100, &tcp(100)));
-    assert_eq!((packet(&later).transport, packet(&later).payload_len_bytes), (Transport::Fragment, 120));
-
-    let header = [6, 0, 0x00, 0x08, 0, 0, 0, 1];
-    let v6 = ipv6(IpNextHeaderProtocols::Ipv6Frag, &[&header[..], &tcp(10)].concat());
-    assert_eq!(packet(&ethernet(EtherTypes::Ipv6, &v6)).transport, Transport::Fragment);
-}
-
-#[test]
-fn extension_headers_are_followed_to_a_limit() {
-    let options = |next: u8| [next, 0, 1, 4, 0, 0, 0, 0];
-    let chain = |count: usize| {
-        let mut headers: Vec<u8> = (1..count).flat_map(|_| options(60)).collect();
-        headers.extend(options(6));
-        headers.extend(tcp(5));
-        ethernet(EtherTypes::Ipv6, &ipv6(IpNextHeaderProtocols::Ipv6Opts, &headers))
-    };
-    assert_eq!((packet(&chain(3)).ports(), packet(&chain(3)).payload_len_bytes), (Some((40_000, 443)), 5));
-    assert_eq!(decode(&frame(&chain(40))), Err(DecodeError::ExtensionHeaders));
-}
-
-#[test]
-fn what_does_not_fit_is_named() {
-    let good = ethernet(EtherTypes::Ipv4, &ipv4(IpNextHeaderProtocols::Tcp, 0, &tcp(20)));
-    let with = |at: usize, value: u8| {
-        let mut bytes = good.clone();
-        bytes[at] = value;
-        bytes
-    };
-    for (bytes, expected) in [
-        (good[..10].to_vec(), DecodeError::LinkTruncated),
-        (with(14, 0x65), DecodeError::IpVersion),
-        (with(14, 0x44), DecodeError::IpLength),
-        (with(16, 0xff), DecodeError::IpLength),
-        (with(14 + 20 + 12, 0x40), DecodeError::TransportLength),
-        (with(14 + 20 + 12, 0xf0), DecodeError::TransportLength),
-    ] {
-        assert_eq!(decode(&frame(&bytes)), Err(expected));
+    for later in [ipv4_fragment(TCP, 100, false, &tcp(100)), ipv6_fragment(TCP, 100, false, &tcp(100))] {
+        let packet = packet(&ip_frame(&later));
+        assert_eq!((packet.transport, packet.payload_len_bytes), (Transport::Fragment, 120));
+        assert_eq!(packet.protocol, TCP);
     }
-    let cut = |len| decode(&Frame { bytes: &good[..len], ..frame(&good) });
-    assert_eq!(cut(30), Err(DecodeError::IpTruncated));
-    assert_eq!(cut(40), Err(DecodeError::TransportTruncated));
-    let arp = ethernet(EtherTypes::Arp, &[0; 28]);
-    assert_eq!(decode(&frame(&arp)), Ok(Decoded::NotIp));
+    // The UDP length is that of the whole packet, of which the first fragment holds the beginning.
+    let mut first = udp(72);
+    first[4..6].copy_from_slice(&2000_u16.to_be_bytes());
+    for first in [ipv4_fragment(UDP, 0, true, &first), ipv6_fragment(UDP, 0, true, &first)] {
+        let packet = packet(&ip_frame(&first));
+        assert_eq!((packet.ports(), packet.payload_len_bytes), (Some((40_000, 53)), 72));
+    }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+#[test]
+fn every_kind_of_extension_header_is_followed() {
+    // Hop by hop, destination, routing, mobility, host identity, Shim6: lengths in units of 8 bytes without the first.
+    for kind in [0, 60, 43, 135, 139, 140] {
+        let headers = [&[TCP, 1][..], &[0; 14], &tcp(5)].concat();
+        let packet = packet(&ip_frame(&ipv6(kind, &headers)));
+        assert_eq!(
+            (packet.protocol, packet.ports(), packet.payload_len_bytes),
+            (TCP, Some((40_000, 443)), 5),
+            "{kind}"
+        );
+    }
+    // Authentication: in units of 4 bytes without the first two.
+    let authenticated = [&[TCP, 4][..], &[0; 22], &tcp(5)].concat();
+    assert_eq!(packet(&ip_frame(&ipv6(51, &authenticated))).ports(), Some((40_000, 443)));
+    // A fragment that is the only one of its packet (RFC 6946).
+    assert_eq!(packet(&ip_frame(&ipv6_fragment(TCP, 0, false, &tcp(5)))).payload_len_bytes, 5);
+}
 
-    #[test]
-    fn nothing_in_a_frame_makes_decoding_panic(
-        mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
-        shape in 0..5_usize,
-        wire_more in 0..2000_u32,
-    ) {
-        // Bytes that lead deep into the decoder, with the rest at random.
-        let heads: [&[u8]; 4] = [&[8, 0, 0x45], &[0x86, 0xdd, 0x60], &[0x81, 0, 0, 1, 8, 0, 0x45], &[0x88, 0x64]];
-        if let Some(head) = heads.get(shape) {
-            for (at, byte) in head.iter().enumerate() {
-                if let Some(place) = bytes.get_mut(12 + at) {
-                    *place = *byte;
-                }
-            }
-        }
-        let wire_len_bytes = bytes.len() as u32 + wire_more;
-        for link in [LinkType::Ethernet, LinkType::RawIp, LinkType::LinuxCooked, LinkType::LinuxCooked2, LinkType::Null] {
-            if let Ok(Decoded::Ip(packet)) = decode(&Frame { link, bytes: &bytes, wire_len_bytes, vlan_tag: None }) {
-                prop_assert!(packet.ip_len_bytes <= wire_len_bytes);
-                prop_assert!(packet.payload_len_bytes < packet.ip_len_bytes);
-            }
+#[test]
+fn tunnels_are_a_protocol_of_their_own() {
+    let inside = ipv6(TCP, &tcp(0));
+    for protocol in [IPV6_TUNNEL, GRE, 50, 4, 132] {
+        for ip in [ipv4(protocol, &inside), ipv6(protocol, &inside)] {
+            let packet = packet(&ip_frame(&ip));
+            assert_eq!((packet.protocol, packet.transport, packet.payload_len_bytes), (protocol, Transport::Other, 60));
         }
     }
 }
 
 #[test]
-fn null_and_cooked_link_headers_lead_to_the_packet() {
-    let ip = ipv6(IpNextHeaderProtocols::Tcp, &tcp(0));
-    let destination = IpAddr::V6("2001:db8::2".parse::<Ipv6Addr>().expect("address"));
+fn the_options_of_a_syn_are_counted_and_read() {
+    let options = |bytes: &[u8]| tcp_of(&ip_frame(&ipv4(TCP, &tcp_with_options(TcpFlags::SYN, bytes, 0)))).options;
+    let linux = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
+    assert_eq!(options(&linux), Some(SynOptions { count: 4, window_scale: 7, mss_bytes: 1460 }));
+    assert_eq!(options(&[]), Some(SynOptions { count: 0, window_scale: 0, mss_bytes: 0 }));
+    assert_eq!(options(&[0, 9, 9, 9]).map(|options| options.count), Some(0), "nothing counts behind the end");
+    for malformed in [[2, 0, 0, 0], [2, 1, 0, 0], [2, 3, 0, 0], [8, 10, 0, 0], [1, 1, 1, 8], [3, 4, 0, 0]] {
+        assert_eq!(options(&malformed), None, "{malformed:?}");
+    }
+    let established = tcp_of(&ip_frame(&ipv4(TCP, &tcp_with_options(TcpFlags::ACK, &linux, 0))));
+    assert_eq!((established.options, established.window), (None, 64_240));
+    let bytes = ip_frame(&ipv4(TCP, &tcp_with_options(TcpFlags::SYN, &linux, 0)));
+    let cut = packet_of(&Frame { bytes: &bytes[..bytes.len() - 1], ..frame(&bytes) });
+    assert!(matches!(cut.transport, Transport::Tcp(Tcp { options: None, .. })), "{cut:?}");
+}
+
+#[test]
+fn segmentation_offload_leaves_the_length_to_the_frame() {
+    let mut v4 = ip_frame(&ipv4(TCP, &tcp(3000)));
+    v4[16..18].fill(0);
+    let mut v6 = ip_frame(&ipv6(TCP, &tcp(3000)));
+    v6[18..20].fill(0);
+    assert_eq!((packet(&v4).payload_len_bytes, packet(&v6).payload_len_bytes), (3000, 3000));
+}
+
+#[test]
+fn every_link_header_leads_to_the_packet() {
+    let ip = ipv6(TCP, &tcp(0));
+    let destination = IpAddr::V6(DESTINATION_6.parse::<Ipv6Addr>().expect("address"));
     let cooked = [&[0; 14][..], &[0x86, 0xdd]].concat();
     let cooked2 = [&[0x86, 0xdd][..], &[0; 18]].concat();
     for (link, head) in [
@@ -196,9 +206,28 @@ fn null_and_cooked_link_headers_lead_to_the_packet() {
         (LinkType::LinuxCooked, cooked),
         (LinkType::LinuxCooked2, cooked2),
         (LinkType::RawIp, Vec::new()),
+        (LinkType::Ppp, vec![0x00, 0x57]),
+        (LinkType::Ppp, vec![0x57]),
+        (LinkType::Ppp, vec![0xff, 0x03, 0x00, 0x57]),
+        (LinkType::Ppp, vec![0x0f, 0x00, 0x86, 0xdd]),
+        (LinkType::PppWithDirection, vec![0x01, 0xff, 0x03, 0x00, 0x57]),
+        (LinkType::Pppoe, vec![0x11, 0, 0, 1, 0, (ip.len() + 2) as u8, 0x00, 0x57]),
     ] {
         let bytes = [&head[..], &ip].concat();
-        let Ok(Decoded::Ip(packet)) = decode(&Frame { link, ..frame(&bytes) }) else { panic!("{link:?}") };
-        assert_eq!(packet.destination, destination);
+        assert_eq!(packet_of(&Frame { link, ..frame(&bytes) }).destination, destination, "{link:?} {head:?}");
+    }
+    let discovery = [0x11, 0x09, 0, 0, 0, 0];
+    assert_eq!(decode(&Frame { link: LinkType::Pppoe, ..frame(&discovery) }), Ok(Decoded::NotIp));
+}
+
+#[test]
+fn a_tag_inside_a_cooked_capture_is_taken_off() {
+    let ip = ipv4(TCP, &tcp(0));
+    let tagged = [&[0x00, 0x07, 0x08, 0x00][..], &ip].concat();
+    let cooked = [&[0; 14][..], &[0x81, 0x00], &tagged].concat();
+    let cooked2 = [&[0x81, 0x00][..], &[0; 18], &tagged].concat();
+    for (link, bytes) in [(LinkType::LinuxCooked, cooked), (LinkType::LinuxCooked2, cooked2)] {
+        let packet = packet_of(&Frame { link, ..frame(&bytes) });
+        assert_eq!((packet.vlan, packet.ports()), (Some(7), Some((40_000, 443))), "{link:?}");
     }
 }

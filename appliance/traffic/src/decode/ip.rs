@@ -2,20 +2,30 @@
 
 use core::net::IpAddr;
 
-use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet};
+use smoltcp::wire::{Ipv4Packet, Ipv6Packet};
 
 use super::link::Network;
 use super::transport::{self, Segment};
-use super::{DecodeError, Packet, Transport};
+use super::{DecodeError, Decoded, Packet, Transport, to_u32};
 use crate::limits::MAX_EXTENSION_HEADERS;
+use crate::protocols::{
+    AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, HOST_IDENTITY, MOBILITY, ROUTING, SHIM6, TCP,
+};
 
-const IPV4_LEN: usize = 20;
-const IPV6_LEN: usize = 40;
+pub(super) const IPV4_LEN: usize = 20;
+pub(super) const IPV6_LEN: usize = 40;
+const FRAGMENT_LEN: usize = 8;
+
+/// The longest IP packet, and thus where the last fragment of one ends at the latest.
+const MAX_LEN: usize = 65_535;
 
 /// Decodes the IP packet and its transport header.
-pub(super) fn decode(network: &Network<'_>) -> Result<Packet, DecodeError> {
-    let first = network.bytes.first().ok_or(DecodeError::IpTruncated)?;
-    let version = first >> 4;
+#[inline]
+pub(super) fn decode(network: &Network<'_>) -> Result<Decoded, DecodeError> {
+    if network.wire_len_bytes == 0 {
+        return Err(DecodeError::IpLength);
+    }
+    let version = network.bytes.first().ok_or(DecodeError::IpTruncated)? >> 4;
     if network.version.is_some_and(|promised| promised != version) {
         return Err(DecodeError::IpVersion);
     }
@@ -26,128 +36,165 @@ pub(super) fn decode(network: &Network<'_>) -> Result<Packet, DecodeError> {
     }
 }
 
-fn ipv4(network: &Network<'_>) -> Result<Packet, DecodeError> {
-    let bytes = network.bytes;
-    if bytes.len() < IPV4_LEN {
-        return Err(DecodeError::IpTruncated);
+/// Takes a header of fixed length off: an error where the packet is shorter, another where less was captured.
+#[inline]
+fn header<'a, const LEN: usize>(network: &Network<'a>) -> Result<&'a [u8; LEN], DecodeError> {
+    if network.wire_len_bytes < LEN {
+        return Err(DecodeError::IpLength);
     }
-    let header = Ipv4Packet::new_unchecked(bytes);
+    network.bytes.first_chunk::<LEN>().ok_or(DecodeError::IpTruncated)
+}
+
+#[inline]
+fn ipv4(network: &Network<'_>) -> Result<Decoded, DecodeError> {
+    let header = Ipv4Packet::new_unchecked(header::<IPV4_LEN>(network)?);
     let header_len = usize::from(header.header_len());
-    // A total length of zero comes from segmentation offload: the frame's length is right then.
+    let protocol = u8::from(header.next_header());
     let ip_len = match usize::from(header.total_len()) {
-        0 => network.wire_len_bytes,
+        // TCP segmentation offload leaves the length to the hardware: the frame's is right then.
+        0 if protocol == TCP => network.wire_len_bytes,
         stated => stated,
     };
     if header_len < IPV4_LEN || ip_len < header_len || ip_len > network.wire_len_bytes {
         return Err(DecodeError::IpLength);
     }
-    let behind = bytes.get(header_len..).ok_or(DecodeError::IpTruncated)?;
-    let segment = Segment { bytes: behind, len_bytes: ip_len - header_len };
-    let protocol = header.next_header().into();
-    let (source, destination) = (header.src_addr(), header.dst_addr());
-    let (transport, header_len) = if header.frag_offset() == 0 {
-        transport::decode(protocol, segment, header.more_frags())?
-    } else {
-        (Transport::Fragment, 0)
-    };
-    Ok(Packet {
-        source: IpAddr::V4(source),
+    let bytes = network.bytes.get(header_len..).ok_or(DecodeError::IpTruncated)?;
+    let offset = usize::from(header.frag_offset());
+    let segment = Segment { bytes, len_bytes: ip_len - header_len, is_fragment: header.more_frags() };
+    let destination = header.dst_addr();
+    let mut packet = Packet {
+        source: IpAddr::V4(header.src_addr()),
         destination: IpAddr::V4(destination),
         to_group: network.to_group || destination.is_multicast() || destination.is_broadcast(),
         vlan: network.vlan,
         protocol,
         ip_len_bytes: to_u32(ip_len),
-        payload_len_bytes: to_u32(segment.len_bytes.saturating_sub(header_len)),
-        transport,
-    })
+        payload_len_bytes: to_u32(segment.len_bytes),
+        transport: Transport::Other,
+    };
+    if offset == 0 {
+        transport::decode(&mut packet, segment)?;
+    } else {
+        check_later_fragment(protocol, offset, ip_len)?;
+        packet.transport = Transport::Fragment;
+    }
+    Ok(Decoded::Ip(packet))
 }
 
-fn ipv6(network: &Network<'_>) -> Result<Packet, DecodeError> {
-    let bytes = network.bytes;
-    if bytes.len() < IPV6_LEN {
-        return Err(DecodeError::IpTruncated);
-    }
-    let header = Ipv6Packet::new_unchecked(bytes);
-    // A payload length of zero is a jumbogram (RFC 2675) or segmentation offload: the frame's length is right then.
+#[inline]
+fn ipv6(network: &Network<'_>) -> Result<Decoded, DecodeError> {
+    let header = Ipv6Packet::new_unchecked(header::<IPV6_LEN>(network)?);
+    let next = u8::from(header.next_header());
     let ip_len = match usize::from(header.payload_len()) {
-        0 => network.wire_len_bytes,
+        // Segmentation offload or a jumbogram (RFC 2675): the frame's length is right then.
+        0 if matches!(next, TCP | HOP_BY_HOP) => network.wire_len_bytes,
         stated => IPV6_LEN + stated,
     };
-    if ip_len < IPV6_LEN || ip_len > network.wire_len_bytes {
+    if ip_len > network.wire_len_bytes {
         return Err(DecodeError::IpLength);
     }
-    let behind = bytes.get(IPV6_LEN..).ok_or(DecodeError::IpTruncated)?;
-    let chain = extension_headers(header.next_header(), Segment { bytes: behind, len_bytes: ip_len - IPV6_LEN })?;
-    let protocol = chain.protocol.into();
-    let (transport, header_len) = if chain.later_fragment {
-        (Transport::Fragment, 0)
-    } else {
-        transport::decode(protocol, chain.segment, chain.more_fragments)?
-    };
-    let (source, destination) = (header.src_addr(), header.dst_addr());
-    Ok(Packet {
-        source: IpAddr::V6(source),
+    let bytes = network.bytes.get(IPV6_LEN..).ok_or(DecodeError::IpTruncated)?;
+    let segment = Segment { bytes, len_bytes: ip_len - IPV6_LEN, is_fragment: false };
+    let Chain { protocol, segment, is_later_fragment } =
+        if is_extension(next) { extension_headers(next, segment)? } else { Chain::end(next, segment) };
+    let destination = header.dst_addr();
+    let mut packet = Packet {
+        source: IpAddr::V6(header.src_addr()),
         destination: IpAddr::V6(destination),
         to_group: network.to_group || destination.is_multicast(),
         vlan: network.vlan,
         protocol,
         ip_len_bytes: to_u32(ip_len),
-        payload_len_bytes: to_u32(chain.segment.len_bytes.saturating_sub(header_len)),
-        transport,
-    })
+        payload_len_bytes: to_u32(segment.len_bytes),
+        transport: Transport::Other,
+    };
+    if is_later_fragment {
+        packet.transport = Transport::Fragment;
+    } else {
+        transport::decode(&mut packet, segment)?;
+    }
+    Ok(Decoded::Ip(packet))
+}
+
+/// Refuses a fragment at `offset` bytes that no honest sender makes: one that begins inside the TCP header and may
+/// overwrite its flags (RFC 1858, RFC 3128), and one that ends behind the longest packet ("ping of death").
+fn check_later_fragment(protocol: u8, offset: usize, len_bytes: usize) -> Result<(), DecodeError> {
+    /// The smallest offset above zero that a fragment can have.
+    const SMALLEST_OFFSET: usize = 8;
+    if protocol == TCP && offset == SMALLEST_OFFSET {
+        return Err(DecodeError::FragmentTiny);
+    }
+    if offset + len_bytes > MAX_LEN { Err(DecodeError::FragmentOverlong) } else { Ok(()) }
 }
 
 /// The end of a chain of extension headers.
-struct Chain<'a> {
-    protocol: IpProtocol,
-    segment: Segment<'a>,
-    /// A fragment that is not the first one.
-    later_fragment: bool,
-    /// The first fragment of several.
-    more_fragments: bool,
+pub(super) struct Chain<'a> {
+    /// IP protocol number of what stands there.
+    pub protocol: u8,
+    /// What stands there.
+    pub segment: Segment<'a>,
+    /// It is of a fragment that is not the first one.
+    pub is_later_fragment: bool,
+}
+
+impl<'a> Chain<'a> {
+    const fn end(protocol: u8, segment: Segment<'a>) -> Self {
+        Self { protocol, segment, is_later_fragment: false }
+    }
 }
 
 /// Follows the extension headers (RFC 8200 section 4) to the transport header.
-fn extension_headers(first: IpProtocol, segment: Segment<'_>) -> Result<Chain<'_>, DecodeError> {
-    let mut chain = Chain { protocol: first, segment, later_fragment: false, more_fragments: false };
-    for _ in 0..=MAX_EXTENSION_HEADERS {
-        let Some(len) = extension_len(chain.protocol, chain.segment)? else { return Ok(chain) };
-        let header = chain.segment.bytes.get(..len).ok_or(DecodeError::IpTruncated)?;
-        let left = chain.segment.len_bytes.checked_sub(len).ok_or(DecodeError::IpLength)?;
-        if let (IpProtocol::Ipv6Frag, [_, _, offset_high, offset_low, ..]) = (chain.protocol, header) {
-            let field = u16::from_be_bytes([*offset_high, *offset_low]);
-            chain.later_fragment = field >> 3 != 0;
-            chain.more_fragments = field & 1 != 0;
-        }
-        chain.protocol = IpProtocol::from(header.first().copied().unwrap_or_default());
-        chain.segment = Segment { bytes: chain.segment.bytes.get(len..).unwrap_or_default(), len_bytes: left };
-        if chain.later_fragment {
+#[inline(never)]
+pub(super) fn extension_headers(first: u8, segment: Segment<'_>) -> Result<Chain<'_>, DecodeError> {
+    let mut chain = Chain::end(first, segment);
+    for _ in 0..MAX_EXTENSION_HEADERS {
+        if !is_extension(chain.protocol) || chain.is_later_fragment {
             return Ok(chain);
         }
+        chain = behind_extension(&chain)?;
     }
-    Err(DecodeError::ExtensionHeaders)
+    if is_extension(chain.protocol) && !chain.is_later_fragment {
+        return Err(DecodeError::ExtensionHeaders);
+    }
+    Ok(chain)
 }
 
-/// The length of the extension header that stands first; `None` where it is not an extension header.
-fn extension_len(protocol: IpProtocol, segment: Segment<'_>) -> Result<Option<usize>, DecodeError> {
-    /// Authentication header, mobility, host identity, shim6.
-    const AH: u8 = 51;
-    const MOBILITY: u8 = 135;
-    const HIP: u8 = 139;
-    const SHIM6: u8 = 140;
-    let length_field = || segment.bytes.get(1).map(|byte| usize::from(*byte)).ok_or(DecodeError::IpTruncated);
-    Ok(match protocol {
-        IpProtocol::Ipv6Frag => Some(8),
-        IpProtocol::HopByHop | IpProtocol::Ipv6Route | IpProtocol::Ipv6Opts => Some((length_field()? + 1) * 8),
-        other => match u8::from(other) {
-            AH => Some((length_field()? + 2) * 4),
-            MOBILITY | HIP | SHIM6 => Some((length_field()? + 1) * 8),
-            _ => None,
-        },
-    })
+/// Takes one extension header off.
+fn behind_extension<'a>(chain: &Chain<'a>) -> Result<Chain<'a>, DecodeError> {
+    let Chain { protocol: header, segment, .. } = *chain;
+    let [next, units] = *segment.header::<2>().map_err(as_ip_error)?;
+    let len = match header {
+        FRAGMENT => FRAGMENT_LEN,
+        AUTHENTICATION => (usize::from(units) + 2) * 4,
+        _ => (usize::from(units) + 1) * 8,
+    };
+    let mut rest = segment.behind(len).map_err(as_ip_error)?;
+    let mut is_later_fragment = false;
+    if let (FRAGMENT, [_, _, high, low, ..]) = (header, segment.bytes) {
+        let field = u16::from_be_bytes([*high, *low]);
+        let offset = usize::from(field & !7);
+        rest.is_fragment = field & 1 != 0;
+        is_later_fragment = offset != 0;
+        if is_later_fragment {
+            check_later_fragment(next, offset, rest.len_bytes)?;
+        }
+    }
+    Ok(Chain { protocol: next, segment: rest, is_later_fragment })
 }
 
-/// Lengths stem from 16-bit fields or from the frame's 32-bit length.
-fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
+/// Extension headers belong to the IP header.
+const fn as_ip_error(error: DecodeError) -> DecodeError {
+    match error {
+        DecodeError::TransportLength => DecodeError::IpLength,
+        DecodeError::TransportTruncated => DecodeError::IpTruncated,
+        other => other,
+    }
+}
+
+#[inline]
+const fn is_extension(protocol: u8) -> bool {
+    matches!(
+        protocol,
+        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS | MOBILITY | HOST_IDENTITY | SHIM6
+    )
 }

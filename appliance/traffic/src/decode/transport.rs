@@ -1,28 +1,12 @@
-//! TCP, UDP, ICMP and ICMPv6 headers.
+//! TCP and UDP headers.
 
 use smoltcp::wire::{TcpPacket, UdpPacket};
 
+use super::{DecodeError, Packet, SynOptions, Tcp, TcpFlags, Transport, icmp, to_u32};
 use crate::protocols::{ICMP, ICMPV6, TCP, UDP};
-
-use super::{DecodeError, IcmpError, IcmpKind, Tcp, TcpFlags, Transport};
-
-/// Message types that mean something here.
-struct IcmpTypes {
-    echo_request: u8,
-    echo_reply: u8,
-    errors: &'static [u8],
-}
-
-/// RFC 792: unreachable, source quench, redirect, time exceeded, parameter problem.
-const ICMPV4_TYPES: IcmpTypes = IcmpTypes { echo_request: 8, echo_reply: 0, errors: &[3, 4, 5, 11, 12] };
-
-/// RFC 4443: unreachable, too big, time exceeded, parameter problem.
-const ICMPV6_TYPES: IcmpTypes = IcmpTypes { echo_request: 128, echo_reply: 129, errors: &[1, 2, 3, 4] };
 
 const TCP_LEN: usize = 20;
 const UDP_LEN: usize = 8;
-const ICMP_LEN: usize = 4;
-const ICMP_ECHO_LEN: usize = 8;
 
 /// What stands behind the IP header.
 #[derive(Clone, Copy, Debug)]
@@ -31,37 +15,59 @@ pub(super) struct Segment<'a> {
     pub bytes: &'a [u8],
     /// The length on the wire, by the IP header.
     pub len_bytes: usize,
+    /// More fragments follow: the lengths that its headers state are those of the whole packet.
+    pub is_fragment: bool,
 }
 
 impl<'a> Segment<'a> {
     /// Its first bytes: an error where the packet is shorter than that, another where less was captured.
-    fn header(&self, len: usize) -> Result<&'a [u8], DecodeError> {
-        if self.len_bytes < len {
-            return Err(DecodeError::TransportLength);
+    #[inline]
+    pub fn header<const LEN: usize>(&self) -> Result<&'a [u8; LEN], DecodeError> {
+        self.check(LEN)?;
+        self.bytes.first_chunk::<LEN>().ok_or(DecodeError::TransportTruncated)
+    }
+
+    /// What is behind a header of this length; errors as with [`Segment::header`].
+    pub fn behind(&self, len: usize) -> Result<Self, DecodeError> {
+        self.check(len)?;
+        let bytes = self.bytes.get(len..).ok_or(DecodeError::TransportTruncated)?;
+        Ok(Self { bytes, len_bytes: self.len_bytes - len, ..*self })
+    }
+
+    /// An error where the packet is shorter than a header of this length. The first fragment holds all headers
+    /// (RFC 1858, RFC 7112): senders that divide them want to deceive.
+    #[inline]
+    const fn check(&self, len: usize) -> Result<(), DecodeError> {
+        match (self.len_bytes < len, self.is_fragment) {
+            (false, _) => Ok(()),
+            (true, true) => Err(DecodeError::FragmentTiny),
+            (true, false) => Err(DecodeError::TransportLength),
         }
-        self.bytes.get(..len).ok_or(DecodeError::TransportTruncated)
     }
 }
 
-/// Decodes the transport header: what it says, and its length in bytes. `fragmented`: this is the first of several
-/// fragments, so the lengths that the header states are those of the whole packet.
-pub(super) fn decode(protocol: u8, segment: Segment<'_>, fragmented: bool) -> Result<(Transport, usize), DecodeError> {
-    match protocol {
-        TCP => tcp(segment),
-        UDP => udp(segment, fragmented),
-        ICMP => icmp(segment, &ICMPV4_TYPES),
-        ICMPV6 => icmp(segment, &ICMPV6_TYPES),
-        _ => Ok((Transport::Other, 0)),
+/// Decodes the transport header that the segment begins with into the packet, whose payload is what is behind it.
+#[inline]
+pub(super) fn decode(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
+    match packet.protocol {
+        TCP => tcp(packet, segment),
+        UDP => udp(packet, segment),
+        ICMP => icmp::decode(packet, segment, &icmp::V4),
+        ICMPV6 => icmp::decode(packet, segment, &icmp::V6),
+        _ => Ok(()),
     }
 }
 
-fn tcp(segment: Segment<'_>) -> Result<(Transport, usize), DecodeError> {
-    let header = TcpPacket::new_unchecked(segment.header(TCP_LEN)?);
+#[inline]
+fn tcp(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
+    let header = TcpPacket::new_unchecked(segment.header::<TCP_LEN>()?);
     let header_len = usize::from(header.header_len());
-    // Options may have been cut off by the capture: only the packet's own length counts.
-    if header_len < TCP_LEN || header_len > segment.len_bytes {
+    if header_len < TCP_LEN {
         return Err(DecodeError::TransportLength);
     }
+    // Options may have been cut off by the capture: only the packet's own length counts.
+    segment.check(header_len)?;
+    let options = if header.syn() { segment.bytes.get(TCP_LEN..header_len).and_then(syn_options) } else { None };
     let flags = TcpFlags {
         fin: header.fin(),
         syn: header.syn(),
@@ -70,40 +76,56 @@ fn tcp(segment: Segment<'_>) -> Result<(Transport, usize), DecodeError> {
         ack: header.ack(),
         urg: header.urg(),
     };
-    let tcp = Tcp {
+    packet.transport = Transport::Tcp(Tcp {
         source_port: header.src_port(),
         destination_port: header.dst_port(),
         sequence: header.seq_number().0.cast_unsigned(),
         acknowledgement: header.ack_number().0.cast_unsigned(),
         flags,
         window: header.window_len(),
-        options: None,
-    };
-    Ok((Transport::Tcp(tcp), header_len))
+        options,
+    });
+    packet.payload_len_bytes = to_u32(segment.len_bytes - header_len);
+    Ok(())
 }
 
-fn udp(segment: Segment<'_>, fragmented: bool) -> Result<(Transport, usize), DecodeError> {
-    let header = UdpPacket::new_unchecked(segment.header(UDP_LEN)?);
+/// Reads the options (RFC 9293 section 3.1), at most 40 bytes; `None` where their lengths do not fit.
+#[inline(never)]
+fn syn_options(mut bytes: &[u8]) -> Option<SynOptions> {
+    /// Kinds (IANA, "TCP Option Kind Numbers").
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    const MSS: u8 = 2;
+    const WINDOW_SCALE: u8 = 3;
+    let mut options = SynOptions { count: 0, window_scale: 0, mss_bytes: 0 };
+    while let [kind, behind @ ..] = bytes {
+        match (*kind, behind) {
+            (END, _) => break,
+            (NO_OPERATION, _) => {
+                bytes = behind;
+                continue;
+            }
+            (MSS, [4, high, low, ..]) => options.mss_bytes = u16::from_be_bytes([*high, *low]),
+            (WINDOW_SCALE, [3, shift, ..]) => options.window_scale = *shift,
+            (MSS | WINDOW_SCALE, _) | (_, [] | [0 | 1, ..]) => return None,
+            _ => {}
+        }
+        options.count += 1;
+        bytes = bytes.get(usize::from(*behind.first()?)..)?;
+    }
+    Some(options)
+}
+
+#[inline]
+fn udp(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
+    let header = UdpPacket::new_unchecked(segment.header::<UDP_LEN>()?);
     let stated = usize::from(header.len());
-    // Zero is a jumbogram's length (RFC 2675).
-    if stated != 0 && (stated < UDP_LEN || (stated > segment.len_bytes && !fragmented)) {
+    // A jumbogram states zero, because its length does not fit into the field (RFC 2675 section 4).
+    let is_jumbo = stated == 0 && segment.len_bytes > usize::from(u16::MAX);
+    if !is_jumbo && (stated < UDP_LEN || (stated > segment.len_bytes && !segment.is_fragment)) {
         return Err(DecodeError::TransportLength);
     }
-    Ok((Transport::Udp { source_port: header.src_port(), destination_port: header.dst_port() }, UDP_LEN))
-}
-
-fn icmp(segment: Segment<'_>, types: &IcmpTypes) -> Result<(Transport, usize), DecodeError> {
-    let kind = segment.header(ICMP_LEN)?.first().copied().unwrap_or_default();
-    if types.errors.contains(&kind) {
-        return Ok((Transport::Icmp(IcmpKind::Error(IcmpError { unreachable: false, about: None })), ICMP_LEN));
-    }
-    if kind != types.echo_request && kind != types.echo_reply {
-        return Ok((Transport::Icmp(IcmpKind::Other), ICMP_LEN));
-    }
-    let identifier = match segment.header(ICMP_ECHO_LEN)? {
-        [_, _, _, _, high, low, ..] => u16::from_be_bytes([*high, *low]),
-        _ => 0,
-    };
-    let echo = if kind == types.echo_request { IcmpKind::EchoRequest } else { IcmpKind::EchoReply };
-    Ok((Transport::Icmp(echo(identifier)), ICMP_ECHO_LEN))
+    packet.transport = Transport::Udp { source_port: header.src_port(), destination_port: header.dst_port() };
+    packet.payload_len_bytes = to_u32(segment.len_bytes - UDP_LEN);
+    Ok(())
 }
