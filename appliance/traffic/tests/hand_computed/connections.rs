@@ -132,8 +132,8 @@ fn web_request() -> Case {
         (IatMeanS, 0.01),
         (IatStdS, 0.0025),
         (IatMaxS, 0.015),
-        (PacketsPerS, 112.5),   // 9 in 0.08 s
-        (BytesPerS, 13_650.0),  // 1,092 in 0.08 s
+        (PacketsPerS, 112.5),  // 9 in 0.08 s
+        (BytesPerS, 13_650.0), // 1,092 in 0.08 s
         (BwdShare, 4.0 / 9.0),
         (FwdSynFlags, 1.0),
         (FinFlags, 2.0),
@@ -190,10 +190,7 @@ fn web_request() -> Case {
 }
 
 fn refused_connection() -> Case {
-    let frames = with_port_80([
-        (0, C, segment("S", 100, 0).window(1_024)),
-        (400, S, segment("RA", 0, 101).window(0)),
-    ]);
+    let frames = with_port_80([(0, C, segment("S", 100, 0).window(1_024)), (400, S, segment("RA", 0, 101).window(0))]);
     let values = [
         (PacketLenMax, 40.0),
         (PacketLenStd, 0.0),
@@ -213,12 +210,7 @@ fn refused_connection() -> Case {
         (SrcUnfinished60s, 1.0),
         (DstServiceUnfinished2s, 1.0),
     ];
-    Case {
-        name: "refused-connection",
-        frames,
-        flows: 1,
-        expected: vec![expected(0, AtEnd(FlowEnd::Reset, 2), values)],
-    }
+    Case { name: "refused-connection", frames, flows: 1, expected: vec![expected(0, AtEnd(FlowEnd::Reset, 2), values)] }
 }
 
 fn unanswered_syn() -> Case {
@@ -332,14 +324,16 @@ fn retransmission_and_shrinking_window() -> Case {
 fn odd_flags() -> Case {
     let (from, second) = (end(CLIENT, 50_000), 100_000);
     let frames = [
-        between(from, end(SERVER, 7), [
-            (0, C, segment("FPU", 1, 0).window(1_024)),
-            (1_000, S, segment("RA", 0, 2).window(0)),
-        ]),
-        between(from, end(SERVER, 9), [
-            (second, C, segment("", 1, 0).window(1_024)),
-            (second + 1_000, S, segment("RA", 0, 1).window(0)),
-        ]),
+        between(
+            from,
+            end(SERVER, 7),
+            [(0, C, segment("FPU", 1, 0).window(1_024)), (1_000, S, segment("RA", 0, 2).window(0))],
+        ),
+        between(
+            from,
+            end(SERVER, 9),
+            [(second, C, segment("", 1, 0).window(1_024)), (second + 1_000, S, segment("RA", 0, 1).window(0))],
+        ),
     ];
     let xmas = [
         (FinFlags, 1.0),
@@ -364,8 +358,7 @@ fn odd_flags() -> Case {
         (SrcPorts2s, crate::distinct(2)),
         (SrcRefused2s, 1.0),
     ];
-    let expected =
-        vec![expected(0, AtEnd(FlowEnd::Reset, 2), xmas), expected(1, AtEnd(FlowEnd::Reset, 2), null)];
+    let expected = vec![expected(0, AtEnd(FlowEnd::Reset, 2), xmas), expected(1, AtEnd(FlowEnd::Reset, 2), null)];
     Case { name: "odd-flags", frames: frames.concat(), flows: 2, expected }
 }
 

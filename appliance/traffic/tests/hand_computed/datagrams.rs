@@ -106,14 +106,18 @@ fn ping() -> Case {
         (DstFlows2s, 1.0),
     ];
     let second = [(PacketsPerS, 2_000.0), (BytesPerS, 168_000.0)]; // rates are over 1 ms at least
-    Case { name: "ping", frames, flows: 1, expected: vec![expected(0, Packets(2), second), expected(0, Packets(4), values)] }
+    Case {
+        name: "ping",
+        frames,
+        flows: 1,
+        expected: vec![expected(0, Packets(2), second), expected(0, Packets(4), values)],
+    }
 }
 
 /// The error belongs to the flow that it complains of, and is none itself.
 fn port_is_unreachable() -> Case {
     let (client, server, payload) = (end(CLIENT, 40_000), end(SERVER, 33_000), b"probe...");
-    let frames =
-        vec![(0, udp(client, server, payload, None)), (500_000, port_unreachable(server, client, payload))];
+    let frames = vec![(0, udp(client, server, payload, None)), (500_000, port_unreachable(server, client, payload))];
     let first = [(Refused, 0.0), (SrcUnanswered2s, 1.0), (SrcRefused2s, 0.0)];
     let values = [
         (FwdPackets, 1.0),
@@ -147,7 +151,7 @@ fn fragments() -> Case {
     ];
     let others = [
         (FwdPackets, 2.0),
-        (FwdPayloadBytes, 176.0), // 136 + 40, without a header
+        (FwdPayloadBytes, 176.0),  // 136 + 40, without a header
         (FwdPacketLenMean, 108.0), // 156 and 60
         (FwdPacketLenStd, 48.0),
         (DurationS, 0.001),
@@ -176,7 +180,7 @@ fn inside_a_vlan() -> Case {
         (FwdPacketLenMean, 68.0),
         (BwdPacketLenMean, 228.0),
         (PacketLenMax, 228.0),
-        (PacketLenStd, 80.0), // half of 160
+        (PacketLenStd, 80.0),   // half of 160
         (BytesPerS, 148_000.0), // 296 in 2 ms
         (SrcFlows2s, 1.0),
     ];
@@ -193,12 +197,7 @@ fn inside_a_vlan() -> Case {
 
 fn to_a_group() -> Case {
     let frames = vec![(0, udp(end(CLIENT, 5_353), end("224.0.0.251", 5_353), &dns_question(), None))];
-    let values = [
-        (FwdPayloadBytes, 29.0),
-        (PacketLenMax, 57.0),
-        (GroupDestination, 1.0),
-        (SrcUnanswered2s, 1.0),
-    ];
+    let values = [(FwdPayloadBytes, 29.0), (PacketLenMax, 57.0), (GroupDestination, 1.0), (SrcUnanswered2s, 1.0)];
     let expected = vec![expected(0, AtEnd(FlowEnd::Shutdown, 1), values)];
     Case { name: "multicast", frames, flows: 1, expected }
 }

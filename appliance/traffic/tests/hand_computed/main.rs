@@ -4,14 +4,7 @@
 //! schema's words make of them, with the arithmetic beside it. The captures stand in `tests/captures/`, where other
 //! programs can read them: `UPDATE=1 cargo test -p traffic --test hand_computed` writes them anew. [`nfstream`] compares
 //! them, and the recorded captures of the whole system, with what NFStream says.
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_possible_truncation,
-    clippy::unreadable_literal,
-    reason = "a test may stop at the first surprise, and the numbers here are small"
-)]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 mod connections;
 mod datagrams;
@@ -110,7 +103,7 @@ fn the_captures_are_the_frames_that_are_written_here() {
 fn the_features_are_those_computed_by_hand() {
     let mut wrong = Vec::new();
     for case in cases() {
-        let seen = sightings(&case.path());
+        let seen = sightings(case.capture());
         let flows: HashSet<u64> = seen.iter().map(|seen| seen.flow).collect();
         assert_eq!(flows.len(), case.flows, "{}: flows", case.name);
         for Expected { flow, checkpoint, values } in &case.expected {
@@ -132,7 +125,8 @@ fn the_features_are_those_computed_by_hand() {
 fn every_feature_is_checked_with_a_value_that_says_something() {
     let cases = cases();
     let values = cases.iter().flat_map(|case| &case.expected).flat_map(|expected| &expected.values);
-    let telling = |(index, value): &&(Index, f64)| *value != 0.0 && *value != f64::from(FEATURES[*index as usize].undefined);
+    let telling =
+        |(index, value): &&(Index, f64)| *value != 0.0 && *value != f64::from(FEATURES[*index as usize].undefined);
     let checked: HashSet<usize> = values.filter(telling).map(|(index, _)| *index as usize).collect();
     let unchecked = FEATURES.iter().enumerate().filter(|(place, _)| !checked.contains(place));
     assert_eq!(unchecked.map(|(_, feature)| feature.name).collect::<Vec<_>>(), [""; 0]);

@@ -1,6 +1,7 @@
 //! What the extractor observes in a capture file, by the steps of the daemon.
 
-use std::fs::File;
+use std::fs;
+use std::io::Cursor;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -47,10 +48,14 @@ impl Sighting {
     }
 }
 
+/// The bytes of a capture file.
+pub fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The IP packets of a capture with their times, up to where it is cut off.
-pub fn packets(capture: &Path) -> Vec<(Timestamp, Packet)> {
-    let file = File::open(capture).unwrap_or_else(|error| panic!("{}: {error}", capture.display()));
-    let mut file = CaptureFile::new(file).expect("a capture");
+pub fn packets(capture: Vec<u8>) -> Vec<(Timestamp, Packet)> {
+    let mut file = CaptureFile::new(Cursor::new(capture)).expect("a capture");
     let mut packets = Vec::new();
     while let Ok(true) = file.next_frame(&mut |time, frame| {
         if let Ok(Decoded::Ip(packet)) = decode(frame) {
@@ -61,7 +66,7 @@ pub fn packets(capture: &Path) -> Vec<(Timestamp, Packet)> {
 }
 
 /// All that is observed in a capture, in its order.
-pub fn sightings(capture: &Path) -> Vec<Sighting> {
+pub fn sightings(capture: Vec<u8>) -> Vec<Sighting> {
     let mut extractor = Extractor::new(&Limits::default(), [1, 2]);
     let mut seen = Vec::new();
     for (time, packet) in packets(capture) {

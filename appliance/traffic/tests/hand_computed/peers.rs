@@ -19,15 +19,19 @@ pub fn cases() -> [Case; 5] {
 /// A login from that port that begins then, and ends after so long.
 fn login(client_port: u16, at_us: u64, ends_after_us: u64) -> Frames {
     let over = at_us + ends_after_us;
-    between(end(CLIENT, client_port), end(SERVER, 22), [
-        (at_us, C, syn()),
-        (at_us + 10_000, S, syn_ack()),
-        (at_us + 20_000, C, segment("A", 101, 501)),
-        (at_us + 30_000, S, segment("PA", 501, 101).payload(21)),
-        (at_us + 40_000, C, segment("PA", 101, 522).payload(24)),
-        (over - 10_000, C, segment("FA", 125, 522)),
-        (over, S, segment("FA", 522, 126)),
-    ])
+    between(
+        end(CLIENT, client_port),
+        end(SERVER, 22),
+        [
+            (at_us, C, syn()),
+            (at_us + 10_000, S, syn_ack()),
+            (at_us + 20_000, C, segment("A", 101, 501)),
+            (at_us + 30_000, S, segment("PA", 501, 101).payload(21)),
+            (at_us + 40_000, C, segment("PA", 101, 522).payload(24)),
+            (over - 10_000, C, segment("FA", 125, 522)),
+            (over, S, segment("FA", 522, 126)),
+        ],
+    )
 }
 
 /// 45 s are more than the 30 s of a short login.
@@ -46,10 +50,10 @@ fn ssh_login() -> Case {
         (BwdPackets, 3.0),
         (FwdPayloadBytes, 24.0),
         (BwdPayloadBytes, 21.0),
-        (FwdPacketLenMean, 51.0),              // 60, 40, 64, 40
-        (FwdPacketLenStd, 123.0_f64.sqrt()),   // 9, 11, 13, 11 off: squares 81 + 121 + 169 + 121 = 492
-        (BwdPacketLenMean, 51.0),              // 52, 61, 40
-        (BwdPacketLenStd, 74.0_f64.sqrt()),    // 1, 10, 11 off: squares 1 + 100 + 121 = 222
+        (FwdPacketLenMean, 51.0),            // 60, 40, 64, 40
+        (FwdPacketLenStd, 123.0_f64.sqrt()), // 9, 11, 13, 11 off: squares 81 + 121 + 169 + 121 = 492
+        (BwdPacketLenMean, 51.0),            // 52, 61, 40
+        (BwdPacketLenStd, 74.0_f64.sqrt()),  // 1, 10, 11 off: squares 1 + 100 + 121 = 222
         (DurationS, 45.0),
         (IatMaxS, 44.95),
         (LoginService, 1.0),
@@ -68,12 +72,7 @@ fn ssh_login() -> Case {
 
 fn two_short_logins() -> Case {
     let frames = [login(40_001, 0, 400_000), login(40_002, 500_000, 300_000)].concat();
-    let first = [
-        (SrcLogins60s, 1.0),
-        (SrcShortLogins60s, 1.0),
-        (PairLogins2s, 1.0),
-        (PairShortLogins60s, 1.0),
-    ];
+    let first = [(SrcLogins60s, 1.0), (SrcShortLogins60s, 1.0), (PairLogins2s, 1.0), (PairShortLogins60s, 1.0)];
     let second = [
         (SrcFlows2s, 2.0),
         (SrcPorts2s, 1.0),
@@ -169,11 +168,11 @@ fn port_scan() -> Case {
 /// Five sources open connections to one port; only the first goes through with it.
 fn flood() -> Case {
     let server = end(SERVER, 443);
-    let mut frames = between(end(CLIENT, 40_000), server, [
-        (0, C, syn()),
-        (1_000, S, syn_ack()),
-        (2_000, C, segment("A", 101, 501)),
-    ]);
+    let mut frames = between(
+        end(CLIENT, 40_000),
+        server,
+        [(0, C, syn()), (1_000, S, syn_ack()), (2_000, C, segment("A", 101, 501))],
+    );
     let others = ["198.51.100.21", "198.51.100.22", "198.51.100.23", "198.51.100.24"];
     frames.extend(others.iter().enumerate().flat_map(|(number, source)| {
         let at_us = 10_000 + number as u64 * 10_000;
