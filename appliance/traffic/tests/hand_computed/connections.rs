@@ -7,13 +7,15 @@ use traffic::features::Index::{self, *};
 use traffic::flow::FlowEnd;
 
 use crate::Checkpoint::{End as AtEnd, Packets};
-use crate::frames::{End, Segment, end, segment, tcp};
-use crate::{Case, expected};
+use crate::frames::{End, Segment, end, segment, tcp, udp};
+use crate::{Case, distinct, expected};
 
 /// MSS 1460, SACK permitted, timestamps, padding, window scale 7: 20 bytes, four options.
 pub const SYN_OPTIONS: &[u8] = &[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
 /// MSS 1460, padding, window scale 2: 8 bytes, two options.
 const SMALL_SCALE: &[u8] = &[2, 4, 5, 0xb4, 1, 3, 3, 2];
+/// MSS 1460: 4 bytes.
+const ONLY_MSS: &[u8] = &[2, 4, 5, 0xb4];
 /// The answer: MSS 1460, padding, SACK permitted, padding, window scale 7: 12 bytes.
 pub const SYN_ACK_OPTIONS: &[u8] = &[2, 4, 5, 0xb4, 1, 1, 4, 2, 1, 3, 3, 7];
 
@@ -47,10 +49,11 @@ pub fn syn_ack() -> Segment {
     segment("SA", 500, 101).window(65_160).options(SYN_ACK_OPTIONS)
 }
 
-pub fn cases() -> [Case; 7] {
+pub fn cases() -> [Case; 8] {
     [
         web_request(),
         refused_connection(),
+        half_open_probe(),
         unanswered_syn(),
         syn_ack_first(),
         retransmission_and_shrinking_window(),
@@ -213,6 +216,41 @@ fn refused_connection() -> Case {
     Case { name: "refused-connection", frames, flows: 1, expected: vec![expected(0, AtEnd(FlowEnd::Reset, 2), values)] }
 }
 
+/// A port is found open without a connection being made, after a datagram that nobody answered.
+fn half_open_probe() -> Case {
+    let mut frames = vec![(0, udp(end(CLIENT, 40_000), end(SERVER, 161), b"probe...", None))];
+    frames.extend(with_port_80([
+        (100_000, C, segment("S", 100, 0).window(1_024).options(ONLY_MSS)),
+        (101_000, S, syn_ack()),
+        (101_200, C, segment("R", 101, 0).window(0)),
+    ]));
+    let values = [
+        (FwdPackets, 2.0),
+        (BwdPackets, 1.0),
+        (FwdPacketLenMean, 42.0), // 44 and 40
+        (FwdPacketLenStd, 2.0),
+        (RstFlags, 1.0),
+        (OddFlags, 0.0),
+        (Answered, 1.0),
+        (Established, 0.0),
+        (Refused, 0.0), // the RST is the initiator's
+        (HandshakeS, -1.0),
+        (FwdSynOptions, 1.0),
+        (FwdWindowMinBytes, -1.0), // a RST offers none
+        (SrcFlows2s, 2.0),
+        (SrcPorts2s, distinct(2)),
+        (SrcHosts2s, 1.0),
+        (SrcUnanswered2s, 0.5),
+        (SrcRefused2s, 0.0),
+        (SrcUnfinished2s, 1.0), // of one TCP flow
+        (DstFlows2s, 2.0),
+        (DstServiceFlows2s, 1.0),
+        (DstServiceUnfinished2s, 1.0),
+    ];
+    let expected = vec![expected(1, AtEnd(FlowEnd::Reset, 3), values)];
+    Case { name: "half-open-probe", frames, flows: 2, expected }
+}
+
 fn unanswered_syn() -> Case {
     let frames = with_port_80([(0, C, syn()), (1_000_000, C, syn()), (3_000_000, C, syn())]);
     let values = [
@@ -355,7 +393,7 @@ fn odd_flags() -> Case {
         (OddFlags, 1.0),
         (Refused, 1.0),
         (SrcFlows2s, 2.0),
-        (SrcPorts2s, crate::distinct(2)),
+        (SrcPorts2s, distinct(2)),
         (SrcRefused2s, 1.0),
     ];
     let expected = vec![expected(0, AtEnd(FlowEnd::Reset, 2), xmas), expected(1, AtEnd(FlowEnd::Reset, 2), null)];

@@ -195,9 +195,21 @@ fn inside_a_vlan() -> Case {
     Case { name: "vlan", frames, flows: 2, expected }
 }
 
+/// After 61 s of silence, the same endpoints have a new flow.
 fn to_a_group() -> Case {
-    let frames = vec![(0, udp(end(CLIENT, 5_353), end("224.0.0.251", 5_353), &dns_question(), None))];
-    let values = [(FwdPayloadBytes, 29.0), (PacketLenMax, 57.0), (GroupDestination, 1.0), (SrcUnanswered2s, 1.0)];
-    let expected = vec![expected(0, AtEnd(FlowEnd::Shutdown, 1), values)];
-    Case { name: "multicast", frames, flows: 1, expected }
+    let question = || udp(end(CLIENT, 5_353), end("224.0.0.251", 5_353), &dns_question(), None);
+    let frames = vec![(0, question()), (61_000_000, question())];
+    let first = [
+        (FwdPackets, 1.0),
+        (FwdPayloadBytes, 29.0),
+        (PacketLenMax, 57.0),
+        (DurationS, 0.0), // silence does not count
+        (GroupDestination, 1.0),
+        (SrcFlows2s, 1.0), // what was around its last packet
+        (SrcUnanswered2s, 1.0),
+    ];
+    // Second 61 is in the third slot of 30 s.
+    let second = [(FwdPackets, 1.0), (GroupDestination, 1.0), (SrcFlows60s, 1.0)];
+    let expected = vec![expected(0, AtEnd(FlowEnd::Idle, 1), first), expected(1, AtEnd(FlowEnd::Shutdown, 1), second)];
+    Case { name: "multicast", frames, flows: 2, expected }
 }

@@ -97,8 +97,8 @@ fn two_short_logins() -> Case {
     Case { name: "two-short-logins", frames, flows: 2, expected }
 }
 
-/// One try each: many for the source, one for each pair. No two of these addresses share a bit of the sketch, as
-/// 203.0.113.81 and 82 do.
+/// One try each: many for the source, one for each pair. The first host refuses, the others do not answer. No two of
+/// these addresses share a bit of the sketch, as 203.0.113.81 and 82 do.
 fn login_at_four_hosts() -> Case {
     let hosts = ["203.0.113.83", "203.0.113.84", "203.0.113.85", "203.0.113.86"];
     let attempt = |(number, host): (usize, &&str)| {
@@ -109,7 +109,9 @@ fn login_at_four_hosts() -> Case {
         (SrcPorts2s, 1.0),
         (SrcHosts2s, distinct(4)),
         (SrcHosts60s, distinct(4)),
-        (SrcUnanswered60s, 1.0),
+        (SrcUnanswered60s, 0.75),
+        (SrcRefused60s, 0.25),
+        (SrcUnfinished60s, 1.0),
         (SrcLogins60s, 4.0),
         (SrcShortLogins60s, 0.0), // none was established
         (PairLogins2s, 1.0),
@@ -117,7 +119,9 @@ fn login_at_four_hosts() -> Case {
         (DstFlows2s, 1.0),
         (DstSources2s, 1.0),
     ];
-    let frames = hosts.iter().enumerate().flat_map(attempt).collect();
+    let mut frames: Frames = hosts.iter().enumerate().flat_map(attempt).collect();
+    let refusal = (1_000, S, segment("RA", 0, 101).window(0));
+    frames.splice(1..1, between(end(CLIENT, 40_000), end(hosts[0], 22), [refusal]));
     Case { name: "login-at-four-hosts", frames, flows: 4, expected: vec![expected(3, Packets(1), values)] }
 }
 
