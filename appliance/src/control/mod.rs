@@ -49,6 +49,7 @@ pub struct Snapshot {
 }
 
 /// What comes to the control thread, all through one queue. It holds decisions by value: sending one allocates nothing.
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation of the packet thread")]
 pub enum Message {
     /// From the packet thread.
     Decision(Decision),

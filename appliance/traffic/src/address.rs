@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv6Addr};
 
 /// An address; IPv4 as IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2). In words of 32 bits, most significant first, which
 /// keeps keys small and cheap to hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address([u32; 4]);
 
 /// The third word of an IPv4-mapped address.

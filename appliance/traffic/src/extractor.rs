@@ -114,11 +114,11 @@ impl Extractor {
         outcome
     }
 
-    /// Lets time pass without a packet: ends a bounded number of flows that were silent for too long.
+    /// Lets time pass without a packet: ends all flows that were silent for too long. They end before the next packet is
+    /// counted anywhere, so it makes no difference to their features how often this is called.
     pub fn expire(&mut self, now: Timestamp, sink: &mut dyn FnMut(&Observation<'_>)) {
         self.now = self.now.advanced(now);
-        for _ in 0..limits::EXPIRED_PER_PACKET {
-            let Some(flow) = self.flows.expire(self.now) else { return };
+        while let Some(flow) = self.flows.expire(self.now) {
             self.observe_end(&flow, FlowEnd::Idle, sink);
         }
     }

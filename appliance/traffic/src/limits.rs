@@ -36,9 +36,6 @@ pub const LINGER: Duration = Duration::from_secs(5);
 /// A flow is cut into segments of this length: each gives features of its own.
 pub const ACTIVE: Duration = Duration::from_secs(120);
 
-/// Most expired flows that are ended per packet: expiry may lag, but a packet's work stays constant.
-pub const EXPIRED_PER_PACKET: usize = 4;
-
 /// Most IPv6 extension headers that are followed. More is hostile: RFC 8200 names at most seven.
 pub const MAX_EXTENSION_HEADERS: usize = 8;
 

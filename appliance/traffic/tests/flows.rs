@@ -156,6 +156,31 @@ fn the_seed_of_the_tables_changes_no_number() {
     assert_eq!(run([1, 2]), run([0xdead, 0xbeef]));
 }
 
+/// The daemon lets time pass in steps of its own between packets, a replay does not.
+#[test]
+fn how_often_time_passes_changes_no_feature() {
+    let run = |tick_ms: usize| {
+        let mut bench = Bench::new(Limits { flows: 300, ..Limits::default() });
+        // 200 flows in a second, silence for as long as makes them end, and 200 more.
+        for n in 0..400_u16 {
+            let at_ms = u64::from(n) * 5 + if n < 200 { 0 } else { 61_000 };
+            bench.packet(at_ms, &udp((CLIENT, 1_000 + n), (SERVER, 1 + n % 9), 30));
+            if n == 199 {
+                for at_ms in (1_000..62_000).step_by(tick_ms) {
+                    bench.pass(at_ms);
+                }
+            }
+        }
+        let mut seen: Vec<_> = bench.seen.iter().map(|s| (s.flow, s.end, s.features.map(f32::to_bits))).collect();
+        seen.sort_by_key(|(flow, end, _)| (*flow, end.is_some()));
+        seen
+    };
+    let never = run(1_000_000);
+    assert!(never.len() >= 600, "{} observations", never.len());
+    assert_eq!(run(100), never);
+    assert_eq!(run(7_000), never);
+}
+
 #[test]
 fn answers_and_errors_are_nobodys_doing() {
     let server = (SERVER, 53);

@@ -2,33 +2,30 @@
 //!
 //! The reader takes any source of bytes and never opens one. It streams: memory is the same for a file of any length.
 
-use std::io::{self, Cursor, Read};
+mod interface;
+mod pcap;
+mod pcapng;
+mod window;
 
-use pcap_parser::traits::PcapReaderIterator;
-use pcap_parser::{Block, InterfaceDescriptionBlock, LegacyPcapBlock, PcapBlockOwned, PcapError, PcapHeader};
+use std::io::{self, Cursor, Read};
 
 use crate::decode::{Frame, LinkType};
 use crate::time::Timestamp;
+use pcap::Pcap;
+use pcapng::Pcapng;
+use window::Window;
 
-/// How many bytes are held at once, and the most that one block of a file may have.
-const BUFFER_BYTES: usize = 1 << 20;
+/// The most that one frame with its headers may have.
 const LARGEST_BLOCK_BYTES: usize = 1 << 24;
-
-/// How much of the input is looked at to tell what it is.
-const PREFIX_BYTES: u64 = 1 << 16;
-
-/// Most interfaces of a pcapng section that are remembered.
-const MAX_INTERFACES: usize = 4_096;
 
 /// First bytes of a gzip stream (RFC 1952 section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// An open capture.
 pub struct CaptureFile {
-    reader: Box<dyn PcapReaderIterator + Send>,
-    interfaces: Vec<Interface>,
+    window: Window,
+    format: Format,
     frames: u64,
-    last: Timestamp,
 }
 
 /// Why a capture could not be read to its end.
@@ -43,7 +40,7 @@ pub enum CaptureError {
         /// Whole frames read.
         frames: u64,
         /// Bytes of the (unpacked) capture read.
-        bytes: usize,
+        bytes: u64,
     },
     /// A block makes no sense.
     #[error("the capture is damaged after {frames} whole frames, at byte {bytes}")]
@@ -51,7 +48,7 @@ pub enum CaptureError {
         /// Whole frames read.
         frames: u64,
         /// Bytes of the (unpacked) capture read.
-        bytes: usize,
+        bytes: u64,
     },
     /// The source of bytes failed.
     #[error("cannot read on after {frames} frames: {cause}")]
@@ -63,16 +60,43 @@ pub enum CaptureError {
     },
 }
 
-/// What a file says of the interface that frames were captured on.
-#[derive(Clone, Copy, Debug)]
-struct Interface {
+enum Format {
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+}
+
+/// A frame as it stands in the window.
+struct Captured<'a> {
+    time: Timestamp,
     link: LinkType,
-    /// Time units in a second.
-    units_per_s: u64,
-    /// Seconds to be added.
-    offset_s: i64,
-    /// Longest captured length; 0 for no limit.
-    snap_len: u32,
+    bytes: &'a [u8],
+    wire_len_bytes: u32,
+    /// The length of the frame with all that belongs to it in the file.
+    block_len: usize,
+}
+
+/// Why reading cannot go on.
+enum Stop {
+    Truncated,
+    Damaged,
+    Read(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(cause: io::Error) -> Self {
+        // A gzip stream that is cut off.
+        if cause.kind() == io::ErrorKind::UnexpectedEof { Self::Truncated } else { Self::Read(cause) }
+    }
+}
+
+impl Stop {
+    fn after(self, frames: u64, bytes: u64) -> CaptureError {
+        match self {
+            Self::Truncated => CaptureError::Truncated { frames, bytes },
+            Self::Damaged => CaptureError::Damaged { frames, bytes },
+            Self::Read(cause) => CaptureError::Read { frames, cause },
+        }
+    }
 }
 
 impl CaptureFile {
@@ -81,16 +105,9 @@ impl CaptureFile {
     /// # Errors
     /// The input cannot be read, or is no capture.
     pub fn new(input: impl Read + Send + 'static) -> Result<Self, CaptureError> {
-        let (prefix, rest) = peek(Box::new(input)).map_err(read_error)?;
-        let (prefix, rest) = if prefix.starts_with(&GZIP_MAGIC) {
-            let packed = Cursor::new(prefix).chain(rest);
-            peek(Box::new(flate2::read::MultiGzDecoder::new(packed))).map_err(read_error)?
-        } else {
-            (prefix, rest)
-        };
-        let reader = pcap_parser::create_reader(BUFFER_BYTES, Cursor::new(prefix).chain(rest))
-            .map_err(|_| CaptureError::NotACapture)?;
-        Ok(Self { reader, interfaces: Vec::new(), frames: 0, last: Timestamp::EPOCH })
+        let mut window = Window::new(unpacked(Box::new(input)).map_err(|cause| Stop::from(cause).after(0, 0))?);
+        let format = Format::of(&mut window).map_err(|stop| stop.after(0, 0))?;
+        Ok(Self { window, format: format.ok_or(CaptureError::NotACapture)?, frames: 0 })
     }
 
     /// Frames read so far.
@@ -103,154 +120,79 @@ impl CaptureFile {
     ///
     /// # Errors
     /// The capture is cut off or damaged, or its source fails.
+    #[inline]
     pub fn next_frame(&mut self, sink: &mut dyn FnMut(Timestamp, &Frame<'_>)) -> Result<bool, CaptureError> {
-        loop {
-            let (frames, bytes) = (self.frames, self.reader.consumed());
-            match self.reader.next() {
-                Ok((len, block)) => {
-                    let found = read_block(&mut self.interfaces, &mut self.last, &block, sink)
-                        .map_err(|UnknownInterface| CaptureError::Damaged { frames, bytes })?;
-                    self.reader.consume(len);
-                    if found {
-                        self.frames += 1;
-                        return Ok(true);
-                    }
-                }
-                Err(PcapError::Eof) => return Ok(false),
-                Err(PcapError::Incomplete(_)) => self.refill()?,
-                Err(PcapError::BufferTooSmall) => self.grow()?,
-                Err(PcapError::UnexpectedEof) => return Err(CaptureError::Truncated { frames, bytes }),
-                Err(_) => return Err(CaptureError::Damaged { frames, bytes }),
-            }
-        }
-    }
-
-    fn refill(&mut self) -> Result<(), CaptureError> {
-        let frames = self.frames;
-        self.reader
-            .refill()
-            .map_err(|_| CaptureError::Read { frames, cause: io::Error::other("reading or unpacking failed") })
-    }
-
-    /// Makes room for a block that is longer than the buffer, within reason.
-    fn grow(&mut self) -> Result<(), CaptureError> {
-        let wanted = self.reader.data().len().saturating_mul(2).max(2 * BUFFER_BYTES);
-        if wanted > LARGEST_BLOCK_BYTES || !self.reader.grow(wanted) {
-            return Err(CaptureError::Damaged { frames: self.frames, bytes: self.reader.consumed() });
-        }
-        self.refill()
+        let found = match &mut self.format {
+            Format::Pcap(pcap) => pcap.next(&mut self.window),
+            Format::Pcapng(pcapng) => pcapng.next(&mut self.window),
+        };
+        let block_len = match found {
+            Ok(Some(captured)) => captured.hand_to(sink),
+            Ok(None) => return Ok(false),
+            Err(stop) => return Err(stop.after(self.frames, self.window.consumed())),
+        };
+        self.window.consume(block_len);
+        self.frames += 1;
+        Ok(true)
     }
 }
 
-fn read_error(cause: io::Error) -> CaptureError {
-    CaptureError::Read { frames: 0, cause }
+impl Format {
+    /// `None` where it is no known one.
+    fn of(window: &mut Window) -> Result<Option<Self>, Stop> {
+        if let Some(pcap) = Pcap::open(window)? {
+            return Ok(Some(Self::Pcap(pcap)));
+        }
+        Ok(Pcapng::open(window)?.map(Self::Pcapng))
+    }
 }
 
-type Input = Box<dyn Read + Send>;
+impl Captured<'_> {
+    /// Hands the frame to `sink`; the length of what is then done with.
+    #[inline]
+    fn hand_to(&self, sink: &mut dyn FnMut(Timestamp, &Frame<'_>)) -> usize {
+        let &Self { time, link, bytes, .. } = self;
+        let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let wire_len_bytes = self.wire_len_bytes.max(captured);
+        sink(time, &Frame { link, bytes, wire_len_bytes, vlan_tag: None });
+        self.block_len
+    }
+}
 
-/// The first bytes of the input, and the rest of it. Sources such as pipes give few bytes at a time.
-fn peek(mut input: Input) -> io::Result<(Vec<u8>, Input)> {
+/// The input, unpacked if it is packed. Sources such as pipes give few bytes at a time.
+fn unpacked(mut input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut prefix = Vec::new();
-    input.by_ref().take(PREFIX_BYTES).read_to_end(&mut prefix)?;
-    Ok((prefix, input))
+    input.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut prefix)?;
+    let is_packed = prefix == GZIP_MAGIC;
+    let whole = Cursor::new(prefix).chain(input);
+    Ok(if is_packed { Box::new(flate2::read::MultiGzDecoder::new(whole)) } else { Box::new(whole) })
 }
 
-/// A frame names an interface that the file has not described.
-struct UnknownInterface;
-
-/// Reads one block; true where it was a frame.
-fn read_block(
-    interfaces: &mut Vec<Interface>,
-    last: &mut Timestamp,
-    block: &PcapBlockOwned<'_>,
-    sink: &mut dyn FnMut(Timestamp, &Frame<'_>),
-) -> Result<bool, UnknownInterface> {
-    let (time, interface, bytes, wire_len_bytes) = match block {
-        PcapBlockOwned::LegacyHeader(header) => {
-            *interfaces = vec![Interface::of_pcap(header)];
-            return Ok(false);
-        }
-        PcapBlockOwned::NG(Block::SectionHeader(_)) => {
-            interfaces.clear();
-            return Ok(false);
-        }
-        PcapBlockOwned::NG(Block::InterfaceDescription(description)) => {
-            if interfaces.len() < MAX_INTERFACES {
-                interfaces.push(Interface::of_pcapng(description));
-            }
-            return Ok(false);
-        }
-        PcapBlockOwned::Legacy(packet) => {
-            let interface = interfaces.first().ok_or(UnknownInterface)?;
-            (interface.pcap_time(packet), interface, packet.data, packet.origlen)
-        }
-        PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
-            let interface = interfaces.get(packet.if_id as usize).ok_or(UnknownInterface)?;
-            let ticks = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
-            let bytes = packet.data.get(..packet.caplen as usize).unwrap_or(packet.data);
-            (interface.time(ticks), interface, bytes, packet.origlen)
-        }
-        PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
-            // It has no time of its own (draft-ietf-opsawg-pcapng section 4.4): that of the frame before is the nearest.
-            let interface = interfaces.first().ok_or(UnknownInterface)?;
-            let limit = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
-            let bytes = packet.data.get(..packet.origlen.min(limit) as usize).unwrap_or(packet.data);
-            (*last, interface, bytes, packet.origlen)
-        }
-        PcapBlockOwned::NG(_) => return Ok(false),
-    };
-    *last = time;
-    let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let frame = Frame { link: interface.link, bytes, wire_len_bytes: wire_len_bytes.max(captured), vlan_tag: None };
-    sink(time, &frame);
-    Ok(true)
+/// The length of a frame with its header, if it is within reason.
+#[inline]
+fn block_len(captured: u32, header_len: usize) -> Result<usize, Stop> {
+    let len = (captured as usize).saturating_add(header_len);
+    check_block_len(len).map(|()| len)
 }
 
-impl Interface {
-    fn of_pcap(header: &PcapHeader) -> Self {
-        let units_per_s = if header.is_nanosecond_precision() { 1_000_000_000 } else { 1_000_000 };
-        Self { link: link_type(header.network.0), units_per_s, offset_s: 0, snap_len: header.snaplen }
-    }
-
-    fn of_pcapng(description: &InterfaceDescriptionBlock<'_>) -> Self {
-        Self {
-            link: link_type(description.linktype.0),
-            units_per_s: description.ts_resolution().filter(|units| *units > 0).unwrap_or(1_000_000),
-            offset_s: description.ts_offset(),
-            snap_len: description.snaplen,
-        }
-    }
-
-    fn pcap_time(&self, packet: &LegacyPcapBlock<'_>) -> Timestamp {
-        let seconds = u64::from(packet.ts_sec);
-        self.time(seconds.saturating_mul(self.units_per_s).saturating_add(u64::from(packet.ts_usec)))
-    }
-
-    fn time(&self, ticks: u64) -> Timestamp {
-        let seconds = (ticks / self.units_per_s).saturating_add_signed(self.offset_s);
-        let part = u128::from(ticks % self.units_per_s) * 1_000_000_000 / u128::from(self.units_per_s);
-        let nanos = u128::from(seconds) * 1_000_000_000 + part;
-        Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
+#[inline]
+const fn check_block_len(len: usize) -> Result<(), Stop> {
+    if len <= LARGEST_BLOCK_BYTES { Ok(()) } else { Err(Stop::Damaged) }
 }
 
-/// Link types by the number in the file (the tcpdump group's registry of LINKTYPE values).
-const fn link_type(number: i32) -> LinkType {
-    match number {
-        1 => LinkType::Ethernet,
-        12 | 14 | 101 | 228 | 229 => LinkType::RawIp,
-        113 => LinkType::LinuxCooked,
-        276 => LinkType::LinuxCooked2,
-        0 | 108 => LinkType::Null,
-        _ => LinkType::Unsupported,
-    }
+/// The four bytes at an offset of a block.
+#[inline]
+fn field(block: &[u8], at: usize) -> Result<[u8; 4], Stop> {
+    block.get(at..).and_then(|bytes| bytes.first_chunk()).copied().ok_or(Stop::Damaged)
+}
+
+#[inline]
+const fn number(bytes: [u8; 4], is_big_endian: bool) -> u32 {
+    if is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
 }
 
 impl std::fmt::Debug for CaptureFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CaptureFile")
-            .field("interfaces", &self.interfaces)
-            .field("frames", &self.frames)
-            .finish_non_exhaustive()
+        f.debug_struct("CaptureFile").field("frames", &self.frames).finish_non_exhaustive()
     }
 }

@@ -1,8 +1,8 @@
 //! The one list of features: what stands at which place of a [`super::FeatureVector`].
 //!
 //! To add a feature: 1. add its line to [`FEATURES`] and its name to [`Index`], both at the same place; 2. set its value
-//! in the family file that it belongs to; 3. retrain (`make model`): the hash of the schema has changed, and the build
-//! refuses a model made for another one.
+//! in the family file that it belongs to; 3. `UPDATE=1 cargo test -p traffic --test schema` for the table in `README.md`;
+//! 4. retrain (`make model`): the hash of the schema has changed, and the build refuses a model made for another one.
 
 /// How many numbers a feature vector has.
 pub const FEATURE_COUNT: usize = FEATURES.len();

@@ -38,7 +38,7 @@ impl PerDirection {
     }
 }
 
-/// Counts of TCP packets by flag, in the current segment of the flow.
+/// Counts of TCP packets by flag, in the current segment of the flow, whose 120 s are too short for 32 bits to overflow.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(missing_docs, reason = "the names are those of the header")]
 pub struct FlagCounts {
@@ -317,16 +317,12 @@ impl Flow {
 
     fn add_flags(&mut self, is_forward: bool, tcp: Tcp) {
         let (flags, counts) = (tcp.flags, &mut self.sums.flags);
-        for (is_set, count) in [
-            (flags.syn && is_forward, &mut counts.fwd_syn),
-            (flags.fin, &mut counts.fin),
-            (flags.rst, &mut counts.rst),
-            (flags.psh, &mut counts.psh),
-            (flags.urg, &mut counts.urg),
-            (flags.is_odd(), &mut counts.odd),
-        ] {
-            *count = count.saturating_add(u32::from(is_set));
-        }
+        counts.fwd_syn += u32::from(flags.syn && is_forward);
+        counts.fin += u32::from(flags.fin);
+        counts.rst += u32::from(flags.rst);
+        counts.psh += u32::from(flags.psh);
+        counts.urg += u32::from(flags.urg);
+        counts.odd += u32::from(flags.is_odd());
     }
 
     /// The receive window says how much its sender is ready to take: slow readers keep it small. It is scaled by what the SYN
@@ -352,7 +348,7 @@ impl Flow {
         if is_ahead {
             *next = Some(end);
         } else if payload_len_bytes > 0 {
-            self.sums.retransmits = self.sums.retransmits.saturating_add(1);
+            self.sums.retransmits += 1;
         }
     }
 

@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::decode::{About, IcmpKind, Packet, Transport};
 
 /// One side of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     address: Address,
     /// The port of TCP and UDP, the identifier of ICMP echo, else 0.
@@ -89,12 +89,15 @@ impl FlowKey {
     fn between(addresses: (IpAddr, IpAddr), ports: (u16, u16), protocol: u8) -> (Self, Direction) {
         let source = Endpoint { address: addresses.0.into(), port: ports.0 };
         let destination = Endpoint { address: addresses.1.into(), port: ports.1 };
-        let (low, high, direction) = if source <= destination {
-            (source, destination, Direction::FromLow)
-        } else {
-            (destination, source, Direction::FromHigh)
+        let is_from_low = match addresses {
+            (IpAddr::V4(from), IpAddr::V4(to)) => (from.to_bits(), ports.0) <= (to.to_bits(), ports.1),
+            _ => (source.address.bits(), ports.0) <= (destination.address.bits(), ports.1),
         };
-        (Self { low, high, protocol, fragments: false, vlan: 0 }, direction)
+        if is_from_low {
+            (Self { low: source, high: destination, protocol, fragments: false, vlan: 0 }, Direction::FromLow)
+        } else {
+            (Self { low: destination, high: source, protocol, fragments: false, vlan: 0 }, Direction::FromHigh)
+        }
     }
 
     /// The side that sends in that direction.

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use traffic::decode::{Packet, Tcp, TcpFlags, Transport};
-use traffic::extractor::{Extractor, Outcome};
+use traffic::extractor::{Extractor, Observation, Outcome};
 use traffic::features::{FeatureVector, Index};
 use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
@@ -27,6 +27,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    fn of(observation: &Observation<'_>) -> Self {
+        let &Observation { flow, initiator, responder_port, packets, begun, proven, end, features, .. } = observation;
+        Self { flow, initiator, responder_port, packets, begun, proven, end, features: *features }
+    }
+
     pub fn value(&self, index: Index) -> f32 {
         self.features[index as usize]
     }
@@ -44,24 +49,23 @@ impl Bench {
     }
 
     pub fn packet(&mut self, at_ms: u64, packet: &Packet) -> Outcome {
-        let (extractor, seen) = (&mut self.extractor, &mut self.seen);
-        extractor.packet(packet, Timestamp::from_nanos(1_000_000_000_000 + at_ms * 1_000_000), &mut |o| {
-            seen.push(Seen {
-                flow: o.flow,
-                initiator: o.initiator,
-                responder_port: o.responder_port,
-                packets: o.packets,
-                begun: o.begun,
-                proven: o.proven,
-                end: o.end,
-                features: *o.features,
-            });
-        })
+        let seen = &mut self.seen;
+        self.extractor.packet(packet, at(at_ms), &mut |observation| seen.push(Seen::of(observation)))
+    }
+
+    /// Lets time pass.
+    pub fn pass(&mut self, at_ms: u64) {
+        let seen = &mut self.seen;
+        self.extractor.expire(at(at_ms), &mut |observation| seen.push(Seen::of(observation)));
     }
 
     pub fn last(&self) -> &Seen {
         self.seen.last().expect("something was observed")
     }
+}
+
+fn at(at_ms: u64) -> Timestamp {
+    Timestamp::from_nanos(1_000_000_000_000 + at_ms * 1_000_000)
 }
 
 pub fn flags(text: &str) -> TcpFlags {
