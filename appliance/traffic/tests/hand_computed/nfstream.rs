@@ -5,13 +5,14 @@
 //!
 //! | difference | here |
 //! |---|---|
-//! | NFStream keeps a flow until it is idle, we end it at RST or at FIN from both sides | a plug-in ends NFStream's; what comes after is a flow of its own there and nothing here, and is not compared |
+//! | NFStream goes on after RST or FIN from both sides | a plug-in ends its flow; its next one, the rest, is left out |
+//! | it waits 60 s for any flow, we 300 s for an established one | no capture has such a pause |
 //! | its initiator is who sent first, ours who sent the SYN | matched in either direction |
 //! | its deviations are the sample's, ours the population's | ours · √(n / (n - 1)) |
 //! | it cuts times to milliseconds | 1 ms off, the mean time between packets 1 ms over all of them |
 //! | it counts SYN by direction, we the initiator's | its count of that direction |
 //! | it knows no ICMP identifier: one flow for all messages between two hosts | compared where we have one as well |
-//! | an ICMP header has 8 bytes there; here 4 but for echo messages, as those that follow depend on the type | payload may differ by 4 a packet |
+//! | its ICMP header has 8 bytes, ours 4 but for echo messages | payload may differ by 4 a packet |
 //! | an ICMP error is a flow there; here it belongs to the flow that it is about | not compared |
 //! | it leaves out fragments but the first; here they have a flow | not compared |
 //! | it leaves out IPv6 packets that were not captured whole | flows with such packets are not compared |
