@@ -1,0 +1,197 @@
+//! Many flows: what the windows say of logins, scans and floods.
+//!
+//! All but the long login stay within the first second, so every window holds all of it.
+
+use traffic::features::Index::*;
+use traffic::flow::FlowEnd;
+
+use crate::Checkpoint::{End as AtEnd, Packets};
+use crate::connections::{C, CLIENT, S, SERVER, between, syn, syn_ack};
+use crate::frames::{end, segment};
+use crate::{Case, distinct, expected};
+
+type Frames = Vec<(u64, Vec<u8>)>;
+
+pub fn cases() -> [Case; 5] {
+    [ssh_login(), two_short_logins(), login_at_four_hosts(), port_scan(), flood()]
+}
+
+/// A login from that port that begins then, and ends after so long.
+fn login(client_port: u16, at_us: u64, ends_after_us: u64) -> Frames {
+    let over = at_us + ends_after_us;
+    between(
+        end(CLIENT, client_port),
+        end(SERVER, 22),
+        [
+            (at_us, C, syn()),
+            (at_us + 10_000, S, syn_ack()),
+            (at_us + 20_000, C, segment("A", 101, 501)),
+            (at_us + 30_000, S, segment("PA", 501, 101).payload(21)),
+            (at_us + 40_000, C, segment("PA", 101, 522).payload(24)),
+            (over - 10_000, C, segment("FA", 125, 522)),
+            (over, S, segment("FA", 522, 126)),
+        ],
+    )
+}
+
+/// 45 s are more than the 30 s of a short login.
+fn ssh_login() -> Case {
+    let fourth = [
+        (LoginService, 1.0),
+        (WebService, 0.0),
+        (BwdPayloadBytes, 21.0),
+        (SrcLogins60s, 1.0),
+        (SrcShortLogins60s, 0.0),
+        (PairLogins2s, 1.0),
+        (PairLogins60s, 1.0),
+    ];
+    let whole = [
+        (FwdPackets, 4.0),
+        (BwdPackets, 3.0),
+        (FwdPayloadBytes, 24.0),
+        (BwdPayloadBytes, 21.0),
+        (FwdPacketLenMean, 51.0),            // 60, 40, 64, 40
+        (FwdPacketLenStd, 123.0_f64.sqrt()), // 9, 11, 13, 11 off: squares 81 + 121 + 169 + 121 = 492
+        (BwdPacketLenMean, 51.0),            // 52, 61, 40
+        (BwdPacketLenStd, 74.0_f64.sqrt()),  // 1, 10, 11 off: squares 1 + 100 + 121 = 222
+        (DurationS, 45.0),
+        (IatMaxS, 44.95),
+        (LoginService, 1.0),
+        // Second 45 is in the second slot of 30 s: the window still holds the first.
+        (SrcFlows2s, 0.0),
+        (PairLogins2s, 0.0),
+        (SrcFlows60s, 1.0),
+        (SrcLogins60s, 1.0),
+        (PairLogins60s, 1.0),
+        (SrcShortLogins60s, 0.0),
+        (PairShortLogins60s, 0.0),
+    ];
+    let expected = vec![expected(0, Packets(4), fourth), expected(0, AtEnd(FlowEnd::Finished, 7), whole)];
+    Case { name: "ssh-login", frames: login(40_001, 0, 45_000_000), flows: 1, expected }
+}
+
+fn two_short_logins() -> Case {
+    let frames = [login(40_001, 0, 400_000), login(40_002, 500_000, 300_000)].concat();
+    let first = [(SrcLogins60s, 1.0), (SrcShortLogins60s, 1.0), (PairLogins2s, 1.0), (PairShortLogins60s, 1.0)];
+    let second = [
+        (SrcFlows2s, 2.0),
+        (SrcPorts2s, 1.0),
+        (SrcHosts2s, 1.0),
+        (SrcUnfinished2s, 0.0),
+        (SrcLogins60s, 2.0),
+        (SrcShortLogins60s, 2.0),
+        (PairLogins2s, 2.0),
+        (PairLogins60s, 2.0),
+        (PairShortLogins60s, 2.0),
+        (DstFlows2s, 2.0),
+        (DstServiceFlows2s, 2.0),
+        (DstServiceFlows60s, 2.0),
+        (DstServiceSources60s, 1.0),
+    ];
+    let begun = [(SrcLogins60s, 2.0), (SrcShortLogins60s, 1.0), (SrcUnanswered2s, 0.5), (SrcUnfinished60s, 0.5)];
+    let expected = vec![
+        expected(0, AtEnd(FlowEnd::Finished, 7), first),
+        expected(1, Packets(1), begun),
+        expected(1, AtEnd(FlowEnd::Finished, 7), second),
+    ];
+    Case { name: "two-short-logins", frames, flows: 2, expected }
+}
+
+/// One try each: many for the source, one for each pair. The first host refuses, the others do not answer. No two of
+/// these addresses share a bit of the sketch, as 203.0.113.81 and 82 do.
+fn login_at_four_hosts() -> Case {
+    let hosts = ["203.0.113.83", "203.0.113.84", "203.0.113.85", "203.0.113.86"];
+    let attempt = |(number, host): (usize, &&str)| {
+        between(end(CLIENT, 40_000), end(host, 22), [(number as u64 * 100_000, C, syn())])
+    };
+    let values = [
+        (SrcFlows2s, 4.0),
+        (SrcPorts2s, 1.0),
+        (SrcHosts2s, distinct(4)),
+        (SrcHosts60s, distinct(4)),
+        (SrcUnanswered60s, 0.75),
+        (SrcRefused60s, 0.25),
+        (SrcUnfinished60s, 1.0),
+        (SrcLogins60s, 4.0),
+        (SrcShortLogins60s, 0.0), // none was established
+        (PairLogins2s, 1.0),
+        (PairLogins60s, 1.0),
+        (DstFlows2s, 1.0),
+        (DstSources2s, 1.0),
+    ];
+    let mut frames: Frames = hosts.iter().enumerate().flat_map(attempt).collect();
+    let refusal = (1_000, S, segment("RA", 0, 101).window(0));
+    frames.splice(1..1, between(end(CLIENT, 40_000), end(hosts[0], 22), [refusal]));
+    Case { name: "login-at-four-hosts", frames, flows: 4, expected: vec![expected(3, Packets(1), values)] }
+}
+
+/// Ports 1 to 12, one in 50 ms; the odd ones are closed, the even ones do not answer.
+fn port_scan() -> Case {
+    let probe = |port: u16| {
+        let at_us = u64::from(port) * 50_000;
+        let mut lines = vec![(at_us, C, segment("S", 7, 0).window(1_024))];
+        if port % 2 == 1 {
+            lines.push((at_us + 1_000, S, segment("RA", 0, 8).window(0)));
+        }
+        between(end(CLIENT, 61_000), end(SERVER, port), lines)
+    };
+    let sixth = [
+        (SrcFlows2s, 6.0),
+        (SrcPorts2s, distinct(6)),
+        (SrcUnanswered2s, 0.5), // 2, 4, 6
+        (SrcRefused2s, 0.5),    // 1, 3, 5
+    ];
+    let twelfth = [
+        (SrcFlows2s, 12.0),
+        (SrcPorts2s, distinct(12)),
+        (SrcHosts2s, 1.0),
+        (SrcUnanswered2s, 0.5),
+        (SrcRefused2s, 0.5),
+        (SrcUnfinished2s, 1.0),
+        (SrcFlows60s, 12.0),
+        (SrcPorts60s, distinct(12)),
+        (SrcHosts60s, 1.0),
+        (SrcUnanswered60s, 0.5),
+        (SrcRefused60s, 0.5),
+        (SrcUnfinished60s, 1.0),
+        (DstFlows2s, 12.0),
+        (DstSources2s, 1.0),
+        (DstServiceFlows2s, 1.0), // each port once
+        (DstServiceUnfinished2s, 1.0),
+        (DstServiceSources60s, 1.0),
+    ];
+    let eleventh = [(Refused, 1.0), (SrcFlows2s, 11.0), (SrcUnanswered2s, 5.0 / 11.0), (SrcRefused2s, 6.0 / 11.0)];
+    let expected = vec![
+        expected(5, Packets(1), sixth),
+        expected(10, AtEnd(FlowEnd::Reset, 2), eleventh),
+        expected(11, Packets(1), twelfth),
+    ];
+    Case { name: "port-scan", frames: (1..=12).flat_map(probe).collect(), flows: 12, expected }
+}
+
+/// Five sources open connections to one port; only the first goes through with it.
+fn flood() -> Case {
+    let server = end(SERVER, 443);
+    let mut frames = between(
+        end(CLIENT, 40_000),
+        server,
+        [(0, C, syn()), (1_000, S, syn_ack()), (2_000, C, segment("A", 101, 501))],
+    );
+    let others = ["198.51.100.21", "198.51.100.22", "198.51.100.23", "198.51.100.24"];
+    frames.extend(others.iter().enumerate().flat_map(|(number, source)| {
+        let at_us = 10_000 + number as u64 * 10_000;
+        between(end(source, 40_000), server, [(at_us, C, syn()), (at_us + 1_000, S, syn_ack())])
+    }));
+    let values = [
+        (SrcFlows2s, 1.0),
+        (SrcUnanswered2s, 0.0),
+        (SrcUnfinished2s, 1.0),
+        (DstFlows2s, 5.0),
+        (DstSources2s, distinct(5)),
+        (DstServiceFlows2s, 5.0),
+        (DstServiceUnfinished2s, 0.8),
+        (DstServiceFlows60s, 5.0),
+        (DstServiceSources60s, distinct(5)),
+    ];
+    Case { name: "flood", frames, flows: 5, expected: vec![expected(4, Packets(2), values)] }
+}
