@@ -99,11 +99,7 @@ fn c_flow(bencher: Bencher<'_, '_>) {
     let new_table = || FlowTable::new(Limits::default().flows, SEED);
     bencher.counter(ItemsCount::new(packets.len())).with_inputs(new_table).bench_local_refs(|table| {
         for (time, packet) in &packets {
-            let (key, direction) = FlowKey::of(packet);
-            let begin = || Flow::new(0, key, direction, packet, *time);
-            let Some(slot) = table.find(&key).or_else(|| table.insert(begin())) else { continue };
-            black_box(table.get_mut(slot).add(direction, packet, *time));
-            table.touch(slot);
+            black_box(table.take(packet, *time, &mut |_, _| {}));
         }
     });
 }

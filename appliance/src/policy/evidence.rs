@@ -179,10 +179,7 @@ impl Evidence {
         sink: &mut dyn FnMut(Decision) -> bool,
     ) {
         let now = sighting.time;
-        let Some(slot) = self.sources.find_or_insert(Slot::NONE, Offender::of(sighting.source), || Entry::new(now))
-        else {
-            return;
-        };
+        let slot = self.sources.find_or_insert(Slot::NONE, Offender::of(sighting.source), || Entry::new(now));
         let entry = self.sources.get_mut(slot);
         entry.fade(now);
         let mut total = entry.total();

@@ -117,11 +117,13 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
         None
     }
 
-    /// Puts a new entry at the recent end of a list; `None`, and nothing changes, where the table is full. The key must
-    /// not be in the table yet.
-    pub fn insert(&mut self, key: K, value: V, list: usize) -> Option<Slot> {
-        if self.is_full() {
-            return None;
+    /// Puts a new entry at the recent end of a list. A full table gives [`Self::spare`] up for it. The key must not be in the
+    /// table yet.
+    pub fn insert(&mut self, key: K, value: V, list: usize) -> Slot {
+        if self.is_full()
+            && let Some(spare) = self.spare()
+        {
+            self.remove(spare);
         }
         let bucket = self.bucket(&key);
         let entry =
@@ -138,7 +140,7 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
         self.buckets[bucket] = at;
         self.used += 1;
         self.link(at, list);
-        Some(Slot(at))
+        Slot(at)
     }
 
     /// The value at a slot, which must not have been removed.
@@ -172,19 +174,16 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
         (0..LISTS).find_map(|list| self.oldest(list))
     }
 
-    /// Where the entry with that key is, which may well be at `guess`; made from `value` in list 0 where there is none, for
-    /// which a full table gives [`Self::spare`] up. The entry is then the most recent of its list.
-    pub fn find_or_insert(&mut self, guess: Slot, key: K, value: impl FnOnce() -> V) -> Option<Slot> {
-        if let Some(found) = self.find_near(guess, &key) {
-            self.touch(found, self.list_of(found));
-            return Some(found);
+    /// Where the entry with that key is, which may well be at `guess`; made from `value` in list 0 where there is none. The
+    /// entry is then the most recent of its list.
+    pub fn find_or_insert(&mut self, guess: Slot, key: K, value: impl FnOnce() -> V) -> Slot {
+        match self.find_near(guess, &key) {
+            Some(found) => {
+                self.touch(found, self.list_of(found));
+                found
+            }
+            None => self.insert(key, value(), 0),
         }
-        if self.is_full()
-            && let Some(spare) = self.spare()
-        {
-            self.remove(spare);
-        }
-        self.insert(key, value(), 0)
     }
 
     /// Which list an entry is in.
@@ -298,12 +297,12 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Insert(key, list) if !slots.contains_key(&key) => {
-                        let slot = arena.insert(key, key, list);
-                        prop_assert_eq!(slot.is_some(), naive.0.len() < 16);
-                        if let Some(slot) = slot {
-                            naive.0.push((key, list));
-                            slots.insert(key, slot);
+                        if naive.0.len() == 16 {
+                            let spare = naive.0.iter().position(|(_, l)| *l == 0).unwrap_or(0);
+                            slots.remove(&naive.0.remove(spare).0);
                         }
+                        naive.0.push((key, list));
+                        slots.insert(key, arena.insert(key, key, list));
                     }
                     Step::Touch(key, list) => if let Some(slot) = slots.get(&key) {
                         arena.touch(*slot, list);

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use traffic::capture_file::CaptureFile;
-use traffic::decode::{Decoded, Frame, Packet, decode};
+use traffic::decode::{Decoded, Frame, decode};
 use traffic::extractor::Extractor;
-use traffic::flow::{Flow, FlowKey, FlowTable};
+use traffic::flow::{Flow, FlowTable};
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
 
@@ -54,10 +54,14 @@ fn read(file: &Path, sink: &mut dyn FnMut(Timestamp, &Frame<'_>)) -> Result<u64>
 }
 
 fn track_flows(file: &Path) -> Result<u64> {
-    let mut flows = Flows { table: FlowTable::new(Limits::default().flows, SEED), now: Timestamp::EPOCH };
+    let mut flows = FlowTable::new(Limits::default().flows, SEED);
+    let mut now = Timestamp::EPOCH;
     read(file, &mut |time, frame| {
         if let Ok(Decoded::Ip(packet)) = decode(frame) {
-            flows.packet(&packet, time);
+            now = now.advanced(time);
+            let mut ended = |flow: &Flow, _| _ = black_box(flow);
+            flows.expire(now, &mut ended);
+            black_box(flows.take(&packet, time, &mut ended));
         }
     })
 }
@@ -71,33 +75,4 @@ fn extract_features(file: &Path) -> Result<u64> {
     });
     extractor.finish(&mut |seen| _ = black_box(seen));
     packets
-}
-
-/// What the extractor does with its flow table, without what it does about it.
-struct Flows {
-    table: FlowTable,
-    now: Timestamp,
-}
-
-impl Flows {
-    fn packet(&mut self, packet: &Packet, time: Timestamp) {
-        self.now = self.now.advanced(time);
-        while self.table.expire(self.now).is_some() {}
-        let (key, direction) = FlowKey::of(packet);
-        let slot = match self.table.find(&key) {
-            Some(slot) if !self.table.get(slot).is_reopened_by(packet) => Some(slot),
-            found => {
-                found.map(|ended| self.table.remove(ended));
-                self.table.make_room();
-                self.table.insert(Flow::new(0, key, direction, packet, time))
-            }
-        };
-        let Some(slot) = slot else { return };
-        let flow = self.table.get_mut(slot);
-        if !flow.ended && flow.is_segment_over(time) {
-            flow.begin_segment(time);
-        }
-        black_box(flow.add(direction, packet, time));
-        self.table.touch(slot);
-    }
 }

@@ -186,8 +186,8 @@ pub struct Tcp {
 pub struct SynOptions {
     /// How many there are, without the padding (no-operation and end of list).
     pub count: u8,
-    /// The window scale shift; 0 where absent.
-    pub window_scale: u8,
+    /// The window scale shift, where it is offered.
+    pub window_scale: Option<u8>,
     /// The maximum segment size; 0 where absent.
     pub mss_bytes: u16,
 }

@@ -118,7 +118,7 @@ schema! {
     // handshake
     Answered "answered" "flag" "the responder sent something" 0.0 "";
     Established "established" "flag" "the TCP handshake was completed" 0.0 "kdd:flag";
-    Refused "refused" "flag" "the responder reset the connection before any payload, or an ICMP error said that it cannot be reached" 0.0 "kdd:flag";
+    Refused "refused" "flag" "the responder reset the connection before it was established, or an ICMP error said that it cannot be reached" 0.0 "kdd:flag";
     MidStream "mid_stream" "flag" "a TCP flow first seen without its SYN" 0.0 "";
     HandshakeS "handshake_s" "s" "time from SYN to the ACK that completes the handshake" -1.0 "";
     FwdSynOptions "fwd_syn_options" "count" "TCP options of the initiator's SYN, padding not counted" -1.0 "";

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{Direction, FlowEnd, FlowKey};
-use crate::decode::{IcmpKind, Packet, Tcp, Transport};
+use crate::decode::{IcmpKind, Packet, SynOptions, Tcp, Transport};
 use crate::limits;
 use crate::services::Service;
 use crate::time::{Timestamp, nanos};
@@ -96,7 +96,7 @@ pub struct Change {
     pub answered: bool,
     /// The handshake was completed.
     pub established: bool,
-    /// The responder reset it before any payload.
+    /// The responder reset it before it was established, or an ICMP error said that it cannot be reached.
     pub refused: bool,
     /// The packet ended it.
     pub end: Option<FlowEnd>,
@@ -105,6 +105,8 @@ pub struct Change {
 /// What is remembered of one side of a TCP connection.
 #[derive(Clone, Copy, Debug, Default)]
 struct TcpSide {
+    /// The options of its SYN.
+    syn_options: Option<SynOptions>,
     /// The sequence number behind all that it has sent; `None` before it sent anything.
     next: Option<u32>,
     /// FIN was seen.
@@ -143,10 +145,8 @@ pub struct Flow {
     pub begun: bool,
     /// The responder was seen sending.
     pub answered: bool,
-    /// The responder reset it before any payload.
+    /// The responder reset it before it was established, or an ICMP error said that it cannot be reached.
     pub refused: bool,
-    /// The options of the initiator's SYN: how many, and the window scale that it offers.
-    syn_options: Option<(u8, u8)>,
     /// The initiator's side, and the responder's.
     sides: [TcpSide; 2],
     /// Where the windows keep what is known of its two sides.
@@ -177,7 +177,6 @@ impl Flow {
             begun: false,
             answered: false,
             refused: false,
-            syn_options: None,
             sides: [TcpSide::default(); 2],
             seats: Seats::default(),
             ended: false,
@@ -212,7 +211,7 @@ impl Flow {
     /// How many options the initiator's SYN had, padding not counted.
     #[must_use]
     pub fn syn_options(&self) -> Option<u8> {
-        self.syn_options.map(|(count, _)| count)
+        self.sides[0].syn_options.map(|options| options.count)
     }
 
     /// From SYN to the ACK that completed the handshake.
@@ -325,19 +324,26 @@ impl Flow {
         counts.odd += u32::from(flags.is_odd());
     }
 
-    /// The receive window says how much its sender is ready to take: slow readers keep it small. It is scaled by what the SYN
-    /// offered (RFC 7323 section 2.2), so without the SYN nothing is known of it.
+    /// The receive window says how much its sender is ready to take: slow readers keep it small.
     fn add_window(&mut self, is_forward: bool, tcp: Tcp) {
-        if !is_forward || tcp.flags.rst {
-            return;
-        }
         if tcp.flags.syn {
-            self.syn_options = tcp.options.map(|options| (options.count, options.window_scale));
-        } else if let Some((_, scale)) = self.syn_options {
-            let window = u32::from(tcp.window) << scale.min(MAX_WINDOW_SCALE);
+            self.sides[usize::from(!is_forward)].syn_options = tcp.options;
+        } else if is_forward
+            && !tcp.flags.rst
+            && let Some(scale) = self.fwd_window_scale()
+        {
+            let window = u32::from(tcp.window) << scale;
             let least = &mut self.sums.fwd_window_min_bytes;
             *least = Some(least.map_or(window, |least| least.min(window)));
         }
+    }
+
+    /// By how many bits the initiator's windows are shifted: only where both sides offered to (RFC 7323 section 2.2). `None`
+    /// where one of the SYNs was not seen.
+    fn fwd_window_scale(&self) -> Option<u8> {
+        let [initiator, responder] = [self.sides[0].syn_options?, self.sides[1].syn_options?];
+        let agreed = responder.window_scale.and(initiator.window_scale);
+        Some(agreed.map_or(0, |scale| scale.min(MAX_WINDOW_SCALE)))
     }
 
     /// Follows the sequence numbers: payload that ends where the side has already been was sent before.

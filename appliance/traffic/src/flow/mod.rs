@@ -9,7 +9,7 @@ mod table;
 
 pub use conversation::{Change, FlagCounts, Flow, PerDirection, Sums};
 pub use key::{Direction, Endpoint, FlowKey};
-pub use table::FlowTable;
+pub use table::{FlowTable, Taken};
 
 /// Why a flow ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

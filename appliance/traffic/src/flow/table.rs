@@ -1,7 +1,8 @@
 //! The flows of the moment, bounded.
 
-use super::{Flow, FlowKey};
+use super::{Change, Direction, Flow, FlowEnd, FlowKey};
 use crate::arena::{Arena, Slot};
+use crate::decode::{IcmpError, IcmpKind, Packet, Transport};
 use crate::time::Timestamp;
 
 /// Lists by how long a flow may be silent; within one, the flow that was silent longest is first. Victims of a full table
@@ -21,13 +22,30 @@ pub struct FlowTable {
     next_expiry: Timestamp,
     /// When that was last asked.
     now: Timestamp,
+    next_number: u64,
+}
+
+/// What a packet did.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// Where its flow is, until the table is changed again.
+    pub slot: Slot,
+    /// What it did to the flow.
+    pub change: Change,
+    /// It began the flow.
+    pub created: bool,
+    /// A flow had to go for it before its time.
+    pub evicted: bool,
+    /// The flow is to be judged now: after its 1st, 2nd, 4th, 8th … packet, and at its end.
+    pub is_checkpoint: bool,
 }
 
 impl FlowTable {
     /// Room for `capacity` flows; `seed` keys the hash.
     #[must_use]
     pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
-        Self { flows: Arena::new(capacity, seed), next_expiry: Timestamp::EPOCH, now: Timestamp::EPOCH }
+        let (next_expiry, now) = (Timestamp::EPOCH, Timestamp::EPOCH);
+        Self { flows: Arena::new(capacity, seed), next_expiry, now, next_number: 0 }
     }
 
     /// How many flows there are, those included that have ended and linger.
@@ -42,44 +60,113 @@ impl FlowTable {
         self.len() == 0
     }
 
-    /// Where the flow of that key is.
-    #[must_use]
-    pub fn find(&self, key: &FlowKey) -> Option<Slot> {
-        self.flows.find(key)
-    }
-
     /// The flow there.
     #[must_use]
     pub fn get(&self, slot: Slot) -> &Flow {
         self.flows.get(slot)
     }
 
-    /// The flow there, to add a packet to it; [`Self::touch`] is to follow.
-    pub fn get_mut(&mut self, slot: Slot) -> &mut Flow {
+    pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut Flow {
         self.flows.get_mut(slot)
     }
 
-    /// Puts a flow in; `None` where the table is full.
-    pub fn insert(&mut self, flow: Flow) -> Option<Slot> {
-        self.next_expiry = self.next_expiry.min(expiry(&flow));
-        self.flows.insert(flow.key, flow, list_of(&flow))
+    /// Takes a packet in, of which [`Self::expire`] has been told the time. `ended` gets the flow that had to go for it, and
+    /// the segment that was over before it.
+    pub fn take(&mut self, packet: &Packet, now: Timestamp, ended: &mut dyn FnMut(&Flow, FlowEnd)) -> Taken {
+        if let Some(taken) = self.take_complaint(packet) {
+            return taken;
+        }
+        let (key, direction) = FlowKey::of(packet);
+        let mut evicted = false;
+        let found = self.flows.find(&key).filter(|slot| !self.give_up_reopened(*slot, packet));
+        let created = found.is_none();
+        let slot = found.unwrap_or_else(|| {
+            evicted = self.make_room(ended);
+            self.begin(key, direction, packet, now)
+        });
+        let flow = self.flows.get_mut(slot);
+        let was_over = flow.ended;
+        if !was_over && flow.is_segment_over(now) {
+            ended(flow, FlowEnd::Segment);
+            flow.begin_segment(now);
+        }
+        let change = flow.add(direction, packet, now);
+        let is_checkpoint = !was_over && (change.end.is_some() || flow.packets.is_power_of_two());
+        self.touch(slot);
+        Taken { slot, change, created, evicted, is_checkpoint }
     }
 
-    /// To be called after a packet: the flow is now the most recent of its list.
-    pub fn touch(&mut self, slot: Slot) {
+    /// Ends all flows that were silent for too long, or are of a time before the clock was set back. `ended` gets those that
+    /// had not ended before.
+    pub fn expire(&mut self, now: Timestamp, ended: &mut dyn FnMut(&Flow, FlowEnd)) {
+        while let Some(flow) = self.take_expired(now) {
+            if !flow.ended {
+                ended(&flow, FlowEnd::Idle);
+            }
+        }
+    }
+
+    /// Ends all flows: the capture is over.
+    pub fn finish(&mut self, ended: &mut dyn FnMut(&Flow, FlowEnd)) {
+        while let Some(slot) = self.flows.spare() {
+            let flow = self.flows.remove(slot);
+            if !flow.ended {
+                ended(&flow, FlowEnd::Shutdown);
+            }
+        }
+    }
+
+    /// An ICMP error belongs to the flow that it complains of, where it says something new of that.
+    fn take_complaint(&mut self, packet: &Packet) -> Option<Taken> {
+        let Transport::Icmp(IcmpKind::Error(IcmpError { unreachable, about: Some(about) })) = packet.transport else {
+            return None;
+        };
+        let (key, direction) = FlowKey::about(packet, &about);
+        let slot = self.flows.find(&key)?;
+        let flow = self.flows.get_mut(slot);
+        let refused = !flow.ended && flow.add_complaint(direction, unreachable);
+        let change = Change { refused, ..Change::default() };
+        refused.then_some(Taken { slot, change, created: false, evicted: false, is_checkpoint: false })
+    }
+
+    /// Where the packet opens a new connection between the ports of one that has ended, that one goes; true then.
+    fn give_up_reopened(&mut self, slot: Slot, packet: &Packet) -> bool {
+        let is_reopened = self.flows.get(slot).is_reopened_by(packet);
+        if is_reopened {
+            self.flows.remove(slot);
+        }
+        is_reopened
+    }
+
+    /// Where the table is full, the flow goes that can be spared most easily; true where it had not ended before.
+    fn make_room(&mut self, ended: &mut dyn FnMut(&Flow, FlowEnd)) -> bool {
+        if !self.flows.is_full() {
+            return false;
+        }
+        let Some(slot) = self.flows.spare() else { return false };
+        let flow = self.flows.remove(slot);
+        if !flow.ended {
+            ended(&flow, FlowEnd::Evicted);
+        }
+        !flow.ended
+    }
+
+    /// Begins a flow, for which there is room.
+    fn begin(&mut self, key: FlowKey, direction: Direction, packet: &Packet, now: Timestamp) -> Slot {
+        let flow = Flow::new(self.next_number, key, direction, packet, now);
+        self.next_number += 1;
+        self.flows.insert(key, flow, PENDING)
+    }
+
+    /// After a packet: the flow is now the most recent of its list.
+    fn touch(&mut self, slot: Slot) {
         let flow = self.flows.get(slot);
         let list = list_of(flow);
         self.next_expiry = self.next_expiry.min(expiry(flow));
         self.flows.touch(slot, list);
     }
 
-    /// Takes the flow out.
-    pub fn remove(&mut self, slot: Slot) -> Flow {
-        self.flows.remove(slot)
-    }
-
-    /// Takes one flow out that was silent for too long, or is of a time before the clock was set back.
-    pub fn expire(&mut self, now: Timestamp) -> Option<Flow> {
+    fn take_expired(&mut self, now: Timestamp) -> Option<Flow> {
         let goes_forward = now >= self.now;
         self.now = now;
         if goes_forward && now < self.next_expiry {
@@ -98,20 +185,6 @@ impl FlowTable {
         }
         self.next_expiry = next_expiry;
         None
-    }
-
-    /// Where the table is full, takes the flow out that can be spared most easily.
-    pub fn make_room(&mut self) -> Option<Flow> {
-        if !self.flows.is_full() {
-            return None;
-        }
-        self.take_any()
-    }
-
-    /// Takes flows out until none is left.
-    pub fn take_any(&mut self) -> Option<Flow> {
-        let slot = self.flows.spare()?;
-        Some(self.flows.remove(slot))
     }
 }
 

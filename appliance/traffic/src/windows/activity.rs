@@ -40,7 +40,7 @@ pub struct Counts {
     pub answered: u32,
     /// TCP flows with a completed handshake.
     pub established: u32,
-    /// TCP flows that were refused.
+    /// Flows that were refused, by a reset or an ICMP error.
     pub refused: u32,
     /// Flows to login services.
     pub logins: u32,

@@ -58,7 +58,7 @@ pub enum Deed {
     Answered,
     /// The handshake was completed.
     Established,
-    /// The responder reset it before any payload.
+    /// The responder reset it before it was established, or an ICMP error said that it cannot be reached.
     Refused,
     /// A login connection ended soon after it began.
     ShortLogin,

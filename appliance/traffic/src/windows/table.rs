@@ -40,7 +40,7 @@ impl<K: Hash + Eq + Copy> Table<K> {
 
     /// Counts a deed of a party, which may well be at `seat`; the seat is set to where it is.
     pub fn count(&mut self, seat: &mut Slot, party: K, deed: Deed, facts: &Facts, now: Timestamp) {
-        let Some(slot) = self.activities.find_or_insert(*seat, party, || Activity::new(now)) else { return };
+        let slot = self.activities.find_or_insert(*seat, party, || Activity::new(now));
         *seat = slot;
         let activity = self.activities.get_mut(slot);
         activity.count(deed, facts, now);

@@ -49,7 +49,7 @@ pub fn syn_ack() -> Segment {
     segment("SA", 500, 101).window(65_160).options(SYN_ACK_OPTIONS)
 }
 
-pub fn cases() -> [Case; 8] {
+pub fn cases() -> [Case; 9] {
     [
         web_request(),
         refused_connection(),
@@ -57,6 +57,7 @@ pub fn cases() -> [Case; 8] {
         unanswered_syn(),
         syn_ack_first(),
         retransmission_and_shrinking_window(),
+        responder_without_window_scale(),
         odd_flags(),
         longer_than_a_segment(),
     ]
@@ -356,6 +357,19 @@ fn retransmission_and_shrinking_window() -> Case {
     let eighth = [(Retransmits, 1.0), (FwdWindowMinBytes, 2_000.0)]; // 500 · 2^2
     let expected = vec![expected(0, Packets(8), eighth), expected(0, AtEnd(FlowEnd::Shutdown, 10), values)];
     Case { name: "retransmission", frames, flows: 1, expected }
+}
+
+/// Windows are scaled only where both sides offer to (RFC 7323 section 2.2): this responder does not.
+fn responder_without_window_scale() -> Case {
+    let frames = with_port_80([
+        (0, C, syn()),
+        (10_000, S, segment("SA", 500, 101).window(4_096).options(ONLY_MSS)),
+        (20_000, C, segment("A", 101, 501).window(1_000)),
+        (30_000, C, segment("PA", 101, 501).window(800).payload(100)),
+    ]);
+    let values = [(FwdSynOptions, 4.0), (FwdWindowMinBytes, 800.0), (HandshakeS, 0.02)];
+    let expected = vec![expected(0, Packets(4), values)];
+    Case { name: "no-window-scale", frames, flows: 1, expected }
 }
 
 /// A probe with FIN, PSH and URG, and one without any flag; both ports are closed (RFC 9293 section 3.5.2).
