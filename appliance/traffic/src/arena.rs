@@ -42,6 +42,17 @@ struct List {
     len: usize,
 }
 
+/// What a table takes from its making on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// What it holds.
+    pub name: &'static str,
+    /// How many of them.
+    pub entries: usize,
+    /// Bytes of memory.
+    pub bytes: usize,
+}
+
 /// Keys to values, at most as many as were asked for, in `LISTS` lists by time of touching.
 #[derive(Debug)]
 pub struct Arena<K, V, const LISTS: usize> {
@@ -68,6 +79,13 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
             lists: [List { oldest: NONE, newest: NONE, len: 0 }; LISTS],
             secret: Secret::new(seed),
         }
+    }
+
+    /// What the table takes; `name` says what it holds.
+    #[must_use]
+    pub const fn footprint(&self, name: &'static str) -> Footprint {
+        let bytes = self.entries.capacity() * size_of::<Entry<K, V>>() + self.buckets.capacity() * size_of::<u32>();
+        Footprint { name, entries: self.capacity, bytes }
     }
 
     /// How many entries there are.

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use crate::arena::Footprint;
 use crate::decode::Packet;
 use crate::features::{self, FeatureVector};
 use crate::flow::{Change, Flow, FlowEnd, FlowTable};
@@ -64,6 +65,11 @@ impl Extractor {
     #[must_use]
     pub fn new(limits: &Limits, seed: [u64; 2]) -> Self {
         Self { flows: FlowTable::new(limits.flows, seed), windows: Windows::new(limits, seed), now: Timestamp::EPOCH }
+    }
+
+    /// What each of its tables takes.
+    pub fn footprints(&self) -> impl Iterator<Item = Footprint> {
+        [self.flows.footprint()].into_iter().chain(self.windows.footprints())
     }
 
     /// How many flows are in the table.

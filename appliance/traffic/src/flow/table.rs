@@ -1,7 +1,7 @@
 //! The flows of the moment, bounded.
 
 use super::{Change, Direction, Flow, FlowEnd, FlowKey};
-use crate::arena::{Arena, Slot};
+use crate::arena::{Arena, Footprint, Slot};
 use crate::decode::{IcmpError, IcmpKind, Packet, Transport};
 use crate::time::Timestamp;
 
@@ -46,6 +46,12 @@ impl FlowTable {
     pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
         let (next_expiry, now) = (Timestamp::EPOCH, Timestamp::EPOCH);
         Self { flows: Arena::new(capacity, seed), next_expiry, now, next_number: 0 }
+    }
+
+    /// What the table takes.
+    #[must_use]
+    pub const fn footprint(&self) -> Footprint {
+        self.flows.footprint("flows")
     }
 
     /// How many flows there are, those included that have ended and linger.

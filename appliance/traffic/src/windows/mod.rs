@@ -14,7 +14,7 @@ use activity::Facts;
 use table::Table;
 
 use crate::address::Address;
-use crate::arena::Slot;
+use crate::arena::{Footprint, Slot};
 use crate::flow::Flow;
 use crate::limits::Limits;
 use crate::services::Service;
@@ -96,6 +96,17 @@ impl Windows {
             services: Table::new(limits.destinations, seed),
             logins: Table::new(limits.logins, seed),
         }
+    }
+
+    /// What each table takes.
+    #[must_use]
+    pub const fn footprints(&self) -> [Footprint; 4] {
+        [
+            self.sources.footprint("windows of sources"),
+            self.hosts.footprint("windows of hosts"),
+            self.services.footprint("windows of ports"),
+            self.logins.footprint("windows of logins"),
+        ]
     }
 
     /// Counts a deed of a flow.

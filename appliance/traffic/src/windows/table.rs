@@ -10,7 +10,7 @@ use core::hash::Hash;
 
 use super::Deed;
 use super::activity::{Activity, Counts, Facts};
-use crate::arena::{Arena, Slot};
+use crate::arena::{Arena, Footprint, Slot};
 use crate::time::Timestamp;
 
 /// The two parts, as lists of the arena: newcomers are spared first.
@@ -36,6 +36,11 @@ impl<K: Hash + Eq + Copy> Table<K> {
     pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
         let most_noted = capacity * NOTED_SHARE.0 / NOTED_SHARE.1;
         Self { activities: Arena::new(capacity, seed), most_noted }
+    }
+
+    /// What the table takes; `name` says what it holds.
+    pub const fn footprint(&self, name: &'static str) -> Footprint {
+        self.activities.footprint(name)
     }
 
     /// Counts a deed of a party, which may well be at `seat`; the seat is set to where it is.
