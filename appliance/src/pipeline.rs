@@ -4,6 +4,7 @@
 
 use core::time::Duration;
 
+use traffic::arena::Footprint;
 use traffic::decode::{DecodeError, Decoded, Frame, decode};
 use traffic::extractor::{Extractor, Observation};
 use traffic::features::ThreatClass;
@@ -14,6 +15,9 @@ use traffic::time::Timestamp;
 use crate::health::Counters;
 use crate::policy::{Decision, Evidence, Offender, Profile, Sighting};
 use crate::verdict::{FlowVerdicts, Verdict, judge};
+
+/// Evidence against a source outlives what the windows keep of it: so many times as many sources have room there.
+const EVIDENCE_PER_SOURCE: usize = 2;
 
 /// What the path needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +62,9 @@ pub trait Listener {
     /// Something should be done or seen; false where it could not be taken and should come again.
     fn decision(&mut self, decision: Decision) -> bool;
 
+    /// A flow is at a checkpoint, and its features were computed. Most have no use for them.
+    fn checkpoint(&mut self, _: &Observation<'_>) {}
+
     /// A flow ended.
     fn flow_ended(&mut self, ended: &EndedFlow<'_>);
 }
@@ -70,11 +77,22 @@ impl Pipeline {
             extractor: Extractor::new(&config.limits, config.seed),
             judgement: Judgement {
                 flow_verdicts: FlowVerdicts::new(config.limits.flows),
-                evidence: Evidence::new(config.profile, config.block_ttl, config.seed),
+                evidence: Evidence::new(
+                    config.limits.sources * EVIDENCE_PER_SOURCE,
+                    config.profile,
+                    config.block_ttl,
+                    config.seed,
+                ),
                 verdicts: [0; ThreatClass::ALL.len()],
             },
             counters: Counters::default(),
         }
+    }
+
+    /// What each of its tables takes.
+    pub fn footprints(&self) -> impl Iterator<Item = Footprint> {
+        let judgement = [self.judgement.flow_verdicts.footprint(), self.judgement.evidence.footprint()];
+        self.extractor.footprints().chain(judgement)
     }
 
     /// Takes one frame through the path.
@@ -136,6 +154,7 @@ impl Pipeline {
 
 impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
+        listener.checkpoint(seen);
         let judged = judge(seen.features);
         // Where the initiator was never seen sending, nothing is its doing.
         let verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };

@@ -1,13 +1,17 @@
-//! `sluice check-config`: what the daemon would make of the configuration.
+//! `sluice check-config`: what the daemon would make of the configuration, and what memory it would take for it.
 
 use std::path::Path;
 
+use traffic::arena::Footprint;
+
 use super::Failure;
 use crate::config::Config;
+use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::{control, store};
 
 pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
-    let Config { bridge, policy, web, memory, .. } = &config;
+    let Config { bridge, policy, web, .. } = &config;
     let list = |networks: &[ipnet::IpNet]| match networks {
         [] => String::from("none"),
         some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
@@ -29,6 +33,28 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
         (_, None) => println!("  no page: bridge.addresses is empty"),
         (port, Some(address)) => println!("  page at http://{}/", std::net::SocketAddr::new(address.addr(), port)),
     }
-    println!("  {} connections followed at once", memory.flows);
+    print_memory(&config);
     Ok(())
+}
+
+/// What is taken at the start and never grows. The program itself, SQLite and the threads take some MiB besides.
+fn print_memory(config: &Config) {
+    println!("  memory profile {}:", config.memory.profile.name());
+    println!("    {:<20} {:>8} {:>8} {:>11}", "table", "entries", "each", "bytes");
+    let footprints = footprints(config);
+    for Footprint { name, entries, bytes } in &footprints {
+        println!("    {name:<20} {entries:>8} {:>8} {bytes:>11}", bytes / entries);
+    }
+    let sum: usize = footprints.iter().map(|footprint| footprint.bytes).sum();
+    println!("    {:<20} {sum:>29} ({:.1} MiB)", "sum", sum as f64 / (1024.0 * 1024.0));
+}
+
+/// The tables are made and asked: memory that nothing is written to is not taken from anybody.
+fn footprints(config: &Config) -> Vec<Footprint> {
+    let limits = config.memory.limits();
+    let pipeline =
+        PipelineConfig { limits, profile: config.policy.profile, block_ttl: config.block_ttl(), seed: [0, 0] };
+    let tables: Vec<Footprint> = Pipeline::new(&pipeline).footprints().collect();
+    let rings = config.memory.ring().footprint(config.bridge.ports.len());
+    [tables, vec![rings, control::QUEUE, store::QUEUE]].concat()
 }

@@ -81,6 +81,11 @@ mod tests {
             ("\nmoed = \"enforce\"\n", "sluice.toml:2: unknown key `moed`; did you mean `mode`? (known here: "),
             ("[policy]\nblock_ttl = 60\n", "sluice.toml:2: unknown key `block_ttl`; did you mean `block_ttl_s`?"),
             ("[web]\nxyzzy = 1\n", "sluice.toml:2: unknown key `xyzzy` (known here: listen_port, host_names, socket)"),
+            ("[memory]\nflows = 10\n", "sluice.toml:2: memory.flows: give a number from 1024 to 1048576"),
+            (
+                "[memory]\nprofile = \"tiny\"\n",
+                "sluice.toml:2: profile: unknown variant `tiny`, expected `default` or `small`",
+            ),
             ("mode = \"block\"\n", "sluice.toml:1: mode: unknown variant `block`, expected `observe` or `enforce`"),
             (
                 "[policy]\n\nallow = [\"198.51.100.300\"]\n",

@@ -3,6 +3,7 @@
 //! A mistake in it is refused with the file, the line, the key, and what was probably meant. The keys are explained in
 //! `overlay/etc/sluice/sluice.toml`.
 
+mod memory;
 mod mistake;
 
 use core::time::Duration;
@@ -11,17 +12,15 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde::Deserialize;
-use traffic::limits::Limits;
 
 use crate::policy::{Mode, Profile};
 use crate::store::BLOCK_ROWS;
 use crate::web::DEFAULT_SOCKET;
 
+pub use memory::{Memory, MemoryProfile};
+
 /// Where the file is unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/sluice/sluice.toml";
-
-/// Most flows that may be asked for: they take less than half a GiB.
-const MOST_FLOWS: usize = 1 << 20;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -85,14 +84,6 @@ pub struct Web {
     pub socket: PathBuf,
 }
 
-/// `[memory]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Memory {
-    /// Flows at once.
-    pub flows: u32,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -128,12 +119,6 @@ impl Default for Policy {
 impl Default for Web {
     fn default() -> Self {
         Self { listen_port: 8080, host_names: Vec::new(), socket: PathBuf::from(DEFAULT_SOCKET) }
-    }
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self { flows: 65_536 }
     }
 }
 
@@ -207,16 +192,7 @@ impl Config {
         if !(1..=BLOCK_ROWS).contains(&policy.max_blocks) {
             return Some(("policy.max_blocks", format!("give a number from 1 to {BLOCK_ROWS}")));
         }
-        if !(1_024..=MOST_FLOWS).contains(&(memory.flows as usize)) {
-            return Some(("memory.flows", format!("give a number from 1024 to {MOST_FLOWS}")));
-        }
-        None
-    }
-
-    /// Capacities of the tables of the path.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits { flows: self.memory.flows as usize, ..Limits::default() }
+        memory.contradiction()
     }
 
     /// How long a block lasts.

@@ -9,6 +9,7 @@ use core::time::Duration;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use traffic::arena::Footprint;
 use traffic::time::Timestamp;
 
 use crate::policy::{Alert, BlockRecord, Decision, Mode, Offender};
@@ -92,6 +93,10 @@ pub struct Handle {
 /// Messages that may wait. Full: a decision is lost and counted, and comes again with the next evidence; a request is
 /// refused as [`ControlError::Unavailable`].
 const QUEUE_CAPACITY: usize = 1_024;
+
+/// What their queue takes.
+pub const QUEUE: Footprint =
+    Footprint { name: "queue to control", entries: QUEUE_CAPACITY, bytes: QUEUE_CAPACITY * size_of::<Message>() };
 
 /// How long a request may take before the asker is told that the daemon does not answer.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);

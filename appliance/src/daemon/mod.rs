@@ -37,7 +37,6 @@ use crate::enforce::nftables::Nftables;
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
-use crate::linux::packet_ring::RingConfig;
 use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Blocklist, Mode, Rails};
@@ -64,7 +63,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let ports = config.bridge.ports.clone();
     let bridge = bridge::ensure(&bridge_config(config))?;
     let mut start_faults = bridge.faults.clone();
-    let source = Live::open([&ports[0], &ports[1]], RingConfig::default())?;
+    let source = Live::open([&ports[0], &ports[1]], config.memory.ring())?;
 
     let store = Arc::new(open_store(config, &mut start_faults)?);
     let writer = Arc::new(store.writer()?);
@@ -202,7 +201,7 @@ fn pipeline_config(config: &Config) -> anyhow::Result<PipelineConfig> {
     let (low, high) = seed.split_at(8);
     let half = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     Ok(PipelineConfig {
-        limits: config.limits(),
+        limits: config.memory.limits(),
         profile: config.policy.profile,
         block_ttl: config.block_ttl(),
         seed: [half(low), half(high)],

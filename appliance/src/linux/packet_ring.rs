@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::socket::{getsockopt, sockopt::SocketError};
+use traffic::arena::Footprint;
 use traffic::time::Timestamp;
 
 use super::ring_block::{Cursor, RingFrame, STATUS_OFFSET_BYTES};
@@ -50,6 +51,13 @@ impl RingConfig {
     #[must_use]
     pub fn small() -> Self {
         Self { block_bytes: 64 * 1024, blocks: 16, ..Self::default() }
+    }
+
+    /// What the rings of so many ports take together.
+    #[must_use]
+    pub const fn footprint(self, ports: usize) -> Footprint {
+        let entries = ports * self.blocks as usize;
+        Footprint { name: "packet ring blocks", entries, bytes: entries * self.block_bytes as usize }
     }
 
     fn map_bytes(self) -> Option<NonZeroUsize> {

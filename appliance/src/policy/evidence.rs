@@ -8,15 +8,12 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use traffic::arena::{Arena, Slot};
+use traffic::arena::{Arena, Footprint, Slot};
 use traffic::features::{FeatureVector, Index, ThreatClass};
 use traffic::time::Timestamp;
 
 use super::{Action, Alert, BlockRecord, Offender, Profile};
 use crate::verdict::{FlowVerdict, Verdict, explain};
-
-/// Sources that are kept. Full: the one that was quiet longest goes.
-const CAPACITY: usize = 8_192;
 
 /// The most that one flow adds: the odds of a confidence of 0.95.
 const MOST_PER_FLOW: f32 = 2.944_439;
@@ -155,17 +152,23 @@ impl Thresholds {
 }
 
 impl Evidence {
-    /// Takes all memory at once. `seed` keys the hash; blocks last `block_ttl`.
+    /// Takes all memory at once, for so many sources; full: the one that was quiet longest goes. `seed` keys the hash; blocks
+    /// last `block_ttl`.
     #[must_use]
-    pub fn new(profile: Profile, block_ttl: Duration, seed: [u64; 2]) -> Self {
+    pub fn new(capacity: usize, profile: Profile, block_ttl: Duration, seed: [u64; 2]) -> Self {
         Self {
-            sources: Arena::new(CAPACITY, seed),
+            sources: Arena::new(capacity, seed),
             thresholds: Thresholds::of(profile),
             block_ttl,
             alert_minute: 0,
             alerts_in_minute: 0,
             alerts_suppressed: 0,
         }
+    }
+
+    /// What the table takes.
+    pub const fn footprint(&self) -> Footprint {
+        self.sources.footprint("evidence")
     }
 
     /// Adds a sighting of a flow that was taken for `before` until now and is taken for `after` with it: only what goes

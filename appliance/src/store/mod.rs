@@ -26,7 +26,7 @@ use crate::policy::{Alert, BlockRecord, Offender};
 
 pub use audit::{AuditCheck, AuditRow};
 pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError};
-pub use writer::{QUEUE_CAPACITY, Refused, Writer, WriterError};
+pub use writer::{QUEUE, QUEUE_CAPACITY, Refused, Writer, WriterError};
 
 /// Alerts that are kept; the oldest go.
 pub const ALERT_ROWS: u32 = 100_000;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use traffic::arena::Footprint;
 
 use super::backlog::{self, Backlog};
 use super::rows::{self, Keep};
@@ -16,6 +17,10 @@ use crate::clock::Stopwatch;
 
 /// Events that may wait for the thread to take them; one more is refused.
 pub const QUEUE_CAPACITY: usize = 1_024;
+
+/// What their queue takes.
+pub const QUEUE: Footprint =
+    Footprint { name: "queue to the store", entries: QUEUE_CAPACITY, bytes: QUEUE_CAPACITY * size_of::<Message>() };
 
 /// How long alerts are gathered before a commit, and how long after a failed one the next is tried.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(5);

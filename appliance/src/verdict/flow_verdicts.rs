@@ -1,5 +1,6 @@
 //! The worst verdict so far of each running flow: a flow counts once, however many checkpoints it has.
 
+use traffic::arena::Footprint;
 use traffic::features::ThreatClass;
 
 use super::Verdict;
@@ -27,6 +28,12 @@ impl FlowVerdicts {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self(vec![(u64::MAX, UNKNOWN); capacity.max(1)])
+    }
+
+    /// What the table takes.
+    pub const fn footprint(&self) -> Footprint {
+        let bytes = self.0.capacity() * size_of::<(u64, FlowVerdict)>();
+        Footprint { name: "verdicts", entries: self.0.len(), bytes }
     }
 
     /// Takes a verdict in: what the flow was taken for before it, and with it.

@@ -17,7 +17,7 @@ struct Case {
 
 impl Case {
     fn new(profile: Profile) -> Self {
-        let evidence = Evidence::new(profile, TTL, [1, 2]);
+        let evidence = Evidence::new(8_192, profile, TTL, [1, 2]);
         Self { evidence, decisions: Vec::new(), classes: Vec::new(), refusing: false }
     }
 

@@ -1,0 +1,72 @@
+//! How much memory the daemon may take: a profile, and the capacities that follow from it.
+//!
+//! What is resident of the whole daemon stays under 64 MiB in the profile `default` and under 24 MiB in `small`
+//! (`tests/memory.rs`). `sluice check-config` shows what each table takes.
+
+use serde::Deserialize;
+use traffic::limits::Limits;
+
+use crate::linux::packet_ring::RingConfig;
+
+/// Flows that may be asked for; the most take less than half a GiB.
+const FLOWS: core::ops::RangeInclusive<u32> = 1_024..=1 << 20;
+
+/// `[memory]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// How much may be taken.
+    pub profile: MemoryProfile,
+    /// Flows at once, where it is to be another number than the profile's.
+    pub flows: Option<u32>,
+}
+
+/// How much memory may be taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemoryProfile {
+    /// For boards with 256 MiB and more: 65,536 flows.
+    #[default]
+    Default,
+    /// For boards with less: 8,192 flows.
+    Small,
+}
+
+impl MemoryProfile {
+    /// As it is written in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Small => "small",
+        }
+    }
+}
+
+impl Memory {
+    /// Capacities of the tables of the path.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let limits = match self.profile {
+            MemoryProfile::Default => Limits::default(),
+            MemoryProfile::Small => Limits { flows: 8_192, sources: 1_024, destinations: 1_024, logins: 256 },
+        };
+        Limits { flows: self.flows.map_or(limits.flows, |flows| flows as usize), ..limits }
+    }
+
+    /// The packet ring of each port.
+    #[must_use]
+    pub fn ring(&self) -> RingConfig {
+        match self.profile {
+            MemoryProfile::Default => RingConfig::default(),
+            MemoryProfile::Small => RingConfig::small(),
+        }
+    }
+
+    /// What no single value shows to be wrong: the key and what to do.
+    pub(super) fn contradiction(&self) -> Option<(&'static str, String)> {
+        let is_out_of_range = self.flows.is_some_and(|flows| !FLOWS.contains(&flows));
+        is_out_of_range
+            .then(|| ("memory.flows", format!("give a number from {} to {}", FLOWS.start(), FLOWS.end())))
+    }
+}
