@@ -1,23 +1,18 @@
 //! The file of events of a replay: one JSON object a line, told apart by `event`: `flow`, `alert`, `block`.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::ReplayError;
+use super::output::Output;
 use super::report::{AlertLine, BlockLine};
 use crate::pipeline::EndedFlow;
 
-/// An open file of events. The first failure to write is kept and told at the end.
+/// An open file of events.
 #[derive(Debug)]
-pub(super) struct EventFile {
-    path: PathBuf,
-    out: BufWriter<File>,
-    failure: Option<io::Error>,
-}
+pub(super) struct EventFile(Output);
 
 #[derive(Serialize)]
 struct Line<'a, T: Serialize> {
@@ -43,8 +38,8 @@ struct FlowLine {
 }
 
 impl EventFile {
-    pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), out: BufWriter::new(File::create(path)?), failure: None })
+    pub fn create(path: &Path) -> Result<Self, ReplayError> {
+        Output::create(path).map(Self)
     }
 
     pub fn flow(&mut self, t: f64, ended: &EndedFlow<'_>) {
@@ -75,16 +70,11 @@ impl EventFile {
         self.write("block", block);
     }
 
-    pub fn close(mut self) -> Result<(), ReplayError> {
-        let flushed = self.out.flush();
-        let cause = self.failure.take().map_or(flushed, Err);
-        cause.map_err(|cause| ReplayError::Events { path: self.path, cause })
+    pub fn close(self) -> Result<(), ReplayError> {
+        self.0.close()
     }
 
     fn write(&mut self, event: &'static str, body: &impl Serialize) {
-        if self.failure.is_none() {
-            let written = serde_json::to_writer(&mut self.out, &Line { event, body });
-            self.failure = written.map_err(io::Error::from).and_then(|()| self.out.write_all(b"\n")).err();
-        }
+        self.0.line(|out| Ok(serde_json::to_writer(out, &Line { event, body })?));
     }
 }

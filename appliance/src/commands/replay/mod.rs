@@ -1,13 +1,16 @@
 //! `sluice replay`: a capture through the very path of the live wire, with capture time as the clock and nothing enforced.
 
 mod events;
+mod output;
 mod report;
+mod vectors;
 
 use core::time::Duration;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ipnet::IpNet;
+use traffic::extractor::Observation;
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
 
@@ -18,6 +21,7 @@ use crate::config::Config;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{Alert, BlockRecord, Blocklist, Decision, Made, Mode, Profile, Rails};
 use events::EventFile;
+use vectors::VectorFile;
 
 /// Most blocks at once in a replay.
 const MAX_BLOCKS: usize = 1_000_000;
@@ -46,6 +50,9 @@ pub struct ReplayArgs {
     /// Writes each flow that ended, each alert and each block into this file, one JSON object a line
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Writes the features of each flow at each checkpoint into this file, as rows that `model-compiler train` reads
+    #[arg(long, value_name = "FILE")]
+    pub vectors: Option<PathBuf>,
 }
 
 /// The form of a report.
@@ -63,9 +70,9 @@ pub enum ReplayError {
     /// A capture cannot be opened, or not be read to its end.
     #[error(transparent)]
     Capture(#[from] ReplaySourceError),
-    /// The file of events cannot be written.
-    #[error("{}: cannot write events: {cause}", path.display())]
-    Events {
+    /// The file of events or of vectors cannot be written.
+    #[error("{}: cannot write: {cause}", path.display())]
+    Output {
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -86,6 +93,7 @@ struct Outcome {
     alerts: Vec<(Alert, u64)>,
     blocks: Vec<MadeBlock>,
     events: Option<EventFile>,
+    vectors: Option<VectorFile>,
 }
 
 /// A block as it was made.
@@ -100,9 +108,11 @@ struct MadeBlock {
 /// read, and the error follows it.
 ///
 /// # Errors
-/// A capture, the file of events, or standard output cannot be used.
+/// A capture, a file to be written, or standard output cannot be used.
 pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
-    let events = args.events.as_deref().map(open_events).transpose()?;
+    let events = args.events.as_deref().map(EventFile::create).transpose()?;
+    let vectors = args.vectors.as_deref().zip(args.files.first());
+    let vectors = vectors.map(|(path, capture)| VectorFile::create(path, capture)).transpose()?;
     let stopwatch = Stopwatch::start();
     let block_ttl = Config::default().block_ttl();
     let config = PipelineConfig { limits: Limits::default(), profile: args.profile, block_ttl, seed: SEED };
@@ -117,11 +127,15 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
         alerts: Vec::new(),
         blocks: Vec::new(),
         events,
+        vectors,
     };
     let read = run_through(args.files.clone(), &mut pipeline, &mut outcome);
     pipeline.finish(&mut outcome);
     if let Some(events) = outcome.events.take() {
         events.close()?;
+    }
+    if let Some(vectors) = outcome.vectors.take() {
+        vectors.close()?;
     }
     let summary = report::Summary::new(&pipeline.counters(), &outcome, stopwatch.elapsed());
     let mut out = BufWriter::new(io::stdout().lock());
@@ -132,10 +146,6 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     .and_then(|()| out.flush())
     .map_err(ReplayError::Report)?;
     Ok(read?)
-}
-
-fn open_events(path: &Path) -> Result<EventFile, ReplayError> {
-    EventFile::create(path).map_err(|cause| ReplayError::Events { path: path.to_owned(), cause })
 }
 
 fn run_through(files: Vec<PathBuf>, pipeline: &mut Pipeline, outcome: &mut Outcome) -> Result<(), ReplaySourceError> {
@@ -188,6 +198,12 @@ impl Listener for Outcome {
             }
         }
         true
+    }
+
+    fn checkpoint(&mut self, seen: &Observation<'_>) {
+        if let Some(vectors) = &mut self.vectors {
+            vectors.checkpoint(seen);
+        }
     }
 
     fn flow_ended(&mut self, ended: &EndedFlow<'_>) {
