@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use anyhow::Result;
 
 use crate::cleanup::work_folder;
 use crate::namespace::Namespace;
+use crate::network::Network;
 use crate::process::{Finished, Running, run_any};
 use crate::services::{PASSWORD, USER};
 
@@ -80,6 +82,32 @@ pub fn flood(
     limit: Duration,
 ) -> Result<Finished> {
     Ok(start_flood(from, flood, target, count, interval_us)?.finish(limit))
+}
+
+/// Where forged sources come from: the range set aside for benchmarks (RFC 2544).
+const FORGED_RANGE: &str = "198.18.0.0/15";
+
+/// Sources that are forged until it is dropped.
+#[derive(Debug)]
+pub struct Forged<'a>(&'a Namespace);
+
+impl Drop for Forged<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.run(["nft", "delete", "table", "ip", "forge"]);
+    }
+}
+
+/// Gives each packet that leaves the namespace a random source of the 131,072 addresses from 198.18.0.0 on; answers to them
+/// vanish at the gateway.
+///
+/// # Errors
+/// nft is not installed.
+pub fn forge_sources<'a>(network: &Network, from: &'a Namespace) -> Result<Forged<'a>> {
+    let first = u32::from(Ipv4Addr::new(198, 18, 0, 0));
+    network.wan.ip(&format!("route replace blackhole {FORGED_RANGE}"))?;
+    from.run(["nft", "add table ip forge; add chain ip forge out { type filter hook postrouting priority 0; }"])?;
+    from.run(["nft", &format!("add rule ip forge out ip saddr set numgen random mod 131072 offset {first}")])?;
+    Ok(Forged(from))
 }
 
 /// Starts hydra: guesses the password of [`USER`] with `tasks` connections at a time; the right one is the last of `guesses`.

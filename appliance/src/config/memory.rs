@@ -66,7 +66,6 @@ impl Memory {
     /// What no single value shows to be wrong: the key and what to do.
     pub(super) fn contradiction(&self) -> Option<(&'static str, String)> {
         let is_out_of_range = self.flows.is_some_and(|flows| !FLOWS.contains(&flows));
-        is_out_of_range
-            .then(|| ("memory.flows", format!("give a number from {} to {}", FLOWS.start(), FLOWS.end())))
+        is_out_of_range.then(|| ("memory.flows", format!("give a number from {} to {}", FLOWS.start(), FLOWS.end())))
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::attacks::{Flood, flood};
-use lab::network::{FIREWALLED_LAN_HOST, INTERNET, LAN_HOST, LAN_HOST_V6, Network};
+use lab::attacks::{Flood, flood, forge_sources};
+use lab::network::{FIREWALLED_LAN_HOST, INTERNET, LAN_HOST, LAN_HOST_V6};
 use lab::recording::Label;
 
 use crate::stage::{Scene, Stage};
@@ -44,9 +44,6 @@ const FROM_INSIDE: &[Row] = &[
     ("flood_syn", "hping3-outbound", "outbound_syn", Flood::Syn(80), INTERNET[0], 6_000, 150),
     ("flood_udp", "hping3-outbound", "outbound_udp", Flood::Udp(53, 400), INTERNET[1], 5_000, 200),
 ];
-
-/// Where forged sources come from: the range set aside for benchmarks.
-const FORGED_RANGE: &str = "198.18.0.0/15";
 
 /// One flood.
 pub fn record_one(stage: &mut Stage) {
@@ -101,21 +98,10 @@ fn record_forged(stage: &mut Stage) {
         };
         stage.record_headers(label, |scene| {
             let from = &scene.attackers[2].namespace;
-            forge_sources(scene.network, &scene.attackers[2].namespace)?;
-            let sent = send(from, what, LAN_HOST, count, interval_us);
-            from.run(["nft", "delete", "table", "ip", "forge"])?;
-            sent
+            let _forged = forge_sources(scene.network, from)?;
+            send(from, what, LAN_HOST, count, interval_us)
         });
     }
-}
-
-/// Gives each packet that leaves the namespace a source of [`FORGED_RANGE`]; answers vanish at the gateway.
-fn forge_sources(network: &Network, from: &lab::namespace::Namespace) -> Result<()> {
-    let first = u32::from(core::net::Ipv4Addr::new(198, 18, 0, 0));
-    network.wan.ip(&format!("route replace blackhole {FORGED_RANGE}"))?;
-    from.run(["nft", "add table ip forge; add chain ip forge out { type filter hook postrouting priority 0; }"])?;
-    from.run(["nft", &format!("add rule ip forge out ip saddr set numgen random mod 131072 offset {first}")])?;
-    Ok(())
 }
 
 fn record_v6(stage: &mut Stage) {
