@@ -8,6 +8,7 @@ pub mod attacks;
 pub mod benign;
 pub mod cleanup;
 pub mod daemon;
+pub mod data;
 pub mod frames;
 pub mod namespace;
 pub mod network;
