@@ -338,7 +338,11 @@ impl Keeper {
             dropped_packets: self.enforcer.dropped_packets().unwrap_or(last.dropped_packets),
             alerts: self.alerts.iter().cloned().collect(),
             blocks,
-            ..(*last).clone()
+            started: last.started,
+            mode: last.mode,
+            model: last.model,
+            bridge: last.bridge.clone(),
+            ports: last.ports.clone(),
         });
     }
 
