@@ -1,12 +1,14 @@
 //! How much memory the daemon may take: a profile, and the capacities that follow from it.
 //!
-//! What is resident of the whole daemon stays under 64 MiB in the profile `default` and under 24 MiB in `small`
-//! (`tests/memory.rs`). `sluice check-config` shows what each table takes.
+//! What is resident of the whole daemon stays under 64 MiB in the profile `default` and under 24 MiB in `small`, with full
+//! tables, 1,000 blocks (500 in `small`) and a log-in at the page (`tests/memory.rs`). `sluice check-config` shows what each
+//! table takes.
 
 use serde::Deserialize;
 use traffic::limits::Limits;
 
 use crate::linux::packet_ring::RingConfig;
+use crate::store::BLOCK_ROWS;
 
 /// Flows that may be asked for; the most take less than half a GiB.
 const FLOWS: core::ops::RangeInclusive<u32> = 1_024..=1 << 20;
@@ -28,7 +30,7 @@ pub enum MemoryProfile {
     /// For boards with 256 MiB and more: 65,536 flows.
     #[default]
     Default,
-    /// For boards with less: 8,192 flows.
+    /// For boards with less: 8,192 flows, 500 blocks.
     Small,
 }
 
@@ -60,6 +62,15 @@ impl Memory {
         match self.profile {
             MemoryProfile::Default => RingConfig::default(),
             MemoryProfile::Small => RingConfig::small(),
+        }
+    }
+
+    /// Blocks that there is room for, whatever `policy.max_blocks` says: each takes about 2 KiB with all that is made of it.
+    #[must_use]
+    pub const fn most_blocks(&self) -> u32 {
+        match self.profile {
+            MemoryProfile::Default => BLOCK_ROWS,
+            MemoryProfile::Small => 500,
         }
     }
 

@@ -108,6 +108,15 @@ mod tests {
     }
 
     #[test]
+    fn the_small_profile_has_room_for_fewer_flows_and_blocks_unless_told_otherwise() {
+        let parsed = |text| Config::parse(text, Path::new("sluice.toml")).expect("valid");
+        let small = parsed("[memory]\nprofile = \"small\"\n");
+        assert_eq!((small.memory.limits().flows, small.max_blocks()), (8_192, 500));
+        assert_eq!(parsed("policy.max_blocks = 7\nmemory.profile = \"small\"\n").max_blocks(), 7);
+        assert_eq!(parsed("[memory]\nprofile = \"small\"\nflows = 20000\n").memory.limits().flows, 20_000);
+    }
+
+    #[test]
     fn the_configuration_of_the_image_is_the_default_one() {
         let text = include_str!("../../../overlay/etc/sluice/sluice.toml");
         let config = Config::parse(text, Path::new("sluice.toml")).expect("valid");

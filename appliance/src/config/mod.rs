@@ -195,6 +195,12 @@ impl Config {
         memory.contradiction()
     }
 
+    /// Most blocks at once, as far as there is memory for them.
+    #[must_use]
+    pub fn max_blocks(&self) -> u32 {
+        self.policy.max_blocks.min(self.memory.most_blocks())
+    }
+
     /// How long a block lasts.
     #[must_use]
     pub fn block_ttl(&self) -> Duration {

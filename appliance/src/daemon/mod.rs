@@ -215,7 +215,7 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
     rails.lan = config.lan();
     rails.learn(around.own, around.gateways, around.lan);
     let grace = Duration::from_secs(config.policy.unblock_grace_s.into());
-    let mut blocklist = Blocklist::new(rails, config.policy.max_blocks as usize, grace);
+    let mut blocklist = Blocklist::new(rails, config.max_blocks() as usize, grace);
     if config.mode == Mode::Enforce {
         let now = clock::now();
         for mut block in store.standing_blocks(now)? {
@@ -233,7 +233,7 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
 /// The enforcer with the standing blocks in the kernel. Where the kernel cannot, the daemon watches all the same, shows the
 /// fault, and goes on trying.
 fn enforcer(config: &Config, blocklist: &Blocklist, faults: &mut Vec<String>) -> anyhow::Result<Box<dyn Enforcer>> {
-    let opened = Nftables::open(config.bridge.ports.clone(), config.policy.max_blocks);
+    let opened = Nftables::open(config.bridge.ports.clone(), config.max_blocks());
     if config.mode == Mode::Observe {
         // What an earlier run in enforce mode may have left behind.
         if let Err(error) = opened.and_then(|mut nftables| nftables.remove()) {
