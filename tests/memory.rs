@@ -19,7 +19,7 @@ const MIB: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Blocks that stand meanwhile, as far as there may be so many, and the reason of each, as long as those of the program are.
-const BLOCKS: u32 = 1_000;
+const BLOCKS: u32 = 10_000;
 const BECAUSE: &str =
     "scan: 41 ports of one host tried in 2 s, none of them answered, and 95 % refused; evidence of 12 flows";
 

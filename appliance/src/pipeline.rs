@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use traffic::arena::Footprint;
-use traffic::decode::{DecodeError, Decoded, Frame, decode};
+use traffic::decode::{DecodeError, Frame};
 use traffic::extractor::{Extractor, Observation};
 use traffic::features::ThreatClass;
 use traffic::flow::FlowEnd;
@@ -99,14 +99,13 @@ impl Pipeline {
     pub fn frame(&mut self, time: Timestamp, frame: &Frame<'_>, listener: &mut dyn Listener) {
         self.counters.packets += 1;
         self.counters.bytes += u64::from(frame.wire_len_bytes);
-        match decode(frame) {
-            Ok(Decoded::Ip(packet)) => {
-                let judgement = &mut self.judgement;
-                let outcome = self.extractor.packet(&packet, time, &mut |seen| judgement.checkpoint(seen, listener));
+        let judgement = &mut self.judgement;
+        match self.extractor.frame(frame, time, &mut |seen| judgement.checkpoint(seen, listener)) {
+            Ok(Some(outcome)) => {
                 self.counters.flows += u64::from(outcome.created);
                 self.counters.evicted += u64::from(outcome.evicted);
             }
-            Ok(Decoded::Arp(_) | Decoded::NotIp) => self.counters.not_ip += 1,
+            Ok(None) => self.counters.not_ip += 1,
             Err(error) => self.count_undecodable(error),
         }
     }

@@ -19,7 +19,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use traffic::capture_file::{CaptureError, CaptureFile};
-use traffic::decode::{Decoded, decode};
 use traffic::extractor::{Extractor, Observation};
 use traffic::limits::Limits;
 
@@ -96,11 +95,8 @@ pub fn extract(capture: &LabelledCapture, rows: &mut Rows) -> Result<Option<Capt
 fn run(reader: &mut CaptureFile, keep: &mut dyn FnMut(&Observation<'_>)) -> Option<CaptureError> {
     let mut extractor = Extractor::new(&Limits::default(), SEED);
     let complaint = loop {
-        let next = reader.next_frame(&mut |time, frame| {
-            if let Ok(Decoded::Ip(packet)) = decode(frame) {
-                extractor.packet(&packet, time, keep);
-            }
-        });
+        // What cannot be decoded gives no row.
+        let next = reader.next_frame(&mut |time, frame| _ = extractor.frame(frame, time, keep));
         match next {
             Ok(true) => {}
             Ok(false) => break None,

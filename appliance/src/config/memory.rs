@@ -1,7 +1,7 @@
 //! How much memory the daemon may take: a profile, and the capacities that follow from it.
 //!
 //! What is resident of the whole daemon stays under 64 MiB in the profile `default` and under 24 MiB in `small`, with full
-//! tables, 1,000 blocks (500 in `small`) and a log-in at the page (`tests/memory.rs`). `sluice check-config` shows what each
+//! tables, 10,000 blocks (500 in `small`) and a log-in at the page (`tests/memory.rs`). `sluice check-config` shows what each
 //! table takes.
 
 use serde::Deserialize;

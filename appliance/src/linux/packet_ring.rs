@@ -40,9 +40,9 @@ pub struct RingConfig {
 }
 
 impl Default for RingConfig {
-    /// 8 MiB: some 30,000 short frames, or 50 ms of a flood at 600,000 frames per second.
+    /// 4 MiB: some 15,000 short frames, or 25 ms of a flood at 600,000 frames per second.
     fn default() -> Self {
-        Self { block_bytes: 256 * 1024, blocks: 32, retire_ms: 8, snap_bytes: 192 }
+        Self { block_bytes: 256 * 1024, blocks: 16, retire_ms: 8, snap_bytes: 192 }
     }
 }
 

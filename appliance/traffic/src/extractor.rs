@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use crate::arena::Footprint;
-use crate::decode::Packet;
+use crate::decode::{DecodeError, Decoded, Frame, Packet, decode};
 use crate::features::{self, FeatureVector};
 use crate::flow::{Change, Flow, FlowEnd, FlowTable};
 use crate::limits::{self, Limits};
@@ -76,6 +76,23 @@ impl Extractor {
     #[must_use]
     pub fn flows(&self) -> usize {
         self.flows.len()
+    }
+
+    /// Decodes a frame and takes its packet in, as [`Self::packet`] does; `None` where it carries no IP packet. The daemon and
+    /// the trainer both go this way, so they cannot come to see different things.
+    ///
+    /// # Errors
+    /// The frame cannot be decoded. Nothing has changed then.
+    pub fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        time: Timestamp,
+        sink: &mut dyn FnMut(&Observation<'_>),
+    ) -> Result<Option<Outcome>, DecodeError> {
+        Ok(match decode(frame)? {
+            Decoded::Ip(packet) => Some(self.packet(&packet, time, sink)),
+            Decoded::Arp(_) | Decoded::NotIp => None,
+        })
     }
 
     /// Takes a packet in. `sink` gets each checkpoint that it causes: of its own flow, and of flows that ended meanwhile.

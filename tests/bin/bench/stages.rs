@@ -68,11 +68,7 @@ fn track_flows(file: &Path) -> Result<u64> {
 
 fn extract_features(file: &Path) -> Result<u64> {
     let mut extractor = Extractor::new(&Limits::default(), SEED);
-    let packets = read(file, &mut |time, frame| {
-        if let Ok(Decoded::Ip(packet)) = decode(frame) {
-            extractor.packet(&packet, time, &mut |seen| _ = black_box(seen));
-        }
-    });
+    let packets = read(file, &mut |time, frame| _ = extractor.frame(frame, time, &mut |seen| _ = black_box(seen)));
     extractor.finish(&mut |seen| _ = black_box(seen));
     packets
 }
