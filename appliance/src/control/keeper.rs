@@ -179,8 +179,8 @@ impl Keeper {
             class: None,
             since: now,
             until: now.plus(ttl),
-            because,
-            actor,
+            because: because.into(),
+            actor: actor.into(),
         };
         let Made { block, before } = match self.blocklist.block(wanted, now) {
             Ok(made) => made,

@@ -114,8 +114,8 @@ mod tests {
             class: Some(ThreatClass::Scan),
             since: Timestamp::from_secs(100),
             until: Timestamp::from_secs(until_s),
-            because: String::from("a test"),
-            actor: String::from("sluice"),
+            because: "a test".into(),
+            actor: "sluice".into(),
         }
     }
 

@@ -85,8 +85,8 @@ impl Sighting {
             class: Some(self.verdict.class),
             since: self.time,
             until: self.time.plus(ttl),
-            because: format!("{}: {reason}; evidence of {evidence_flows} flows", self.verdict.class.name()),
-            actor: String::from("sluice"),
+            because: format!("{}: {reason}; evidence of {evidence_flows} flows", self.verdict.class.name()).into(),
+            actor: "sluice".into(),
         }
     }
 }

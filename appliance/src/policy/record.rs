@@ -1,6 +1,7 @@
 //! What is remembered and shown of a decision: the rows behind "nothing is blocked without a row that says why".
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
@@ -26,7 +27,7 @@ pub struct Alert {
     pub because: String,
 }
 
-/// A block with its reason and its end.
+/// A block with its reason and its end. The texts are shared by its copies: each snapshot for the page holds all blocks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockRecord {
     /// Who.
@@ -40,7 +41,7 @@ pub struct BlockRecord {
     /// Until when.
     pub until: Timestamp,
     /// Why, in words.
-    pub because: String,
+    pub because: Arc<str>,
     /// Who decided: `sluice`, `local` for the command line, or the name of a user of the page.
-    pub actor: String,
+    pub actor: Arc<str>,
 }

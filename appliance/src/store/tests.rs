@@ -34,8 +34,8 @@ pub(super) fn block(address: &str, since: u64, until: u64) -> BlockRecord {
         class: Some(ThreatClass::BruteForce),
         since: at(since),
         until: at(until),
-        because: "short log-ins in 60 s = 31, more than 10".to_owned(),
-        actor: "sluice".to_owned(),
+        because: "short log-ins in 60 s = 31, more than 10".into(),
+        actor: "sluice".into(),
     }
 }
 

@@ -220,8 +220,8 @@ impl BlockRow {
             until: iso(block.until),
             until_s: seconds(block.until),
             left_s: block.until.since(now).as_secs(),
-            because: block.because.clone(),
-            actor: block.actor.clone(),
+            because: block.because.to_string(),
+            actor: block.actor.to_string(),
         }
     }
 }

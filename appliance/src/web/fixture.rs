@@ -25,8 +25,8 @@ pub(super) fn snapshot(now: Timestamp) -> Snapshot {
         class,
         since: ago(130),
         until: later(3_000),
-        because: because.to_owned(),
-        actor: actor.to_owned(),
+        because: because.into(),
+        actor: actor.into(),
     };
     let guessing = "short log-ins in 60 s = 31, more than 10";
     Snapshot {

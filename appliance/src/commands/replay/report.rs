@@ -89,7 +89,7 @@ impl BlockLine {
             class: block.class.map(ThreatClass::name),
             ttl_s: block.until.since(block.since).as_secs(),
             evidence_flows: made.evidence_flows,
-            because: block.because.clone(),
+            because: block.because.to_string(),
         }
     }
 }
