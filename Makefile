@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check bench model corpus packages
+.PHONY: demo test check fuzz bench model corpus packages
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -27,6 +27,18 @@ bench:
 	cargo run --release --quiet --package system-tests --bin bench -- $(SHARED) $(PUBLIC) $(if $(filter 1,$(PEERS)),$(PEERS_DIR))
 	cargo bench --quiet --package sluice --bench path
 	cargo bench --quiet --package sluice --bench instructions -- $(if $(filter 1,$(RECORD)),--record)
+
+# Each fuzz target for FUZZ_S seconds, on nightly Rust. What is found new is kept below target/, so that the tree stays clean.
+FUZZ_S ?= 60
+FUZZ_TARGETS = decode capture_file flow_table extractor
+FUZZ = cargo +nightly fuzz run --fuzz-dir appliance/traffic/fuzz --dev --features libfuzzer
+fuzz:
+	cargo +nightly fuzz --version || cargo install cargo-fuzz --locked
+	set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/$$target; \
+		$(FUZZ) $$target target/fuzz/$$target appliance/traffic/fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_S) -timeout=5 -verbosity=0 -print_final_stats=1; \
+	done
 
 # Debian packages that the laboratory uses; nothing happens where all of them are installed.
 packages:

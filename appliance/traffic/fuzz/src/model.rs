@@ -1,0 +1,278 @@
+//! The flow table as it should be, written without regard to speed: a list of flows in the order of their last packets.
+//!
+//! It holds for packets in the order of time, and knows nothing of ICMP errors.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use traffic::decode::{IcmpKind, Packet, Tcp, Transport};
+use traffic::extractor::Outcome;
+use traffic::flow::FlowEnd;
+use traffic::limits::{ACTIVE, ESTABLISHED_IDLE, IDLE, LINGER};
+use traffic::time::Timestamp;
+
+use crate::seen::Seen;
+
+/// An address and a port; for ICMP echo, its identifier.
+type Endpoint = (IpAddr, u16);
+
+/// What tells flows apart: both endpoints in order, protocol, fragments without a header or not, VLAN.
+pub type Key = (Endpoint, Endpoint, u8, bool, Option<u16>);
+
+/// The key of the packet's flow, and whether the lower endpoint sent it.
+pub fn key_of(packet: &Packet) -> (Key, bool) {
+    let (from, to) = match packet.transport {
+        Transport::Icmp(IcmpKind::EchoRequest(identifier) | IcmpKind::EchoReply(identifier)) => {
+            (identifier, identifier)
+        }
+        _ => packet.ports().unwrap_or((0, 0)),
+    };
+    let (source, destination) = ((packet.source, from), (packet.destination, to));
+    let is_fragment = packet.transport == Transport::Fragment;
+    let key = (source.min(destination), source.max(destination), packet.protocol, is_fragment, packet.vlan);
+    (key, source <= destination)
+}
+
+/// All flows of the moment.
+pub struct Model {
+    capacity: usize,
+    flows: Vec<Flow>,
+    created: u64,
+}
+
+/// How much a flow is worth to a full table, the least first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    Ended,
+    Pending,
+    Answered,
+    Established,
+}
+
+/// How far a TCP handshake has come: a SYN-ACK must be acknowledged with this number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handshake {
+    None,
+    Syn,
+    SynAck(u32),
+    Complete,
+}
+
+struct Flow {
+    key: Key,
+    number: u64,
+    has_ports: bool,
+    is_tcp: bool,
+    mid_stream: bool,
+    /// The lower endpoint is the initiator.
+    is_forward_from_low: bool,
+    packets: u64,
+    segment_begin: Timestamp,
+    last: Timestamp,
+    begun: bool,
+    answered: bool,
+    handshake: Handshake,
+    /// Payload of the responder in this segment.
+    answered_bytes: u64,
+    /// FIN was seen from the initiator, and from the responder.
+    finished: [bool; 2],
+    ended: bool,
+}
+
+impl Model {
+    /// Room for so many flows.
+    pub const fn new(capacity: usize) -> Self {
+        Self { capacity, flows: Vec::new(), created: 0 }
+    }
+
+    /// How many flows there are, those that ended and linger included.
+    pub const fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Takes a packet in; what is seen at its checkpoints goes to `seen`.
+    pub fn packet(&mut self, packet: &Packet, time: Timestamp, seen: &mut Vec<Seen>) -> Outcome {
+        self.expire(time, seen);
+        let (key, is_from_low) = key_of(packet);
+        let known = self.flows.iter().position(|flow| flow.key == key).map(|at| self.flows.remove(at));
+        let mut outcome = Outcome::default();
+        let mut flow = match known {
+            Some(flow) if !(flow.ended && opens(packet)) => flow,
+            _ => {
+                outcome.created = true;
+                outcome.evicted = self.make_room(seen);
+                self.created += 1;
+                Flow::new(self.created - 1, key, is_from_low, packet, time)
+            }
+        };
+        flow.take(packet, is_from_low, time, seen);
+        self.flows.push(flow);
+        outcome
+    }
+
+    /// Ends what was silent for too long.
+    pub fn expire(&mut self, now: Timestamp, seen: &mut Vec<Seen>) {
+        for flow in self.flows.extract_if(.., |flow| now >= flow.last.plus(flow.idle_limit())) {
+            flow.see_end(FlowEnd::Idle, seen);
+        }
+    }
+
+    /// Ends all.
+    pub fn finish(&mut self, seen: &mut Vec<Seen>) {
+        for flow in self.flows.drain(..) {
+            flow.see_end(FlowEnd::Shutdown, seen);
+        }
+    }
+
+    /// Where the table is full, gives up the flow that was silent longest among those of the least worth; true where it had
+    /// not ended.
+    fn make_room(&mut self, seen: &mut Vec<Seen>) -> bool {
+        if self.flows.len() < self.capacity {
+            return false;
+        }
+        let Some(victim) = (0..self.flows.len()).min_by_key(|at| self.flows[*at].worth()) else { return false };
+        let flow = self.flows.remove(victim);
+        flow.see_end(FlowEnd::Evicted, seen);
+        !flow.ended
+    }
+}
+
+impl Flow {
+    fn new(number: u64, key: Key, is_from_low: bool, packet: &Packet, time: Timestamp) -> Self {
+        Self {
+            key,
+            number,
+            has_ports: packet.ports().is_some(),
+            is_tcp: matches!(packet.transport, Transport::Tcp(_)),
+            mid_stream: matches!(packet.transport, Transport::Tcp(_)) && !opens(packet),
+            is_forward_from_low: is_from_low != comes_from_responder(packet),
+            packets: 0,
+            segment_begin: time,
+            last: time,
+            begun: false,
+            answered: false,
+            handshake: Handshake::None,
+            answered_bytes: 0,
+            finished: [false; 2],
+            ended: false,
+        }
+    }
+
+    fn take(&mut self, packet: &Packet, is_from_low: bool, time: Timestamp, seen: &mut Vec<Seen>) {
+        let was_over = self.ended;
+        if !was_over && time.since(self.segment_begin) >= ACTIVE {
+            seen.push(self.seen(Some(FlowEnd::Segment)));
+            (self.segment_begin, self.answered_bytes) = (time, 0);
+        }
+        let is_forward = is_from_low == self.is_forward_from_low;
+        if is_forward {
+            self.begun = true;
+        } else {
+            self.answered = true;
+            self.answered_bytes += u64::from(packet.payload_len_bytes);
+        }
+        self.packets += 1;
+        self.last = time;
+        if was_over {
+            return;
+        }
+        let end = if let Transport::Tcp(tcp) = packet.transport { self.take_tcp(is_forward, tcp) } else { None };
+        if end.is_some() || self.packets.is_power_of_two() {
+            seen.push(self.seen(end));
+        }
+    }
+
+    fn take_tcp(&mut self, is_forward: bool, tcp: Tcp) -> Option<FlowEnd> {
+        if !tcp.flags.rst {
+            self.advance_handshake(is_forward, tcp);
+        }
+        self.finished[usize::from(!is_forward)] |= tcp.flags.fin;
+        let end = match (tcp.flags.rst, self.finished) {
+            (true, _) => Some(FlowEnd::Reset),
+            (false, [true, true]) => Some(FlowEnd::Finished),
+            _ => None,
+        };
+        self.ended = end.is_some();
+        end
+    }
+
+    fn advance_handshake(&mut self, is_forward: bool, tcp: Tcp) {
+        let (syn, ack) = (tcp.flags.syn, tcp.flags.ack);
+        self.handshake = match self.handshake {
+            Handshake::None if syn && !ack && is_forward => Handshake::Syn,
+            Handshake::None | Handshake::Syn if syn && ack && !is_forward => {
+                Handshake::SynAck(tcp.sequence.wrapping_add(1))
+            }
+            Handshake::SynAck(expected) if ack && is_forward && self.is_answer(tcp.acknowledgement, expected) => {
+                Handshake::Complete
+            }
+            Handshake::None if ack && self.mid_stream && self.begun && self.answered => Handshake::Complete,
+            other => other,
+        };
+    }
+
+    /// Acknowledges what the responder said since its SYN-ACK, and perhaps its FIN, but no more.
+    fn is_answer(&self, acknowledged: u32, expected: u32) -> bool {
+        u64::from(acknowledged.wrapping_sub(expected)) <= self.answered_bytes + 1
+    }
+
+    fn worth(&self) -> Worth {
+        match (self.ended, self.handshake) {
+            (true, _) => Worth::Ended,
+            (false, Handshake::Complete) => Worth::Established,
+            (false, _) if self.begun && self.answered && !self.is_tcp => Worth::Answered,
+            (false, _) => Worth::Pending,
+        }
+    }
+
+    fn idle_limit(&self) -> Duration {
+        match self.worth() {
+            Worth::Ended => LINGER,
+            Worth::Pending | Worth::Answered => IDLE,
+            Worth::Established => ESTABLISHED_IDLE,
+        }
+    }
+
+    fn see_end(&self, end: FlowEnd, seen: &mut Vec<Seen>) {
+        if !self.ended {
+            seen.push(self.seen(Some(end)));
+        }
+    }
+
+    fn seen(&self, end: Option<FlowEnd>) -> Seen {
+        let (low, high, protocol, _, vlan) = self.key;
+        let (initiator, responder) = if self.is_forward_from_low { (low, high) } else { (high, low) };
+        Seen {
+            flow: self.number,
+            packets: self.packets,
+            end,
+            initiator: initiator.0,
+            responder: responder.0,
+            ports: self.has_ports.then_some((initiator.1, responder.1)),
+            protocol,
+            vlan,
+            begun: self.begun,
+            proven: self.handshake == Handshake::Complete && !self.mid_stream,
+        }
+    }
+}
+
+/// A SYN that begins a connection.
+const fn opens(packet: &Packet) -> bool {
+    matches!(packet.transport, Transport::Tcp(tcp) if tcp.flags.syn && !tcp.flags.ack)
+}
+
+/// The first packet of a flow looks like an answer. The ports here are a service's below 1024, and a client's above.
+fn comes_from_responder(packet: &Packet) -> bool {
+    let is_from_service = packet.ports().is_some_and(|(from, to)| from < 1024 && to >= 1024);
+    match packet.transport {
+        Transport::Tcp(Tcp { flags, source_port, .. }) => match (flags.syn, flags.ack) {
+            (true, ack) => ack,
+            (false, true) => is_from_service,
+            (false, false) => flags.rst && source_port < 1024,
+        },
+        Transport::Udp { .. } => is_from_service,
+        Transport::Icmp(kind) => matches!(kind, IcmpKind::EchoReply(_)),
+        Transport::Fragment | Transport::Other => false,
+    }
+}
