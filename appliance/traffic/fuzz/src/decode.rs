@@ -22,6 +22,10 @@ pub fn decode(data: &[u8]) {
     if let Ok(Decoded::Ip(packet)) = whole {
         check_lengths(&packet, frame.wire_len_bytes);
     }
+    // Nobody captures more than there was; what then happens when some of it is missing means nothing.
+    if frame.bytes.len() > frame.wire_len_bytes as usize {
+        return;
+    }
     for len in 0..frame.bytes.len() {
         let cut = decode_frame(&Frame { bytes: &frame.bytes[..len], ..frame });
         check_cut(cut, whole, len);

@@ -24,10 +24,10 @@ const HOSTS_V6: [Ipv6Addr; 4] = [
     Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1),
     Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2),
 ];
-/// Two services and two clients.
-const PORTS: [u16; 4] = [22, 80, 40_000, 50_000];
-/// So few that a handshake is often met: each side's first, and what acknowledges it.
-const NUMBERS: [u32; 4] = [u32::MAX, 0, 500, 501];
+/// Two services, of which the first has the port of those without ports, and two clients.
+const PORTS: [u16; 4] = [0, 80, 40_000, 50_000];
+/// So few that they often fit: a first one, what acknowledges it, and what acknowledges one and two bytes more.
+const NUMBERS: [u32; 4] = [u32::MAX, 0, 1, 2];
 const PAYLOADS_BYTES: [u32; 4] = [0, 1, 100, 1_400];
 
 /// The input: a byte that chooses how many flows there may be, and four for each step: a packet, or time that passes.

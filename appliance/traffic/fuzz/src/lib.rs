@@ -30,6 +30,9 @@ pub use decode::decode;
 pub use extractor::extractor;
 pub use flow_table::flow_table;
 
+/// The function of a part.
+pub type Body = fn(&[u8]);
+
 /// The parts: name, and function.
-pub const TARGETS: [(&str, fn(&[u8])); 4] =
+pub const TARGETS: [(&str, Body); 4] =
     [("decode", decode), ("capture_file", capture_file), ("flow_table", flow_table), ("extractor", extractor)];

@@ -1,4 +1,4 @@
-//! The corpus is the one that is made, each input of it is what its name says, and goes through its part.
+//! The corpus is the one that is made, and goes through the parts.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeMap;

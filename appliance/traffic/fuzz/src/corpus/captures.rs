@@ -183,3 +183,28 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed.write_all(bytes).expect("memory can be written");
     packed.finish().expect("memory can be written")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use traffic::capture_file::{CaptureError, CaptureFile};
+
+    /// How many frames there are up to the end.
+    fn count(file: Vec<u8>) -> Result<u64, CaptureError> {
+        let mut capture = CaptureFile::new(Cursor::new(file))?;
+        while capture.next_frame(&mut |_, _| {})? {}
+        Ok(capture.frames())
+    }
+
+    #[test]
+    fn files_are_what_their_names_say() {
+        const DAMAGED: [&str; 4] = ["truncated", "unknown-interface", "empty", "not-a-capture"];
+        for (name, file) in super::files() {
+            let is_damaged = DAMAGED.iter().any(|damage| name.ends_with(damage));
+            let frames = count(file);
+            assert_eq!(frames.is_err(), is_damaged, "{name}: {frames:?}");
+            assert!(is_damaged || (frames.ok() > Some(0)) == (name != "pcap-without-frames"), "{name}");
+        }
+    }
+}

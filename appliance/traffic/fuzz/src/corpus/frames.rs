@@ -109,7 +109,7 @@ fn hostile() -> Vec<Named> {
         ("hostile-tiny-fragment", on_ethernet(ipv4_with(6, 0x2000, &[], &syn(WEB)[..8]))),
         ("hostile-overlapping-fragment", on_ethernet(ipv4_with(6, 1, &[], &syn(WEB)[8..]))),
         ("hostile-overlong-fragment", on_ethernet(ipv4_with(17, 0x1fff, &[], b"ping of death"))),
-        ("hostile-tcp-option-of-no-length", on_ethernet(ipv4(6, &tcp_with(WEB, (100, 0), 2, &[8, 0, 0, 0], &[])))),
+        ("tcp-option-of-no-length", on_ethernet(ipv4(6, &tcp_with(WEB, (100, 0), 2, &[8, 0, 0, 0], &[])))),
         ("segmentation-offload", on_ethernet(offloaded)),
     ]
 }
@@ -135,4 +135,24 @@ fn other_links() -> Vec<Named> {
         ("ppp-with-direction-ipv6", input(PPP_WITH_DIRECTION, &[1, 0xff, 3, 0, 0x57], &v6)),
         ("pppoe-link-ipv4", input(PPPOE, &[], &pppoe(0x21, &v4))),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use traffic::decode::{Decoded, Frame, decode};
+
+    use crate::input::link;
+
+    #[test]
+    fn frames_are_what_their_names_say() {
+        const NOT_IP: [&str; 3] = ["pppoe-discovery", "spanning-tree", "arp-"];
+        for (name, input) in super::decode_inputs() {
+            let bytes = &input[2..];
+            let frame = Frame { link: link(input[0]), bytes, wire_len_bytes: bytes.len() as u32, vlan_tag: None };
+            let decoded = decode(&frame);
+            assert_eq!(decoded.is_err(), name.starts_with("hostile-"), "{name}: {decoded:?}");
+            let is_ip = !NOT_IP.iter().any(|other| name.starts_with(other));
+            assert!(decoded.is_err() || is_ip == matches!(decoded, Ok(Decoded::Ip(_))), "{name}: {decoded:?}");
+        }
+    }
 }

@@ -35,8 +35,10 @@ const IN_A_VLAN: u8 = 0x20;
 /// Ports from the first client's to the web's, and back; and the numbers that the handshake needs.
 const TO_WEB: u8 = 0b0110;
 const FROM_WEB: u8 = 0b1001;
-const SYN_ACK_NUMBERS: u8 = 0x60;
-const ACK_NUMBERS: u8 = 0xd0;
+const SYN_ACK_NUMBERS: u8 = 0x40;
+const ACK_NUMBERS: u8 = 0x50;
+/// Acknowledges a byte that was not sent.
+const GUESSED_NUMBERS: u8 = 0xd0;
 
 /// A handshake; `more` is added to the hosts.
 fn handshake(more: u8) -> Vec<Step> {
@@ -62,22 +64,27 @@ pub fn flow_table_inputs() -> Vec<Named> {
     let fin_back = [TCP | IN_20_MS, BACK, FROM_WEB, FIN | ACK];
     let reset = [TCP | IN_20_MS, BACK, FROM_WEB, RST | ACK];
     let syn_again = [TCP | IN_20_MS, THERE, TO_WEB, SYN];
+    let guess = [TCP | IN_20_MS, THERE, TO_WEB | GUESSED_NUMBERS, ACK];
     let ask = [UDP | IN_20_MS, THERE, 0b0010, 0];
     let answer = [UDP | IN_20_MS, BACK, 0b1000, 0];
+    let ask_again = [UDP | IN_30_S, THERE, 0b0010, 0];
     let data = [TCP | IN_110_S, THERE | 0x80, TO_WEB | ACK_NUMBERS, PSH | ACK];
     vec![
         ("tcp-connection", table(8, &handshake(0), &[fin_there, fin_back, pass(IN_5_S)])),
         ("tcp-over-ipv6-in-a-vlan", table(8, &handshake(OVER_IPV6 | IN_A_VLAN), &[pass(IN_60_S)])),
         ("tcp-refused", table(8, &[syn_again, reset], &[syn_again, reset, pass(IN_5_S)])),
-        ("tcp-guessed-acknowledgement", table(8, &handshake(0)[..2], &[[TCP, THERE, TO_WEB, ACK], pass(IN_60_S)])),
+        ("tcp-guessed-acknowledgement", table(8, &handshake(0)[..2], &[guess, pass(IN_60_S)])),
         ("tcp-mid-stream", table(8, &[[TCP, BACK, FROM_WEB, ACK], [TCP, THERE, TO_WEB, ACK]], &[pass(IN_299_S)])),
         ("tcp-segments", table(8, &handshake(0), &[data, data, data, pass(IN_299_S), pass(IN_20_MS)])),
         ("tcp-reopened", table(8, &handshake(0), &[reset, syn_again, pass(IN_60_S)])),
         ("udp-answered", table(8, &[ask, answer], &[pass(IN_30_S), ask, pass(IN_60_S)])),
+        ("udp-segments", table(8, &[ask, ask_again, ask_again, ask_again, ask_again], &[pass(IN_60_S)])),
+        ("udp-without-ports", table(8, &[[UDP, THERE, 0, 0], [FRAGMENT, THERE, 0, 1]], &[[UDP, BACK, 0, 0]])),
         ("ping", table(8, &[[ECHO, THERE, 2, 0], [ECHO, BACK, 2, 1]], &[[OTHER_ICMP, THERE, 0, 0]])),
         ("fragments-and-tunnels", table(8, &[[FRAGMENT, THERE, 0, 1], [GRE, THERE, 0, 0]], &[[FRAGMENT, BACK, 0, 0]])),
         ("full-of-scans", table(2, &handshake(0), &scan())),
         ("full-of-conversations", table(1, &[ask, answer], &handshake(0))),
+        ("full-of-a-connection-and-a-call", table(2, &handshake(0), &[ask, answer, [GRE, THERE, 0, 0], fin_back])),
         ("out-of-order", table(4, &handshake(0), &[[UDP | BACK_1_S, THERE, 2, 0], pass(IN_60_S), data])),
         ("clock-set-back", table(4, &handshake(0), &[pass(BACK_10_MIN), ask, pass(IN_60_S), data])),
     ]
