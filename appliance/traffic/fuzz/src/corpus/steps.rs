@@ -117,11 +117,21 @@ pub fn extractor_inputs() -> Vec<Named> {
         ("logins", on_ethernet(&[connection(22), connection(22), connection(22)].concat())),
         ("scan", on_ethernet(&(1..=12).map(|port| (NOW, ipv4(6, &syn((40_000, port))))).collect::<Vec<_>>())),
         ("name-look-up", on_ethernet(&[(NOW, question.clone()), (IN_20_MS, answer)])),
+        ("late-answers", on_ethernet(&late_answers())),
         ("refused-by-icmp", on_ethernet(&[(NOW, question.clone()), (IN_20_MS, complaint), (IN_60_S, ping.clone())])),
         ("ping", on_ethernet(&[(NOW, ping.clone()), (IN_20_MS, pong)])),
         ("clock-set-back", on_ethernet(&[(NOW, ping.clone()), (BACK_10_MIN, question.clone()), (IN_60_S, ping)])),
         ("latest-time", [&[RAW, 0xff], &[0xff; 8][..], &[question.len() as u8], &question].concat()),
     ]
+}
+
+/// Three questions, all answered only after the next one.
+fn late_answers() -> Vec<(u8, Vec<u8>)> {
+    let question = |port| ipv4(17, &udp((port, 53), &dns()));
+    let answer = |port| ipv4_back(17, &udp((53, port), &dns()));
+    let questions = [40_000, 40_001, 40_002].map(|port| (NOW, question(port)));
+    let answers = [40_000, 40_001, 40_002].map(|port| (NOW, answer(port)));
+    questions.into_iter().chain([(IN_5_S, question(40_003))]).chain(answers).collect()
 }
 
 /// A connection from handshake to end.
