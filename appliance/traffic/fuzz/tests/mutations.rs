@@ -72,7 +72,7 @@ fn inputs(target: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
 
 proptest! {
     // What fails becomes a case with a name; no other record is kept of it.
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40_000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60_000) })]
 
     #[test]
     fn decode_holds(data in inputs("decode")) {
