@@ -150,6 +150,13 @@ fn a_truncated_capture_reports_how_far_it_got_and_fails() {
 }
 
 #[test]
+fn a_ppp_frame_cut_after_its_first_byte_is_counted() {
+    let report = case("ppp-cut");
+    assert_eq!((&report["packets"], &report["undecodable"]), (&2.into(), &1.into()));
+    assert_eq!(report["undecodable_kinds"]["link header cut"], 1);
+}
+
+#[test]
 fn what_is_no_capture_fails_with_one_line() {
     let finished = replay(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").as_path(), &[]);
     assert_eq!(finished.code(), Some(1));

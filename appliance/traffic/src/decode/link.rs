@@ -203,6 +203,8 @@ fn pppoe(mut rest: Rest<'_>) -> Result<Option<Carried<'_>>, DecodeError> {
 /// framing has an EtherType behind them (RFC 1547 section 4.3.1).
 fn ppp_link(mut rest: Rest<'_>) -> Result<Carried<'_>, DecodeError> {
     match rest.bytes {
+        // Cut where it cannot be told which of them it is.
+        [_] if rest.wire_len_bytes > 1 => Err(DecodeError::LinkTruncated),
         [0xff, 0x03, ..] => {
             rest.take::<2>()?;
             ppp(rest)

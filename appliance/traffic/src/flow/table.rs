@@ -103,7 +103,8 @@ impl FlowTable {
     }
 
     /// Ends all flows that were silent for too long, or are of a time before the clock was set back. `ended` gets those that
-    /// had not ended before.
+    /// had not ended before. After a step back in time, a flow may wait for the one that was touched before it, its idle time
+    /// at the longest.
     pub fn expire(&mut self, now: Timestamp, ended: &mut dyn FnMut(&Flow, FlowEnd)) {
         while let Some(flow) = self.take_expired(now) {
             if !flow.ended {
