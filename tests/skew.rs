@@ -34,10 +34,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How many captures are compared at once.
 const WORKERS: usize = 2;
 
+/// A capture of PPP: the copies that are made here are of Ethernet.
+const NOT_ETHERNET: &str = "ppp-cut";
+
 fn committed_captures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
     let cases = fs::read_dir(folder).unwrap().map(|case| case.unwrap().path().join("input.pcap"));
-    cases.filter(|capture| capture.exists()).collect()
+    cases.filter(|capture| capture.exists() && !capture.parent().unwrap().ends_with(NOT_ETHERNET)).collect()
 }
 
 #[test]
