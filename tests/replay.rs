@@ -117,6 +117,37 @@ fn nobody_is_blocked_where_nobody_attacks() {
 }
 
 #[test]
+fn a_rule_of_the_configuration_is_judged_beside_the_model_and_named() {
+    let file = lab::cleanup::work_folder().unwrap().join("rules.toml");
+    let rule = |more: &str| {
+        format!(
+            "[[rules]]\nname = \"pages\"\nwhen = [\"web_service = 1\"]\nclass = \"botnet\"\nconfidence = 0.95\n{more}"
+        )
+    };
+    let told = |text: String| {
+        fs::write(&file, text).unwrap();
+        report(&capture("benign-pages"), &["--config", file.to_str().unwrap()])
+    };
+    let with_rule = told(rule(""));
+    let alert = &with_rule["alerts"][0];
+    assert_eq!(alert["class"], "botnet");
+    assert_eq!(alert["because"], "rule \"pages\": web_service 1 = 1: botnet 0.95");
+    let block = &with_rule["blocks"][0];
+    assert!(block["because"].as_str().unwrap().starts_with("botnet: rule \"pages\": "), "{block}");
+    let without = told(rule("enabled = false\n"));
+    assert_eq!(timeless(without), timeless(case("benign-pages")), "the default rules say nothing of it");
+}
+
+#[test]
+fn a_mistake_in_a_rule_ends_a_replay_as_it_ends_the_daemon() {
+    let file = lab::cleanup::work_folder().unwrap().join("mistaken-rules.toml");
+    fs::write(&file, "[[rules]]\nname = \"n\"\nwhen = [\"src_port_60s > 20\"]\n").unwrap();
+    let finished = replay(&capture("syn-scan"), &["--config", file.to_str().unwrap()]);
+    assert_eq!(finished.code(), Some(2));
+    assert!(finished.stderr.contains("mistaken-rules.toml:3: when: there is no feature `src_port_60s`; did you mean"));
+}
+
+#[test]
 fn a_vlan_tag_changes_nothing_but_the_length() {
     let (plain, mut tagged) = (timeless(case("syn-scan")), timeless(case("vlan-tagged")));
     assert_ne!(plain["bytes"], tagged["bytes"]);

@@ -3,6 +3,7 @@
 //! It runs in one thread and, once made, allocates nothing, takes no lock and writes no log.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use traffic::arena::Footprint;
 use traffic::decode::{DecodeError, Frame};
@@ -14,18 +15,21 @@ use traffic::time::Timestamp;
 
 use crate::health::Counters;
 use crate::policy::{Decision, Evidence, Offender, Profile, Sighting};
-use crate::verdict::{FlowVerdicts, Verdict, judge};
+use crate::verdict::rules::Rule;
+use crate::verdict::{FlowVerdicts, Verdict, judge_beside};
 
 /// Evidence against a source outlives what the windows keep of it: so many times as many sources have room there.
 const EVIDENCE_PER_SOURCE: usize = 2;
 
 /// What the path needs to know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PipelineConfig {
     /// Capacities.
     pub limits: Limits,
     /// How much evidence it takes.
     pub profile: Profile,
+    /// What is judged beside the model.
+    pub rules: Arc<[Rule]>,
     /// How long a block lasts.
     pub block_ttl: Duration,
     /// Key of the hash tables.
@@ -43,6 +47,7 @@ pub struct Pipeline {
 /// What happens at a checkpoint. Apart from the extractor, because it runs while that is at work.
 #[derive(Debug)]
 struct Judgement {
+    rules: Arc<[Rule]>,
     flow_verdicts: FlowVerdicts,
     evidence: Evidence,
     verdicts: [u64; ThreatClass::ALL.len()],
@@ -76,6 +81,7 @@ impl Pipeline {
         Self {
             extractor: Extractor::new(&config.limits, config.seed),
             judgement: Judgement {
+                rules: Arc::clone(&config.rules),
                 flow_verdicts: FlowVerdicts::new(config.limits.flows),
                 evidence: Evidence::new(
                     config.limits.sources * EVIDENCE_PER_SOURCE,
@@ -154,7 +160,7 @@ impl Pipeline {
 impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
         listener.checkpoint(seen);
-        let judged = judge(seen.features);
+        let (judged, basis) = judge_beside(&self.rules, seen.features);
         // Where the initiator was never seen sending, nothing is its doing.
         let verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
         let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
@@ -165,6 +171,7 @@ impl Judgement {
                 destination: seen.responder,
                 port: seen.responder_port,
                 verdict,
+                basis,
                 features: *seen.features,
                 flow_packets: seen.packets,
                 proven: seen.proven,

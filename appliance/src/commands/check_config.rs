@@ -12,10 +12,7 @@ use crate::{control, store};
 pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
     let Config { bridge, policy, web, .. } = &config;
-    let list = |networks: &[ipnet::IpNet]| match networks {
-        [] => String::from("none"),
-        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    };
+    let list = |networks: &[ipnet::IpNet]| or_none(networks.iter());
     println!("{}: fine", path.display());
     println!("  mode {}, profile {:?}", config.mode.name(), policy.profile);
     println!(
@@ -33,8 +30,15 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
         (_, None) => println!("  no page: bridge.addresses is empty"),
         (port, Some(address)) => println!("  page at http://{}/", std::net::SocketAddr::new(address.addr(), port)),
     }
+    println!("  rules: {}", or_none(config.rules.iter().map(|rule| rule.name.as_str())));
     print_memory(&config);
     Ok(())
+}
+
+/// The things with commas between them.
+fn or_none(things: impl Iterator<Item = impl ToString>) -> String {
+    let texts: Vec<String> = things.map(|thing| thing.to_string()).collect();
+    if texts.is_empty() { String::from("none") } else { texts.join(", ") }
 }
 
 /// What is taken at the start and never grows. The program itself, SQLite and the threads take some MiB besides.
@@ -52,8 +56,13 @@ fn print_memory(config: &Config) {
 /// The tables are made and asked: memory that nothing is written to is not taken from anybody.
 fn footprints(config: &Config) -> Vec<Footprint> {
     let limits = config.memory.limits();
-    let pipeline =
-        PipelineConfig { limits, profile: config.policy.profile, block_ttl: config.block_ttl(), seed: [0, 0] };
+    let pipeline = PipelineConfig {
+        limits,
+        profile: config.policy.profile,
+        rules: config.rules.clone().into(),
+        block_ttl: config.block_ttl(),
+        seed: [0, 0],
+    };
     let tables: Vec<Footprint> = Pipeline::new(&pipeline).footprints().collect();
     let rings = config.memory.ring().footprint(config.bridge.ports.len());
     [tables, vec![rings, control::QUEUE, store::QUEUE]].concat()

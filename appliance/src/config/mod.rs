@@ -5,6 +5,7 @@
 
 mod memory;
 mod mistake;
+mod rules;
 
 use core::time::Duration;
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 use crate::policy::{Mode, Profile};
 use crate::store::BLOCK_ROWS;
+use crate::verdict::rules::Rule;
 use crate::web::DEFAULT_SOCKET;
 
 pub use memory::{Memory, MemoryProfile};
@@ -34,6 +36,9 @@ pub struct Config {
     pub bridge: Bridge,
     /// How decisions are made.
     pub policy: Policy,
+    /// What is judged beside the model: the rules that are switched on.
+    #[serde(deserialize_with = "rules::rules")]
+    pub rules: Vec<Rule>,
     /// The page.
     pub web: Web,
     /// Capacities.
@@ -91,6 +96,7 @@ impl Default for Config {
             state_dir: PathBuf::from("/var/lib/sluice"),
             bridge: Bridge::default(),
             policy: Policy::default(),
+            rules: rules::default_rules(),
             web: Web::default(),
             memory: Memory::default(),
         }

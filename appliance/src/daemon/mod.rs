@@ -203,6 +203,7 @@ fn pipeline_config(config: &Config) -> anyhow::Result<PipelineConfig> {
     Ok(PipelineConfig {
         limits: config.memory.limits(),
         profile: config.policy.profile,
+        rules: config.rules.clone().into(),
         block_ttl: config.block_ttl(),
         seed: [half(low), half(high)],
     })
