@@ -15,8 +15,8 @@ use traffic::time::Timestamp;
 
 use crate::health::Counters;
 use crate::policy::{Decision, Evidence, Offender, Profile, Sighting};
-use crate::verdict::rules::Rule;
-use crate::verdict::{FlowVerdicts, Verdict, judge_beside};
+use crate::verdict::lists::AddressList;
+use crate::verdict::{Basis, FlowVerdicts, Rulebook, Verdict, judge_beside};
 
 /// Evidence against a source outlives what the windows keep of it: so many times as many sources have room there.
 const EVIDENCE_PER_SOURCE: usize = 2;
@@ -29,7 +29,7 @@ pub struct PipelineConfig {
     /// How much evidence it takes.
     pub profile: Profile,
     /// What is judged beside the model.
-    pub rules: Arc<[Rule]>,
+    pub rules: Arc<Rulebook>,
     /// How long a block lasts.
     pub block_ttl: Duration,
     /// Key of the hash tables.
@@ -47,7 +47,7 @@ pub struct Pipeline {
 /// What happens at a checkpoint. Apart from the extractor, because it runs while that is at work.
 #[derive(Debug)]
 struct Judgement {
-    rules: Arc<[Rule]>,
+    rules: Arc<Rulebook>,
     flow_verdicts: FlowVerdicts,
     evidence: Evidence,
     verdicts: [u64; ThreatClass::ALL.len()],
@@ -98,7 +98,8 @@ impl Pipeline {
     /// What each of its tables takes.
     pub fn footprints(&self) -> impl Iterator<Item = Footprint> {
         let judgement = [self.judgement.flow_verdicts.footprint(), self.judgement.evidence.footprint()];
-        self.extractor.footprints().chain(judgement)
+        let lists = AddressList::footprint(&self.judgement.rules.lists);
+        self.extractor.footprints().chain(judgement).chain((lists.entries > 0).then_some(lists))
     }
 
     /// Takes one frame through the path.
@@ -160,22 +161,18 @@ impl Pipeline {
 impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
         listener.checkpoint(seen);
-        let (judged, basis) = judge_beside(&self.rules, seen.features);
-        // Where the initiator was never seen sending, nothing is its doing.
-        let verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
-        let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
-        if verdict.class != ThreatClass::Benign {
-            let sighting = Sighting {
-                time: seen.time,
-                source: seen.initiator,
-                destination: seen.responder,
-                port: seen.responder_port,
-                verdict,
-                basis,
-                features: *seen.features,
-                flow_packets: seen.packets,
-                proven: seen.proven,
-            };
+        let mut sighting = self.sighting(seen);
+        if let Some((list, began)) = self.rules.listed(seen.initiator, seen.responder).filter(|_| seen.begun) {
+            let listed = sighting_by_list(&sighting, list, began);
+            if seen.packets == 1 {
+                self.evidence.alert_at_once(&listed, &mut |decision| listener.decision(decision));
+            }
+            if list.config.block && listed.verdict.is_worse_than(sighting.verdict) {
+                sighting = listed;
+            }
+        }
+        let (before, after) = self.flow_verdicts.record(seen.flow, sighting.verdict, seen.proven);
+        if sighting.verdict.class != ThreatClass::Benign {
             self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
         }
         if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
@@ -183,4 +180,32 @@ impl Judgement {
             listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
         }
     }
+
+    /// What the model and the rules make of a flow.
+    fn sighting(&self, seen: &Observation<'_>) -> Sighting {
+        let (judged, basis) = judge_beside(&self.rules.rules, seen.features);
+        // Where the initiator was never seen sending, nothing is its doing.
+        let verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
+        Sighting {
+            time: seen.time,
+            source: seen.initiator,
+            destination: seen.responder,
+            port: seen.responder_port,
+            verdict,
+            basis,
+            features: *seen.features,
+            flow_packets: seen.packets,
+            proven: seen.proven,
+        }
+    }
+}
+
+/// What a list makes of a flow: whoever is on it is the offender, also where the other side began.
+fn sighting_by_list(flow: &Sighting, list: &AddressList, began: bool) -> Sighting {
+    let listed =
+        Sighting { verdict: list.config.verdict, basis: Basis::List { name: list.config.name, began }, ..*flow };
+    if began {
+        return listed;
+    }
+    Sighting { source: flow.destination, destination: flow.source, port: None, ..listed }
 }

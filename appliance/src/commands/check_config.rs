@@ -7,6 +7,8 @@ use traffic::arena::Footprint;
 use super::Failure;
 use crate::config::Config;
 use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::verdict::Rulebook;
+use crate::verdict::lists::{ListConfig, Reading};
 use crate::{control, store};
 
 pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
@@ -31,8 +33,24 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
         (port, Some(address)) => println!("  page at http://{}/", std::net::SocketAddr::new(address.addr(), port)),
     }
     println!("  rules: {}", or_none(config.rules.iter().map(|rule| rule.name.as_str())));
-    print_memory(&config);
+    let rules = config.rulebook(print_list);
+    print_memory(&config, rules);
     Ok(())
+}
+
+/// One line for a list, and one for what is wrong with it.
+fn print_list(list: &ListConfig, read: Result<Reading, String>) {
+    let fault = match read {
+        Ok(reading) => {
+            let Reading { entries, names, .. } = reading;
+            println!("  list {:?}: {entries} entries, {names} lines left out that name hosts", list.name);
+            reading.fault(&list.path)
+        }
+        Err(fault) => Some(fault),
+    };
+    if let Some(fault) = fault {
+        println!("  fault: {fault}");
+    }
 }
 
 /// The things with commas between them.
@@ -42,10 +60,10 @@ fn or_none(things: impl Iterator<Item = impl ToString>) -> String {
 }
 
 /// What is taken at the start and never grows. The program itself, SQLite and the threads take some MiB besides.
-fn print_memory(config: &Config) {
+fn print_memory(config: &Config, rules: Rulebook) {
     println!("  memory profile {}:", config.memory.profile.name());
     println!("    {:<20} {:>8} {:>8} {:>11}", "table", "entries", "each", "bytes");
-    let footprints = footprints(config);
+    let footprints = footprints(config, rules);
     for Footprint { name, entries, bytes } in &footprints {
         println!("    {name:<20} {entries:>8} {:>8} {bytes:>11}", bytes / entries);
     }
@@ -54,12 +72,12 @@ fn print_memory(config: &Config) {
 }
 
 /// The tables are made and asked: memory that nothing is written to is not taken from anybody.
-fn footprints(config: &Config) -> Vec<Footprint> {
+fn footprints(config: &Config, rules: Rulebook) -> Vec<Footprint> {
     let limits = config.memory.limits();
     let pipeline = PipelineConfig {
         limits,
         profile: config.policy.profile,
-        rules: config.rules.clone().into(),
+        rules: rules.into(),
         block_ttl: config.block_ttl(),
         seed: [0, 0],
     };

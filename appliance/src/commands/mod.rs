@@ -159,7 +159,12 @@ impl CommandLine {
             Command::Run(args) => run::run(&Config::load(&args.config)?),
             Command::Replay(args) => {
                 let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
-                Ok(replay::replay(&args, config.rules.into())?)
+                let rules = config.rulebook(|list, read| {
+                    if let Some(fault) = read.map_or_else(Some, |reading| reading.fault(&list.path)) {
+                        eprintln!("{fault}");
+                    }
+                });
+                Ok(replay::replay(&args, rules.into())?)
             }
             Command::CheckConfig { config } => check_config::check_config(&config),
             Command::Status { json, daemon } => status::status(&daemon.socket()?, json),

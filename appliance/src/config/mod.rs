@@ -3,6 +3,7 @@
 //! A mistake in it is refused with the file, the line, the key, and what was probably meant. The keys are explained in
 //! `overlay/etc/sluice/sluice.toml`.
 
+mod lists;
 mod memory;
 mod mistake;
 mod rules;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use crate::policy::{Mode, Profile};
 use crate::store::BLOCK_ROWS;
+use crate::verdict::lists::ListConfig;
 use crate::verdict::rules::Rule;
 use crate::web::DEFAULT_SOCKET;
 
@@ -39,6 +41,9 @@ pub struct Config {
     /// What is judged beside the model: the rules that are switched on.
     #[serde(deserialize_with = "rules::rules")]
     pub rules: Vec<Rule>,
+    /// Files of addresses that are looked up beside the model.
+    #[serde(deserialize_with = "lists::lists")]
+    pub lists: Vec<ListConfig>,
     /// The page.
     pub web: Web,
     /// Capacities.
@@ -97,6 +102,7 @@ impl Default for Config {
             bridge: Bridge::default(),
             policy: Policy::default(),
             rules: rules::default_rules(),
+            lists: Vec::new(),
             web: Web::default(),
             memory: Memory::default(),
         }

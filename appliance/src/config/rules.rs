@@ -147,7 +147,8 @@ fn meant(unknown: &str, known: &[&str]) -> String {
     nearest(unknown, known).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
-fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+/// A name that fits into an alert.
+pub(super) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     checked(deserializer, |text: &String| {
         let fits = (1..=LONGEST_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
         if fits { Ok(()) } else { Err(format!("give a name of 1 to {LONGEST_NAME_BYTES} bytes in one line")) }

@@ -207,6 +207,16 @@ impl Evidence {
         }
     }
 
+    /// Raises an alert for a sighting that needs no evidence, unless there was one of that source and class just now.
+    pub fn alert_at_once(&mut self, sighting: &Sighting, sink: &mut dyn FnMut(Decision) -> bool) {
+        let now = sighting.time;
+        let class = sighting.verdict.class;
+        let slot = self.sources.find_or_insert(Slot::NONE, Offender::of(sighting.source), || Entry::new(now));
+        if self.sources.get_mut(slot).may_alert(class, now) && self.alert(*sighting, sink) {
+            self.sources.get_mut(slot).alerted[class.number()] = Some(now);
+        }
+    }
+
     /// Forgets what speaks against a source: somebody has ended its block.
     pub fn forgive(&mut self, offender: Offender) {
         if let Some(slot) = self.sources.find(&offender) {

@@ -19,6 +19,12 @@ pub fn explain(verdict: Verdict, basis: Basis, features: &FeatureVector) -> Stri
     match basis {
         Basis::Model => explain_model(verdict, features),
         Basis::Rule(rule) => rule.explain(features),
+        Basis::List { name, began: true } => format!("on the list {name:?}, and began a flow"),
+        Basis::List { name, began: false } => {
+            format!(
+                "on the list {name:?}, and the destination began a flow to it: look whether that device is infected"
+            )
+        }
     }
 }
 
