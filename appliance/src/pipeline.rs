@@ -161,18 +161,23 @@ impl Pipeline {
 impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
         listener.checkpoint(seen);
-        let mut sighting = self.sighting(seen);
+        let (judged, basis) = judge_beside(&self.rules.rules, seen.features);
+        // Where the initiator was never seen sending, nothing is its doing.
+        let mut verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
+        let mut by_list = None;
         if let Some((list, began)) = self.rules.listed(seen.initiator, seen.responder).filter(|_| seen.begun) {
-            let listed = sighting_by_list(&sighting, list, began);
+            let listed = sighting_by_list(seen, list, began);
             if seen.packets == 1 {
                 self.evidence.alert_at_once(&listed, &mut |decision| listener.decision(decision));
             }
-            if list.config.block && listed.verdict.is_worse_than(sighting.verdict) {
-                sighting = listed;
+            if list.config.block && listed.verdict.is_worse_than(verdict) {
+                verdict = listed.verdict;
+                by_list = Some(listed);
             }
         }
-        let (before, after) = self.flow_verdicts.record(seen.flow, sighting.verdict, seen.proven);
-        if sighting.verdict.class != ThreatClass::Benign {
+        let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
+        if verdict.class != ThreatClass::Benign {
+            let sighting = by_list.unwrap_or_else(|| sighting(seen, verdict, basis));
             self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
         }
         if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
@@ -180,32 +185,28 @@ impl Judgement {
             listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
         }
     }
+}
 
-    /// What the model and the rules make of a flow.
-    fn sighting(&self, seen: &Observation<'_>) -> Sighting {
-        let (judged, basis) = judge_beside(&self.rules.rules, seen.features);
-        // Where the initiator was never seen sending, nothing is its doing.
-        let verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
-        Sighting {
-            time: seen.time,
-            source: seen.initiator,
-            destination: seen.responder,
-            port: seen.responder_port,
-            verdict,
-            basis,
-            features: *seen.features,
-            flow_packets: seen.packets,
-            proven: seen.proven,
-        }
+/// A flow that its initiator is accused for.
+fn sighting(seen: &Observation<'_>, verdict: Verdict, basis: Basis) -> Sighting {
+    Sighting {
+        time: seen.time,
+        source: seen.initiator,
+        destination: seen.responder,
+        port: seen.responder_port,
+        verdict,
+        basis,
+        features: *seen.features,
+        flow_packets: seen.packets,
+        proven: seen.proven,
     }
 }
 
-/// What a list makes of a flow: whoever is on it is the offender, also where the other side began.
-fn sighting_by_list(flow: &Sighting, list: &AddressList, began: bool) -> Sighting {
-    let listed =
-        Sighting { verdict: list.config.verdict, basis: Basis::List { name: list.config.name, began }, ..*flow };
+/// A flow that a list accuses: whoever is on it is the offender, also where the other side began.
+fn sighting_by_list(seen: &Observation<'_>, list: &AddressList, began: bool) -> Sighting {
+    let listed = sighting(seen, list.config.verdict, Basis::List { name: list.config.name, began });
     if began {
         return listed;
     }
-    Sighting { source: flow.destination, destination: flow.source, port: None, ..listed }
+    Sighting { source: seen.responder, destination: seen.initiator, port: None, ..listed }
 }
