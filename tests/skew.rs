@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lab::daemon::sluice_program;
@@ -210,7 +210,13 @@ struct Comparison<'a> {
 
 impl<'a> Daemon<'a> {
     fn new(rows: &'a [Row], seed: [u64; 2]) -> Self {
-        let config = PipelineConfig { limits: Limits::default(), profile: Profile::Balanced, block_ttl: LIMIT, seed };
+        let config = PipelineConfig {
+            limits: Limits::default(),
+            profile: Profile::Balanced,
+            rules: Arc::default(),
+            block_ttl: LIMIT,
+            seed,
+        };
         let judge = Comparison { rows, seen: 0, difference: None };
         Self { pipeline: Pipeline::new(&config), judge, frames: 0, cut: 0, misread: None }
     }

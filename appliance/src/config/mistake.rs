@@ -54,7 +54,7 @@ fn key_of(line: &str) -> Option<&str> {
     Some(key.trim()).filter(|key| !key.is_empty() && !key.starts_with('#'))
 }
 
-fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|name| (strsim::jaro_winkler(unknown, name), *name))

@@ -3,8 +3,10 @@
 //! A mistake in it is refused with the file, the line, the key, and what was probably meant. The keys are explained in
 //! `overlay/etc/sluice/sluice.toml`.
 
+mod lists;
 mod memory;
 mod mistake;
+mod rules;
 
 use core::time::Duration;
 use std::net::IpAddr;
@@ -15,6 +17,8 @@ use serde::Deserialize;
 
 use crate::policy::{Mode, Profile};
 use crate::store::BLOCK_ROWS;
+use crate::verdict::lists::ListConfig;
+use crate::verdict::rules::Rule;
 use crate::web::DEFAULT_SOCKET;
 
 pub use memory::{Memory, MemoryProfile};
@@ -34,6 +38,12 @@ pub struct Config {
     pub bridge: Bridge,
     /// How decisions are made.
     pub policy: Policy,
+    /// What is judged beside the model: the rules that are switched on.
+    #[serde(deserialize_with = "rules::rules")]
+    pub rules: Vec<Rule>,
+    /// Files of addresses that are looked up beside the model.
+    #[serde(deserialize_with = "lists::lists")]
+    pub lists: Vec<ListConfig>,
     /// The page.
     pub web: Web,
     /// Capacities.
@@ -91,6 +101,8 @@ impl Default for Config {
             state_dir: PathBuf::from("/var/lib/sluice"),
             bridge: Bridge::default(),
             policy: Policy::default(),
+            rules: rules::default_rules(),
+            lists: Vec::new(),
             web: Web::default(),
             memory: Memory::default(),
         }

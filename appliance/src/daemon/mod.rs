@@ -41,7 +41,7 @@ use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Blocklist, Mode, Rails};
 use crate::store::{Event, Opened, Store, Writer};
-use crate::verdict::MODEL_NAME;
+use crate::verdict::{MODEL_NAME, Rulebook};
 use crate::web::{self, WebConfig, WebServer};
 use lookout::Lookout;
 use packets::PacketThread;
@@ -63,6 +63,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let ports = config.bridge.ports.clone();
     let bridge = bridge::ensure(&bridge_config(config))?;
     let mut start_faults = bridge.faults.clone();
+    let rules = Arc::new(rulebook(config, &mut start_faults));
     let source = Live::open([&ports[0], &ports[1]], config.memory.ring())?;
 
     let store = Arc::new(open_store(config, &mut start_faults)?);
@@ -96,7 +97,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
         source,
-        pipeline: pipeline_config(config)?,
+        pipeline: pipeline_config(config, rules)?,
         handle: handle.clone(),
         gauges,
         forgiven,
@@ -195,7 +196,15 @@ fn bridge_config(config: &Config) -> BridgeConfig {
     BridgeConfig { name: bridge.name.clone(), ports: bridge.ports.clone(), addresses: bridge.addresses.clone() }
 }
 
-fn pipeline_config(config: &Config) -> anyhow::Result<PipelineConfig> {
+/// The rules and lists. A list that cannot be read is a fault and no more.
+fn rulebook(config: &Config, faults: &mut Vec<String>) -> Rulebook {
+    config.rulebook(|list, read| match read {
+        Ok(reading) => faults.extend(reading.fault(&list.path)),
+        Err(fault) => faults.push(fault),
+    })
+}
+
+fn pipeline_config(config: &Config, rules: Arc<Rulebook>) -> anyhow::Result<PipelineConfig> {
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).map_err(|cause| anyhow::anyhow!("no random numbers from the kernel: {cause}"))?;
     let (low, high) = seed.split_at(8);
@@ -203,6 +212,7 @@ fn pipeline_config(config: &Config) -> anyhow::Result<PipelineConfig> {
     Ok(PipelineConfig {
         limits: config.memory.limits(),
         profile: config.policy.profile,
+        rules,
         block_ttl: config.block_ttl(),
         seed: [half(low), half(high)],
     })

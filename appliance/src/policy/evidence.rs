@@ -13,7 +13,7 @@ use traffic::features::{FeatureVector, Index, ThreatClass};
 use traffic::time::Timestamp;
 
 use super::{Action, Alert, BlockRecord, Offender, Profile};
-use crate::verdict::{FlowVerdict, Verdict, explain};
+use crate::verdict::{Basis, FlowVerdict, Verdict, explain};
 
 /// The most that one flow adds: the odds of a confidence of 0.95.
 const MOST_PER_FLOW: f32 = 2.944_439;
@@ -52,6 +52,8 @@ pub struct Sighting {
     pub port: Option<u16>,
     /// What it looks like.
     pub verdict: Verdict,
+    /// What said so.
+    pub basis: Basis,
     /// What the verdict was made from: the reason is told from it.
     pub features: FeatureVector,
     /// How many packets the flow had.
@@ -71,14 +73,14 @@ impl Sighting {
             destination: self.destination,
             port: self.port,
             confidence: self.verdict.confidence,
-            because: explain(self.verdict, &self.features),
+            because: explain(self.verdict, self.basis, &self.features),
         }
     }
 
     /// The block that the sighting tipped the scales for, in the name of the program. Not for the packet path either.
     #[must_use]
     pub fn block(&self, action: Action, evidence_flows: u32, ttl: Duration) -> BlockRecord {
-        let reason = explain(self.verdict, &self.features);
+        let reason = explain(self.verdict, self.basis, &self.features);
         BlockRecord {
             offender: Offender::of(self.source),
             action,
@@ -201,6 +203,16 @@ impl Evidence {
         }
         let class = sighting.verdict.class;
         if total >= self.thresholds.alert && entry.may_alert(class, now) && self.alert(*sighting, sink) {
+            self.sources.get_mut(slot).alerted[class.number()] = Some(now);
+        }
+    }
+
+    /// Raises an alert for a sighting that needs no evidence, unless there was one of that source and class just now.
+    pub fn alert_at_once(&mut self, sighting: &Sighting, sink: &mut dyn FnMut(Decision) -> bool) {
+        let now = sighting.time;
+        let class = sighting.verdict.class;
+        let slot = self.sources.find_or_insert(Slot::NONE, Offender::of(sighting.source), || Entry::new(now));
+        if self.sources.get_mut(slot).may_alert(class, now) && self.alert(*sighting, sink) {
             self.sources.get_mut(slot).alerted[class.number()] = Some(now);
         }
     }

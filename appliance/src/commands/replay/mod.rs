@@ -8,6 +8,7 @@ mod vectors;
 use core::time::Duration;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use traffic::extractor::Observation;
@@ -20,6 +21,7 @@ use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{Alert, BlockRecord, Blocklist, Decision, Made, Mode, Profile, Rails};
+use crate::verdict::Rulebook;
 use events::EventFile;
 use vectors::VectorFile;
 
@@ -35,6 +37,9 @@ pub struct ReplayArgs {
     /// Captures (pcap or pcapng, also packed with gzip); `-` is standard input. Several are taken as parts of one, in order
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// The rules and lists of this configuration are judged beside the model, in the place of the default ones
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// A network of the household: its devices get deny_new at most. Can be given several times
     #[arg(long, value_name = "CIDR", value_parser = crate::config::network)]
     pub lan: Vec<IpNet>,
@@ -104,18 +109,18 @@ struct MadeBlock {
     evidence_flows: u32,
 }
 
-/// Replays the captures and prints the report. Where one of them cannot be read to its end, the report is about what was
+/// Replays the captures, with these rules and lists beside the model, and prints the report. Where one of them cannot be read to its end, the report is about what was
 /// read, and the error follows it.
 ///
 /// # Errors
 /// A capture, a file to be written, or standard output cannot be used.
-pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
+pub fn replay(args: &ReplayArgs, rules: Arc<Rulebook>) -> Result<(), ReplayError> {
     let events = args.events.as_deref().map(EventFile::create).transpose()?;
     let vectors = args.vectors.as_deref().zip(args.files.first());
     let vectors = vectors.map(|(path, capture)| VectorFile::create(path, capture)).transpose()?;
     let stopwatch = Stopwatch::start();
     let block_ttl = Config::default().block_ttl();
-    let config = PipelineConfig { limits: Limits::default(), profile: args.profile, block_ttl, seed: SEED };
+    let config = PipelineConfig { limits: Limits::default(), profile: args.profile, rules, block_ttl, seed: SEED };
     let mut pipeline = Pipeline::new(&config);
     let mut rails = Rails::default();
     rails.lan.clone_from(&args.lan);

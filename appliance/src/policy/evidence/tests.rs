@@ -68,6 +68,7 @@ impl Case {
             destination: "198.51.100.10".parse().expect("address"),
             port: Some(22),
             verdict,
+            basis: Basis::Model,
             features,
             flow_packets: 1,
             proven: after.proven,
