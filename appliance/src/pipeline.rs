@@ -26,7 +26,7 @@ pub struct PipelineConfig {
     pub limits: Limits,
     /// How much evidence it takes.
     pub profile: Profile,
-    /// How long a block lasts.
+    /// How long a block lasts as long as [`Pipeline::blocked`] does not say otherwise.
     pub block_ttl: Duration,
     /// Key of the hash tables.
     pub seed: [u64; 2],
@@ -120,6 +120,11 @@ impl Pipeline {
     pub fn finish(&mut self, listener: &mut dyn Listener) {
         let judgement = &mut self.judgement;
         self.extractor.finish(&mut |seen| judgement.checkpoint(seen, listener));
+    }
+
+    /// Learns until when an offender is blocked.
+    pub fn blocked(&mut self, offender: Offender, until: Timestamp) {
+        self.judgement.evidence.blocked(offender, until);
     }
 
     /// Forgets what speaks against an offender.

@@ -11,11 +11,11 @@ use ipnet::IpNet;
 use log::{error, info, warn};
 use traffic::time::Timestamp;
 
-use super::{ControlError, Handle, Message, Reply, Snapshot};
+use super::{ControlError, Handle, Message, Outcome, Reply, Snapshot};
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
-use crate::policy::{Action, Alert, BlockRecord, Blocklist, Decision, Made, Mode, Offender, Refusal};
+use crate::policy::{Action, Alert, BlockRecord, Blocklist, Decision, Mode, Offender, Refusal, Sighting};
 use crate::store::{Event, Refused, Writer};
 
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
@@ -45,12 +45,10 @@ pub struct Keeper {
     pub writer: Arc<Writer>,
     /// Figures of the packet thread.
     pub gauges: Arc<Gauges>,
-    /// Tells the packet thread to forget what speaks against an offender.
-    pub forgive: SyncSender<Offender>,
+    /// Tells the packet thread what became of its decisions.
+    pub outcomes: SyncSender<Outcome>,
     /// What the network around looks like now; asked for now and then, because gateways change.
     pub surroundings: Box<dyn FnMut() -> Surroundings + Send>,
-    /// How long a block lasts.
-    pub block_ttl: Duration,
     /// The newest alerts first.
     pub alerts: VecDeque<Alert>,
     /// Events that the store could not take yet.
@@ -113,7 +111,7 @@ impl Keeper {
         match message {
             Message::Decision(Decision::Alert(sighting)) => self.alert(sighting.alert()),
             Message::Decision(Decision::Block { sighting, action, evidence_flows }) => {
-                self.block_offender(sighting.block(action, evidence_flows, self.block_ttl), now, state);
+                self.carry_out(&sighting, action, evidence_flows, now, state);
             }
             Message::Block { address, ttl, because, actor, reply } => {
                 self.look_around(state);
@@ -134,14 +132,14 @@ impl Keeper {
     }
 
     /// Carries a decision of the path out.
-    fn block_offender(&mut self, wanted: BlockRecord, now: Timestamp, state: &mut State) {
-        let offender = wanted.offender;
+    fn carry_out(&mut self, sighting: &Sighting, action: Action, flows: u32, now: Timestamp, state: &mut State) {
+        let offender = Offender::of(sighting.source);
         self.look_around(state);
-        match self.blocklist.block(wanted, now) {
-            Ok(Made { block, before }) => match self.enforcer.block(&(&block).into(), now) {
-                Ok(()) => self.block_made(block),
+        match self.blocklist.decide(sighting, action, flows, now) {
+            Ok(made) => match self.enforcer.block(&(&made.block).into(), now) {
+                Ok(()) => self.block_made(made.block),
                 Err(error @ EnforceError::Full { .. }) => {
-                    self.blocklist.withdraw(offender, before);
+                    self.blocklist.withdraw(made);
                     self.forgive(offender);
                     state.full = Some(error.to_string());
                 }
@@ -149,11 +147,11 @@ impl Keeper {
                 Err(error) => {
                     error!("{offender}: {error}");
                     state.enforce_fault = Some(error.to_string());
-                    self.block_made(block);
+                    self.block_made(made.block);
                 }
             },
             Err(Refusal::Protected(why)) => info!("{offender} is not blocked: {why}"),
-            Err(Refusal::Stands) => {}
+            Err(Refusal::Stands(until)) => self.tell(Outcome::Blocked { offender, until }),
             Err(Refusal::Full) => {
                 self.forgive(offender);
                 state.full = Some(ControlError::Full.to_string());
@@ -177,39 +175,39 @@ impl Keeper {
             offender,
             action: Action::Deny,
             class: None,
+            offence: 0,
             since: now,
             until: now.plus(ttl),
             because: because.into(),
             actor: actor.into(),
         };
-        let Made { block, before } = match self.blocklist.block(wanted, now) {
+        let made = match self.blocklist.block(wanted, now) {
             Ok(made) => made,
-            Err(Refusal::Stands) => return Ok(offender),
+            Err(Refusal::Stands(_)) => return Ok(offender),
             Err(Refusal::Protected(why)) => return Err(ControlError::Protected { offender, why: why.to_owned() }),
             Err(Refusal::Full) => return Err(ControlError::Full),
         };
-        if let Err(error) = self.enforcer.block(&(&block).into(), now) {
-            self.blocklist.withdraw(offender, before);
+        if let Err(error) = self.enforcer.block(&(&made.block).into(), now) {
+            self.blocklist.withdraw(made);
             return Err(error.into());
         }
-        self.block_made(block);
+        self.block_made(made.block);
         Ok(offender)
     }
 
     fn unblock(&mut self, address: IpAddr, actor: String, now: Timestamp) -> Reply {
         let offender = Offender::of(address);
-        if self.blocklist.unblock(offender, now).is_none() {
-            return Err(ControlError::NotBlocked { offender });
-        }
+        let past = self.blocklist.unblock(offender, now).ok_or(ControlError::NotBlocked { offender })?;
         info!("{actor} unblocked {offender}");
         self.forgive(offender);
-        self.record(Event::Unblocked { time: now, offender, actor });
+        self.record(Event::Unblocked { past, actor });
         self.enforcer.unblock(&[offender])?;
         Ok(offender)
     }
 
     fn block_made(&mut self, block: BlockRecord) {
-        let BlockRecord { offender, action, because, actor, .. } = &block;
+        let BlockRecord { offender, action, because, actor, until, .. } = &block;
+        self.tell(Outcome::Blocked { offender: *offender, until: *until });
         match self.mode() {
             Mode::Enforce => {
                 info!("{actor}: {} {offender}: {because}", action.name());
@@ -221,8 +219,12 @@ impl Keeper {
     }
 
     fn forgive(&self, offender: Offender) {
-        // Where the packet thread is behind, the old evidence fades by itself.
-        let _ = self.forgive.try_send(offender);
+        self.tell(Outcome::Forgiven { offender });
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        // Where the packet thread is behind, old evidence fades by itself, and what is blocked longer is decided on again.
+        let _ = self.outcomes.try_send(outcome);
     }
 
     /// Writes an event down. What explains or ends a block is kept and tried again where the store is behind; an alert that
@@ -282,9 +284,9 @@ impl Keeper {
             .collect();
         for offender in protected {
             info!("the block of {offender} is lifted: it is protected now");
-            self.blocklist.withdraw(offender, None);
+            let Some(past) = self.blocklist.lift(offender, now) else { continue };
             if self.mode() == Mode::Enforce {
-                self.record(Event::Unblocked { time: now, offender, actor: String::from("sluice") });
+                self.record(Event::Unblocked { past, actor: String::from("sluice") });
             }
             if let Err(error) = self.enforcer.unblock(&[offender]) {
                 // The comparison that follows finds what is left.

@@ -80,6 +80,23 @@ pub enum Message {
     Stop,
 }
 
+/// What became of a decision, for the packet thread, which weighs the evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A block stands, until then.
+    Blocked {
+        /// Whose.
+        offender: Offender,
+        /// Its end.
+        until: Timestamp,
+    },
+    /// What speaks against the offender is to be forgotten.
+    Forgiven {
+        /// Who.
+        offender: Offender,
+    },
+}
+
 /// The offender that something was done about.
 pub type Reply = Result<Offender, ControlError>;
 

@@ -11,11 +11,11 @@ use log::error;
 use crate::capture::live::Live;
 use crate::capture::{FrameSource, Polled};
 use crate::clock::{self, Stopwatch};
-use crate::control::Handle;
+use crate::control::{Handle, Outcome};
 use crate::health::Gauges;
 use crate::linux::links::Mac;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use crate::policy::{Decision, Offender};
+use crate::policy::Decision;
 
 /// How long to wait for frames before time is let pass without them.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
@@ -29,7 +29,7 @@ pub(super) struct PacketThread {
     pub pipeline: PipelineConfig,
     pub handle: Handle,
     pub gauges: Arc<Gauges>,
-    pub forgiven: Receiver<Offender>,
+    pub outcomes: Receiver<Outcome>,
     pub stop: Arc<AtomicBool>,
     /// The box's own address on the link.
     pub own_mac: Option<Mac>,
@@ -48,8 +48,11 @@ impl PacketThread {
         let mut listener = ToControl { handle: &self.handle, gauges: &self.gauges };
         let mut since_published = Stopwatch::start();
         while !self.stop.load(Ordering::Relaxed) {
-            while let Ok(offender) = self.forgiven.try_recv() {
-                pipeline.forgive(offender);
+            while let Ok(outcome) = self.outcomes.try_recv() {
+                match outcome {
+                    Outcome::Blocked { offender, until } => pipeline.blocked(offender, until),
+                    Outcome::Forgiven { offender } => pipeline.forgive(offender),
+                }
             }
             let own_mac = self.own_mac;
             let polled = self.source.poll(POLL_TIMEOUT, &mut |arrival| {

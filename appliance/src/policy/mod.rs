@@ -2,6 +2,7 @@
 
 mod blocklist;
 mod evidence;
+mod ladder;
 mod rails;
 mod record;
 
@@ -10,10 +11,11 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
 
-pub use blocklist::{Blocklist, LONGEST_BLOCK, Made, Refusal};
+pub use blocklist::{Blocklist, Bounds, LONGEST_BLOCK, Made, Refusal};
 pub use evidence::{Decision, Evidence, Sighting};
+pub use ladder::{LONGEST_STEP_S, Ladder, MOST_STEPS};
 pub use rails::Rails;
-pub use record::{Alert, BlockRecord};
+pub use record::{Alert, BlockRecord, PastBlock};
 
 /// Who a decision is about: one IPv4 address, or an IPv6 /64, since a host chooses freely among the addresses of its /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
