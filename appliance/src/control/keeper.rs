@@ -15,7 +15,7 @@ use super::{ControlError, Handle, Message, Outcome, Reply, Snapshot};
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
-use crate::policy::{Action, Alert, BlockRecord, Blocklist, Decision, Mode, Offender, Refusal, Sighting};
+use crate::policy::{Action, Alert, BlockRecord, Blocklist, Decision, Made, Mode, Offender, Refusal, Sighting};
 use crate::store::{Event, Refused, Writer};
 
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
@@ -26,6 +26,9 @@ const MESSAGES_AT_ONCE: usize = 256;
 
 /// How old may be what is known of the surroundings when a block is decided.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What may happen often is logged once in this time.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Events that wait for the store. Full: the newest is lost, and counted by the store's writer.
 const UNRECORDED: usize = 1_024;
@@ -75,8 +78,7 @@ pub struct Surroundings {
 impl Keeper {
     /// Runs until told to stop; then everything is taken out of the kernel and written to the disk.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        let mut state =
-            State { enforce_fault: None, full: None, unhooked: false, blind_spots: Vec::new(), last_look: None };
+        let mut state = State::default();
         self.tick(&mut state);
         let mut since_tick = Stopwatch::start();
         loop {
@@ -115,7 +117,7 @@ impl Keeper {
             }
             Message::Block { address, ttl, because, actor, reply } => {
                 self.look_around(state);
-                return Some(Answer { outcome: self.block_by_hand(address, ttl, because, actor, now), reply });
+                return Some(Answer { outcome: self.block_by_hand(address, ttl, because, actor, state), reply });
             }
             Message::Unblock { address, actor, reply } => {
                 return Some(Answer { outcome: self.unblock(address, actor, now), reply });
@@ -136,8 +138,8 @@ impl Keeper {
         let offender = Offender::of(sighting.source);
         self.look_around(state);
         match self.blocklist.decide(sighting, action, flows, now) {
-            Ok(made) => match self.enforcer.block(&(&made.block).into(), now) {
-                Ok(()) => self.block_made(made.block),
+            Ok(made) => match self.enforce(&made, now) {
+                Ok(()) => self.block_made(made, now, state),
                 Err(error @ EnforceError::Full { .. }) => {
                     self.blocklist.withdraw(made);
                     self.forgive(offender);
@@ -147,7 +149,7 @@ impl Keeper {
                 Err(error) => {
                     error!("{offender}: {error}");
                     state.enforce_fault = Some(error.to_string());
-                    self.block_made(made.block);
+                    self.block_made(made, now, state);
                 }
             },
             Err(Refusal::Protected(why)) => info!("{offender} is not blocked: {why}"),
@@ -165,9 +167,9 @@ impl Keeper {
         ttl: Duration,
         because: String,
         actor: String,
-        now: Timestamp,
+        state: &mut State,
     ) -> Reply {
-        let offender = Offender::of(address);
+        let (offender, now) = (Offender::of(address), clock::now());
         if self.mode() == Mode::Observe {
             return Err(ControlError::Observing);
         }
@@ -187,11 +189,11 @@ impl Keeper {
             Err(Refusal::Protected(why)) => return Err(ControlError::Protected { offender, why: why.to_owned() }),
             Err(Refusal::Full) => return Err(ControlError::Full),
         };
-        if let Err(error) = self.enforcer.block(&(&made.block).into(), now) {
+        if let Err(error) = self.enforce(&made, now) {
             self.blocklist.withdraw(made);
             return Err(error.into());
         }
-        self.block_made(made.block);
+        self.block_made(made, now, state);
         Ok(offender)
     }
 
@@ -205,7 +207,22 @@ impl Keeper {
         Ok(offender)
     }
 
-    fn block_made(&mut self, block: BlockRecord) {
+    /// Puts a block into the kernel. What it displaced goes first, because there is no room for both; where it does not go,
+    /// the comparison with the kernel finds it.
+    fn enforce(&mut self, made: &Made, now: Timestamp) -> Result<(), EnforceError> {
+        if let Some(displaced) = &made.displaced
+            && let Err(error) = self.enforcer.unblock(&[displaced.offender])
+        {
+            warn!("{}: {error}", displaced.offender);
+        }
+        self.enforcer.block(&(&made.block).into(), now)
+    }
+
+    fn block_made(&mut self, made: Made, now: Timestamp, state: &mut State) {
+        let Made { block, displaced, .. } = made;
+        if let Some(displaced) = displaced {
+            self.given_way(&displaced, now, state);
+        }
         let BlockRecord { offender, action, because, actor, until, .. } = &block;
         self.tell(Outcome::Blocked { offender: *offender, until: *until });
         match self.mode() {
@@ -215,6 +232,22 @@ impl Keeper {
             }
             // What would be blocked is shown, and must not be restored when the mode changes.
             Mode::Observe => info!("observing; would {} {offender}: {because}", action.name()),
+        }
+    }
+
+    /// A block ended before its time, because another one follows from proof and there is no room for both.
+    fn given_way(&mut self, displaced: &BlockRecord, now: Timestamp, state: &mut State) {
+        state.displaced += 1;
+        let fault =
+            format!("{}; {} blocks that could be forged gave way to proven ones", ControlError::Full, state.displaced);
+        if state.last_displaced.is_none_or(|last| last.elapsed() >= LOG_PAUSE) {
+            warn!("{fault}");
+            state.last_displaced = Some(Stopwatch::start());
+        }
+        state.full = Some(fault);
+        self.forgive(displaced.offender);
+        if self.mode() == Mode::Enforce {
+            self.record(Event::Unblocked { past: displaced.ended(now), actor: String::from("sluice") });
         }
     }
 
@@ -390,12 +423,16 @@ impl Keeper {
 }
 
 /// What a tick leaves for the next one.
+#[derive(Default)]
 struct State {
     enforce_fault: Option<String>,
     /// A block had to be left out since the last tick, because there are too many.
     full: Option<String>,
     /// A port was removed and is back: the kernel's rules do not hold for it until the table is made anew.
     unhooked: bool,
+    /// Blocks that gave way to others since the start, and when that was logged last.
+    displaced: u64,
+    last_displaced: Option<Stopwatch>,
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
     last_look: Option<Stopwatch>,

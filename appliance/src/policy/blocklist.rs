@@ -28,6 +28,8 @@ pub struct Made {
     pub block: BlockRecord,
     /// As it stood before, if it did.
     pub before: Option<BlockRecord>,
+    /// Whose block had to end for it.
+    pub displaced: Option<BlockRecord>,
 }
 
 /// How much may be blocked, and for how long.
@@ -70,10 +72,10 @@ impl Blocklist {
         now: Timestamp,
     ) -> Result<Made, Refusal> {
         let offender = Offender::of(sighting.source);
-        let standing = self.standing.get(&offender).filter(|block| now < block.until && block.class.is_some());
-        let offence = match standing {
+        self.check(offender, now)?;
+        let offence = match self.standing.get(&offender).filter(|block| block.class.is_some()) {
             Some(block) if block.action >= self.rails.soften(offender, action) => {
-                return Err(self.rails.protect(offender, now).map_or(Refusal::Stands(block.until), Refusal::Protected));
+                return Err(Refusal::Stands(block.until));
             }
             Some(block) => block.offence,
             None => self.bounds.ladder.offence(offender, now),
@@ -81,17 +83,17 @@ impl Blocklist {
         self.block(sighting.block(action, evidence_flows, offence, &self.bounds.ladder), now)
     }
 
-    /// Adds a block, or prolongs one or makes it stricter.
+    /// Adds a block, or prolongs one or makes it stricter. Where there are as many as are allowed, one that follows from
+    /// proof takes the place of one that could be forged: or forged senders could keep the true one in.
     ///
     /// # Errors
     /// It was not made: see [`Refusal`].
     pub fn block(&mut self, wanted: BlockRecord, now: Timestamp) -> Result<Made, Refusal> {
         let offender = wanted.offender;
-        if let Some(why) = self.rails.protect(offender, now) {
-            return Err(Refusal::Protected(why));
-        }
+        self.check(offender, now)?;
+        let (is_proven, mut displaced) = (wanted.action == Action::Deny, None);
         let mut block = BlockRecord { action: self.rails.soften(offender, wanted.action), ..wanted };
-        match self.standing.get(&offender).filter(|standing| now < standing.until) {
+        match self.standing.get(&offender) {
             Some(standing) if standing.action >= block.action && standing.until >= block.until => {
                 return Err(Refusal::Stands(standing.until));
             }
@@ -100,11 +102,43 @@ impl Blocklist {
                 block.until = block.until.max(standing.until);
                 block.offence = block.offence.max(standing.offence);
             }
-            None if self.standing.len() >= self.bounds.max_blocks => return Err(Refusal::Full),
-            None => block.offence = block.offence.max(self.bounds.ladder.remembered(offender, now)),
+            None => {
+                block.offence = block.offence.max(self.bounds.ladder.remembered(offender, now));
+                if self.standing.len() >= self.bounds.max_blocks {
+                    displaced = is_proven.then(|| self.displace(now)).flatten();
+                    if displaced.is_none() {
+                        return Err(Refusal::Full);
+                    }
+                }
+            }
         }
         let before = self.standing.insert(offender, block.clone());
-        Ok(Made { block, before })
+        Ok(Made { block, before, displaced })
+    }
+
+    /// What comes before any block: the rails, and the end of a block whose time is over.
+    fn check(&mut self, offender: Offender, now: Timestamp) -> Result<(), Refusal> {
+        if self.standing.get(&offender).is_some_and(|block| block.until <= now) {
+            self.end(offender);
+        }
+        self.rails.protect(offender, now).map_or(Ok(()), |why| Err(Refusal::Protected(why)))
+    }
+
+    /// Ends the block that ends first of those that could be forged. A device of the household has a mild block though it is
+    /// proven.
+    fn displace(&mut self, now: Timestamp) -> Option<BlockRecord> {
+        let is_forgeable =
+            |block: &&BlockRecord| block.action == Action::DenyNew && !self.rails.is_at_home(block.offender);
+        let first = self.standing.values().filter(is_forgeable).min_by_key(|block| block.until)?.offender;
+        let ended = self.standing.remove(&first)?;
+        self.bounds.ladder.remember(&ended.ended(now));
+        Some(ended)
+    }
+
+    fn end(&mut self, offender: Offender) -> Option<BlockRecord> {
+        let ended = self.standing.remove(&offender)?;
+        self.bounds.ladder.remember(&ended.ended(ended.until));
+        Some(ended)
     }
 
     /// Ends a block in the name of a person: the offence is taken back, and the offender is exempt for a while. `None` where
@@ -112,10 +146,9 @@ impl Blocklist {
     pub fn unblock(&mut self, offender: Offender, now: Timestamp) -> Option<PastBlock> {
         let ended = self.standing.remove(&offender)?;
         let past = PastBlock {
-            offender,
             offence: ended.offence.saturating_sub(u32::from(ended.class.is_some())),
-            ended: now,
             exempt_until: Some(now.plus(self.bounds.unblock_grace)),
+            ..ended.ended(now)
         };
         self.remember(&past, now);
         Some(past)
@@ -124,7 +157,7 @@ impl Blocklist {
     /// Ends a block because its offender is protected now. `None` where no block stands.
     pub fn lift(&mut self, offender: Offender, now: Timestamp) -> Option<PastBlock> {
         let ended = self.standing.remove(&offender)?;
-        let past = PastBlock { offender, offence: ended.offence, ended: now, exempt_until: None };
+        let past = ended.ended(now);
         self.remember(&past, now);
         Some(past)
     }
@@ -142,19 +175,14 @@ impl Blocklist {
     pub fn withdraw(&mut self, made: Made) {
         let offender = made.block.offender;
         self.standing.remove(&offender);
-        self.standing.extend(made.before.map(|before| (offender, before)));
+        self.standing.extend(made.before.into_iter().chain(made.displaced).map(|block| (block.offender, block)));
     }
 
     /// Removes the blocks whose time is over.
     pub fn expire(&mut self, now: Timestamp) -> Vec<BlockRecord> {
         let over: Vec<Offender> =
             self.standing.values().filter(|block| block.until <= now).map(|block| block.offender).collect();
-        let over: Vec<_> = over.iter().filter_map(|offender| self.standing.remove(offender)).collect();
-        for block in &over {
-            let BlockRecord { offender, offence, until, .. } = *block;
-            self.bounds.ladder.remember(&PastBlock { offender, offence, ended: until, exempt_until: None });
-        }
-        over
+        over.into_iter().filter_map(|offender| self.end(offender)).collect()
     }
 
     /// The standing blocks.

@@ -75,8 +75,14 @@ impl Rails {
     /// The strictest that may be done about the offender.
     #[must_use]
     pub fn soften(&self, offender: Offender, action: Action) -> Action {
+        if self.is_at_home(offender) { Action::DenyNew } else { action }
+    }
+
+    /// Whether it is a device of the household.
+    #[must_use]
+    pub fn is_at_home(&self, offender: Offender) -> bool {
         let network = offender.network();
-        if self.lan.iter().any(|lan| lan.contains(&network)) { Action::DenyNew } else { action }
+        self.lan.iter().any(|lan| lan.contains(&network))
     }
 
     /// Exempts an offender for a while.

@@ -48,6 +48,14 @@ pub struct BlockRecord {
     pub actor: Arc<str>,
 }
 
+impl BlockRecord {
+    /// What is remembered of it once it has ended.
+    #[must_use]
+    pub const fn ended(&self, ended: Timestamp) -> PastBlock {
+        PastBlock { offender: self.offender, offence: self.offence, ended, exempt_until: None }
+    }
+}
+
 /// What is remembered of a block that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PastBlock {

@@ -121,6 +121,33 @@ fn length_s(made: &Made) -> u64 {
 }
 
 #[test]
+fn proof_takes_the_place_of_what_could_be_forged_and_of_nothing_else() {
+    let mut rails = Rails::default();
+    rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
+    let mut list = blocklist(rails);
+    decide(&mut list, "198.51.100.7", Action::Deny, 100).expect("a device of the household, mild though proven");
+    decide(&mut list, "203.0.113.2", Action::DenyNew, 102).expect("room");
+    decide(&mut list, "203.0.113.1", Action::DenyNew, 101).expect("room");
+    assert_eq!(decide(&mut list, "203.0.113.4", Action::DenyNew, 103), Err(Refusal::Full));
+    let displaced = |made: Made| made.displaced.map(|block| block.offender.to_string());
+    let made = decide(&mut list, "203.0.113.4", Action::Deny, 104).expect("proven");
+    assert_eq!(displaced(made).as_deref(), Some("203.0.113.1"), "the one that ends first");
+    let made = decide(&mut list, "203.0.113.5", Action::Deny, 105).expect("proven");
+    assert_eq!(displaced(made.clone()).as_deref(), Some("203.0.113.2"));
+    assert_eq!(decide(&mut list, "203.0.113.6", Action::Deny, 106), Err(Refusal::Full), "none is left to give way");
+    list.withdraw(made);
+    let standing: Vec<_> = list.standing().map(|block| block.offender.to_string()).collect();
+    assert_eq!(standing, ["198.51.100.7", "203.0.113.2", "203.0.113.4"], "what gave way stands again");
+}
+
+#[test]
+fn who_offends_again_just_after_its_block_is_up_a_step_though_nobody_has_cleared_it_away() {
+    let mut list = blocklist(Rails::default());
+    decide(&mut list, "203.0.113.9", Action::DenyNew, 100).expect("first");
+    assert_eq!(decide(&mut list, "203.0.113.9", Action::DenyNew, 700).expect("second").block.offence, 2);
+}
+
+#[test]
 fn who_offends_again_is_blocked_for_longer_and_the_reason_says_so() {
     let mut list = blocklist(Rails::default());
     let mut now_s = 100;
