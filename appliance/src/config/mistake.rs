@@ -102,6 +102,9 @@ mod tests {
             ("[bridge]\nports = [\"a\", \"a\"]\n", "sluice.toml:2: bridge.ports: name two different interfaces"),
             ("[bridge]\nports = [\"eth0\"]\n", "sluice.toml:2: ports: invalid length 1, expected an array of length 2"),
             ("policy.max_blocks = 0\n", "sluice.toml:1: policy.max_blocks: give a number from 1 to 20000"),
+            ("policy.max_blocks_per_minute = 0\n", "sluice.toml:1: policy.max_blocks_per_minute: give a number from 1"),
+            ("policy.max_share_of_lan = 34\n", "sluice.toml:1: policy.max_share_of_lan: give a share from 0 to 1"),
+            ("policy.max_share_of_lan = nan\n", "sluice.toml:1: policy.max_share_of_lan: give a share from 0 to 1"),
             ("\n[bridge]\nname = \"a b\"\n", "sluice.toml:3: bridge.name: `a b` is no interface name"),
             ("mode = \n", "sluice.toml:1: "),
         ] {

@@ -70,6 +70,10 @@ pub struct Policy {
     pub unblock_grace_s: u32,
     /// Most blocks at once.
     pub max_blocks: u32,
+    /// Most new blocks in a minute.
+    pub max_blocks_per_minute: u32,
+    /// Largest share of the household's devices that may be blocked at once, 0 to 1.
+    pub max_share_of_lan: f32,
 }
 
 /// `[web]`
@@ -112,6 +116,8 @@ impl Default for Policy {
             ladder_s: vec![600, 3_600, 86_400, 604_800],
             unblock_grace_s: 600,
             max_blocks: 10_000,
+            max_blocks_per_minute: 60,
+            max_share_of_lan: 0.34,
         }
     }
 }
@@ -195,6 +201,12 @@ impl Config {
         if !(1..=BLOCK_ROWS).contains(&policy.max_blocks) {
             return Some(("policy.max_blocks", format!("give a number from 1 to {BLOCK_ROWS}")));
         }
+        if policy.max_blocks_per_minute == 0 {
+            return Some(("policy.max_blocks_per_minute", String::from("give a number from 1")));
+        }
+        if !(0.0..=1.0).contains(&policy.max_share_of_lan) {
+            return Some(("policy.max_share_of_lan", String::from("give a share from 0 to 1")));
+        }
         memory.contradiction()
     }
 
@@ -216,6 +228,8 @@ impl Config {
         Bounds {
             ladder: Ladder::new(&self.policy.ladder_s),
             max_blocks: self.max_blocks() as usize,
+            max_blocks_per_minute: self.policy.max_blocks_per_minute,
+            max_share_of_lan: self.policy.max_share_of_lan,
             unblock_grace: Duration::from_secs(self.policy.unblock_grace_s.into()),
         }
     }

@@ -15,7 +15,9 @@ use super::{ControlError, Handle, Message, Outcome, Reply, Snapshot};
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
-use crate::policy::{Action, Alert, BlockRecord, Blocklist, Decision, Made, Mode, Offender, Refusal, Sighting};
+use crate::policy::{
+    Action, Alert, BlockRecord, Blocklist, Decision, Exchange, Held, Made, Mode, Offender, Refusal, Sighting,
+};
 use crate::store::{Event, Refused, Writer};
 
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
@@ -29,6 +31,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What may happen often is logged once in this time.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// A block that was held back is tried again after this time.
+const HELD_PAUSE: Duration = Duration::from_secs(60);
 
 /// Events that wait for the store. Full: the newest is lost, and counted by the store's writer.
 const UNRECORDED: usize = 1_024;
@@ -50,6 +55,8 @@ pub struct Keeper {
     pub gauges: Arc<Gauges>,
     /// Tells the packet thread what became of its decisions.
     pub outcomes: SyncSender<Outcome>,
+    /// Who asked and was answered, as the packet thread saw it.
+    pub exchanges: Receiver<Exchange>,
     /// What the network around looks like now; asked for now and then, because gateways change.
     pub surroundings: Box<dyn FnMut() -> Surroundings + Send>,
     /// The newest alerts first.
@@ -154,6 +161,7 @@ impl Keeper {
             },
             Err(Refusal::Protected(why)) => info!("{offender} is not blocked: {why}"),
             Err(Refusal::Stands(until)) => self.tell(Outcome::Blocked { offender, until }),
+            Err(Refusal::Held(held)) => self.held_back(offender, held, now),
             Err(Refusal::Full) => {
                 self.forgive(offender);
                 state.full = Some(ControlError::Full.to_string());
@@ -187,7 +195,8 @@ impl Keeper {
             Ok(made) => made,
             Err(Refusal::Stands(_)) => return Ok(offender),
             Err(Refusal::Protected(why)) => return Err(ControlError::Protected { offender, why: why.to_owned() }),
-            Err(Refusal::Full) => return Err(ControlError::Full),
+            // Trips are for the program: what a person wants is not counted.
+            Err(Refusal::Full | Refusal::Held(_)) => return Err(ControlError::Full),
         };
         if let Err(error) = self.enforce(&made, now) {
             self.blocklist.withdraw(made);
@@ -233,6 +242,19 @@ impl Keeper {
             // What would be blocked is shown, and must not be restored when the mode changes.
             Mode::Observe => info!("observing; would {} {offender}: {because}", action.name()),
         }
+    }
+
+    /// Too much would be blocked. Evidence for this one is weighed anew after a while.
+    fn held_back(&mut self, offender: Offender, held: Held, now: Timestamp) {
+        self.tell(Outcome::Blocked { offender, until: now.plus(HELD_PAUSE) });
+        if held.begins {
+            error!("{}", held.trip.fault());
+            self.audit(now, format!("holds back {}: there were too many", held.trip.name()));
+        }
+    }
+
+    fn audit(&mut self, time: Timestamp, what: String) {
+        self.record(Event::Audit { time, actor: String::from("sluice"), what });
     }
 
     /// A block ended before its time, because another one follows from proof and there is no room for both.
@@ -287,7 +309,14 @@ impl Keeper {
         for block in self.blocklist.expire(now) {
             info!("the block of {} has ended", block.offender);
         }
+        for trip in self.blocklist.end_quiet_trips(now) {
+            info!("ten minutes were quiet: {} are made again", trip.name());
+            self.audit(now, format!("makes {} again: ten minutes were quiet", trip.name()));
+        }
         self.record_what_waits();
+        while let Ok(exchange) = self.exchanges.try_recv() {
+            self.blocklist.rails.see(&exchange);
+        }
         self.look_around(state);
         self.lift_protected(now);
         self.reconcile(now, state);
@@ -304,6 +333,7 @@ impl Keeper {
         let around = (self.surroundings)();
         state.unhooked |= around.ports_changed;
         self.blocklist.rails.learn(around.own, around.gateways, around.lan);
+        self.blocklist.rails.managers = self.handle.managers.all();
         state.blind_spots = around.faults;
     }
 
@@ -349,9 +379,8 @@ impl Keeper {
                 state.unhooked = false;
                 warn!("the nftables table was not as it should be; it was put right");
                 state.enforce_fault = None;
-                let what =
-                    String::from("put the nftables table right after it was changed from outside or a change failed");
-                self.record(Event::Audit { time: now, actor: String::from("sluice"), what });
+                let what = "put the nftables table right after it was changed from outside or a change failed";
+                self.audit(now, what.to_owned());
             }
             Err(error) => state.enforce_fault = Some(error.to_string()),
         }
@@ -387,6 +416,7 @@ impl Keeper {
         faults.extend(self.gauges.port_faults());
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());
+        faults.extend(self.blocklist.holding().map(|trip| trip.fault().to_owned()));
         faults.extend(self.writer.fault());
         for (count, what) in [
             (
@@ -411,8 +441,7 @@ impl Keeper {
 
     fn stop(mut self) {
         self.record_what_waits();
-        let what = String::from("stopped");
-        self.record(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
+        self.audit(clock::now(), String::from("stopped"));
         if let Err(error) = self.enforcer.remove() {
             error!("the nftables table stays until its blocks end: {error}");
         }

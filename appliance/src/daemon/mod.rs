@@ -51,6 +51,10 @@ const WATCH_INTERVAL_MS: u16 = 250;
 /// Outcomes of decisions that may wait for the packet thread.
 const OUTCOME_CAPACITY: usize = 256;
 
+/// Exchanges that may wait for the control thread, which takes them each second. Full: the newest is lost. Many are alike, so
+/// those that matter come again.
+const EXCHANGE_CAPACITY: usize = 128;
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -75,6 +79,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 
     let gauges = Arc::new(Gauges::default());
     let (handle, messages) = Handle::new(first_snapshot(config));
+    let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
     let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
     let keeper = Keeper {
         handle: handle.clone(),
@@ -83,6 +88,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         writer: Arc::clone(&writer),
         gauges: Arc::clone(&gauges),
         outcomes,
+        exchanges: seen,
         surroundings: Box::new(surroundings),
         alerts: VecDeque::from(store.newest_alerts(SHOWN_ALERTS as u32)?),
         unrecorded: VecDeque::new(),
@@ -98,6 +104,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         handle: handle.clone(),
         gauges,
         outcomes: told,
+        exchanges,
         stop: Arc::clone(&stop),
         own_mac: bridge.mac,
     };

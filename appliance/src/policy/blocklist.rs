@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use traffic::time::Timestamp;
 
-use super::{Action, BlockRecord, Ladder, Offender, PastBlock, Rails, Sighting};
+use super::trips::Trips;
+use super::{Action, BlockRecord, Held, Ladder, Offender, PastBlock, Rails, Sighting, Trip};
 
 /// How long a block by hand may last: every block ends.
 pub const LONGEST_BLOCK: Duration = Duration::from_secs(365 * 86_400);
@@ -17,6 +18,8 @@ pub enum Refusal {
     Protected(&'static str),
     /// As strict a block stands already, until then.
     Stands(Timestamp),
+    /// A trip holds it back.
+    Held(Held),
     /// There are as many blocks as are allowed.
     Full,
 }
@@ -39,6 +42,10 @@ pub struct Bounds {
     pub ladder: Ladder,
     /// Most blocks at once (`policy.max_blocks`).
     pub max_blocks: usize,
+    /// Most new blocks in a minute, of those that could be forged and of proven ones each (`policy.max_blocks_per_minute`).
+    pub max_blocks_per_minute: u32,
+    /// Most of the household's devices at once (`policy.max_share_of_lan`); one always.
+    pub max_share_of_lan: f32,
     /// How long an offender is exempt after a person has ended its block.
     pub unblock_grace: Duration,
 }
@@ -49,14 +56,15 @@ pub struct Blocklist {
     /// Whom nothing is ever done to.
     pub rails: Rails,
     bounds: Bounds,
+    trips: Trips,
     standing: BTreeMap<Offender, BlockRecord>,
 }
 
 impl Blocklist {
     /// No blocks yet.
     #[must_use]
-    pub const fn new(rails: Rails, bounds: Bounds) -> Self {
-        Self { rails, bounds, standing: BTreeMap::new() }
+    pub fn new(rails: Rails, bounds: Bounds) -> Self {
+        Self { rails, bounds, trips: Trips::default(), standing: BTreeMap::new() }
     }
 
     /// Carries a decision on evidence out: the ladder says for how long. A block that stands is made stricter for the same
@@ -72,13 +80,16 @@ impl Blocklist {
         now: Timestamp,
     ) -> Result<Made, Refusal> {
         let offender = Offender::of(sighting.source);
-        self.check(offender, now)?;
+        self.check(offender, action, now)?;
         let offence = match self.standing.get(&offender).filter(|block| block.class.is_some()) {
-            Some(block) if block.action >= self.rails.soften(offender, action) => {
+            Some(block) if block.action >= self.rails.soften(offender, action, now) => {
                 return Err(Refusal::Stands(block.until));
             }
             Some(block) => block.offence,
-            None => self.bounds.ladder.offence(offender, now),
+            None => {
+                self.check_trips(offender, action, now).map_err(Refusal::Held)?;
+                self.bounds.ladder.offence(offender, now)
+            }
         };
         self.block(sighting.block(action, evidence_flows, offence, &self.bounds.ladder), now)
     }
@@ -90,9 +101,9 @@ impl Blocklist {
     /// It was not made: see [`Refusal`].
     pub fn block(&mut self, wanted: BlockRecord, now: Timestamp) -> Result<Made, Refusal> {
         let offender = wanted.offender;
-        self.check(offender, now)?;
+        self.check(offender, wanted.action, now)?;
         let (is_proven, mut displaced) = (wanted.action == Action::Deny, None);
-        let mut block = BlockRecord { action: self.rails.soften(offender, wanted.action), ..wanted };
+        let mut block = BlockRecord { action: self.rails.soften(offender, wanted.action, now), ..wanted };
         match self.standing.get(&offender) {
             Some(standing) if standing.action >= block.action && standing.until >= block.until => {
                 return Err(Refusal::Stands(standing.until));
@@ -117,11 +128,35 @@ impl Blocklist {
     }
 
     /// What comes before any block: the rails, and the end of a block whose time is over.
-    fn check(&mut self, offender: Offender, now: Timestamp) -> Result<(), Refusal> {
+    fn check(&mut self, offender: Offender, action: Action, now: Timestamp) -> Result<(), Refusal> {
         if self.standing.get(&offender).is_some_and(|block| block.until <= now) {
             self.end(offender);
         }
-        self.rails.protect(offender, now).map_or(Ok(()), |why| Err(Refusal::Protected(why)))
+        let from_forgery = || self.rails.protect_from_forgery(offender, now).filter(|_| action == Action::DenyNew);
+        let protected = self.rails.protect(offender, now).or_else(from_forgery);
+        protected.map_or(Ok(()), |why| Err(Refusal::Protected(why)))
+    }
+
+    /// A block on evidence is counted, and held back where there are too many.
+    fn check_trips(&mut self, offender: Offender, action: Action, now: Timestamp) -> Result<(), Held> {
+        self.trips.count(Trip::of(action), self.bounds.max_blocks_per_minute, now)?;
+        if !self.rails.is_at_home(offender) {
+            return Ok(());
+        }
+        let is_one = |block: &&BlockRecord| block.class.is_some() && self.rails.is_at_home(block.offender);
+        let blocked = self.standing.values().filter(is_one).count();
+        let most = (self.rails.devices(now) as f32 * self.bounds.max_share_of_lan) as usize;
+        self.trips.hold(Trip::Household, blocked >= most.max(1), now)
+    }
+
+    /// The trips that hold.
+    pub fn holding(&self) -> impl Iterator<Item = Trip> {
+        self.trips.holding()
+    }
+
+    /// Ends the trips that were quiet for long enough, and returns them.
+    pub fn end_quiet_trips(&mut self, now: Timestamp) -> Vec<Trip> {
+        self.trips.end_quiet(now)
     }
 
     /// Ends the block that ends first of those that could be forged. A device of the household has a mild block though it is

@@ -126,7 +126,15 @@ pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
     let mut outcome = Outcome {
         mode: args.mode,
         first: None,
-        blocklist: Blocklist::new(rails, Bounds { max_blocks: MAX_BLOCKS, ..defaults.bounds() }),
+        blocklist: Blocklist::new(
+            rails,
+            Bounds {
+                max_blocks: MAX_BLOCKS,
+                max_blocks_per_minute: u32::MAX,
+                max_share_of_lan: 1.0,
+                ..defaults.bounds()
+            },
+        ),
         blocked: Vec::new(),
         alerts: Vec::new(),
         blocks: Vec::new(),
@@ -183,7 +191,7 @@ impl Outcome {
                 self.block_made(MadeBlock { record, source: sighting.source, evidence_flows });
             }
             Err(Refusal::Stands(until)) => self.blocked.push((offender, until)),
-            Err(Refusal::Protected(_) | Refusal::Full) => {}
+            Err(Refusal::Protected(_) | Refusal::Held(_) | Refusal::Full) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::Action;
+use crate::policy::{Exchange, Service};
 use crate::verdict::Verdict;
 use proptest::prelude::*;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
@@ -19,12 +20,18 @@ fn record(address: &str, action: Action, until_s: u64) -> BlockRecord {
     }
 }
 
-fn ladder() -> Ladder {
-    Ladder::new(&[600, 3_600, 86_400, 604_800])
+fn bounds() -> Bounds {
+    Bounds {
+        ladder: Ladder::new(&[600, 3_600, 86_400, 604_800]),
+        max_blocks: 10_000,
+        max_blocks_per_minute: 60,
+        max_share_of_lan: 0.34,
+        unblock_grace: Duration::from_secs(60),
+    }
 }
 
 fn blocklist(rails: Rails) -> Blocklist {
-    Blocklist::new(rails, Bounds { max_blocks: 3, unblock_grace: Duration::from_secs(60), ladder: ladder() })
+    Blocklist::new(rails, Bounds { max_blocks: 3, ..bounds() })
 }
 
 const NOW: Timestamp = Timestamp::from_secs(100);
@@ -74,7 +81,7 @@ proptest! {
         rails.lan = vec!["203.0.113.128/25".parse().expect("network")];
         rails.own = vec!["203.0.113.2".parse().expect("address"), "2001:db8:0:2::1".parse().expect("address")];
         rails.gateways = vec!["203.0.113.1".parse().expect("address"), "2001:db8:0:1::1".parse().expect("address")];
-        let mut list = Blocklist::new(rails.clone(), Bounds { max_blocks: 1000, unblock_grace: Duration::ZERO, ladder: ladder() });
+        let mut list = Blocklist::new(rails.clone(), Bounds { max_blocks: 1000, ..bounds() });
         for (last, v6, until) in asked {
             let address = if v6 { format!("2001:db8:0:{last:x}::77") } else { format!("203.0.113.{last}") };
             let _ = list.block(record(&address, Action::Deny, 100 + until), NOW);
@@ -211,4 +218,65 @@ fn a_block_by_hand_is_no_offence_and_forgets_none() {
     list.block(by_hand, Timestamp::from_secs(800)).expect("by hand");
     list.expire(Timestamp::from_secs(900));
     assert_eq!(decide(&mut list, "203.0.113.9", Action::Deny, 1_000).expect("second").block.offence, 2);
+}
+
+#[test]
+fn a_storm_of_forged_senders_trips_and_proven_attackers_are_blocked_all_the_same() {
+    let mut list = Blocklist::new(Rails::default(), bounds());
+    let forged = |list: &mut Blocklist, last| decide(list, &format!("203.0.113.{last}"), Action::DenyNew, 120);
+    for last in 0..60 {
+        forged(&mut list, last).expect("within the limit");
+    }
+    let held = |begins| Err(Refusal::Held(Held { trip: Trip::Forgeable, begins }));
+    assert_eq!(forged(&mut list, 60), held(true));
+    assert_eq!(forged(&mut list, 61), held(false));
+    assert!(decide(&mut list, "203.0.113.99", Action::Deny, 121).is_ok());
+    assert!(decide(&mut list, "203.0.113.5", Action::Deny, 121).is_ok(), "a block that stands becomes stricter");
+    assert_eq!(list.standing().count(), 61, "what stands stays");
+    assert_eq!(list.end_quiet_trips(Timestamp::from_secs(720)), [Trip::Forgeable]);
+    assert!(decide(&mut list, "203.0.113.60", Action::DenyNew, 720).is_ok());
+}
+
+#[test]
+fn no_more_than_a_share_of_the_household_is_blocked_and_one_device_always_may_be() {
+    let mut rails = Rails::default();
+    rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
+    let mut list = Blocklist::new(rails, bounds());
+    let device = |last: u64| format!("198.51.100.{last}");
+    assert!(decide(&mut list, &device(1), Action::Deny, 100).is_ok(), "nothing was learned yet");
+    for last in 1..=6 {
+        let (asker, server) = (device(last).parse().expect("address"), "203.0.113.80".parse().expect("address"));
+        list.rails.see(&Exchange { time: NOW, asker, server, service: None });
+    }
+    assert!(decide(&mut list, &device(2), Action::Deny, 100).is_ok(), "a third of six");
+    let held = Refusal::Held(Held { trip: Trip::Household, begins: true });
+    assert_eq!(decide(&mut list, &device(3), Action::Deny, 100), Err(held));
+    assert!(decide(&mut list, "203.0.113.9", Action::Deny, 100).is_ok(), "others are blocked");
+    let by_hand = BlockRecord { class: None, ..record(&device(4), Action::Deny, 900) };
+    assert!(list.block(by_hand, NOW).is_ok(), "a person may");
+}
+
+#[test]
+fn a_resolver_in_use_is_not_blocked_on_forged_evidence_and_its_answers_pass_whatever_is_proven() {
+    let mut rails = Rails::default();
+    rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
+    let mut list = Blocklist::new(rails, bounds());
+    let [asker, server] = ["198.51.100.7", "203.0.113.53"].map(|address| address.parse().expect("address"));
+    for _ in 0..5 {
+        list.rails.see(&Exchange { time: NOW, asker, server, service: Some(Service::Dns) });
+    }
+    let refused = decide(&mut list, "203.0.113.53", Action::DenyNew, 100);
+    assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
+    let made = decide(&mut list, "203.0.113.53", Action::Deny, 100).expect("proven");
+    assert_eq!(made.block.action, Action::DenyNew);
+}
+
+#[test]
+fn who_is_logged_in_is_never_blocked() {
+    let mut rails = Rails::default();
+    rails.managers = vec![("2001:db8:7::5".parse().expect("address"), Timestamp::from_secs(200))];
+    let mut list = Blocklist::new(rails, bounds());
+    let refused = decide(&mut list, "2001:db8:7::1", Action::Deny, 199);
+    assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
+    assert!(decide(&mut list, "2001:db8:7::1", Action::Deny, 200).is_ok());
 }
