@@ -337,23 +337,15 @@ impl Keeper {
         state.blind_spots = around.faults;
     }
 
-    /// Allow beats block, also where what is protected became known only after the block was made.
     fn lift_protected(&mut self, now: Timestamp) {
-        let protected: Vec<Offender> = self
-            .blocklist
-            .standing()
-            .map(|block| block.offender)
-            .filter(|offender| self.blocklist.rails.protect(*offender, now).is_some())
-            .collect();
-        for offender in protected {
-            info!("the block of {offender} is lifted: it is protected now");
-            let Some(past) = self.blocklist.lift(offender, now) else { continue };
+        for past in self.blocklist.lift_protected(now) {
+            info!("the block of {} is lifted: it is protected now", past.offender);
             if self.mode() == Mode::Enforce {
                 self.record(Event::Unblocked { past, actor: String::from("sluice") });
             }
-            if let Err(error) = self.enforcer.unblock(&[offender]) {
+            if let Err(error) = self.enforcer.unblock(&[past.offender]) {
                 // The comparison that follows finds what is left.
-                warn!("{offender}: {error}");
+                warn!("{}: {error}", past.offender);
             }
         }
     }

@@ -189,12 +189,16 @@ impl Blocklist {
         Some(past)
     }
 
-    /// Ends a block because its offender is protected now. `None` where no block stands.
-    pub fn lift(&mut self, offender: Offender, now: Timestamp) -> Option<PastBlock> {
-        let ended = self.standing.remove(&offender)?;
-        let past = ended.ended(now);
-        self.remember(&past, now);
-        Some(past)
+    /// Ends the blocks of those who are protected by now: allow beats block, also where it became known only after the block
+    /// was made.
+    pub fn lift_protected(&mut self, now: Timestamp) -> Vec<PastBlock> {
+        let is_protected = |block: &&BlockRecord| self.rails.protect(block.offender, now).is_some();
+        let lifted: Vec<_> = self.standing.values().filter(is_protected).map(|block| block.ended(now)).collect();
+        for past in &lifted {
+            self.standing.remove(&past.offender);
+            self.remember(past, now);
+        }
+        lifted
     }
 
     /// Takes in what is known of a block that has ended: at the start, from the store.
@@ -226,5 +230,7 @@ impl Blocklist {
     }
 }
 
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ fn record(address: &str, action: Action, until_s: u64) -> BlockRecord {
     }
 }
 
-fn bounds() -> Bounds {
+pub(super) fn bounds() -> Bounds {
     Bounds {
         ladder: Ladder::new(&[600, 3_600, 86_400, 604_800]),
         max_blocks: 10_000,
@@ -105,7 +105,7 @@ fn addresses_that_many_share_are_no_offenders() {
 }
 
 /// Evidence against an address, at a time.
-fn sighting(address: &str, at_s: u64, proven: bool) -> Sighting {
+pub(super) fn sighting(address: &str, at_s: u64, proven: bool) -> Sighting {
     Sighting {
         time: Timestamp::from_secs(at_s),
         source: address.parse().expect("address"),
