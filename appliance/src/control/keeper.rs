@@ -314,9 +314,6 @@ impl Keeper {
             self.audit(now, format!("makes {} again: ten minutes were quiet", trip.name()));
         }
         self.record_what_waits();
-        while let Ok(exchange) = self.exchanges.try_recv() {
-            self.blocklist.rails.see(&exchange);
-        }
         self.look_around(state);
         self.lift_protected(now);
         self.reconcile(now, state);
@@ -334,6 +331,9 @@ impl Keeper {
         state.unhooked |= around.ports_changed;
         self.blocklist.rails.learn(around.own, around.gateways, around.lan);
         self.blocklist.rails.managers = self.handle.managers.all();
+        while let Ok(exchange) = self.exchanges.try_recv() {
+            self.blocklist.rails.see(&exchange);
+        }
         state.blind_spots = around.faults;
     }
 
