@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use lab::attacks::{Flood, start_flood, start_hydra, start_nmap};
+use lab::attacks::{Flood, flood, start_flood, start_hydra, start_nmap};
 use lab::benign::{PingStream, fetch, load_page, look_up_names, speed_test, ssh_by_key, ssh_log_in};
 use lab::daemon::{Config, Daemon};
 use lab::namespace::Namespace;
@@ -144,6 +144,22 @@ fn neither_the_gateway_nor_the_box_is_ever_blocked() {
         assert!(!daemon.kernel_blocks(address));
     }
     assert!(reaches_the_lan(&network.wan));
+}
+
+#[test]
+fn a_resolver_in_use_is_not_blocked_for_a_scan_in_its_name() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    look_up_names(&network.lan, NAME_SERVER, 20).unwrap();
+    let [resolver, other] = [NAME_SERVER, INTERNET[1]];
+    for forged in [resolver, other] {
+        let scan = format!("-S -p ++1 -a {forged}");
+        flood(&network.wan, Flood::Other(&scan), LAN_HOST, 2_000, 500, LIMIT).unwrap();
+    }
+    daemon.wait_for_block(other, PATIENCE).unwrap();
+    assert!(daemon.block_of(resolver).is_none());
+    assert!(!daemon.kernel_blocks(resolver));
+    look_up_names(&network.lan, NAME_SERVER, 5).unwrap();
 }
 
 /// Scans the LAN from somebody protected, then from somebody who is not: once the latter is blocked, Sluice has judged the former.

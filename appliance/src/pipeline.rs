@@ -30,7 +30,7 @@ pub struct PipelineConfig {
     pub profile: Profile,
     /// What is judged beside the model.
     pub rules: Arc<Rulebook>,
-    /// How long a block lasts.
+    /// How long a block lasts as long as [`Pipeline::blocked`] does not say otherwise.
     pub block_ttl: Duration,
     /// Key of the hash tables.
     pub seed: [u64; 2],
@@ -127,6 +127,11 @@ impl Pipeline {
     pub fn finish(&mut self, listener: &mut dyn Listener) {
         let judgement = &mut self.judgement;
         self.extractor.finish(&mut |seen| judgement.checkpoint(seen, listener));
+    }
+
+    /// Learns until when an offender is blocked.
+    pub fn blocked(&mut self, offender: Offender, until: Timestamp) {
+        self.judgement.evidence.blocked(offender, until);
     }
 
     /// Forgets what speaks against an offender.

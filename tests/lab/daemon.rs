@@ -26,7 +26,7 @@ pub struct Config {
     pub profile: &'static str,
     /// Never blocked.
     pub allow: Vec<String>,
-    /// How long a block lasts.
+    /// How long each block lasts.
     pub block_ttl_s: u32,
     /// `default` or `small`.
     pub memory: &'static str,
@@ -56,7 +56,7 @@ impl Config {
         format!(
             "mode = \"{mode}\"\nstate_dir = \"{folder}/state\"\n\n\
              [bridge]\nname = \"br0\"\nports = [\"port0\", \"port1\"]\naddresses = [\"{BOX}/24\"]\n\n\
-             [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nblock_ttl_s = {block_ttl_s}\nunblock_grace_s = 600\n\n\
+             [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nladder_s = [{block_ttl_s}]\nunblock_grace_s = 600\n\n\
              [web]\nlisten_port = 8080\nsocket = \"{folder}/sluice.sock\"\n\n\
              [memory]\nprofile = \"{memory}\"\n\n{rules}"
         )

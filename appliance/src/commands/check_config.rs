@@ -26,7 +26,7 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     );
     println!("  never blocked: {} (and this box, and the gateways)", list(&policy.allow));
     println!("  household: {}", list(&config.lan()));
-    println!("  blocks last {} s, {} at most", policy.block_ttl_s, config.max_blocks());
+    println!("  blocks last {:?} s by offence, {} at most", policy.ladder_s, config.max_blocks());
     match (web.listen_port, bridge.addresses.first()) {
         (0, _) => println!("  no page (web.listen_port = 0)"),
         (_, None) => println!("  no page: bridge.addresses is empty"),

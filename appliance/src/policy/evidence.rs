@@ -12,7 +12,7 @@ use traffic::arena::{Arena, Footprint, Slot};
 use traffic::features::{FeatureVector, Index, ThreatClass};
 use traffic::time::Timestamp;
 
-use super::{Action, Alert, BlockRecord, Offender, Profile};
+use super::{Action, Alert, BlockRecord, Ladder, Offender, Profile};
 use crate::verdict::{Basis, FlowVerdict, Verdict, explain};
 
 /// The most that one flow adds: the odds of a confidence of 0.95.
@@ -79,15 +79,17 @@ impl Sighting {
 
     /// The block that the sighting tipped the scales for, in the name of the program. Not for the packet path either.
     #[must_use]
-    pub fn block(&self, action: Action, evidence_flows: u32, ttl: Duration) -> BlockRecord {
-        let reason = explain(self.verdict, self.basis, &self.features);
+    pub fn block(&self, action: Action, evidence_flows: u32, offence: u32, ladder: &Ladder) -> BlockRecord {
+        let (class, reason) = (self.verdict.class.name(), explain(self.verdict, self.basis, &self.features));
+        let step = ladder.words(offence);
         BlockRecord {
             offender: Offender::of(self.source),
             action,
             class: Some(self.verdict.class),
+            offence,
             since: self.time,
-            until: self.time.plus(ttl),
-            because: format!("{}: {reason}; evidence of {evidence_flows} flows", self.verdict.class.name()).into(),
+            until: self.time.plus(ladder.length(offence)),
+            because: format!("{class}: {reason}; evidence of {evidence_flows} flows; {step}").into(),
             actor: "sluice".into(),
         }
     }
@@ -154,8 +156,8 @@ impl Thresholds {
 }
 
 impl Evidence {
-    /// Takes all memory at once, for so many sources; full: the one that was quiet longest goes. `seed` keys the hash; blocks
-    /// last `block_ttl`.
+    /// Takes all memory at once, for so many sources; full: the one that was quiet longest goes. `seed` keys the hash; a
+    /// block is taken to last `block_ttl` until [`Self::blocked`] says otherwise.
     #[must_use]
     pub fn new(capacity: usize, profile: Profile, block_ttl: Duration, seed: [u64; 2]) -> Self {
         Self {
@@ -214,6 +216,15 @@ impl Evidence {
         let slot = self.sources.find_or_insert(Slot::NONE, Offender::of(sighting.source), || Entry::new(now));
         if self.sources.get_mut(slot).may_alert(class, now) && self.alert(*sighting, sink) {
             self.sources.get_mut(slot).alerted[class.number()] = Some(now);
+        }
+    }
+
+    /// Learns until when a source is blocked, which the evidence alone does not say: it depends on what came before.
+    pub fn blocked(&mut self, offender: Offender, end: Timestamp) {
+        if let Some(slot) = self.sources.find(&offender)
+            && let Some((_, until)) = &mut self.sources.get_mut(slot).blocked
+        {
+            *until = end;
         }
     }
 

@@ -228,6 +228,20 @@ fn a_block_is_renewed_when_it_is_over_and_the_attack_is_not() {
 }
 
 #[test]
+fn a_block_that_lasts_longer_is_not_decided_on_again_before_its_end() {
+    let mut case = Case::new(Profile::Balanced);
+    let offender = Offender::of([203, 0, 113, 9].into());
+    for second in 0..4_000 {
+        case.flow(second, "203.0.113.9", 0.99, false);
+        if second == 4 {
+            case.evidence.blocked(offender, Timestamp::from_secs(1_000 + 3_604));
+        }
+    }
+    let blocks: Vec<u64> = case.decisions.iter().filter(|(_, what)| *what == "deny_new").map(|(at, _)| *at).collect();
+    assert_eq!(blocks, [4, 3_608]);
+}
+
+#[test]
 fn a_flood_of_sources_is_no_flood_of_alerts() {
     let mut case = Case::new(Profile::Balanced);
     for n in 0..5_000_u32 {
