@@ -67,7 +67,7 @@ pub enum Event {
 pub struct Store {
     path: PathBuf,
     connection: Mutex<Connection>,
-    /// Held while a password is hashed, so that the 8 MiB which that takes are taken once at most.
+    /// Held while a password is hashed, so that the 7 MiB which that takes are taken once at most.
     hashing: Mutex<()>,
 }
 

@@ -150,7 +150,7 @@ fn observe(
     now: Timestamp,
     sink: &mut dyn FnMut(&Observation<'_>),
 ) {
-    // The windows as of the last packet: a flow that ends by its silence is judged by what was around it then.
+    // The windows as of the last packet, or as of what its parties did since: who scans on is known for it.
     let features = features::vector(flow, &windows.around(flow, flow.last));
     let initiator = flow.key.sender(flow.forward());
     let responder = flow.key.sender(flow.forward().reversed());

@@ -73,23 +73,6 @@ impl Hasher for KeyHasher<'_> {
         self.sum = self.sum.wrapping_add(self.secret[self.at % MAX_WORDS].wrapping_mul(u64::from(value)));
         self.at += 1;
     }
-
-    #[inline]
-    fn write_u64(&mut self, value: u64) {
-        self.write_u32(value as u32);
-        self.write_u32((value >> 32) as u32);
-    }
-
-    #[inline]
-    fn write_u128(&mut self, value: u128) {
-        self.write_u64(value as u64);
-        self.write_u64((value >> 64) as u64);
-    }
-
-    #[inline]
-    fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
 }
 
 #[cfg(test)]

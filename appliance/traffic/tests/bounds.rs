@@ -111,3 +111,26 @@ fn the_windows_forget_who_was_quiet_not_who_is_active() {
     bench.packet(120_200, &tcp((CLIENT, 40_000), (SERVER, 9), "S", 0));
     assert_eq!(bench.last().value(Index::SrcFlows60s), 9.0);
 }
+
+#[test]
+fn one_busy_source_shields_none_that_did_little() {
+    let mut bench = Bench::new(Limits { sources: 64, ..Limits::default() });
+    let mut begin = |source: u32, flows: u16| {
+        for port in 1..=flows {
+            bench.extractor.packet(&tcp((forged(source), 1_024), (SERVER, port), "S", 0), at(0), &mut |_| {});
+        }
+    };
+    begin(0, 50);
+    (1..48).for_each(|source| begin(source, 4));
+    // A scanner, and after each ten of its packets more newcomers than there is room for.
+    for port in 1..=100_u16 {
+        bench.packet(100 + u64::from(port), &tcp(client(), (SERVER, port), "S", 0));
+        if port.is_multiple_of(10) {
+            for n in 0..20 {
+                bench.packet(100 + u64::from(port), &forged_syn(1_000 + u32::from(port) * 20 + n));
+            }
+        }
+    }
+    bench.packet(300, &tcp(client(), (SERVER, 101), "S", 0));
+    assert_eq!(bench.last().value(Index::SrcFlows60s), 101.0);
+}

@@ -38,6 +38,7 @@ pub struct Model {
     capacity: usize,
     flows: Vec<Flow>,
     created: u64,
+    first: Option<Timestamp>,
 }
 
 /// How much a flow is worth to a full table, the least first.
@@ -76,13 +77,15 @@ struct Flow {
     answered_bytes: u64,
     /// FIN was seen from the initiator, and from the responder.
     finished: [bool; 2],
+    /// The initiator, or the responder, reset it.
+    reset: [bool; 2],
     ended: bool,
 }
 
 impl Model {
     /// Room for so many flows.
     pub const fn new(capacity: usize) -> Self {
-        Self { capacity, flows: Vec::new(), created: 0 }
+        Self { capacity, flows: Vec::new(), created: 0, first: None }
     }
 
     /// How many flows there are, those that ended and linger included.
@@ -97,14 +100,22 @@ impl Model {
         let known = self.flows.iter().position(|flow| flow.key == key).map(|at| self.flows.remove(at));
         let mut outcome = Outcome::default();
         let mut flow = match known {
-            Some(flow) if !(flow.ended && opens(packet)) => flow,
-            _ => {
+            Some(flow) if flow.is_kept_alive(packet, is_from_low) => {
+                outcome.created = true;
+                flow.continued(self.created, time)
+            }
+            Some(flow) if !(flow.may_be_reopened() && opens(packet)) => flow,
+            known => {
+                if let Some(flow) = known {
+                    flow.see_end(FlowEnd::Reset, seen);
+                }
                 outcome.created = true;
                 outcome.evicted = self.make_room(seen);
-                self.created += 1;
-                Flow::new(self.created - 1, key, is_from_low, packet, time)
+                let is_early = time.since(*self.first.get_or_insert(time)) < IDLE;
+                Flow::new(self.created, key, is_from_low, packet, time, is_early)
             }
         };
+        self.created += u64::from(outcome.created);
         flow.take(packet, is_from_low, time, seen);
         self.flows.push(flow);
         outcome
@@ -138,14 +149,14 @@ impl Model {
 }
 
 impl Flow {
-    fn new(number: u64, key: Key, is_from_low: bool, packet: &Packet, time: Timestamp) -> Self {
+    fn new(number: u64, key: Key, is_from_low: bool, packet: &Packet, time: Timestamp, is_early: bool) -> Self {
         Self {
             key,
             number,
             has_ports: packet.ports().is_some(),
             is_tcp: matches!(packet.transport, Transport::Tcp(_)),
             mid_stream: matches!(packet.transport, Transport::Tcp(_)) && !opens(packet),
-            is_forward_from_low: is_from_low != comes_from_responder(packet),
+            is_forward_from_low: is_from_low != comes_from_responder(packet, is_early),
             packets: 0,
             segment_begin: time,
             last: time,
@@ -154,8 +165,29 @@ impl Flow {
             handshake: Handshake::None,
             answered_bytes: 0,
             finished: [false; 2],
+            reset: [false; 2],
             ended: false,
         }
+    }
+
+    /// Goes on after a reset that was not heeded.
+    fn continued(self, number: u64, time: Timestamp) -> Self {
+        let (segment_begin, last, none) = (time, time, [false; 2]);
+        let fresh =
+            Self { number, segment_begin, last, packets: 0, answered_bytes: 0, finished: none, reset: none, ..self };
+        Self { begun: false, answered: false, ended: false, ..fresh }
+    }
+
+    /// Sent by whoever has reset it, and no reset.
+    fn is_kept_alive(&self, packet: &Packet, is_from_low: bool) -> bool {
+        let is_backward = is_from_low != self.is_forward_from_low;
+        let goes_on = matches!(packet.transport, Transport::Tcp(tcp) if !tcp.flags.rst && !opens(packet));
+        goes_on && self.ended && self.reset[usize::from(is_backward)]
+    }
+
+    /// A SYN begins another flow.
+    fn may_be_reopened(&self) -> bool {
+        self.ended || self.mid_stream && self.handshake == Handshake::None
     }
 
     fn take(&mut self, packet: &Packet, is_from_low: bool, time: Timestamp, seen: &mut Vec<Seen>) {
@@ -165,8 +197,9 @@ impl Flow {
             (self.segment_begin, self.answered_bytes) = (time, 0);
         }
         let is_forward = is_from_low == self.is_forward_from_low;
+        let is_reset = matches!(packet.transport, Transport::Tcp(tcp) if tcp.flags.rst);
         if is_forward {
-            self.begun = true;
+            self.begun |= !is_reset;
         } else {
             self.answered = true;
             self.answered_bytes += u64::from(packet.payload_len_bytes);
@@ -174,6 +207,11 @@ impl Flow {
         self.packets += 1;
         self.last = time;
         if was_over {
+            if let Transport::Tcp(tcp) = packet.transport
+                && !is_reset
+            {
+                self.advance_handshake(is_forward, tcp);
+            }
             return;
         }
         let end = if let Transport::Tcp(tcp) = packet.transport { self.take_tcp(is_forward, tcp) } else { None };
@@ -187,6 +225,7 @@ impl Flow {
             self.advance_handshake(is_forward, tcp);
         }
         self.finished[usize::from(!is_forward)] |= tcp.flags.fin;
+        self.reset[usize::from(!is_forward)] |= tcp.flags.rst;
         let end = match (tcp.flags.rst, self.finished) {
             (true, _) => Some(FlowEnd::Reset),
             (false, [true, true]) => Some(FlowEnd::Finished),
@@ -200,7 +239,7 @@ impl Flow {
         let (syn, ack) = (tcp.flags.syn, tcp.flags.ack);
         self.handshake = match self.handshake {
             Handshake::None if syn && !ack && is_forward => Handshake::Syn,
-            Handshake::None | Handshake::Syn if syn && ack && !is_forward => {
+            Handshake::None | Handshake::Syn | Handshake::SynAck(_) if syn && ack && !is_forward => {
                 Handshake::SynAck(tcp.sequence.wrapping_add(1))
             }
             Handshake::SynAck(expected) if ack && is_forward && self.is_answer(tcp.acknowledgement, expected) => {
@@ -263,7 +302,7 @@ const fn opens(packet: &Packet) -> bool {
 }
 
 /// The first packet of a flow looks like an answer. The ports here are a service's below 1024, and a client's above.
-fn comes_from_responder(packet: &Packet) -> bool {
+fn comes_from_responder(packet: &Packet, is_early: bool) -> bool {
     let is_from_service = packet.ports().is_some_and(|(from, to)| from < 1024 && to >= 1024);
     match packet.transport {
         Transport::Tcp(Tcp { flags, source_port, .. }) => match (flags.syn, flags.ack) {
@@ -271,7 +310,7 @@ fn comes_from_responder(packet: &Packet) -> bool {
             (false, true) => is_from_service,
             (false, false) => flags.rst && source_port < 1024,
         },
-        Transport::Udp { .. } => is_from_service,
+        Transport::Udp { .. } => is_from_service && is_early,
         Transport::Icmp(kind) => matches!(kind, IcmpKind::EchoReply(_)),
         Transport::Fragment | Transport::Other => false,
     }

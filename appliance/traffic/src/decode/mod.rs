@@ -188,8 +188,6 @@ pub struct SynOptions {
     pub count: u8,
     /// The window scale shift, where it is offered.
     pub window_scale: Option<u8>,
-    /// The maximum segment size; 0 where absent.
-    pub mss_bytes: u16,
 }
 
 /// The six flags of RFC 9293 section 3.1 that mean something here.

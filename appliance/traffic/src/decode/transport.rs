@@ -97,7 +97,7 @@ fn syn_options(mut bytes: &[u8]) -> Option<SynOptions> {
     const NO_OPERATION: u8 = 1;
     const MSS: u8 = 2;
     const WINDOW_SCALE: u8 = 3;
-    let mut options = SynOptions { count: 0, window_scale: None, mss_bytes: 0 };
+    let mut options = SynOptions { count: 0, window_scale: None };
     while let [kind, behind @ ..] = bytes {
         match (*kind, behind) {
             (END, _) => break,
@@ -105,7 +105,7 @@ fn syn_options(mut bytes: &[u8]) -> Option<SynOptions> {
                 bytes = behind;
                 continue;
             }
-            (MSS, [4, high, low, ..]) => options.mss_bytes = u16::from_be_bytes([*high, *low]),
+            (MSS, [4, ..]) => {}
             (WINDOW_SCALE, [3, shift, ..]) => options.window_scale = Some(*shift),
             (MSS | WINDOW_SCALE, _) | (_, [] | [0 | 1, ..]) => return None,
             _ => {}

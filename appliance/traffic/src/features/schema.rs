@@ -114,7 +114,7 @@ schema! {
     PshFlags "psh_flags" "packets" "packets with PSH" 0.0 "cic:PSH Flag Count";
     UrgFlags "urg_flags" "packets" "packets with URG" 0.0 "cic:URG Flag Count kdd:urgent";
     OddFlags "odd_flags" "packets" "TCP packets with a combination of flags that no connection uses" 0.0 "";
-    Retransmits "retransmits" "packets" "TCP packets whose payload had all been sent before" 0.0 "";
+    Retransmits "retransmits" "packets" "TCP packets whose payload ends where their sender had already been: sent again, or late" 0.0 "";
     // handshake
     Answered "answered" "flag" "the responder sent something" 0.0 "";
     Established "established" "flag" "the TCP handshake was completed" 0.0 "kdd:flag";

@@ -62,7 +62,7 @@ pub struct Sums {
     pub flags: FlagCounts,
     /// Longest IP packet, in bytes.
     pub ip_len_max_bytes: u32,
-    /// TCP packets whose payload had all been sent before.
+    /// TCP packets whose payload ends where their sender had already been.
     pub retransmits: u32,
     /// Smallest receive window that the initiator offered after its SYN, scaled; `None` before it offered one.
     pub fwd_window_min_bytes: Option<u32>,
@@ -111,6 +111,8 @@ struct TcpSide {
     next: Option<u32>,
     /// FIN was seen.
     finished: bool,
+    /// It ended the flow with RST.
+    reset: bool,
 }
 
 /// A conversation.
@@ -156,10 +158,17 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// A flow as its first packet shows it; the packet itself is added by [`Self::add`].
+    /// A flow as its first packet shows it; the packet itself is added by [`Self::add`]. `is_early`: it may have begun before anybody looked.
     #[must_use]
-    pub fn new(number: u64, key: FlowKey, direction: Direction, packet: &Packet, now: Timestamp) -> Self {
-        let (turned, mid_stream) = first_impression(packet);
+    pub fn new(
+        number: u64,
+        key: FlowKey,
+        direction: Direction,
+        packet: &Packet,
+        now: Timestamp,
+        is_early: bool,
+    ) -> Self {
+        let (turned, mid_stream) = first_impression(packet, is_early);
         Self {
             key,
             number,
@@ -180,6 +189,26 @@ impl Flow {
             sides: [TcpSide::default(); 2],
             seats: Seats::default(),
             ended: false,
+        }
+    }
+
+    /// What goes on of it as another flow, after a reset that nobody heeded.
+    #[must_use]
+    pub fn continued(&self, number: u64, now: Timestamp) -> Self {
+        let sides = self.sides.map(|side| TcpSide { finished: false, reset: false, ..side });
+        Self {
+            number,
+            begin: now,
+            segment_begin: now,
+            last: now,
+            packets: 0,
+            sums: Sums::default(),
+            begun: false,
+            answered: false,
+            refused: false,
+            sides,
+            ended: false,
+            ..*self
         }
     }
 
@@ -239,13 +268,23 @@ impl Flow {
         }
     }
 
-    /// A SYN on a connection that has ended, or that was refused, opens a new one between the same ports.
+    /// A SYN opens a new connection between the same ports where the flow has ended, or was nothing but packets in the middle
+    /// of an unknown one: else a stray ACK would take the proof from all that comes after it.
     #[must_use]
     pub const fn is_reopened_by(&self, packet: &Packet) -> bool {
+        let is_stray = self.mid_stream && matches!(self.handshake, Handshake::None);
         match packet.transport {
-            Transport::Tcp(tcp) => self.ended && tcp.flags.syn && !tcp.flags.ack,
+            Transport::Tcp(tcp) => (self.ended || is_stray) && tcp.flags.syn && !tcp.flags.ack,
             _ => false,
         }
+    }
+
+    /// Who has reset a connection sends nothing but resets afterwards (RFC 9293 section 3.10.7.1). Where it does, the other side
+    /// never heeded the reset (a wrong number or checksum), and who sent it wants us to look away.
+    #[must_use]
+    pub fn is_kept_alive_by(&self, direction: Direction, packet: &Packet) -> bool {
+        let side = &self.sides[usize::from(direction != self.forward)];
+        matches!(packet.transport, Transport::Tcp(tcp) if !tcp.flags.rst) && self.ended && side.reset
     }
 
     /// The active time is over: the next packet begins a new segment.
@@ -265,12 +304,10 @@ impl Flow {
     pub fn add(&mut self, direction: Direction, packet: &Packet, now: Timestamp) -> Change {
         let is_forward = direction == self.forward;
         let mut change = Change::default();
-        if let Transport::Icmp(IcmpKind::Error(_)) = packet.transport {
-            // Whoever sends an error was made to: nothing of it is its doing.
-        } else if is_forward {
-            change.begun = !self.begun;
-            self.begun = true;
-        } else {
+        if is_forward {
+            change.begun = !self.begun && !is_made_to_be_sent(packet);
+            self.begun |= change.begun;
+        } else if !matches!(packet.transport, Transport::Icmp(IcmpKind::Error(_))) {
             change.answered = !self.answered;
             self.answered = true;
         }
@@ -279,7 +316,7 @@ impl Flow {
             self.add_flags(is_forward, tcp);
             self.add_window(is_forward, tcp);
             self.add_sequence(is_forward, tcp, packet.payload_len_bytes);
-            change.established = !self.ended && self.advance_handshake(is_forward, tcp, now);
+            change.established = self.advance_handshake(is_forward, tcp, now) && !self.ended;
             change.refused = self.check_refusal(is_forward, tcp);
             change.end = self.check_end(is_forward, tcp);
         }
@@ -346,7 +383,7 @@ impl Flow {
         Some(agreed.map_or(0, |scale| scale.min(MAX_WINDOW_SCALE)))
     }
 
-    /// Follows the sequence numbers: payload that ends where the side has already been was sent before.
+    /// Follows the sequence numbers: payload that ends where the side has already been is sent again, or late.
     fn add_sequence(&mut self, is_forward: bool, tcp: Tcp, payload_len_bytes: u32) {
         let next = &mut self.sides[usize::from(!is_forward)].next;
         let end = tcp.sequence.wrapping_add(payload_len_bytes).wrapping_add(u32::from(tcp.flags.syn));
@@ -366,8 +403,13 @@ impl Flow {
         }
         match self.handshake {
             Handshake::None if flags.syn && !flags.ack && is_forward => self.handshake = Handshake::Syn(now),
-            Handshake::None | Handshake::Syn(_) if flags.syn && flags.ack && !is_forward => {
-                let syn = if let Handshake::Syn(at) = self.handshake { Some(at) } else { None };
+            // Another SYN-ACK has another number where the responder has forgotten the first.
+            Handshake::None | Handshake::Syn(_) | Handshake::SynAck { .. } if flags.syn && flags.ack && !is_forward => {
+                let syn = match self.handshake {
+                    Handshake::Syn(at) => Some(at),
+                    Handshake::SynAck { syn, .. } => syn,
+                    Handshake::None | Handshake::Complete { .. } => None,
+                };
                 self.handshake = Handshake::SynAck { syn, expected: tcp.sequence.wrapping_add(1) };
             }
             // The initiator may acknowledge at once what the responder has said since its SYN-ACK, and its FIN: no more, or
@@ -399,9 +441,9 @@ impl Flow {
         if self.ended {
             return None;
         }
-        if tcp.flags.fin {
-            self.sides[usize::from(!is_forward)].finished = true;
-        }
+        let side = &mut self.sides[usize::from(!is_forward)];
+        side.finished |= tcp.flags.fin;
+        side.reset |= tcp.flags.rst;
         let end = if tcp.flags.rst {
             Some(FlowEnd::Reset)
         } else if self.sides.iter().all(|side| side.finished) {
@@ -414,10 +456,21 @@ impl Flow {
     }
 }
 
+/// ICMP errors and resets are answers that whoever sends them was made to give: nothing of them is its doing. Else a stranger's
+/// forged SYN-ACKs would make a household's host a scanner, by its resets.
+const fn is_made_to_be_sent(packet: &Packet) -> bool {
+    match packet.transport {
+        Transport::Icmp(kind) => matches!(kind, IcmpKind::Error(_)),
+        Transport::Tcp(tcp) => tcp.flags.rst,
+        Transport::Udp { .. } | Transport::Fragment | Transport::Other => false,
+    }
+}
+
 /// What the first packet of a flow says of its direction: whether it comes from the responder, and whether it is in the
 /// middle of a connection. A SYN-ACK answers a SYN that was missed, and an echo reply a ping. In the middle of a conversation
-/// (the daemon has just started, or the flow was forgotten) the side on a service's port is the responder.
-fn first_impression(packet: &Packet) -> (bool, bool) {
+/// (the daemon has just started, or the flow was forgotten) the side on a service's port is the responder. With UDP that is
+/// believed in early packets only, for every datagram may be the first one, and a scanner may send from port 53.
+fn first_impression(packet: &Packet, is_early: bool) -> (bool, bool) {
     let is_answer = |from, to| Service::is_offered_at(from) && !Service::is_offered_at(to);
     match packet.transport {
         Transport::Tcp(Tcp { source_port, destination_port, flags, .. }) => match (flags.syn, flags.ack) {
@@ -426,7 +479,9 @@ fn first_impression(packet: &Packet) -> (bool, bool) {
             (false, true) => (is_answer(source_port, destination_port), true),
             (false, false) => (flags.rst && Service::is_offered_at(source_port), true),
         },
-        Transport::Udp { source_port, destination_port } => (is_answer(source_port, destination_port), false),
+        Transport::Udp { source_port, destination_port } => {
+            (is_early && is_answer(source_port, destination_port), false)
+        }
         Transport::Icmp(kind) => (matches!(kind, IcmpKind::EchoReply(_)), false),
         Transport::Fragment | Transport::Other => (false, false),
     }

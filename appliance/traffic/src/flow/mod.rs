@@ -16,7 +16,7 @@ pub use table::{FlowTable, Taken};
 pub enum FlowEnd {
     /// TCP: FIN from both sides.
     Finished,
-    /// TCP: RST.
+    /// TCP: RST, or a SYN in the midst of what was no connection.
     Reset,
     /// No packet for the idle time.
     Idle,

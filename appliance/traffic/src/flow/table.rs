@@ -3,7 +3,8 @@
 use super::{Change, Direction, Flow, FlowEnd, FlowKey};
 use crate::arena::{Arena, Footprint, Slot};
 use crate::decode::{IcmpError, IcmpKind, Packet, Transport};
-use crate::time::Timestamp;
+use crate::limits::IDLE;
+use crate::time::{Timestamp, nanos};
 
 /// Lists by how long a flow may be silent; within one, the flow that was silent longest is first. Victims of a full table
 /// are taken in the order of the lists: what has ended, what nobody answered or is half-open, what was answered, and only
@@ -23,6 +24,8 @@ pub struct FlowTable {
     /// When that was last asked.
     now: Timestamp,
     next_number: u64,
+    /// When the first flow began: others may have begun before.
+    first: Option<Timestamp>,
 }
 
 /// What a packet did.
@@ -45,7 +48,7 @@ impl FlowTable {
     #[must_use]
     pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
         let (next_expiry, now) = (Timestamp::EPOCH, Timestamp::EPOCH);
-        Self { flows: Arena::new(capacity, seed), next_expiry, now, next_number: 0 }
+        Self { flows: Arena::new(capacity, seed), next_expiry, now, next_number: 0, first: None }
     }
 
     /// What the table takes.
@@ -83,13 +86,18 @@ impl FlowTable {
             return taken;
         }
         let (key, direction) = FlowKey::of(packet);
-        let mut evicted = false;
-        let found = self.flows.find(&key).filter(|slot| !self.give_up_reopened(*slot, packet));
-        let created = found.is_none();
-        let slot = found.unwrap_or_else(|| {
-            evicted = self.make_room(ended);
-            self.begin(key, direction, packet, now)
-        });
+        let (slot, created, evicted) = match self.flows.find(&key) {
+            Some(slot) if !self.flows.get(slot).is_reopened_by(packet) => {
+                (slot, self.keep_alive(slot, direction, packet, now), false)
+            }
+            found => {
+                if let Some(slot) = found {
+                    self.give_up(slot, FlowEnd::Reset, ended);
+                }
+                let evicted = self.make_room(ended);
+                (self.begin(key, direction, packet, now), true, evicted)
+            }
+        };
         let flow = self.flows.get_mut(slot);
         let was_over = flow.ended;
         if !was_over && flow.is_segment_over(now) {
@@ -116,10 +124,7 @@ impl FlowTable {
     /// Ends all flows: the capture is over.
     pub fn finish(&mut self, ended: &mut dyn FnMut(&Flow, FlowEnd)) {
         while let Some(slot) = self.flows.spare() {
-            let flow = self.flows.remove(slot);
-            if !flow.ended {
-                ended(&flow, FlowEnd::Shutdown);
-            }
+            self.give_up(slot, FlowEnd::Shutdown, ended);
         }
     }
 
@@ -136,13 +141,24 @@ impl FlowTable {
         refused.then_some(Taken { slot, change, created: false, evicted: false, is_checkpoint: false })
     }
 
-    /// Where the packet opens a new connection between the ports of one that has ended, that one goes; true then.
-    fn give_up_reopened(&mut self, slot: Slot, packet: &Packet) -> bool {
-        let is_reopened = self.flows.get(slot).is_reopened_by(packet);
-        if is_reopened {
-            self.flows.remove(slot);
+    /// Where the packet shows that nobody heeded its reset, the connection goes on as another flow; true then.
+    fn keep_alive(&mut self, slot: Slot, direction: Direction, packet: &Packet, now: Timestamp) -> bool {
+        let flow = self.flows.get_mut(slot);
+        let is_alive = flow.is_kept_alive_by(direction, packet);
+        if is_alive {
+            *flow = flow.continued(self.next_number, now);
+            self.next_number += 1;
         }
-        is_reopened
+        is_alive
+    }
+
+    /// Takes a flow out; true where it had not ended before.
+    fn give_up(&mut self, slot: Slot, end: FlowEnd, ended: &mut dyn FnMut(&Flow, FlowEnd)) -> bool {
+        let flow = self.flows.remove(slot);
+        if !flow.ended {
+            ended(&flow, end);
+        }
+        !flow.ended
     }
 
     /// Where the table is full, the flow goes that can be spared most easily; true where it had not ended before.
@@ -150,17 +166,14 @@ impl FlowTable {
         if !self.flows.is_full() {
             return false;
         }
-        let Some(slot) = self.flows.spare() else { return false };
-        let flow = self.flows.remove(slot);
-        if !flow.ended {
-            ended(&flow, FlowEnd::Evicted);
-        }
-        !flow.ended
+        self.flows.spare().is_some_and(|slot| self.give_up(slot, FlowEnd::Evicted, ended))
     }
 
     /// Begins a flow, for which there is room.
     fn begin(&mut self, key: FlowKey, direction: Direction, packet: &Packet, now: Timestamp) -> Slot {
-        let flow = Flow::new(self.next_number, key, direction, packet, now);
+        let first = *self.first.get_or_insert(now);
+        let is_early = now.nanos_since(first) < nanos(IDLE);
+        let flow = Flow::new(self.next_number, key, direction, packet, now, is_early);
         self.next_number += 1;
         self.flows.insert(key, flow, PENDING)
     }

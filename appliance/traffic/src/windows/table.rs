@@ -70,6 +70,8 @@ impl<K: Hash + Eq + Copy> Table<K> {
         if self.activities.len_of(NOTED) >= self.most_noted {
             let Some(quietest) = self.activities.oldest(NOTED) else { return };
             if self.activities.get(quietest).flows(now) >= flows {
+                // The next candidate is compared with another one: one that is busy must not shield all behind it.
+                self.activities.touch(quietest, NOTED);
                 return;
             }
             self.activities.touch(quietest, NEWCOMERS);

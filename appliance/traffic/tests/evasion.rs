@@ -1,0 +1,112 @@
+//! What an attacker might send to be overlooked, or to have somebody else accused.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+mod common;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use common::{Bench, CLIENT, SERVER, client, tcp, udp, web};
+use traffic::decode::{Packet, Transport};
+use traffic::features::Index;
+use traffic::limits::Limits;
+
+/// The same segment with other numbers.
+fn numbered(mut packet: Packet, sequence: u32, acknowledgement: u32) -> Packet {
+    if let Transport::Tcp(tcp) = &mut packet.transport {
+        (tcp.sequence, tcp.acknowledgement) = (sequence, acknowledgement);
+    }
+    packet
+}
+
+/// The SYN of a connection, its SYN-ACK, and the ACK that completes it, one millisecond after the other.
+fn connect(bench: &mut Bench, at_ms: u64) {
+    bench.packet(at_ms, &tcp(client(), web(), "S", 0));
+    bench.packet(at_ms + 1, &tcp(web(), client(), "SA", 0));
+    bench.packet(at_ms + 2, &tcp(client(), web(), "A", 0));
+}
+
+#[test]
+fn forged_syn_acks_make_their_victim_no_scanner() {
+    let mut bench = Bench::new(Limits::default());
+    for n in 0..100_u8 {
+        let stranger = ([203, 0, 113, n], 22);
+        bench.packet(u64::from(n), &tcp(stranger, client(), "SA", 0));
+        bench.packet(u64::from(n), &tcp(client(), stranger, "R", 0));
+    }
+    assert!(bench.seen.iter().all(|seen| !seen.begun), "a reset is nobody's doing");
+    assert_eq!(bench.last().value(Index::SrcFlows2s), 0.0);
+}
+
+#[test]
+fn a_reset_that_the_server_ignores_ends_nothing() {
+    let mut bench = Bench::new(Limits::default());
+    connect(&mut bench, 0);
+    bench.packet(3, &numbered(tcp(client(), web(), "R", 0), 77, 0));
+    let observed = bench.seen.len();
+    for n in 0..64 {
+        bench.packet(4 + n, &tcp(client(), web(), "PA", 100));
+    }
+    assert!(bench.seen.len() > observed + 5, "it is judged as before");
+    assert!(bench.last().proven && bench.last().flow == 1, "as another flow of the same connection");
+}
+
+#[test]
+fn a_reset_amid_the_handshake_takes_no_proof_away() {
+    let mut bench = Bench::new(Limits::default());
+    bench.packet(0, &tcp(client(), web(), "S", 0));
+    bench.packet(1, &numbered(tcp(client(), web(), "R", 0), 77, 0));
+    bench.packet(2, &tcp(web(), client(), "SA", 0));
+    bench.packet(3, &tcp(client(), web(), "A", 0));
+    bench.packet(4, &tcp(client(), web(), "PA", 100));
+    assert!(bench.last().proven);
+}
+
+#[test]
+fn the_last_packets_after_a_reset_are_still_no_new_flow() {
+    let mut bench = Bench::new(Limits::default());
+    connect(&mut bench, 0);
+    bench.packet(3, &tcp(web(), client(), "R", 0));
+    let observed = bench.seen.len();
+    bench.packet(4, &tcp(client(), web(), "PA", 100));
+    bench.packet(5, &tcp(web(), client(), "R", 0));
+    assert_eq!(bench.seen.len(), observed);
+}
+
+#[test]
+fn a_stray_packet_before_the_syn_takes_no_proof_away() {
+    let mut bench = Bench::new(Limits::default());
+    // From a service's port, so that it looks like an answer of the attacker's.
+    let (attacker, victim) = ((CLIENT, 443), (SERVER, 5_000));
+    bench.packet(0, &tcp(attacker, victim, "A", 0));
+    bench.packet(1, &tcp(attacker, victim, "S", 0));
+    bench.packet(2, &tcp(victim, attacker, "SA", 0));
+    bench.packet(3, &tcp(attacker, victim, "A", 0));
+    bench.packet(4, &tcp(attacker, victim, "PA", 10));
+    assert_eq!(bench.last().initiator, IpAddr::V4(Ipv4Addr::from(CLIENT)));
+    assert!(bench.last().proven);
+}
+
+#[test]
+fn a_second_syn_ack_with_another_number_may_be_answered() {
+    let mut bench = Bench::new(Limits::default());
+    bench.packet(0, &tcp(client(), web(), "S", 0));
+    bench.packet(1, &tcp(web(), client(), "SA", 0));
+    bench.packet(1_000, &tcp(client(), web(), "S", 0));
+    bench.packet(1_001, &numbered(tcp(web(), client(), "SA", 0), 9_000, 101));
+    bench.packet(1_002, &numbered(tcp(client(), web(), "A", 0), 101, 9_001));
+    bench.packet(1_003, &tcp(client(), web(), "PA", 10));
+    bench.packet(1_004, &tcp(client(), web(), "PA", 10));
+    bench.packet(1_005, &tcp(client(), web(), "PA", 10));
+    assert!(bench.last().proven);
+}
+
+#[test]
+fn a_udp_scan_from_the_port_of_dns_is_a_scan() {
+    let mut bench = Bench::new(Limits::default());
+    bench.packet(0, &udp(client(), (SERVER, 53), 30));
+    for port in 2_000..2_100 {
+        bench.packet(61_000, &udp((CLIENT, 53), (SERVER, port), 8));
+    }
+    assert!(bench.last().begun);
+    assert!(bench.last().value(Index::SrcPorts2s) > 80.0);
+}
