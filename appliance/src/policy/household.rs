@@ -64,11 +64,12 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The exchange that a flow is, seen at its second packet, so that each flow is one at most.
+    /// The exchange that a flow is, seen at its second packet, and at its fourth: resolvers of clients ask twice at once. So
+    /// each flow is two at most.
     #[must_use]
     pub fn of(seen: &Observation<'_>) -> Option<Self> {
         let answered = seen.features.get(Index::Answered as usize).is_some_and(|answered| *answered > 0.0);
-        let is_exchange = seen.begun && answered && seen.packets == 2 && seen.end.is_none();
+        let is_exchange = seen.begun && answered && matches!(seen.packets, 2 | 4) && seen.end.is_none();
         is_exchange.then(|| Self {
             time: seen.time,
             asker: seen.initiator,
