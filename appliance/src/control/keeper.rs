@@ -327,9 +327,10 @@ impl Keeper {
         let mut blocks: Vec<BlockRecord> = self.blocklist.standing().cloned().collect();
         blocks.sort_by_key(|block| core::cmp::Reverse(block.since));
         let count = |counter: &core::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let faults = self.faults(state);
         self.handle.publish(Snapshot {
             time: clock::now(),
-            faults: self.faults(state),
+            faults,
             packets: count(&self.gauges.packets),
             bytes: count(&self.gauges.bytes),
             ring_drops: count(&self.gauges.ring_drops),
@@ -346,7 +347,7 @@ impl Keeper {
         });
     }
 
-    fn faults(&self, state: &State) -> Vec<String> {
+    fn faults(&mut self, state: &State) -> Vec<String> {
         let mut faults = self.start_faults.clone();
         faults.extend(state.blind_spots.iter().cloned());
         faults.extend(self.gauges.port_faults());
@@ -363,6 +364,10 @@ impl Keeper {
                 "alerts were left out: there were too many in a minute",
             ),
             (self.writer.dropped(), "events were lost: they came faster than the disk could take them"),
+            (
+                self.enforcer.hidden_packets().unwrap_or(0),
+                "packets passed whatever is blocked: they are behind three VLAN tags, where nftables cannot look",
+            ),
         ] {
             if count > 0 {
                 faults.push(format!("{count} {what}"));

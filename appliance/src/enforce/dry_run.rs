@@ -58,6 +58,10 @@ impl Enforcer for DryRun {
         Ok(0)
     }
 
+    fn hidden_packets(&mut self) -> Result<u64, EnforceError> {
+        Ok(0)
+    }
+
     fn remove(&mut self) -> Result<(), EnforceError> {
         self.blocks.clear();
         Ok(())

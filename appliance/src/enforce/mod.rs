@@ -44,6 +44,12 @@ pub trait Enforcer: Send {
     /// As [`Self::read_back`].
     fn dropped_packets(&mut self) -> Result<u64, EnforceError>;
 
+    /// Packets that passed since the last replacement whatever is blocked, because their encapsulation hides their addresses.
+    ///
+    /// # Errors
+    /// As [`Self::read_back`].
+    fn hidden_packets(&mut self) -> Result<u64, EnforceError>;
+
     /// Removes everything that this program put into the kernel.
     ///
     /// # Errors

@@ -21,6 +21,7 @@
 //!
 //! **Encapsulation.** One VLAN tag makes no difference. Behind a second one (`QinQ`) and in PPPoE the headers are looked for
 //! at fixed places: IPv6 extension headers hide TCP, UDP and ICMPv6 from `deny_new` there, but nothing hides from `deny`.
+//! What lies behind a third tag passes, and is counted ([`Enforcer::hidden_packets`]).
 
 mod batch;
 mod elements;
@@ -184,7 +185,7 @@ impl Nftables {
         }
     }
 
-    /// Rules of the table, and packets that they dropped.
+    /// Rules of the table, and packets that they counted.
     fn count(&mut self) -> Result<Counted, Refusal> {
         let family = self.family.number();
         let build = |request: &mut Request| {
@@ -193,7 +194,9 @@ impl Nftables {
         };
         let add = |counted: &mut Counted, reply: Reply<'_>| {
             counted.rules += 1;
-            counted.packets = counted.packets.saturating_add(read_packets(&reply).unwrap_or(0));
+            let packets = read_packets(&reply).unwrap_or(0);
+            let sum = if is_hidden(&reply) { &mut counted.hidden } else { &mut counted.dropped };
+            *sum = sum.saturating_add(packets);
         };
         self.socket.dump(build, add).map_err(|error| Refusal { step: "read the counters", error })
     }
@@ -242,7 +245,7 @@ impl Nftables {
 impl Enforcer for Nftables {
     fn replace(&mut self, desired: &Desired, now: Timestamp) -> Result<(), EnforceError> {
         // The counters begin anew with the table; what they stood at is kept.
-        let dropped = self.count().map_or(0, |counted| counted.packets);
+        let dropped = self.count().map_or(0, |counted| counted.dropped);
         match self.make_table(desired, now) {
             Err(refusal) if self.may_fall_back && refusal.is_unsupported() && self.lacks_netdev() => {
                 self.family = Family::Bridge;
@@ -289,7 +292,11 @@ impl Enforcer for Nftables {
     }
 
     fn dropped_packets(&mut self) -> Result<u64, EnforceError> {
-        Ok(self.dropped_before.saturating_add(self.counted_whole()?.packets))
+        Ok(self.dropped_before.saturating_add(self.counted_whole()?.dropped))
+    }
+
+    fn hidden_packets(&mut self) -> Result<u64, EnforceError> {
+        Ok(self.counted_whole()?.hidden)
     }
 
     fn remove(&mut self) -> Result<(), EnforceError> {
@@ -327,7 +334,14 @@ impl Refusal {
 #[derive(Debug, Default)]
 struct Counted {
     rules: usize,
-    packets: u64,
+    dropped: u64,
+    hidden: u64,
+}
+
+/// Whether the rule counts what passes because no rule finds its addresses.
+fn is_hidden(reply: &Reply<'_>) -> bool {
+    let mut attributes = attributes(reply.payload.get(4..).unwrap_or_default());
+    attributes.any(|(kind, value)| kind == rule::CHAIN && value.strip_suffix(&[0]) == Some(table::HIDDEN.as_bytes()))
 }
 
 /// The packets of a rule's counter; none where it has no counter.

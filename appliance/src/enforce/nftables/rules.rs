@@ -23,6 +23,8 @@ const META_INTERFACE: u32 = 6;
 const META_TRANSPORT: u32 = 16;
 /// An interface's name in a register is filled up with zeros.
 const INTERFACE_NAME_BYTES: usize = 16;
+/// The fragment extension header (RFC 8200 section 4.5).
+const IPV6_FRAGMENT: u8 = 44;
 /// The kind of a comment in the user data of a rule and of a table (`NFTNL_UDATA_RULE_COMMENT`).
 const COMMENT: u8 = 0;
 
@@ -152,6 +154,13 @@ impl Rule {
         })
     }
 
+    /// Loads the 16 bits with the offset of an IPv6 fragment; goes on only where there is such a header.
+    pub(super) fn ipv6_fragment_offset(self) -> Self {
+        self.expression("exthdr", |data| {
+            data.be_u32(1, REGISTER).attribute(2, &[IPV6_FRAGMENT]).be_u32(3, 2).be_u32(4, 2);
+        })
+    }
+
     /// Goes on only where the loaded value is in the set.
     pub(super) fn in_set(self, name: &str) -> Self {
         self.expression("lookup", |data| {
@@ -159,9 +168,14 @@ impl Rule {
         })
     }
 
+    /// Counts the packet.
+    pub(super) fn count(self) -> Self {
+        self.expression("counter", |_| {})
+    }
+
     /// Counts, and drops the packet.
     pub(super) fn drop(self) -> Self {
-        self.expression("counter", |_| {}).verdict(VERDICT_DROP, None)
+        self.count().verdict(VERDICT_DROP, None)
     }
 
     /// Lets the packet pass.
