@@ -257,6 +257,26 @@ fn somebody_elses_change_is_noticed_and_put_back() {
 }
 
 #[test]
+fn changes_by_others_are_told_and_our_own_are_not() {
+    let hosts = TwoHosts::bridged("nft-watch").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    let mut watch = hosts.bridge.enter(|| enforcer.watch().unwrap()).unwrap();
+    let (told, changes) = std::sync::mpsc::channel();
+    std::thread::spawn(move || while told.send(watch.wait().unwrap()).is_ok() {});
+    let standing = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], allow: Vec::new() };
+    for change in ["flush ruleset", "delete table netdev sluice", "add element netdev sluice deny4 { 203.0.113.9 }"] {
+        enforcer.replace(&standing, NOW).unwrap();
+        enforcer.block(&block(OUTSIDE[1], Action::Deny, 600), NOW).unwrap();
+        hosts.bridge.run(["nft", "add table netdev another"]).unwrap();
+        hosts.bridge.run(["nft", "delete table netdev another"]).unwrap();
+        assert!(changes.try_recv().is_err(), "neither our own changes nor those of other tables are told");
+        hosts.bridge.run(["nft", change]).unwrap();
+        let by = changes.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert!(by.starts_with("nft (process "), "{by}");
+    }
+}
+
+#[test]
 fn an_administrator_can_read_the_table() {
     let hosts = TwoHosts::bridged("nft-list").unwrap();
     let mut enforcer = enforcer(&hosts);

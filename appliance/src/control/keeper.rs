@@ -21,6 +21,9 @@ use crate::store::{Event, Refused, Writer};
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How long it is shown that somebody changed the table.
+const REPAIR_SHOWN: Duration = Duration::from_secs(600);
+
 /// Messages that are carried out before the snapshot is made anew.
 const MESSAGES_AT_ONCE: usize = 256;
 
@@ -77,8 +80,7 @@ pub struct Surroundings {
 impl Keeper {
     /// Runs until told to stop; then everything is taken out of the kernel and written to the disk.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        let mut state =
-            State { enforce_fault: None, full: None, unhooked: false, blind_spots: Vec::new(), last_look: None };
+        let mut state = State::default();
         self.tick(&mut state);
         let mut since_tick = Stopwatch::start();
         loop {
@@ -93,6 +95,9 @@ impl Keeper {
                             return self.stop();
                         }
                         answers.extend(self.take(message, &mut state));
+                    }
+                    if state.changed_by.is_some() {
+                        self.reconcile(clock::now(), &mut state);
                     }
                     self.publish(&state);
                     answers.into_iter().for_each(Answer::give);
@@ -122,6 +127,7 @@ impl Keeper {
             Message::Unblock { address, actor, reply } => {
                 return Some(Answer { outcome: self.unblock(address, actor, now), reply });
             }
+            Message::TableChanged { by } => state.changed_by = Some(by),
             Message::Stop => {}
         }
         None
@@ -299,6 +305,7 @@ impl Keeper {
             return;
         }
         let desired = Desired::of(&self.blocklist);
+        let changed_by = state.changed_by.take();
         let differs = match self.enforcer.read_back() {
             Ok(found) => desired.differs_from(&found, now),
             Err(error) => {
@@ -312,10 +319,19 @@ impl Keeper {
         match self.enforcer.replace(&desired, now) {
             Ok(()) => {
                 state.unhooked = false;
-                warn!("the nftables table was not as it should be; it was put right");
                 state.enforce_fault = None;
-                let what =
-                    String::from("put the nftables table right after it was changed from outside or a change failed");
+                let what = changed_by.map_or_else(
+                    || {
+                        String::from(
+                            "put the nftables table right after it was changed from outside or a change failed",
+                        )
+                    },
+                    |by| {
+                        state.repaired = Some((now, by.clone()));
+                        format!("put the nftables table right after {by} had changed it")
+                    },
+                );
+                warn!("{what}");
                 self.record(Event::Audit { time: now, actor: String::from("sluice"), what });
             }
             Err(error) => state.enforce_fault = Some(error.to_string()),
@@ -353,6 +369,10 @@ impl Keeper {
         faults.extend(self.gauges.port_faults());
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());
+        let repaired = state.repaired.iter().filter(|(time, _)| clock::now().since(*time) < REPAIR_SHOWN);
+        faults.extend(repaired.map(|(_, by)| {
+            format!("{by} changed the nftables table a while ago; it was put right: change sluice.toml instead")
+        }));
         faults.extend(self.writer.fault());
         for (count, what) in [
             (
@@ -393,6 +413,7 @@ impl Keeper {
 }
 
 /// What a tick leaves for the next one.
+#[derive(Default)]
 struct State {
     enforce_fault: Option<String>,
     /// A block had to be left out since the last tick, because there are too many.
@@ -402,6 +423,10 @@ struct State {
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
     last_look: Option<Stopwatch>,
+    /// Who else changed the table since it was last compared.
+    changed_by: Option<String>,
+    /// When the table was last put right after somebody changed it, and who that was.
+    repaired: Option<(Timestamp, String)>,
 }
 
 /// What a person who asked for something is to be told.

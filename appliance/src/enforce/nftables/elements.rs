@@ -194,7 +194,7 @@ mod tests {
             write_key(request, offender.first_address());
             request.be_u64(element::EXPIRATION, timeout.as_millis().try_into().unwrap());
         });
-        let reply = Reply { kind: 0, flags: 0, sequence: 1, payload: &request.finish()[16..] };
+        let reply = Reply { kind: 0, flags: 0, sequence: 1, port: 0, payload: &request.finish()[16..] };
         assert_eq!(read_blocks(&reply), blocks);
     }
 
@@ -203,7 +203,7 @@ mod tests {
         let mut request = Request::new();
         request.message(0, 0, &[0; 4]);
         write_offender(&mut request, "deny4", Offender::of("192.0.2.1".parse().unwrap()));
-        let reply = Reply { kind: 0, flags: 0, sequence: 1, payload: &request.finish()[16..] };
+        let reply = Reply { kind: 0, flags: 0, sequence: 1, port: 0, payload: &request.finish()[16..] };
         assert_eq!(read_blocks(&reply)[0].1, Duration::MAX);
     }
 }

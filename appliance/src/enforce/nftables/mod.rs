@@ -28,6 +28,7 @@ mod elements;
 mod numbers;
 mod rules;
 mod table;
+mod watch;
 
 use core::time::Duration;
 
@@ -42,6 +43,7 @@ use crate::policy::{Action, Offender};
 use super::{Block, Desired, EnforceError, Enforcer};
 use batch::{Batch, Key, TABLE};
 use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, message, rule};
+pub use watch::Watch;
 
 /// How often a change is tried again because a block ended between the look at it and the change.
 const CHANGE_ATTEMPTS: u32 = 4;
@@ -108,6 +110,15 @@ impl Nftables {
     #[must_use]
     pub const fn family(&self) -> Family {
         self.family
+    }
+
+    /// Hears from now on of changes that others make to the table.
+    ///
+    /// # Errors
+    /// No file descriptor is left.
+    pub fn watch(&self) -> Result<Watch, EnforceError> {
+        let opened = self.socket.port().and_then(Watch::open);
+        opened.map_err(|error| EnforceError::Kernel { what: "tell of changes", cause: error.into_io() })
     }
 
     fn batch(&self) -> Batch {

@@ -14,6 +14,9 @@ pub const FAMILY_NETDEV: u8 = 5;
 /// First hook of either family: `ingress` of netdev, `prerouting` of bridge.
 pub const FIRST_HOOK: u32 = 0;
 
+/// The multicast group that hears of every change (`NFNLGRP_NFTABLES`).
+pub const GROUP: u32 = 7;
+
 pub mod message {
     //! `enum nf_tables_msg_types`.
     pub const NEW_TABLE: u16 = 0;
@@ -25,6 +28,7 @@ pub mod message {
     pub const NEW_SET_ELEMENT: u16 = 12;
     pub const GET_SET_ELEMENT: u16 = 13;
     pub const DELETE_SET_ELEMENT: u16 = 14;
+    pub const NEW_GENERATION: u16 = 15;
 }
 
 pub mod table {
@@ -56,6 +60,12 @@ pub mod rule {
     pub const EXPRESSION_NAME: u16 = 1;
     pub const EXPRESSION_DATA: u16 = 2;
     pub const COUNTER_PACKETS: u16 = 2;
+}
+
+pub mod generation {
+    //! `enum nft_gen_attributes`.
+    pub const PROCESS: u16 = 2;
+    pub const PROCESS_NAME: u16 = 3;
 }
 
 pub mod set {
