@@ -307,11 +307,27 @@ fn an_administrator_can_read_the_table() {
     hosts.bridge.run(["nft", "add", "element", "netdev", "sluice", "deny4", "{ 203.0.113.9 }"]).unwrap();
     let by_hand = (Offender::of(IpAddr::from([203, 0, 113, 9])), Action::Deny, Duration::MAX);
     assert!(enforcer.read_back().unwrap().contains(&by_hand));
-    // What another run left behind in the other family goes as well.
-    open(&hosts, CAPACITY).in_family(Family::Bridge).replace(&Desired::default(), NOW).unwrap();
     enforcer.remove().unwrap();
     assert_eq!(hosts.bridge.run(["nft", "list", "ruleset"]).unwrap(), "");
     enforcer.remove().unwrap();
+}
+
+#[test]
+fn a_table_in_the_other_family_is_not_left_behind() {
+    let hosts = TwoHosts::bridged("nft-family").unwrap();
+    let standing = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], allow: Vec::new() };
+    for (first, second) in [(Family::Netdev, Family::Bridge), (Family::Bridge, Family::Netdev)] {
+        open(&hosts, CAPACITY).in_family(first).replace(&standing, NOW).unwrap();
+        assert!(!ping(&hosts.outside, INSIDE[0]));
+        let mut later = open(&hosts, CAPACITY).in_family(second);
+        later.replace(&Desired::default(), NOW).unwrap();
+        let tables = hosts.bridge.run(["nft", "list", "tables"]).unwrap();
+        assert_eq!(tables.trim(), format!("table {} sluice", second.name()));
+        assert!(ping(&hosts.outside, INSIDE[0]));
+        // Nor does a stop leave anything, in either family.
+        open(&hosts, CAPACITY).in_family(first).remove().unwrap();
+        assert_eq!(hosts.bridge.run(["nft", "list", "tables"]).unwrap(), "");
+    }
 }
 
 #[test]

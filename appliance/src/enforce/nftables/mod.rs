@@ -138,6 +138,16 @@ impl Nftables {
         })
     }
 
+    /// Removes the table of that family, where there is one.
+    fn remove_table(&mut self, family: Family) -> Result<(), EnforceError> {
+        let mut batch = Batch::new(family.number());
+        batch.delete_table();
+        match self.apply(batch) {
+            Err(refusal) if refusal.is_unsupported() => Ok(()),
+            result => result.map_err(|refusal| self.explain(refusal)),
+        }
+    }
+
     fn make_table(&mut self, desired: &Desired, now: Timestamp) -> Result<(), Refusal> {
         let mut batch = self.batch();
         // Adding first makes the deletion succeed whether the table stood or not.
@@ -269,7 +279,12 @@ impl Enforcer for Nftables {
             result => result.map_err(|refusal| self.explain_making(refusal))?,
         }
         self.dropped_before = self.dropped_before.saturating_add(dropped);
-        Ok(())
+        // An earlier run may have fallen back, or this one has: nobody would end what stands there.
+        let other = match self.family {
+            Family::Netdev => Family::Bridge,
+            Family::Bridge => Family::Netdev,
+        };
+        self.remove_table(other)
     }
 
     fn block(&mut self, block: &Block, now: Timestamp) -> Result<(), EnforceError> {
@@ -311,17 +326,8 @@ impl Enforcer for Nftables {
     }
 
     fn remove(&mut self) -> Result<(), EnforceError> {
-        // An earlier run may have used the other family.
-        for family in [Family::Netdev, Family::Bridge] {
-            let mut batch = Batch::new(family.number());
-            batch.add_table();
-            batch.delete_table();
-            match self.apply(batch) {
-                Err(refusal) if refusal.is_unsupported() => {}
-                result => result.map_err(|refusal| self.explain(refusal))?,
-            }
-        }
-        Ok(())
+        self.remove_table(Family::Netdev)?;
+        self.remove_table(Family::Bridge)
     }
 }
 

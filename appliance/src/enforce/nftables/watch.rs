@@ -84,8 +84,11 @@ mod tests {
 
     const OWN_PORT: u32 = 7;
 
-    /// What is heard of these messages: kind, port of the sender, and attributes as texts.
-    fn heard(messages: &[(u16, u32, &[(u16, &str)])]) -> Option<String> {
+    /// A message: its kind, the port of its sender, and attributes as texts.
+    type Told<'a> = (u16, u32, &'a [(u16, &'a str)]);
+
+    /// What is heard of these messages.
+    fn heard(messages: &[Told<'_>]) -> Option<String> {
         let mut heard = Heard { own_port: OWN_PORT, touched: false, by: None };
         for (kind, port, texts) in messages {
             let mut request = Request::new();
