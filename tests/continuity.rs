@@ -1,7 +1,7 @@
 //! The first promise: a dead daemon never stops traffic, and its blocks neither vanish nor last for ever.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lab::benign::{PingStream, fetch};
 use lab::daemon::{Config, Daemon};
@@ -9,6 +9,7 @@ use lab::namespace::Namespace;
 use lab::network::{GATEWAY, LAN_HOST, Network};
 use lab::process::{Running, wait_until};
 use lab::services;
+use sluice::clock::Stopwatch;
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -114,7 +115,7 @@ fn a_table_that_somebody_changed_is_put_right_at_once_and_shown_once() {
     let address = offender.address();
     for (repairs, change) in (1..).zip(["flush ruleset", "delete table netdev sluice", "flush table netdev sluice"]) {
         let is_right = || daemon.kernel_blocks(&address) && daemon.kernel_table().contains("ip saddr @deny4");
-        let begin = Instant::now();
+        let begin = Stopwatch::start();
         network.r#box.run(["nft", change]).unwrap();
         wait_until("the table is as it was", PATIENCE, is_right).unwrap();
         println!("{change}: seen to be put right after {} ms", begin.elapsed().as_millis());

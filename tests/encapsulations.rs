@@ -11,9 +11,11 @@ use ipnet::IpNet;
 use lab::packets::{
     ENCAPSULATIONS, Encapsulation, SYN, SYN_ACK, THREE_TAGS, Transport, icmp, later_fragment, tcp, udp,
 };
+use lab::process::wait_until;
 use lab::wire::Wire;
+use sluice::clock::Stopwatch;
 use sluice::enforce::nftables::{Family, Nftables};
-use sluice::enforce::{Block, Desired, Enforcer};
+use sluice::enforce::{Block, Desired, Enforcer, Limit, Target};
 use sluice::policy::{Action, Offender};
 use traffic::time::Timestamp;
 use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts};
@@ -23,7 +25,7 @@ const CAPACITY: u32 = 65_536;
 
 /// The bridge, and both ends of the wire through it.
 struct Lab {
-    _hosts: TwoHosts,
+    hosts: TwoHosts,
     wires: [Wire; 2],
     enforcer: Nftables,
 }
@@ -33,20 +35,33 @@ impl Lab {
         let hosts = TwoHosts::bridged(name).unwrap();
         let wires = [&hosts.outside, &hosts.inside].map(|host| Wire::open(host, "eth0").unwrap());
         let enforcer = hosts.bridge.enter(|| Nftables::open(PORTS.map(str::to_owned), CAPACITY).unwrap()).unwrap();
-        Self { _hosts: hosts, wires, enforcer }
+        Self { hosts, wires, enforcer }
     }
 
     /// Sends these through the bridge; which of them arrive, by their position.
     fn arrive(&self, encapsulation: Encapsulation, way: Way, packets: &[Transport]) -> Vec<bool> {
         let (source, destination) = way.addresses();
+        let frame = |(mark, packet)| encapsulation.frame(source, destination, mark, packet);
+        let arrived = self.marks(encapsulation, way, (1..).zip(packets).map(frame));
+        (1..).zip(packets).map(|(mark, _)| arrived.contains(&mark)).collect()
+    }
+
+    /// Sends these through the bridge; the marks of those that arrive.
+    fn marks(
+        &self,
+        encapsulation: Encapsulation,
+        way: Way,
+        frames: impl IntoIterator<Item = Vec<u8>>,
+    ) -> BTreeSet<u16> {
         let [sender, receiver] = if way.inwards { [0, 1] } else { [1, 0] }.map(|end: usize| &self.wires[end]);
-        for (mark, packet) in (0..).zip(packets) {
-            sender.send(&encapsulation.frame(source, destination, mark, packet)).unwrap();
+        for frame in frames {
+            sender.send(&frame).unwrap();
         }
         sender.send_last().unwrap();
+        let (_, destination) = way.addresses();
         let mut arrived = BTreeSet::new();
-        receiver.receive(|frame| arrived.extend(encapsulation.mark(source, frame))).unwrap();
-        (0..).zip(packets).map(|(mark, _)| arrived.contains(&mark)).collect()
+        receiver.receive(|frame| arrived.extend(encapsulation.mark(destination, frame))).unwrap();
+        arrived
     }
 }
 
@@ -132,6 +147,7 @@ fn desired(family: usize, action: Option<Action>, allowed: Option<Allowed>) -> D
     Desired {
         blocks: action.map(|action| Block { offender, action, until }).into_iter().collect(),
         allow: allowed.map(network).into_iter().collect(),
+        limits: Vec::new(),
     }
 }
 
@@ -165,6 +181,101 @@ fn each_action_drops_and_lets_pass_the_same_in_every_encapsulation() {
     let mut lab = Lab::new("enc-netdev");
     every_state_holds_in_every_encapsulation(&mut lab);
     assert_eq!(lab.enforcer.family(), Family::Netdev);
+}
+
+/// The rate of a limit in these tests.
+const PER_S: u32 = 200;
+/// Packets of the flood.
+const FLOOD: u16 = 10_000;
+/// One of so many is taken for that of a person: nothing tells it from the others.
+const BETWEEN_USERS: u16 = 100;
+
+/// A forged source: each is somebody else.
+fn forged(family: usize, index: u16) -> IpAddr {
+    let [high, low] = index.to_be_bytes();
+    match family {
+        0 => IpAddr::from([203, 0, high, low]),
+        _ => IpAddr::from([0x2001, 0xdb8, 0xf, index, 0, 0, 0, 1]),
+    }
+}
+
+/// What a limit on a port does against a flood that is sent as fast as this machine can.
+fn limits(lab: &mut Lab, encapsulation: Encapsulation, family: usize, protocol: u8, packet: fn(u16, u16) -> Transport) {
+    let way = Way { family, inwards: true };
+    let (_, inside) = way.addresses();
+    let target = Target { destination: inside, protocol, port: 5_000 };
+    let until = NOW.plus(Duration::from_secs(600));
+    let limits = vec![Limit { target, per_s: PER_S, until }];
+    lab.enforcer.replace(&Desired { limits, ..Desired::default() }, NOW).unwrap();
+    let before = lab.enforcer.dropped_packets().unwrap();
+    let flood = (1..=FLOOD).map(|mark| encapsulation.frame(forged(family, mark), inside, mark, &packet(40_000, 5_000)));
+    let begin = Stopwatch::start();
+    let arrived = lab.marks(encapsulation, way, flood);
+    let most = f64::from(PER_S) * (1.0 + begin.elapsed().as_secs_f64()) + 1.0;
+    let what = format!("{protocol} in {}, {inside}", encapsulation.name);
+    assert!(arrived.len() >= PER_S as usize, "{what}: {} passed", arrived.len());
+    assert!(arrived.len() as f64 <= most, "{what}: {} passed of at most {most}", arrived.len());
+    let dropped = lab.enforcer.dropped_packets().unwrap() - before;
+    assert_eq!(dropped + arrived.len() as u64, u64::from(FLOOD), "{what}: all are counted");
+    let users = arrived.iter().filter(|mark| *mark % BETWEEN_USERS == 0).count();
+    println!(
+        "{what}: {} of {FLOOD} in {:?}; {users} of {} users",
+        arrived.len(),
+        begin.elapsed(),
+        FLOOD / BETWEEN_USERS
+    );
+    // The limit is used up; nothing else is touched by it.
+    let untouched = [packet(40_000, 5_001), udp(53, 5_000), tcp(40_000, 5_000, 0x10), tcp(5_000, 40_000, SYN_ACK)];
+    let others = [&untouched[..], &[later_fragment()], &vec![packet(40_000, 5_001); 1_000]].concat();
+    assert_eq!(lab.arrive(encapsulation, way, &others), vec![true; others.len()], "{what}");
+    let back = Way { family, inwards: false };
+    assert_eq!(lab.arrive(encapsulation, back, &vec![packet(40_000, 5_000); 1_000]), [true; 1_000], "{what}");
+    let stands = lab.enforcer.read_back().unwrap();
+    let [(found, PER_S, left)] = stands.limits[..] else { panic!("{what}: {stands:?}") };
+    assert!(found == target && left > Duration::from_secs(500), "{what}: {stands:?}");
+}
+
+fn syn(source_port: u16, destination_port: u16) -> Transport {
+    tcp(source_port, destination_port, SYN)
+}
+
+#[test]
+fn a_flood_passes_at_the_rate_of_the_limit_and_nothing_else_is_touched() {
+    for (name, family) in [("enc-limit-n", Family::Netdev), ("enc-limit-b", Family::Bridge)] {
+        let mut lab = Lab::new(name);
+        lab.enforcer = lab.enforcer.in_family(family);
+        for family in [0, 1] {
+            for encapsulation in ENCAPSULATIONS {
+                limits(&mut lab, encapsulation, family, 6, syn);
+                limits(&mut lab, encapsulation, family, 17, udp);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_limit_ends_and_is_readable() {
+    let mut lab = Lab::new("enc-limit-end");
+    let limit = |family: usize, seconds| Limit {
+        target: Target { destination: INSIDE[family], protocol: 6, port: 80 },
+        per_s: 50,
+        until: NOW.plus(Duration::from_secs(seconds)),
+    };
+    let limits = vec![limit(0, 600), limit(1, 600)];
+    lab.enforcer.replace(&Desired { limits, ..Desired::default() }, NOW).unwrap();
+    let listing = lab.hosts.bridge.run(["nft", "list", "table", "netdev", "sluice"]).unwrap();
+    for line in [
+        "type ipv4_addr . inet_proto . inet_service",
+        "198.51.100.2 . tcp . 80 limit rate over 50/second burst 50 packets timeout 10m",
+        "2001:db8:2::2 . tcp . 80 limit rate over 50/second burst 50 packets timeout 10m",
+        "tcp flags syn / syn,ack ip daddr . meta l4proto . tcp dport @limit4 counter packets 0 bytes 0 drop",
+        "udp sport >= 1024 ip6 daddr . meta l4proto . udp dport @limit6 counter packets 0 bytes 0 drop",
+    ] {
+        assert!(listing.contains(line), "no `{line}` in:\n{listing}");
+    }
+    lab.enforcer.replace(&Desired { limits: vec![limit(0, 0), limit(1, 1)], ..Desired::default() }, NOW).unwrap();
+    wait_until("the kernel ends it", Duration::from_secs(30), || lab.enforcer.read_back().unwrap().limits.is_empty())
+        .unwrap();
 }
 
 #[test]

@@ -127,18 +127,18 @@ impl Encapsulation {
         frame
     }
 
-    /// The mark of a frame in this encapsulation, as it arrives: without its outermost VLAN tag.
+    /// The mark of a frame to this destination in this encapsulation, as it arrives: without its outermost VLAN tag.
     #[must_use]
-    pub fn mark(&self, source: IpAddr, received: &[u8]) -> Option<u16> {
+    pub fn mark(&self, destination: IpAddr, received: &[u8]) -> Option<u16> {
         let is_tagged = matches!(self.header.first_chunk()?, [0x81, 0] | [0x88, 0xa8]);
         let ip = 12 + self.header.len() - if is_tagged { 4 } else { 0 };
-        let (mark, place) = if source.is_ipv4() { (ip + 4, 12) } else { (ip + 2, 8) };
-        let address = match source {
+        let (mark, place) = if destination.is_ipv4() { (ip + 4, 16) } else { (ip + 2, 24) };
+        let address = match destination {
             IpAddr::V4(v4) => v4.octets().to_vec(),
             IpAddr::V6(v6) => v6.octets().to_vec(),
         };
-        let from = received.get(ip + place..ip + place + address.len())?;
-        (from == address).then_some(u16::from_be_bytes(received.get(mark..mark + 2)?.try_into().ok()?))
+        let to = received.get(ip + place..ip + place + address.len())?;
+        (to == address).then_some(u16::from_be_bytes(received.get(mark..mark + 2)?.try_into().ok()?))
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `allow4`, `allow6` | networks that always pass, whatever else is said of them |
 //! | `deny4`, `deny6` | everything from and to these is dropped |
 //! | `deny_new4`, `deny_new6` | what opens a connection from these is dropped; replies of theirs pass |
+//! | `limit4`, `limit6` | what opens connections to these services is dropped above their rate |
 //!
 //! IPv6 offenders are /64 networks: the sets hold their first address, and the rules mask what they look up.
 //! ARP, DHCP and IPv6 neighbour discovery always pass.
@@ -21,6 +22,7 @@
 //!
 //! **Encapsulation.** One VLAN tag makes no difference. Behind a second one (`QinQ`) and in PPPoE the headers are looked for
 //! at fixed places: IPv6 extension headers hide TCP, UDP and ICMPv6 from `deny_new` there, but nothing hides from `deny`.
+//! IPv4 options and IPv6 extension headers there hide from `limit` as well.
 //! What lies behind a third tag passes, and is counted ([`Enforcer::hidden_packets`]).
 
 mod batch;
@@ -40,7 +42,7 @@ use crate::linux::netlink::{
 };
 use crate::policy::{Action, Offender};
 
-use super::{Block, Desired, EnforceError, Enforcer};
+use super::{Block, Desired, EnforceError, Enforcer, Found, Target};
 use batch::{Batch, Key, TABLE};
 use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, message, rule};
 pub use watch::Watch;
@@ -156,6 +158,7 @@ impl Nftables {
         let rules = table::add_all(&mut batch, &self.ports, self.family.number(), self.capacity);
         for key in [Key::Ipv4, Key::Ipv6] {
             elements::add_networks(&mut batch, table::allow_set(key), key, &desired.allow);
+            elements::add_limits(&mut batch, table::limit_set(key), &standing_limits(desired, key, now));
             for action in [Action::Deny, Action::DenyNew] {
                 elements::add_blocks(&mut batch, table::block_set(action, key), &standing(desired, action, key, now));
             }
@@ -220,6 +223,19 @@ impl Nftables {
             *sum = sum.saturating_add(packets);
         };
         self.socket.dump(build, add).map_err(|error| Refusal { step: "read the counters", error })
+    }
+
+    /// All elements of a set.
+    fn read_set<T>(&mut self, set: &str, read: fn(&Reply<'_>) -> Vec<T>) -> Result<Vec<T>, EnforceError> {
+        let family = self.family.number();
+        let build = |request: &mut Request| {
+            let kind = batch::message_type(message::GET_SET_ELEMENT);
+            request.message(kind, FLAG_DUMP, &batch::header(family));
+            request.text(element::TABLE, TABLE).text(element::SET, set);
+        };
+        let add = |elements: &mut Vec<_>, reply: Reply<'_>| elements.append(&mut read(&reply));
+        let elements = self.socket.dump(build, add);
+        elements.map_err(|error| self.explain(Refusal { step: "read the blocks", error }))
     }
 
     /// Asks that the table stands as it was made.
@@ -296,25 +312,17 @@ impl Enforcer for Nftables {
         self.change(offenders, None).map_err(|refusal| self.explain(refusal))
     }
 
-    fn read_back(&mut self) -> Result<Vec<(Offender, Action, Duration)>, EnforceError> {
+    fn read_back(&mut self) -> Result<Found, EnforceError> {
         self.counted_whole()?;
-        let family = self.family.number();
-        let mut blocks = Vec::new();
-        for action in [Action::Deny, Action::DenyNew] {
-            for key in [Key::Ipv4, Key::Ipv6] {
-                let build = |request: &mut Request| {
-                    let kind = batch::message_type(message::GET_SET_ELEMENT);
-                    let set = table::block_set(action, key);
-                    request.message(kind, FLAG_DUMP, &batch::header(family));
-                    request.text(element::TABLE, TABLE).text(element::SET, set);
-                };
-                let add = |read: &mut Vec<_>, reply: Reply<'_>| read.append(&mut elements::read_blocks(&reply));
-                let read = self.socket.dump(build, add);
-                let read = read.map_err(|error| self.explain(Refusal { step: "read the blocks", error }))?;
-                blocks.extend(read.into_iter().map(|(offender, left)| (offender, action, left)));
+        let mut found = Found::default();
+        for key in [Key::Ipv4, Key::Ipv6] {
+            found.limits.append(&mut self.read_set(table::limit_set(key), elements::read_limits)?);
+            for action in [Action::Deny, Action::DenyNew] {
+                let blocks = self.read_set(table::block_set(action, key), elements::read_blocks)?;
+                found.blocks.extend(blocks.into_iter().map(|(offender, left)| (offender, action, left)));
             }
         }
-        Ok(blocks)
+        Ok(found)
     }
 
     fn dropped_packets(&mut self) -> Result<u64, EnforceError> {
@@ -378,4 +386,11 @@ fn standing(desired: &Desired, action: Action, key: Key, now: Timestamp) -> Vec<
     let wanted =
         |block: &&Block| block.action == action && elements::key_of(block.offender) == key && block.until > now;
     desired.blocks.iter().filter(wanted).map(|block| (block.offender, block.until.since(now))).collect()
+}
+
+/// The limits of a family that have not ended, with their rate and the time that is left of each.
+fn standing_limits(desired: &Desired, key: Key, now: Timestamp) -> Vec<(Target, u32, Duration)> {
+    let is_of_key = |target: Target| target.destination.is_ipv4() == (key == Key::Ipv4);
+    let wanted = desired.limits.iter().filter(|limit| is_of_key(limit.target) && limit.until > now);
+    wanted.map(|limit| (limit.target, limit.per_s, limit.until.since(now))).collect()
 }

@@ -82,6 +82,10 @@ pub mod set {
     pub const FLAG_TIMEOUT: u32 = 0x10;
     pub const TYPE_IPV4_ADDRESS: u32 = 7;
     pub const TYPE_IPV6_ADDRESS: u32 = 8;
+    pub const TYPE_PROTOCOL: u32 = 12;
+    pub const TYPE_PORT: u32 = 13;
+    /// By how many bits the types of a concatenation are shifted against each other.
+    pub const TYPE_BITS: u32 = 6;
 }
 
 pub mod element {
@@ -94,6 +98,19 @@ pub mod element {
     pub const FLAGS: u16 = 3;
     pub const TIMEOUT: u16 = 4;
     pub const EXPIRATION: u16 = 5;
+    pub const EXPRESSION: u16 = 7;
     pub const DATA_VALUE: u16 = 1;
     pub const FLAG_INTERVAL_END: u32 = 1;
+}
+
+pub mod limit {
+    //! `enum nft_limit_attributes`.
+    pub const RATE: u16 = 1;
+    pub const UNIT_S: u16 = 2;
+    pub const BURST: u16 = 3;
+    pub const TYPE: u16 = 4;
+    pub const FLAGS: u16 = 5;
+    pub const TYPE_PACKETS: u32 = 0;
+    /// Matches what is over the rate (`NFT_LIMIT_F_INV`).
+    pub const FLAG_OVER: u32 = 1;
 }

@@ -7,8 +7,10 @@ use crate::linux::netlink::Request;
 
 use super::numbers::rule;
 
-/// The one register that is needed: each load is used by the next expression (`NFT_REG_1`).
+/// The register where each load begins that the next expression uses (`NFT_REG_1`).
 const REGISTER: u32 = 1;
+/// The first of the registers of four bytes; they are parts of the one above (`NFT_REG32_00`).
+const FIRST_WORD_REGISTER: u32 = 8;
 /// Where verdicts go (`NFT_REG_VERDICT`).
 const VERDICT_REGISTER: u32 = 0;
 const VERDICT_DROP: u32 = 0;
@@ -65,6 +67,10 @@ impl Comment {
     }
 }
 
+const fn word_register(words: u32) -> u32 {
+    FIRST_WORD_REGISTER + words
+}
+
 /// A rule being written: its expressions, and the comment that an administrator reads.
 pub(super) struct Rule {
     expressions: Request,
@@ -90,9 +96,9 @@ impl Rule {
         self
     }
 
-    fn load_meta(self, key: u32) -> Self {
+    fn load_meta(self, key: u32, register: u32) -> Self {
         self.expression("meta", |data| {
-            data.be_u32(2, key).be_u32(1, REGISTER);
+            data.be_u32(2, key).be_u32(1, register);
         })
     }
 
@@ -107,12 +113,12 @@ impl Rule {
 
     /// `meta protocol`
     pub(super) fn protocol(self, ether_type: u16) -> Self {
-        self.load_meta(META_PROTOCOL).compare(Compare::Equal, &ether_type.to_be_bytes())
+        self.load_meta(META_PROTOCOL, REGISTER).compare(Compare::Equal, &ether_type.to_be_bytes())
     }
 
     /// `meta l4proto`
     pub(super) fn transport(self, number: u8) -> Self {
-        self.load_meta(META_TRANSPORT).compare(Compare::Equal, &[number])
+        self.load_meta(META_TRANSPORT, REGISTER).compare(Compare::Equal, &[number])
     }
 
     /// `iifname !=`
@@ -121,13 +127,24 @@ impl Rule {
         for (place, byte) in padded.iter_mut().zip(name.bytes().take(INTERFACE_NAME_BYTES - 1)) {
             *place = byte;
         }
-        self.load_meta(META_INTERFACE).compare(Compare::Different, &padded)
+        self.load_meta(META_INTERFACE, REGISTER).compare(Compare::Different, &padded)
     }
 
     /// Loads bytes of the packet.
     pub(super) fn load(self, base: Base, offset_bytes: u32, length_bytes: u32) -> Self {
+        self.load_behind(0, base, offset_bytes, length_bytes)
+    }
+
+    /// Loads the transport protocol behind so many words that are loaded already.
+    pub(super) fn load_transport_behind(self, words: u32) -> Self {
+        self.load_meta(META_TRANSPORT, word_register(words))
+    }
+
+    /// Loads bytes of the packet behind so many words that are loaded already.
+    pub(super) fn load_behind(self, words: u32, base: Base, offset_bytes: u32, length_bytes: u32) -> Self {
+        let register = if words == 0 { REGISTER } else { word_register(words) };
         self.expression("payload", |data| {
-            data.be_u32(1, REGISTER).be_u32(2, base as u32).be_u32(3, offset_bytes).be_u32(4, length_bytes);
+            data.be_u32(1, register).be_u32(2, base as u32).be_u32(3, offset_bytes).be_u32(4, length_bytes);
         })
     }
 

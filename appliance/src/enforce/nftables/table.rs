@@ -3,7 +3,7 @@
 //! | chain | what it does |
 //! |---|---|
 //! | `ingress` | on both ports: sorts IPv4 and IPv6, also inside a second VLAN tag and inside PPPoE; all else passes |
-//! | `ipv4`, `ipv6` | allowlist passes, DHCP and neighbour discovery pass, `deny` drops, `deny_new` goes on below |
+//! | `ipv4`, `ipv6` | allowlist passes, DHCP and neighbour discovery pass, `deny` drops, `deny_new` goes on below, `limit` drops |
 //! | `deny_new` | drops what opens a connection |
 //! | `qinq*`, `pppoe*`, `qinq_pppoe*` | the same for packets whose headers lie behind a second VLAN tag, PPPoE, or both |
 //! | `hidden` | counts what lies behind three tags and passes |
@@ -60,6 +60,14 @@ pub(super) const fn allow_set(key: Key) -> &'static str {
     match key {
         Key::Ipv4 => ALLOW4,
         Key::Ipv6 => ALLOW6,
+    }
+}
+
+/// The set of limited services.
+pub(super) const fn limit_set(key: Key) -> &'static str {
+    match key {
+        Key::Ipv4 => "limit4",
+        Key::Ipv6 => "limit6",
     }
 }
 
@@ -164,10 +172,12 @@ fn add_sets(batch: &mut Batch, capacity: u32) {
     let mut id = 0;
     for key in [Key::Ipv4, Key::Ipv6] {
         id += 1;
-        batch.add_set(allow_set(key), id, key, set::FLAG_INTERVAL, capacity);
+        batch.add_set(allow_set(key), id, key.address(), set::FLAG_INTERVAL, capacity);
+        id += 1;
+        batch.add_set(limit_set(key), id, key.target(), set::FLAG_TIMEOUT, capacity);
         for action in [Action::Deny, Action::DenyNew] {
             id += 1;
-            batch.add_set(block_set(action, key), id, key, set::FLAG_TIMEOUT, capacity);
+            batch.add_set(block_set(action, key), id, key.address(), set::FLAG_TIMEOUT, capacity);
         }
     }
 }
@@ -223,6 +233,22 @@ fn place_rules(place: &Place, rules: &mut Rules) {
     add(place.destination("to the allowlist").in_set(allow).accept());
     add(place.offender_source("from the blocked").in_set(deny).drop());
     add(place.offender_destination("to the blocked").in_set(deny).drop());
+    limit_rules(place, rules);
+}
+
+/// What opens connections to a limited service, above its rate.
+fn limit_rules(place: &Place, rules: &mut Rules) {
+    let mut add = |rule| rules.push((place.chain, rule));
+    match (place.offset_bytes, place.key) {
+        (0, Key::Ipv6) => add(ipv6_later_fragment()),
+        (_, Key::Ipv4) => add(later_fragment(place.rule(NO_PORTS), place.offset_bytes)),
+        _ => {}
+    }
+    let (base, transport) = place.transport();
+    let syn = syn_only(place.carrying("above the limit of the service", TCP), base, transport);
+    add(place.target(syn).in_set(limit_set(place.key)).drop());
+    let udp = client_port(place.carrying("above the limit of the service", UDP), base, transport);
+    add(place.target(udp).in_set(limit_set(place.key)).drop());
 }
 
 /// What opens a connection, where the kernel knows the transport header.
@@ -242,8 +268,12 @@ const NO_PORTS: &str = "not the first fragment: no ports";
 
 /// The kernel takes for ports what lies where they would be, also in fragments that have none.
 fn later_fragments() -> [Rule; 2] {
-    let ipv6 = Rule::new(NO_PORTS).ipv6_fragment_offset().mask(&[0xff, 0xf8]);
-    [later_fragment(Rule::new(NO_PORTS).protocol(ETHER_IPV4), 0), ipv6.compare(Compare::Different, &[0, 0]).accept()]
+    [later_fragment(Rule::new(NO_PORTS).protocol(ETHER_IPV4), 0), ipv6_later_fragment()]
+}
+
+fn ipv6_later_fragment() -> Rule {
+    let offset = Rule::new(NO_PORTS).ipv6_fragment_offset().mask(&[0xff, 0xf8]);
+    offset.compare(Compare::Different, &[0, 0]).accept()
 }
 
 fn later_fragment(rule: Rule, ipv4_offset_bytes: u32) -> Rule {
@@ -337,6 +367,29 @@ impl Place {
             }
     }
 
+    /// From where and at which offset the transport header is found.
+    const fn transport(&self) -> (Base, u32) {
+        match self.offset_bytes {
+            0 => (Base::Transport, 0),
+            _ => (Base::Network, self.transport_offset_bytes()),
+        }
+    }
+
+    /// The service that the packet goes to, loaded after other conditions: address, protocol, port.
+    fn target(&self, rule: Rule) -> Rule {
+        let (words, protocol_bytes) = match self.key {
+            Key::Ipv4 => (1, 9),
+            Key::Ipv6 => (4, 6),
+        };
+        let addressed = self.and_destination(rule);
+        let with_protocol = match self.offset_bytes {
+            0 => addressed.load_transport_behind(words),
+            _ => addressed.load_behind(words, Base::Network, self.offset_bytes + protocol_bytes, 1),
+        };
+        let (base, transport) = self.transport();
+        with_protocol.load_behind(words + 1, base, transport + 2, 2)
+    }
+
     /// A rule for packets of this transport protocol, found as this place finds it.
     fn carrying(&self, comment: &str, transport: u8) -> Rule {
         match (self.offset_bytes, self.key) {
@@ -348,10 +401,7 @@ impl Place {
 
     /// DHCP and neighbour discovery: without them nobody is reached, and no administrator finds out why.
     fn always_pass(&self) -> Vec<Rule> {
-        let (base, transport) = match self.offset_bytes {
-            0 => (Base::Transport, 0),
-            _ => (Base::Network, self.transport_offset_bytes()),
-        };
+        let (base, transport) = self.transport();
         let (first, last): (u16, u16) = match self.key {
             Key::Ipv4 => (67, 68),
             Key::Ipv6 => (546, 547),
