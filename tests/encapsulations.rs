@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use lab::packets::{
-    ENCAPSULATIONS, Encapsulation, SYN, SYN_ACK, THREE_TAGS, Transport, icmp, later_fragment, tcp, udp,
+    ENCAPSULATIONS, Encapsulation, SENDER, SYN, SYN_ACK, THREE_TAGS, Transport, icmp, later_fragment, tcp, udp,
 };
 use lab::process::wait_until;
 use lab::wire::Wire;
@@ -147,7 +147,7 @@ fn desired(family: usize, action: Option<Action>, allowed: Option<Allowed>) -> D
     Desired {
         blocks: action.map(|action| Block { offender, action, until }).into_iter().collect(),
         allow: allowed.map(network).into_iter().collect(),
-        limits: Vec::new(),
+        ..Desired::default()
     }
 }
 
@@ -249,6 +249,49 @@ fn a_flood_passes_at_the_rate_of_the_limit_and_nothing_else_is_touched() {
                 limits(&mut lab, encapsulation, family, 6, syn);
                 limits(&mut lab, encapsulation, family, 17, udp);
             }
+        }
+    }
+}
+
+/// What of these arrives inwards, in each encapsulation.
+fn each_arrives(lab: &Lab, family: usize, packets: &[Transport], expected: &[bool], state: &str) {
+    for encapsulation in ENCAPSULATIONS {
+        let arrived = lab.arrive(encapsulation, Way { family, inwards: true }, packets);
+        assert_eq!(arrived, expected, "{state} in {}, {}", encapsulation.name, INSIDE[family]);
+    }
+}
+
+#[test]
+fn a_device_in_quarantine_reaches_the_box_and_what_it_needs_to_be_told() {
+    for (name, family) in [("enc-quarant-n", Family::Netdev), ("enc-quarant-b", Family::Bridge)] {
+        let mut lab = Lab::new(name);
+        lab.enforcer = lab.enforcer.in_family(family);
+        let until = NOW.plus(Duration::from_secs(600));
+        for family in [0, 1] {
+            let mut all = packets(family);
+            all.retain(|(_, _, packet)| !packet.goes_to(53));
+            let needed: Vec<_> = all.iter().map(|(kind, ..)| *kind == Kind::Needed).chain([true; 2]).collect();
+            let sent: Vec<_> =
+                all.into_iter().map(|(.., packet)| packet).chain([udp(40_000, 53), syn(40_000, 53)]).collect();
+            let mut desired = Desired { quarantine: vec![(SENDER, until)], ..Desired::default() };
+            lab.enforcer.replace(&desired, NOW).unwrap();
+            each_arrives(&lab, family, &sent, &needed, "quarantine");
+            assert_eq!(lab.arrive(THREE_TAGS, Way { family, inwards: true }, &sent), vec![false; sent.len()]);
+            let [(SENDER, left)] = lab.enforcer.read_back().unwrap().quarantine[..] else { panic!("not there") };
+            assert!(left > Duration::from_secs(500));
+            for arp in ENCAPSULATIONS.iter().filter_map(Encapsulation::arp) {
+                lab.wires[0].send(&arp).unwrap();
+                lab.wires[0].send_last().unwrap();
+                let mut arrived = 0;
+                lab.wires[1].receive(|frame| arrived += usize::from(frame.ends_with(&[0xa7; 20]))).unwrap();
+                assert_eq!(arrived, 1, "{arp:02x?}");
+            }
+            desired.own = vec![INSIDE[family]];
+            lab.enforcer.replace(&desired, NOW).unwrap();
+            each_arrives(&lab, family, &sent, &vec![true; sent.len()], "to the box");
+            desired = Desired { quarantine: vec![([2, 0, 0, 0, 0, 9], until)], ..Desired::default() };
+            lab.enforcer.replace(&desired, NOW).unwrap();
+            each_arrives(&lab, family, &sent, &vec![true; sent.len()], "another in quarantine");
         }
     }
 }

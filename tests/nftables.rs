@@ -298,6 +298,8 @@ fn an_administrator_can_read_the_table() {
         "udp sport >= 1024 counter packets 0 bytes 0 drop",
         "frag frag-off != 0 accept comment \"not the first fragment: no ports\"",
         "ip frag-off & 8191 != 0 accept",
+        "ether saddr @quarantine jump quarantine4",
+        "ip daddr @own4 accept comment \"to the box\"",
         "udp sport 67-68 udp dport 67-68 accept comment \"DHCP\"",
         "type filter hook ingress devices = { lan0, wan0 }",
     ] {

@@ -3,7 +3,9 @@
 
 use std::net::IpAddr;
 
-/// Ethernet addresses: to the host inside, from the host outside.
+/// The Ethernet address that all frames come from.
+pub const SENDER: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// Ethernet addresses: to the host inside, from the sender.
 const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
 
 /// What stands between the Ethernet addresses and the IP header.
@@ -90,6 +92,15 @@ fn ports(source: u16, destination: u16) -> Vec<u8> {
 }
 
 impl Encapsulation {
+    /// A frame with an ARP request; none where nothing but IP is carried.
+    #[must_use]
+    pub fn arp(&self) -> Option<Vec<u8>> {
+        let tags = self.header.strip_suffix(&[0x08, 0])?;
+        let mut frame = [&ETHERNET[..], tags, &[0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1]].concat();
+        frame.resize(60, 0xa7);
+        Some(frame)
+    }
+
     /// A frame; `mark` is what it is recognised by (IPv4 identification, IPv6 flow label).
     ///
     /// # Panics
@@ -143,6 +154,12 @@ impl Encapsulation {
 }
 
 impl Transport {
+    /// Whether this is the destination port.
+    #[must_use]
+    pub fn goes_to(&self, port: u16) -> bool {
+        matches!(self.protocol, 6 | 17) && self.bytes.get(2..4) == Some(&port.to_be_bytes()[..])
+    }
+
     /// The extension header of an IPv6 fragment (RFC 8200 section 4.5); nothing where this is a whole packet.
     fn fragment_header(&self) -> Vec<u8> {
         match self.fragment_offset {

@@ -18,8 +18,8 @@ const RECEIVE_BUFFER_BYTES: usize = 64 << 20;
 /// How long a frame that should come is waited for.
 const PATIENCE_S: i64 = 5;
 const LONGEST_FRAME_BYTES: usize = 2_048;
-/// The type of frames that end a train of others (IEEE 802, local experimental).
-const LAST: [u8; 14] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5];
+/// What ends a train of frames: another sender, and a type of IEEE 802 for local experiments.
+const LAST: [u8; 14] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 3, 0x88, 0xb5];
 
 /// One end: everything that goes out of an interface, and comes in by any of its namespace.
 pub struct Wire {

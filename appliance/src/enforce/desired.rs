@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use traffic::time::Timestamp;
 
+use crate::linux::links::Mac;
+
 use crate::policy::{Action, BlockRecord, Blocklist, Offender};
 
 /// One block that stands or should stand.
@@ -58,6 +60,10 @@ pub struct Desired {
     pub allow: Vec<IpNet>,
     /// The limits; those whose end has passed are left out when applied.
     pub limits: Vec<Limit>,
+    /// Devices that reach nothing but ARP, neighbour discovery, DHCP, DNS, the allowlist and the box, each until when.
+    pub quarantine: Vec<(Mac, Timestamp)>,
+    /// Addresses of the box.
+    pub own: Vec<IpAddr>,
 }
 
 /// What the kernel holds, each with the time left ([`Duration::MAX`] for what somebody else added without an end).
@@ -67,6 +73,8 @@ pub struct Found {
     pub blocks: Vec<(Offender, Action, Duration)>,
     /// The limits, with their rate in packets a second.
     pub limits: Vec<(Target, u32, Duration)>,
+    /// The devices in quarantine.
+    pub quarantine: Vec<(Mac, Duration)>,
 }
 
 /// Blocks that end within this time may or may not be in the kernel any more: its clock is not ours.
@@ -79,7 +87,7 @@ impl Desired {
         Self {
             blocks: blocklist.standing().map(Block::from).collect(),
             allow: blocklist.rails.allow.clone(),
-            limits: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -91,6 +99,7 @@ impl Desired {
         let limits = self.limits.iter().map(|limit| ((limit.target, limit.per_s), limit.until));
         differ(blocks, found.blocks.iter().map(|(offender, action, left)| ((*offender, *action), *left)), now)
             || differ(limits, found.limits.iter().map(|(target, per_s, left)| ((*target, *per_s), *left)), now)
+            || differ(self.quarantine.iter().copied(), found.quarantine.iter().copied(), now)
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use traffic::time::Timestamp;
 
+use crate::linux::links::Mac;
+
 use super::{Block, Desired, EnforceError, Enforcer, Found, Limit, Target};
 use crate::policy::{Action, Offender};
 
@@ -12,6 +14,7 @@ use crate::policy::{Action, Offender};
 pub struct DryRun {
     blocks: BTreeMap<Offender, (Action, Timestamp)>,
     limits: BTreeMap<Target, Limit>,
+    quarantine: BTreeMap<Mac, Timestamp>,
     now: Timestamp,
 }
 
@@ -27,6 +30,7 @@ impl DryRun {
         let now = self.now;
         self.blocks.retain(|_, (_, until)| *until > now);
         self.limits.retain(|_, limit| limit.until > now);
+        self.quarantine.retain(|_, until| *until > now);
     }
 }
 
@@ -34,6 +38,7 @@ impl Enforcer for DryRun {
     fn replace(&mut self, desired: &Desired, now: Timestamp) -> Result<(), EnforceError> {
         self.blocks = desired.blocks.iter().map(|block| (block.offender, (block.action, block.until))).collect();
         self.limits = desired.limits.iter().map(|limit| (limit.target, *limit)).collect();
+        self.quarantine = desired.quarantine.iter().copied().collect();
         self.expire(now);
         Ok(())
     }
@@ -60,6 +65,7 @@ impl Enforcer for DryRun {
                 .map(|(offender, (action, until))| (*offender, *action, until.since(now)))
                 .collect(),
             limits: self.limits.iter().map(|(target, limit)| (*target, limit.per_s, limit.until.since(now))).collect(),
+            quarantine: self.quarantine.iter().map(|(mac, until)| (*mac, until.since(now))).collect(),
         })
     }
 
@@ -74,6 +80,7 @@ impl Enforcer for DryRun {
     fn remove(&mut self) -> Result<(), EnforceError> {
         self.blocks.clear();
         self.limits.clear();
+        self.quarantine.clear();
         Ok(())
     }
 }

@@ -24,6 +24,9 @@ pub(super) struct KeyType {
     length_bytes: u32,
 }
 
+/// An Ethernet address.
+pub(super) const ETHERNET: KeyType = KeyType { kind: set::TYPE_ETHERNET_ADDRESS, length_bytes: 6 };
+
 impl Key {
     /// An address.
     pub(super) const fn address(self) -> KeyType {

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::batch::{Batch, Key, TABLE};
 use super::numbers::{element, limit, message, rule};
 use crate::enforce::Target;
+use crate::linux::links::Mac;
 use crate::linux::netlink::{FLAG_CREATE, Reply, Request, attributes, read_be_u64};
 use crate::policy::Offender;
 
@@ -67,6 +68,19 @@ pub(super) fn add_limits(batch: &mut Batch, set: &str, limits: &[(Target, u32, D
                     data.be_u32(limit::BURST, (*per_s).max(1)).be_u32(limit::TYPE, limit::TYPE_PACKETS);
                     data.be_u32(limit::FLAGS, limit::FLAG_OVER);
                 });
+            });
+        });
+    }
+}
+
+/// Adds devices to a set, each with the time that it stays there.
+pub(super) fn add_devices(batch: &mut Batch, set: &str, devices: &[(Mac, Duration)]) {
+    for some in devices.chunks(ELEMENTS_PER_MESSAGE) {
+        let request = batch.message("add devices", message::NEW_SET_ELEMENT, FLAG_CREATE);
+        write_list(request, set, some, |request, (device, timeout)| {
+            request.be_u64(element::TIMEOUT, timeout_ms(*timeout));
+            request.nest(element::KEY, |key| {
+                key.attribute(element::DATA_VALUE, device);
             });
         });
     }
@@ -172,6 +186,11 @@ fn write_key(request: &mut Request, address: IpAddr) {
 /// else can have added, has [`Duration::MAX`].
 pub(super) fn read_blocks(reply: &Reply<'_>) -> Vec<(Offender, Duration)> {
     elements(reply).filter_map(|one| Some((Offender::of(read_address(key(one)?)?), time_left(one)))).collect()
+}
+
+/// The devices in one message of a dump, and the time that each still stays.
+pub(super) fn read_devices(reply: &Reply<'_>) -> Vec<(Mac, Duration)> {
+    elements(reply).filter_map(|one| Some((Mac::try_from(key(one)?).ok()?, time_left(one)))).collect()
 }
 
 /// The limits in one message of a dump, with their rate and the time that each still stays.

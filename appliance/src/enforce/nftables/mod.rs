@@ -9,6 +9,7 @@
 //! | `allow4`, `allow6` | networks that always pass, whatever else is said of them |
 //! | `deny4`, `deny6` | everything from and to these is dropped |
 //! | `deny_new4`, `deny_new6` | what opens a connection from these is dropped; replies of theirs pass |
+//! | `quarantine` | devices that reach nothing but ARP, neighbour discovery, DHCP, DNS, the allowlist and `own4`, `own6` |
 //! | `limit4`, `limit6` | what opens connections to these services is dropped above their rate |
 //!
 //! IPv6 offenders are /64 networks: the sets hold their first address, and the rules mask what they look up.
@@ -34,9 +35,11 @@ mod watch;
 
 use core::time::Duration;
 
+use ipnet::IpNet;
 use nix::errno::Errno;
 use traffic::time::Timestamp;
 
+use crate::linux::links::Mac;
 use crate::linux::netlink::{
     FLAG_ACK, FLAG_DUMP, NetlinkError, Protocol, Reply, Request, Socket, attributes, read_be_u64,
 };
@@ -156,8 +159,11 @@ impl Nftables {
         batch.add_table();
         batch.delete_table();
         let rules = table::add_all(&mut batch, &self.ports, self.family.number(), self.capacity);
+        elements::add_devices(&mut batch, table::QUARANTINE, &quarantined(desired, now));
         for key in [Key::Ipv4, Key::Ipv6] {
             elements::add_networks(&mut batch, table::allow_set(key), key, &desired.allow);
+            let own: Vec<_> = desired.own.iter().copied().map(IpNet::from).collect();
+            elements::add_networks(&mut batch, table::own_set(key), key, &own);
             elements::add_limits(&mut batch, table::limit_set(key), &standing_limits(desired, key, now));
             for action in [Action::Deny, Action::DenyNew] {
                 elements::add_blocks(&mut batch, table::block_set(action, key), &standing(desired, action, key, now));
@@ -314,7 +320,8 @@ impl Enforcer for Nftables {
 
     fn read_back(&mut self) -> Result<Found, EnforceError> {
         self.counted_whole()?;
-        let mut found = Found::default();
+        let quarantine = self.read_set(table::QUARANTINE, elements::read_devices)?;
+        let mut found = Found { quarantine, ..Found::default() };
         for key in [Key::Ipv4, Key::Ipv6] {
             found.limits.append(&mut self.read_set(table::limit_set(key), elements::read_limits)?);
             for action in [Action::Deny, Action::DenyNew] {
@@ -393,4 +400,10 @@ fn standing_limits(desired: &Desired, key: Key, now: Timestamp) -> Vec<(Target, 
     let is_of_key = |target: Target| target.destination.is_ipv4() == (key == Key::Ipv4);
     let wanted = desired.limits.iter().filter(|limit| is_of_key(limit.target) && limit.until > now);
     wanted.map(|limit| (limit.target, limit.per_s, limit.until.since(now))).collect()
+}
+
+/// The devices whose quarantine has not ended, with the time that is left of each.
+fn quarantined(desired: &Desired, now: Timestamp) -> Vec<(Mac, Duration)> {
+    let wanted = desired.quarantine.iter().filter(|(_, until)| *until > now);
+    wanted.map(|(device, until)| (*device, until.since(now))).collect()
 }

@@ -21,6 +21,10 @@ const VERDICT_JUMP: u32 = (-3_i32).cast_unsigned();
 const META_PROTOCOL: u32 = 1;
 /// `NFT_META_IIFNAME`: the name of the interface that the frame came in by.
 const META_INTERFACE: u32 = 6;
+/// `NFT_META_IIFTYPE`: what kind of interface the frame came in by.
+const META_INTERFACE_TYPE: u32 = 8;
+/// `ARPHRD_ETHER`
+const INTERFACE_ETHERNET: u16 = 1;
 /// `NFT_META_L4PROTO`: the transport protocol, behind extension headers.
 const META_TRANSPORT: u32 = 16;
 /// An interface's name in a register is filled up with zeros.
@@ -33,6 +37,8 @@ const COMMENT: u8 = 0;
 /// Where an offset of a payload is counted from (`enum nft_payload_bases`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Base {
+    /// The Ethernet header; behind its addresses the outermost VLAN tag may be missing.
+    Link = 0,
     /// The IP header; behind an outermost VLAN tag only, never behind a second tag or PPPoE.
     Network = 1,
     /// The header behind IP and its options and extensions; not known inside a second tag or PPPoE, nor in fragments.
@@ -128,6 +134,12 @@ impl Rule {
             *place = byte;
         }
         self.load_meta(META_INTERFACE, REGISTER).compare(Compare::Different, &padded)
+    }
+
+    /// `ether saddr`: the address of the device that sent the frame, loaded.
+    pub(super) fn sender(self) -> Self {
+        let ethernet = self.load_meta(META_INTERFACE_TYPE, REGISTER);
+        ethernet.compare(Compare::Equal, &INTERFACE_ETHERNET.to_ne_bytes()).load(Base::Link, 6, 6)
     }
 
     /// Loads bytes of the packet.

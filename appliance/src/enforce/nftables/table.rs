@@ -6,17 +6,19 @@
 //! | `ipv4`, `ipv6` | allowlist passes, DHCP and neighbour discovery pass, `deny` drops, `deny_new` goes on below, `limit` drops |
 //! | `deny_new` | drops what opens a connection |
 //! | `qinq*`, `pppoe*`, `qinq_pppoe*` | the same for packets whose headers lie behind a second VLAN tag, PPPoE, or both |
+//! | `quarantine4` and the like | lets a device in quarantine reach the box and DNS |
 //! | `hidden` | counts what lies behind three tags and passes |
 
 use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
 
-use super::batch::{Batch, Key};
+use super::batch::{Batch, ETHERNET, Key};
 use super::numbers::{FAMILY_BRIDGE, FIRST_HOOK, chain, message, set};
 use super::rules::{Base, Compare, Rule};
 use crate::linux::netlink::FLAG_CREATE;
 use crate::policy::Action;
 
 const ETHER_IPV4: u16 = 0x0800;
+const ETHER_ARP: u16 = 0x0806;
 const ETHER_IPV6: u16 = 0x86dd;
 const ETHER_VLAN: u16 = 0x8100;
 const ETHER_QINQ: u16 = 0x88a8;
@@ -39,6 +41,7 @@ const OFFENDER_MASK_IPV6: [u8; 16] = [255, 255, 255, 255, 255, 255, 255, 255, 0,
 const FIRST_CLIENT_PORT: u16 = 1024;
 /// Neighbour discovery: router and neighbour solicitation and advertisement, redirect.
 const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
+const DNS: u16 = 53;
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REQUEST_IPV6: u8 = 128;
 
@@ -63,6 +66,17 @@ pub(super) const fn allow_set(key: Key) -> &'static str {
     }
 }
 
+/// The set of devices in quarantine.
+pub(super) const QUARANTINE: &str = "quarantine";
+
+/// The set of the box's own addresses.
+pub(super) const fn own_set(key: Key) -> &'static str {
+    match key {
+        Key::Ipv4 => "own4",
+        Key::Ipv6 => "own6",
+    }
+}
+
 /// The set of limited services.
 pub(super) const fn limit_set(key: Key) -> &'static str {
     match key {
@@ -76,24 +90,26 @@ pub(super) const fn limit_set(key: Key) -> &'static str {
 struct Place {
     chain: &'static str,
     deny_new_chain: &'static str,
+    quarantine_chain: &'static str,
     key: Key,
     /// Bytes between what the kernel takes for the network header and the IP header; 0 where it is the IP header.
     offset_bytes: u32,
 }
 
-const fn place(chain: &'static str, deny_new_chain: &'static str, key: Key, offset_bytes: u32) -> Place {
-    Place { chain, deny_new_chain, key, offset_bytes }
+const fn place(names: [&'static str; 3], key: Key, offset_bytes: u32) -> Place {
+    let [chain, deny_new_chain, quarantine_chain] = names;
+    Place { chain, deny_new_chain, quarantine_chain, key, offset_bytes }
 }
 
 const PLACES: [Place; 8] = [
-    place("ipv4", "deny_new", Key::Ipv4, 0),
-    place("ipv6", "deny_new", Key::Ipv6, 0),
-    place("qinq_ipv4", "qinq_deny_new4", Key::Ipv4, 4),
-    place("qinq_ipv6", "qinq_deny_new6", Key::Ipv6, 4),
-    place("pppoe_ipv4", "pppoe_deny_new4", Key::Ipv4, 8),
-    place("pppoe_ipv6", "pppoe_deny_new6", Key::Ipv6, 8),
-    place("qinq_pppoe_ipv4", "qinq_pppoe_deny_new4", Key::Ipv4, 12),
-    place("qinq_pppoe_ipv6", "qinq_pppoe_deny_new6", Key::Ipv6, 12),
+    place(["ipv4", "deny_new", "quarantine4"], Key::Ipv4, 0),
+    place(["ipv6", "deny_new", "quarantine6"], Key::Ipv6, 0),
+    place(["qinq_ipv4", "qinq_deny_new4", "qinq_quarantine4"], Key::Ipv4, 4),
+    place(["qinq_ipv6", "qinq_deny_new6", "qinq_quarantine6"], Key::Ipv6, 4),
+    place(["pppoe_ipv4", "pppoe_deny_new4", "pppoe_quarantine4"], Key::Ipv4, 8),
+    place(["pppoe_ipv6", "pppoe_deny_new6", "pppoe_quarantine6"], Key::Ipv6, 8),
+    place(["qinq_pppoe_ipv4", "qinq_pppoe_deny_new4", "qinq_pppoe_quarantine4"], Key::Ipv4, 12),
+    place(["qinq_pppoe_ipv6", "qinq_pppoe_deny_new6", "qinq_pppoe_quarantine6"], Key::Ipv6, 12),
 ];
 
 /// A chain that sorts by two bytes behind a tag or in a PPPoE header.
@@ -144,7 +160,7 @@ const SORTERS: [Sorter; 3] = [
 pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capacity: u32) -> usize {
     batch.add_table();
     add_sets(batch, capacity);
-    let chains = PLACES.iter().flat_map(|place| [place.deny_new_chain, place.chain]);
+    let chains = PLACES.iter().flat_map(|place| [place.deny_new_chain, place.quarantine_chain, place.chain]);
     for name in chains.chain(SORTERS.iter().map(|sorter| sorter.chain)).chain([HIDDEN]) {
         // `deny_new` serves two places; the kernel takes a chain that stands for made.
         batch.add_chain(name);
@@ -169,8 +185,11 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capaci
 type Rules = Vec<(&'static str, Rule)>;
 
 fn add_sets(batch: &mut Batch, capacity: u32) {
-    let mut id = 0;
+    let mut id = 1;
+    batch.add_set(QUARANTINE, id, ETHERNET, set::FLAG_TIMEOUT, capacity);
     for key in [Key::Ipv4, Key::Ipv6] {
+        id += 1;
+        batch.add_set(own_set(key), id, key.address(), set::FLAG_INTERVAL, capacity);
         id += 1;
         batch.add_set(allow_set(key), id, key.address(), set::FLAG_INTERVAL, capacity);
         id += 1;
@@ -214,7 +233,12 @@ fn entry_rules(ports: &[String; 2], family: u8, rules: &mut Rules) {
             rules.push((sorter.chain, rule.jump(chain)));
         }
     }
+    rules.push((HIDDEN, Rule::new("from a device in quarantine").sender().in_set(QUARANTINE).drop()));
     rules.push((HIDDEN, Rule::new("passes whatever is blocked").count().accept()));
+    // What is not decided by now is neither IPv4 nor IPv6, or not from a device in quarantine.
+    rules.push(("ingress", Rule::new("ARP").protocol(ETHER_ARP).accept()));
+    rules.push(("qinq", Rule::new("ARP").payload(Base::Network, 2, &ETHER_ARP.to_be_bytes()).accept()));
+    rules.push(("ingress", Rule::new("from a device in quarantine").sender().in_set(QUARANTINE).drop()));
 }
 
 fn place_rules(place: &Place, rules: &mut Rules) {
@@ -233,7 +257,21 @@ fn place_rules(place: &Place, rules: &mut Rules) {
     add(place.destination("to the allowlist").in_set(allow).accept());
     add(place.offender_source("from the blocked").in_set(deny).drop());
     add(place.offender_destination("to the blocked").in_set(deny).drop());
+    let quarantined = place.rule("from a device in quarantine").sender().in_set(QUARANTINE);
+    add(quarantined.jump(place.quarantine_chain));
+    quarantine_rules(place, rules);
     limit_rules(place, rules);
+}
+
+/// A device in quarantine reaches the box and DNS, so that its owner can be told.
+fn quarantine_rules(place: &Place, rules: &mut Rules) {
+    let mut add = |rule| rules.push((place.quarantine_chain, rule));
+    add(place.destination("to the box").in_set(own_set(place.key)).accept());
+    let (base, transport) = place.transport();
+    for protocol in [UDP, TCP] {
+        add(place.carrying("DNS", protocol).payload(base, transport + 2, &DNS.to_be_bytes()).accept());
+    }
+    add(place.rule("all else").drop());
 }
 
 /// What opens connections to a limited service, above its rate.
