@@ -51,8 +51,8 @@ fn an_impossible_address_is_refused() {
 
 #[test]
 fn a_wrong_type_is_refused() {
-    let text = "[policy]\nblock_ttl_s = \"ten minutes\"\n";
-    assert_refused("type.toml", text, &["type.toml:2", "block_ttl_s"]);
+    let text = "[policy]\nladder_s = \"ten minutes\"\n";
+    assert_refused("type.toml", text, &["type.toml:2", "ladder_s"]);
 }
 
 #[test]

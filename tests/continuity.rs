@@ -92,6 +92,20 @@ fn a_block_that_ended_while_the_daemon_was_dead_is_not_restored() {
 }
 
 #[test]
+fn who_was_unblocked_is_left_alone_over_a_restart() {
+    let (network, _nginx) = stage();
+    let mut daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let offender = network.outsider(66).unwrap();
+    block(&daemon, &offender.address(), "10m");
+    assert!(daemon.command(&["unblock", &offender.address()]).unwrap().success());
+    daemon.stop().unwrap();
+    daemon.start_again().unwrap();
+    let refused = daemon.command(&["block", &offender.address()]).unwrap();
+    assert!(refused.stderr.contains("ended by a person"), "{}", refused.stderr);
+    assert!(reaches_the_lan(&offender.namespace));
+}
+
+#[test]
 fn a_proper_stop_removes_the_table_and_traffic_goes_on() {
     let (network, _nginx) = stage();
     let mut daemon = Daemon::start(&network, &Config::default()).unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lab::attacks::{FLOOD_PACKETS, Flood, flood, forge_sources};
@@ -93,7 +94,8 @@ fn in_mib(bytes: u64) -> f64 {
 /// What the tables of the path take.
 fn tables_bytes(profile: MemoryProfile) -> u64 {
     let limits = Memory { profile, flows: None }.limits();
-    let config = PipelineConfig { limits, profile: Profile::Balanced, block_ttl: SHORT, seed: [0, 0] };
+    let config =
+        PipelineConfig { limits, profile: Profile::Balanced, rules: Arc::default(), block_ttl: SHORT, seed: [0, 0] };
     Pipeline::new(&config).footprints().map(|footprint| footprint.bytes as u64).sum()
 }
 

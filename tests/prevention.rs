@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use lab::attacks::{Flood, start_flood, start_hydra, start_nmap};
+use lab::attacks::{Flood, flood, start_flood, start_hydra, start_nmap};
 use lab::benign::{PingStream, fetch, load_page, look_up_names, speed_test, ssh_by_key, ssh_log_in};
 use lab::daemon::{Config, Daemon};
 use lab::namespace::Namespace;
@@ -146,6 +146,22 @@ fn neither_the_gateway_nor_the_box_is_ever_blocked() {
     assert!(reaches_the_lan(&network.wan));
 }
 
+#[test]
+fn a_resolver_in_use_is_not_blocked_for_a_scan_in_its_name() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    look_up_names(&network.lan, NAME_SERVER, 20).unwrap();
+    let [resolver, other] = [NAME_SERVER, INTERNET[1]];
+    for forged in [resolver, other] {
+        let scan = format!("-S -p ++1 -a {forged}");
+        flood(&network.wan, Flood::Other(&scan), LAN_HOST, 2_000, 500, LIMIT).unwrap();
+    }
+    daemon.wait_for_block(other, PATIENCE).unwrap();
+    assert!(daemon.block_of(resolver).is_none());
+    assert!(!daemon.kernel_blocks(resolver));
+    look_up_names(&network.lan, NAME_SERVER, 5).unwrap();
+}
+
 /// Scans the LAN from somebody protected, then from somebody who is not: once the latter is blocked, Sluice has judged the former.
 fn attack_until_another_is_blocked(
     daemon: &Daemon<'_>,
@@ -159,4 +175,34 @@ fn attack_until_another_is_blocked(
     let _second = start_nmap(other, &scan).unwrap();
     daemon.wait_for_block(other_address, PATIENCE).unwrap();
     sleep(Duration::from_secs(1));
+}
+
+#[test]
+fn rules_and_lists_raise_alerts_that_name_them_and_a_missing_list_is_a_fault() {
+    let (network, _servers) = stage();
+    let (pinger, listed) = (network.outsider(50).unwrap(), network.outsider(51).unwrap());
+    let file = lab::cleanup::work_folder().unwrap().join("listed.txt");
+    std::fs::write(&file, format!("# known\n{}\n", listed.address())).unwrap();
+    let list = |name: &str, path: &str| {
+        format!("[[lists]]\nname = \"{name}\"\npath = \"{path}\"\nclass = \"botnet\"\nconfidence = 0.9\n")
+    };
+    let rules = list("known", file.to_str().unwrap()) + &list("absent", "/nowhere/absent.txt");
+    let daemon = Daemon::start(&network, &Config { rules, ..Config::default() }).unwrap();
+    fetch(&listed.namespace, LAN_HOST, "api.json", LIMIT).unwrap();
+    let _flood = start_flood(&pinger.namespace, Flood::Icmp(56), LAN_HOST, 6_000, 200).unwrap();
+    let alert = |source: &str, because: &str| {
+        let status = daemon.status().unwrap();
+        let alerts = status["alerts"].as_array().unwrap();
+        alerts.iter().any(|alert| text(alert, "source") == source && text(alert, "because").starts_with(because))
+    };
+    let told = [
+        (&listed.address(), "on the list \"known\", and began a flow"),
+        (&pinger.address(), "rule \"flood of ICMP in one flow\": is_icmp 1 = 1; "),
+    ];
+    for (source, because) in told {
+        wait_until(because, LIMIT, || alert(source, because)).unwrap();
+    }
+    let faults = daemon.status().unwrap()["faults"].to_string();
+    assert!(faults.contains("the list \\\"absent\\\" is not used: /nowhere/absent.txt: "), "{faults}");
+    assert_eq!(daemon.blocks().unwrap(), Vec::<Value>::new(), "one flow alone never blocks");
 }

@@ -117,6 +117,76 @@ fn nobody_is_blocked_where_nobody_attacks() {
 }
 
 #[test]
+fn a_rule_of_the_configuration_is_judged_beside_the_model_and_named() {
+    let file = lab::cleanup::work_folder().unwrap().join("rules.toml");
+    let rule = |more: &str| {
+        format!(
+            "[[rules]]\nname = \"pages\"\nwhen = [\"web_service = 1\"]\nclass = \"botnet\"\nconfidence = 0.95\n{more}"
+        )
+    };
+    let told = |text: String| {
+        fs::write(&file, text).unwrap();
+        report(&capture("benign-pages"), &["--config", file.to_str().unwrap()])
+    };
+    let with_rule = told(rule(""));
+    let alert = &with_rule["alerts"][0];
+    assert_eq!(alert["class"], "botnet");
+    assert_eq!(alert["because"], "rule \"pages\": web_service 1 = 1: botnet 0.95");
+    let block = &with_rule["blocks"][0];
+    assert!(block["because"].as_str().unwrap().starts_with("botnet: rule \"pages\": "), "{block}");
+    let without = told(rule("enabled = false\n"));
+    assert_eq!(timeless(without), timeless(case("benign-pages")), "the default rules say nothing of it");
+}
+
+#[test]
+fn a_mistake_in_a_rule_ends_a_replay_as_it_ends_the_daemon() {
+    let file = lab::cleanup::work_folder().unwrap().join("mistaken-rules.toml");
+    fs::write(&file, "[[rules]]\nname = \"n\"\nwhen = [\"src_port_60s > 20\"]\n").unwrap();
+    let finished = replay(&capture("syn-scan"), &["--config", file.to_str().unwrap()]);
+    assert_eq!(finished.code(), Some(2));
+    assert!(finished.stderr.contains("mistaken-rules.toml:3: when: there is no feature `src_port_60s`; did you mean"));
+}
+
+#[test]
+fn whoever_is_on_a_list_is_the_offender_whichever_side_began() {
+    let folder = lab::cleanup::work_folder().unwrap();
+    let (config, addresses) = (folder.join("lists.toml"), folder.join("list.txt"));
+    // One client and one server of the same pages.
+    let quiet = events(&capture("benign-pages"), &[]);
+    let flow = quiet.iter().find(|event| event["destination_port"] == 80).unwrap();
+    let (client, server) = (flow["source"].as_str().unwrap(), flow["destination"].as_str().unwrap());
+    let told = |listed: &str, block: bool| {
+        fs::write(&addresses, format!("# bad\n{listed}\nnonsense\n")).unwrap();
+        let path = addresses.display();
+        let list = "[[lists]]\nname = \"bad\"\nclass = \"botnet\"\nconfidence = 0.95\n";
+        fs::write(&config, format!("{list}path = \"{path}\"\nblock = {block}\n")).unwrap();
+        report(&capture("benign-pages"), &["--config", config.to_str().unwrap()])
+    };
+    for (listed, other, because) in [
+        (client, None, "on the list \"bad\", and began a flow"),
+        (server, Some(client), "on the list \"bad\", and the destination began a flow to it: look whether that device"),
+    ] {
+        let watched = told(listed, false);
+        let alert = &watched["alerts"][0];
+        assert_eq!((alert["source"].as_str(), alert["class"].as_str()), (Some(listed), Some("botnet")));
+        assert!(other.is_none_or(|other| alert["destination"] == other), "{alert}");
+        assert!(alert["because"].as_str().unwrap().starts_with(because), "{alert}");
+        assert_eq!(watched["blocks"].as_array().unwrap().len(), 0, "it may only alert");
+        let blocked = told(listed, true);
+        let blocks = blocked["blocks"].as_array().unwrap();
+        assert!(!blocks.is_empty() && blocks.iter().all(|block| block["source"] == listed), "{blocks:?}");
+    }
+    assert_eq!(told("203.0.113.254", true)["alerts"].as_array().unwrap().len(), 0, "on no list, no alert");
+}
+
+/// The events of a replay.
+fn events(file: &Path, more: &[&str]) -> Vec<Value> {
+    let events = lab::cleanup::work_folder().unwrap().join("events.jsonl");
+    report(file, &[&["--events", events.to_str().unwrap()], more].concat());
+    fs::read_to_string(events).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
 fn a_vlan_tag_changes_nothing_but_the_length() {
     let (plain, mut tagged) = (timeless(case("syn-scan")), timeless(case("vlan-tagged")));
     assert_ne!(plain["bytes"], tagged["bytes"]);

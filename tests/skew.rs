@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lab::daemon::sluice_program;
@@ -34,10 +34,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How many captures are compared at once.
 const WORKERS: usize = 2;
 
+/// A capture of PPP: the copies that are made here are of Ethernet.
+const NOT_ETHERNET: &str = "ppp-cut";
+
 fn committed_captures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
     let cases = fs::read_dir(folder).unwrap().map(|case| case.unwrap().path().join("input.pcap"));
-    cases.filter(|capture| capture.exists()).collect()
+    cases.filter(|capture| capture.exists() && !capture.parent().unwrap().ends_with(NOT_ETHERNET)).collect()
 }
 
 #[test]
@@ -207,7 +210,13 @@ struct Comparison<'a> {
 
 impl<'a> Daemon<'a> {
     fn new(rows: &'a [Row], seed: [u64; 2]) -> Self {
-        let config = PipelineConfig { limits: Limits::default(), profile: Profile::Balanced, block_ttl: LIMIT, seed };
+        let config = PipelineConfig {
+            limits: Limits::default(),
+            profile: Profile::Balanced,
+            rules: Arc::default(),
+            block_ttl: LIMIT,
+            seed,
+        };
         let judge = Comparison { rows, seen: 0, difference: None };
         Self { pipeline: Pipeline::new(&config), judge, frames: 0, cut: 0, misread: None }
     }

@@ -10,6 +10,7 @@ mod shapes;
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
@@ -80,7 +81,13 @@ fn main() -> Result<ExitCode> {
 fn play(name: &str, packets: u64) {
     let limits = Limits { flows: FLOWS, ..Limits::default() };
     let block_ttl = core::time::Duration::from_secs(600);
-    let mut pipeline = Pipeline::new(&PipelineConfig { limits, profile: Profile::Balanced, block_ttl, seed: [1, 2] });
+    let mut pipeline = Pipeline::new(&PipelineConfig {
+        limits,
+        profile: Profile::Balanced,
+        rules: Arc::default(),
+        block_ttl,
+        seed: [1, 2],
+    });
     let mut listener = Counting::default();
     Shape::named(name).play(packets, &mut |time, frame| pipeline.frame(time, frame, &mut listener));
     let counters = pipeline.counters();

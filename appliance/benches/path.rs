@@ -4,6 +4,7 @@
 mod shapes;
 
 use std::io::Cursor;
+use std::sync::Arc;
 use std::time::Duration;
 
 use divan::counter::ItemsCount;
@@ -134,7 +135,13 @@ fn e_verdict(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = shapes::NAMES)]
 fn f_whole_path(bencher: Bencher<'_, '_>, name: &str) {
     let (limits, block_ttl) = (Limits::default(), Duration::from_secs(600));
-    let mut pipeline = Pipeline::new(&PipelineConfig { limits, profile: Profile::Balanced, block_ttl, seed: SEED });
+    let mut pipeline = Pipeline::new(&PipelineConfig {
+        limits,
+        profile: Profile::Balanced,
+        rules: Arc::default(),
+        block_ttl,
+        seed: SEED,
+    });
     let mut shape = Shape::named(name);
     bencher.counter(ItemsCount::new(PACKETS)).bench_local(|| {
         shape.play(PACKETS, &mut |time, frame| pipeline.frame(time, frame, &mut Deaf));

@@ -3,6 +3,7 @@
 //! It runs in one thread and, once made, allocates nothing, takes no lock and writes no log.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use traffic::arena::Footprint;
 use traffic::decode::{DecodeError, Frame};
@@ -14,19 +15,22 @@ use traffic::time::Timestamp;
 
 use crate::health::Counters;
 use crate::policy::{Decision, Evidence, Offender, Profile, Sighting};
-use crate::verdict::{FlowVerdicts, Verdict, judge};
+use crate::verdict::lists::AddressList;
+use crate::verdict::{Basis, FlowVerdicts, Rulebook, Verdict, judge_beside};
 
 /// Evidence against a source outlives what the windows keep of it: so many times as many sources have room there.
 const EVIDENCE_PER_SOURCE: usize = 2;
 
 /// What the path needs to know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PipelineConfig {
     /// Capacities.
     pub limits: Limits,
     /// How much evidence it takes.
     pub profile: Profile,
-    /// How long a block lasts.
+    /// What is judged beside the model.
+    pub rules: Arc<Rulebook>,
+    /// How long a block lasts as long as [`Pipeline::blocked`] does not say otherwise.
     pub block_ttl: Duration,
     /// Key of the hash tables.
     pub seed: [u64; 2],
@@ -43,6 +47,7 @@ pub struct Pipeline {
 /// What happens at a checkpoint. Apart from the extractor, because it runs while that is at work.
 #[derive(Debug)]
 struct Judgement {
+    rules: Arc<Rulebook>,
     flow_verdicts: FlowVerdicts,
     evidence: Evidence,
     verdicts: [u64; ThreatClass::ALL.len()],
@@ -76,6 +81,7 @@ impl Pipeline {
         Self {
             extractor: Extractor::new(&config.limits, config.seed),
             judgement: Judgement {
+                rules: Arc::clone(&config.rules),
                 flow_verdicts: FlowVerdicts::new(config.limits.flows),
                 evidence: Evidence::new(
                     config.limits.sources * EVIDENCE_PER_SOURCE,
@@ -92,7 +98,8 @@ impl Pipeline {
     /// What each of its tables takes.
     pub fn footprints(&self) -> impl Iterator<Item = Footprint> {
         let judgement = [self.judgement.flow_verdicts.footprint(), self.judgement.evidence.footprint()];
-        self.extractor.footprints().chain(judgement)
+        let lists = AddressList::footprint(&self.judgement.rules.lists);
+        self.extractor.footprints().chain(judgement).chain((lists.entries > 0).then_some(lists))
     }
 
     /// Takes one frame through the path.
@@ -120,6 +127,11 @@ impl Pipeline {
     pub fn finish(&mut self, listener: &mut dyn Listener) {
         let judgement = &mut self.judgement;
         self.extractor.finish(&mut |seen| judgement.checkpoint(seen, listener));
+    }
+
+    /// Learns until when an offender is blocked.
+    pub fn blocked(&mut self, offender: Offender, until: Timestamp) {
+        self.judgement.evidence.blocked(offender, until);
     }
 
     /// Forgets what speaks against an offender.
@@ -154,21 +166,23 @@ impl Pipeline {
 impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
         listener.checkpoint(seen);
-        let judged = judge(seen.features);
+        let (judged, basis) = judge_beside(&self.rules.rules, seen.features);
         // Where the initiator was never seen sending, nothing is its doing.
-        let verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
+        let mut verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
+        let mut by_list = None;
+        if let Some((list, began)) = self.rules.listed(seen.initiator, seen.responder).filter(|_| seen.begun) {
+            let listed = sighting_by_list(seen, list, began);
+            if seen.packets == 1 {
+                self.evidence.alert_at_once(&listed, &mut |decision| listener.decision(decision));
+            }
+            if list.config.block && listed.verdict.is_worse_than(verdict) {
+                verdict = listed.verdict;
+                by_list = Some(listed);
+            }
+        }
         let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
         if verdict.class != ThreatClass::Benign {
-            let sighting = Sighting {
-                time: seen.time,
-                source: seen.initiator,
-                destination: seen.responder,
-                port: seen.responder_port,
-                verdict,
-                features: *seen.features,
-                flow_packets: seen.packets,
-                proven: seen.proven,
-            };
+            let sighting = by_list.unwrap_or_else(|| sighting(seen, verdict, basis));
             self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
         }
         if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
@@ -176,4 +190,28 @@ impl Judgement {
             listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
         }
     }
+}
+
+/// A flow that its initiator is accused for.
+fn sighting(seen: &Observation<'_>, verdict: Verdict, basis: Basis) -> Sighting {
+    Sighting {
+        time: seen.time,
+        source: seen.initiator,
+        destination: seen.responder,
+        port: seen.responder_port,
+        verdict,
+        basis,
+        features: *seen.features,
+        flow_packets: seen.packets,
+        proven: seen.proven,
+    }
+}
+
+/// A flow that a list accuses: whoever is on it is the offender, also where the other side began.
+fn sighting_by_list(seen: &Observation<'_>, list: &AddressList, began: bool) -> Sighting {
+    let listed = sighting(seen, list.config.verdict, Basis::List { name: list.config.name, began });
+    if began {
+        return listed;
+    }
+    Sighting { source: seen.responder, destination: seen.initiator, port: None, ..listed }
 }

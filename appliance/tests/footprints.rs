@@ -1,6 +1,7 @@
 //! What the tables say that they take is what the allocator hands out for them, to the byte.
 
 use std::alloc::System;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice::config::{Memory, MemoryProfile};
@@ -19,6 +20,7 @@ fn the_path_takes_what_its_tables_say() {
         let config = PipelineConfig {
             limits: memory.limits(),
             profile: Profile::Balanced,
+            rules: Arc::default(),
             block_ttl: Duration::from_secs(600),
             seed: [3, 4],
         };

@@ -9,17 +9,23 @@ use std::alloc::System;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use frames::{ipv4, ipv4_between, ipv4_fragment, ipv6, ipv6_between, ipv6_fragment, tcp, tcp_with_options, udp};
 use pnet_packet::ethernet::{EtherType, EtherTypes};
 use pnet_packet::tcp::TcpFlags;
+use sluice::config::Config;
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use sluice::policy::{Decision, Offender, Profile};
+use sluice::verdict::lists::{AddressList, ListConfig};
+use sluice::verdict::rules::Name;
+use sluice::verdict::{Rulebook, Verdict};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use traffic::capture_file::CaptureFile;
 use traffic::decode::{DecodeError, Frame, LinkType};
 use traffic::extractor::Observation;
+use traffic::features::ThreatClass;
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
 
@@ -212,15 +218,28 @@ impl Route {
     }
 }
 
+/// A list that the source of most frames is on.
+fn list() -> AddressList {
+    let path = std::env::temp_dir().join(format!("sluice-list-{}", std::process::id()));
+    std::fs::write(&path, format!("{}\n", frames::SOURCE)).expect("a file");
+    let verdict = Verdict { class: ThreatClass::Botnet, confidence: 0.9 };
+    let config = ListConfig { name: Name::new("test"), path: path.clone(), verdict, block: true };
+    let (list, _) = AddressList::load(&config).expect("the list");
+    std::fs::remove_file(path).expect("removed");
+    list
+}
+
 #[test]
 fn the_packet_path_allocates_nothing() {
     let captured: Vec<_> = captures().iter().flat_map(|path| frames_of(path)).collect();
     assert!(captured.len() > 1_000, "only {} frames in tests/captures", captured.len());
     let mut built: Vec<StoredFrame> = packets().iter().flat_map(|ip| framed(ip)).chain([arp()]).collect();
     let floods: Vec<StoredFrame> = floods().collect();
+    let rules = Arc::new(Rulebook { rules: Config::default().rules, lists: vec![list()] });
     // Small tables, so that eviction is on the way too.
     let limits = Limits { flows: 256, sources: 16, destinations: 16, logins: 16 };
-    let config = PipelineConfig { limits, profile: Profile::Strict, block_ttl: Duration::from_secs(1), seed: [3, 4] };
+    let config =
+        PipelineConfig { limits, profile: Profile::Strict, rules, block_ttl: Duration::from_secs(1), seed: [3, 4] };
     let now = Timestamp::from_secs(1_800_000_000);
     let mut path = Route { pipeline: Pipeline::new(&config), listener: Counting::default(), now };
 

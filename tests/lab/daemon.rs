@@ -26,15 +26,24 @@ pub struct Config {
     pub profile: &'static str,
     /// Never blocked.
     pub allow: Vec<String>,
-    /// How long a block lasts.
+    /// How long each block lasts.
     pub block_ttl_s: u32,
     /// `default` or `small`.
     pub memory: &'static str,
+    /// Rules and lists, as they are written.
+    pub rules: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { mode: "enforce", profile: "balanced", allow: Vec::new(), block_ttl_s: 600, memory: "default" }
+        Self {
+            mode: "enforce",
+            profile: "balanced",
+            allow: Vec::new(),
+            block_ttl_s: 600,
+            memory: "default",
+            rules: String::new(),
+        }
     }
 }
 
@@ -42,14 +51,14 @@ impl Config {
     /// The text of `sluice.toml`; state and socket are in the folder.
     #[must_use]
     pub fn text(&self, folder: &Path) -> String {
-        let Self { mode, profile, allow, block_ttl_s, memory } = self;
+        let Self { mode, profile, allow, block_ttl_s, memory, rules } = self;
         let folder = folder.display();
         format!(
             "mode = \"{mode}\"\nstate_dir = \"{folder}/state\"\n\n\
              [bridge]\nname = \"br0\"\nports = [\"port0\", \"port1\"]\naddresses = [\"{BOX}/24\"]\n\n\
-             [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nblock_ttl_s = {block_ttl_s}\nunblock_grace_s = 600\n\n\
+             [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nladder_s = [{block_ttl_s}]\nunblock_grace_s = 600\n\n\
              [web]\nlisten_port = 8080\nsocket = \"{folder}/sluice.sock\"\n\n\
-             [memory]\nprofile = \"{memory}\"\n"
+             [memory]\nprofile = \"{memory}\"\n\n{rules}"
         )
     }
 }

@@ -7,15 +7,14 @@ use traffic::arena::Footprint;
 use super::Failure;
 use crate::config::Config;
 use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::verdict::Rulebook;
+use crate::verdict::lists::{ListConfig, Reading};
 use crate::{control, store};
 
 pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
     let Config { bridge, policy, web, .. } = &config;
-    let list = |networks: &[ipnet::IpNet]| match networks {
-        [] => String::from("none"),
-        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    };
+    let list = |networks: &[ipnet::IpNet]| or_none(networks.iter());
     println!("{}: fine", path.display());
     println!("  mode {}, profile {:?}", config.mode.name(), policy.profile);
     println!(
@@ -27,21 +26,44 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     );
     println!("  never blocked: {} (and this box, and the gateways)", list(&policy.allow));
     println!("  household: {}", list(&config.lan()));
-    println!("  blocks last {} s, {} at most", policy.block_ttl_s, config.max_blocks());
+    println!("  blocks last {:?} s by offence, {} at most", policy.ladder_s, config.max_blocks());
     match (web.listen_port, bridge.addresses.first()) {
         (0, _) => println!("  no page (web.listen_port = 0)"),
         (_, None) => println!("  no page: bridge.addresses is empty"),
         (port, Some(address)) => println!("  page at http://{}/", std::net::SocketAddr::new(address.addr(), port)),
     }
-    print_memory(&config);
+    println!("  rules: {}", or_none(config.rules.iter().map(|rule| rule.name.as_str())));
+    let rules = config.rulebook(print_list);
+    print_memory(&config, rules);
     Ok(())
 }
 
+/// One line for a list, and one for what is wrong with it.
+fn print_list(list: &ListConfig, read: Result<Reading, String>) {
+    let fault = match read {
+        Ok(reading) => {
+            let Reading { entries, names, .. } = reading;
+            println!("  list {:?}: {entries} entries, {names} lines left out that name hosts", list.name);
+            reading.fault(&list.path)
+        }
+        Err(fault) => Some(fault),
+    };
+    if let Some(fault) = fault {
+        println!("  fault: {fault}");
+    }
+}
+
+/// The things with commas between them.
+fn or_none(things: impl Iterator<Item = impl ToString>) -> String {
+    let texts: Vec<String> = things.map(|thing| thing.to_string()).collect();
+    if texts.is_empty() { String::from("none") } else { texts.join(", ") }
+}
+
 /// What is taken at the start and never grows. The program itself, SQLite and the threads take some MiB besides.
-fn print_memory(config: &Config) {
+fn print_memory(config: &Config, rules: Rulebook) {
     println!("  memory profile {}:", config.memory.profile.name());
     println!("    {:<20} {:>8} {:>8} {:>11}", "table", "entries", "each", "bytes");
-    let footprints = footprints(config);
+    let footprints = footprints(config, rules);
     for Footprint { name, entries, bytes } in &footprints {
         println!("    {name:<20} {entries:>8} {:>8} {bytes:>11}", bytes / entries);
     }
@@ -50,10 +72,15 @@ fn print_memory(config: &Config) {
 }
 
 /// The tables are made and asked: memory that nothing is written to is not taken from anybody.
-fn footprints(config: &Config) -> Vec<Footprint> {
+fn footprints(config: &Config, rules: Rulebook) -> Vec<Footprint> {
     let limits = config.memory.limits();
-    let pipeline =
-        PipelineConfig { limits, profile: config.policy.profile, block_ttl: config.block_ttl(), seed: [0, 0] };
+    let pipeline = PipelineConfig {
+        limits,
+        profile: config.policy.profile,
+        rules: rules.into(),
+        block_ttl: config.block_ttl(),
+        seed: [0, 0],
+    };
     let tables: Vec<Footprint> = Pipeline::new(&pipeline).footprints().collect();
     let rings = config.memory.ring().footprint(config.bridge.ports.len());
     [tables, vec![rings, control::QUEUE, store::QUEUE]].concat()

@@ -157,7 +157,15 @@ impl CommandLine {
     pub fn execute(self) -> Result<(), Failure> {
         match self.command {
             Command::Run(args) => run::run(&Config::load(&args.config)?),
-            Command::Replay(args) => Ok(replay::replay(&args)?),
+            Command::Replay(args) => {
+                let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
+                let rules = config.rulebook(|list, read| {
+                    if let Some(fault) = read.map_or_else(Some, |reading| reading.fault(&list.path)) {
+                        eprintln!("{fault}");
+                    }
+                });
+                Ok(replay::replay(&args, rules.into())?)
+            }
             Command::CheckConfig { config } => check_config::check_config(&config),
             Command::Status { json, daemon } => status::status(&daemon.socket()?, json),
             Command::Block { address, ttl, why, daemon } => blocks::block(&daemon.socket()?, address, ttl, &why),

@@ -54,7 +54,7 @@ fn key_of(line: &str) -> Option<&str> {
     Some(key.trim()).filter(|key| !key.is_empty() && !key.starts_with('#'))
 }
 
-fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|name| (strsim::jaro_winkler(unknown, name), *name))
@@ -79,7 +79,7 @@ mod tests {
     fn a_mistake_is_told_with_line_key_and_remedy() {
         for (text, expected) in [
             ("\nmoed = \"enforce\"\n", "sluice.toml:2: unknown key `moed`; did you mean `mode`? (known here: "),
-            ("[policy]\nblock_ttl = 60\n", "sluice.toml:2: unknown key `block_ttl`; did you mean `block_ttl_s`?"),
+            ("[policy]\nlader_s = [60]\n", "sluice.toml:2: unknown key `lader_s`; did you mean `ladder_s`?"),
             ("[web]\nxyzzy = 1\n", "sluice.toml:2: unknown key `xyzzy` (known here: listen_port, host_names, socket)"),
             ("[memory]\nflows = 10\n", "sluice.toml:2: memory.flows: give a number from 1024 to 1048576"),
             (
@@ -92,13 +92,19 @@ mod tests {
                 "sluice.toml:3: allow: `198.51.100.300` is neither an address",
             ),
             (
-                "[policy]\nblock_ttl_s = \"10m\"\n",
-                "sluice.toml:2: block_ttl_s: invalid type: string \"10m\", expected u32",
+                "[policy]\nladder_s = \"10m\"\n",
+                "sluice.toml:2: ladder_s: invalid type: string \"10m\", expected a sequence",
             ),
-            ("[policy]\nblock_ttl_s = 0\n", "sluice.toml:2: policy.block_ttl_s: a block lasts at least 1 second"),
+            ("policy.ladder_s = []\n", "sluice.toml:1: policy.ladder_s: give 1 to 8 lengths, "),
+            ("policy.ladder_s = [0]\n", "sluice.toml:1: policy.ladder_s: give 1 to 8 lengths, "),
+            ("policy.ladder_s = [604801]\n", "sluice.toml:1: policy.ladder_s: give 1 to 8 lengths, "),
+            ("policy.ladder_s = [60, 50]\n", "sluice.toml:1: policy.ladder_s: give 1 to 8 lengths, "),
             ("[bridge]\nports = [\"a\", \"a\"]\n", "sluice.toml:2: bridge.ports: name two different interfaces"),
             ("[bridge]\nports = [\"eth0\"]\n", "sluice.toml:2: ports: invalid length 1, expected an array of length 2"),
             ("policy.max_blocks = 0\n", "sluice.toml:1: policy.max_blocks: give a number from 1 to 20000"),
+            ("policy.max_blocks_per_minute = 0\n", "sluice.toml:1: policy.max_blocks_per_minute: give a number from 1"),
+            ("policy.max_share_of_lan = 34\n", "sluice.toml:1: policy.max_share_of_lan: give a share from 0 to 1"),
+            ("policy.max_share_of_lan = nan\n", "sluice.toml:1: policy.max_share_of_lan: give a share from 0 to 1"),
             ("\n[bridge]\nname = \"a b\"\n", "sluice.toml:3: bridge.name: `a b` is no interface name"),
             ("mode = \n", "sluice.toml:1: "),
         ] {

@@ -3,8 +3,10 @@
 //! A mistake in it is refused with the file, the line, the key, and what was probably meant. The keys are explained in
 //! `overlay/etc/sluice/sluice.toml`.
 
+mod lists;
 mod memory;
 mod mistake;
+mod rules;
 
 use core::time::Duration;
 use std::net::IpAddr;
@@ -13,8 +15,10 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::policy::{Mode, Profile};
+use crate::policy::{Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile};
 use crate::store::BLOCK_ROWS;
+use crate::verdict::lists::ListConfig;
+use crate::verdict::rules::Rule;
 use crate::web::DEFAULT_SOCKET;
 
 pub use memory::{Memory, MemoryProfile};
@@ -34,6 +38,12 @@ pub struct Config {
     pub bridge: Bridge,
     /// How decisions are made.
     pub policy: Policy,
+    /// What is judged beside the model: the rules that are switched on.
+    #[serde(deserialize_with = "rules::rules")]
+    pub rules: Vec<Rule>,
+    /// Files of addresses that are looked up beside the model.
+    #[serde(deserialize_with = "lists::lists")]
+    pub lists: Vec<ListConfig>,
     /// The page.
     pub web: Web,
     /// Capacities.
@@ -64,12 +74,16 @@ pub struct Policy {
     /// Networks of the household; where nothing is given, those of the bridge's addresses.
     #[serde(deserialize_with = "networks")]
     pub lan: Vec<IpNet>,
-    /// How long a block lasts, in seconds.
-    pub block_ttl_s: u32,
+    /// How long a block lasts, in seconds: for the first offence, the second, and so on.
+    pub ladder_s: Vec<u32>,
     /// How long an address is left alone after its block was ended by a person, in seconds.
     pub unblock_grace_s: u32,
     /// Most blocks at once.
     pub max_blocks: u32,
+    /// Most new blocks in a minute.
+    pub max_blocks_per_minute: u32,
+    /// Largest share of the household's devices that may be blocked at once, 0 to 1.
+    pub max_share_of_lan: f32,
 }
 
 /// `[web]`
@@ -91,6 +105,8 @@ impl Default for Config {
             state_dir: PathBuf::from("/var/lib/sluice"),
             bridge: Bridge::default(),
             policy: Policy::default(),
+            rules: rules::default_rules(),
+            lists: Vec::new(),
             web: Web::default(),
             memory: Memory::default(),
         }
@@ -109,9 +125,11 @@ impl Default for Policy {
             profile: Profile::Balanced,
             allow: Vec::new(),
             lan: Vec::new(),
-            block_ttl_s: 600,
+            ladder_s: vec![600, 3_600, 86_400, 604_800],
             unblock_grace_s: 600,
             max_blocks: 10_000,
+            max_blocks_per_minute: 60,
+            max_share_of_lan: 0.34,
         }
     }
 }
@@ -186,11 +204,20 @@ impl Config {
                 String::from("name two different interfaces, neither of them the bridge itself"),
             ));
         }
-        if policy.block_ttl_s == 0 {
-            return Some(("policy.block_ttl_s", String::from("a block lasts at least 1 second")));
+        if !is_ladder(&policy.ladder_s) {
+            let what = format!(
+                "give 1 to {MOST_STEPS} lengths, none shorter than the one before, from 1 to {LONGEST_STEP_S} seconds"
+            );
+            return Some(("policy.ladder_s", what));
         }
         if !(1..=BLOCK_ROWS).contains(&policy.max_blocks) {
             return Some(("policy.max_blocks", format!("give a number from 1 to {BLOCK_ROWS}")));
+        }
+        if policy.max_blocks_per_minute == 0 {
+            return Some(("policy.max_blocks_per_minute", String::from("give a number from 1")));
+        }
+        if !(0.0..=1.0).contains(&policy.max_share_of_lan) {
+            return Some(("policy.max_share_of_lan", String::from("give a share from 0 to 1")));
         }
         memory.contradiction()
     }
@@ -201,10 +228,22 @@ impl Config {
         self.policy.max_blocks.min(self.memory.most_blocks())
     }
 
-    /// How long a block lasts.
+    /// How long a block lasts for a first offence.
     #[must_use]
     pub fn block_ttl(&self) -> Duration {
-        Duration::from_secs(self.policy.block_ttl_s.into())
+        self.bounds().ladder.length(1)
+    }
+
+    /// How much may be blocked, and for how long.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            ladder: Ladder::new(&self.policy.ladder_s),
+            max_blocks: self.max_blocks() as usize,
+            max_blocks_per_minute: self.policy.max_blocks_per_minute,
+            max_share_of_lan: self.policy.max_share_of_lan,
+            unblock_grace: Duration::from_secs(self.policy.unblock_grace_s.into()),
+        }
     }
 
     /// Networks of the household.
@@ -215,6 +254,13 @@ impl Config {
         }
         self.bridge.addresses.iter().map(IpNet::trunc).collect()
     }
+}
+
+/// Lengths of blocks that rise, or stay the same.
+fn is_ladder(steps_s: &[u32]) -> bool {
+    (1..=MOST_STEPS).contains(&steps_s.len())
+        && steps_s.is_sorted()
+        && steps_s.iter().all(|seconds| (1..=LONGEST_STEP_S).contains(seconds))
 }
 
 /// What Linux takes as the name of an interface, less what would confuse a reader.

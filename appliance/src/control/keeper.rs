@@ -11,11 +11,13 @@ use ipnet::IpNet;
 use log::{error, info, warn};
 use traffic::time::Timestamp;
 
-use super::{ControlError, Handle, Message, Reply, Snapshot};
+use super::{ControlError, Handle, Message, Outcome, Reply, Snapshot};
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
-use crate::policy::{Action, Alert, BlockRecord, Blocklist, Decision, Made, Mode, Offender, Refusal};
+use crate::policy::{
+    Action, Alert, BlockRecord, Blocklist, Decision, Exchange, Held, Made, Mode, Offender, Refusal, Sighting,
+};
 use crate::store::{Event, Refused, Writer};
 
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
@@ -29,6 +31,12 @@ const MESSAGES_AT_ONCE: usize = 256;
 
 /// How old may be what is known of the surroundings when a block is decided.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What may happen often is logged once in this time.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// A block that was held back is tried again after this time.
+const HELD_PAUSE: Duration = Duration::from_secs(60);
 
 /// Events that wait for the store. Full: the newest is lost, and counted by the store's writer.
 const UNRECORDED: usize = 1_024;
@@ -48,12 +56,12 @@ pub struct Keeper {
     pub writer: Arc<Writer>,
     /// Figures of the packet thread.
     pub gauges: Arc<Gauges>,
-    /// Tells the packet thread to forget what speaks against an offender.
-    pub forgive: SyncSender<Offender>,
+    /// Tells the packet thread what became of its decisions.
+    pub outcomes: SyncSender<Outcome>,
+    /// Who asked and was answered, as the packet thread saw it.
+    pub exchanges: Receiver<Exchange>,
     /// What the network around looks like now; asked for now and then, because gateways change.
     pub surroundings: Box<dyn FnMut() -> Surroundings + Send>,
-    /// How long a block lasts.
-    pub block_ttl: Duration,
     /// The newest alerts first.
     pub alerts: VecDeque<Alert>,
     /// Events that the store could not take yet.
@@ -118,11 +126,11 @@ impl Keeper {
         match message {
             Message::Decision(Decision::Alert(sighting)) => self.alert(sighting.alert()),
             Message::Decision(Decision::Block { sighting, action, evidence_flows }) => {
-                self.block_offender(sighting.block(action, evidence_flows, self.block_ttl), now, state);
+                self.carry_out(&sighting, action, evidence_flows, now, state);
             }
             Message::Block { address, ttl, because, actor, reply } => {
                 self.look_around(state);
-                return Some(Answer { outcome: self.block_by_hand(address, ttl, because, actor, now), reply });
+                return Some(Answer { outcome: self.block_by_hand(address, ttl, because, actor, state), reply });
             }
             Message::Unblock { address, actor, reply } => {
                 return Some(Answer { outcome: self.unblock(address, actor, now), reply });
@@ -140,14 +148,14 @@ impl Keeper {
     }
 
     /// Carries a decision of the path out.
-    fn block_offender(&mut self, wanted: BlockRecord, now: Timestamp, state: &mut State) {
-        let offender = wanted.offender;
+    fn carry_out(&mut self, sighting: &Sighting, action: Action, flows: u32, now: Timestamp, state: &mut State) {
+        let offender = Offender::of(sighting.source);
         self.look_around(state);
-        match self.blocklist.block(wanted, now) {
-            Ok(Made { block, before }) => match self.enforcer.block(&(&block).into(), now) {
-                Ok(()) => self.block_made(block),
+        match self.blocklist.decide(sighting, action, flows, now) {
+            Ok(made) => match self.enforce(&made, now) {
+                Ok(()) => self.block_made(made, now, state),
                 Err(error @ EnforceError::Full { .. }) => {
-                    self.blocklist.withdraw(offender, before);
+                    self.blocklist.withdraw(made);
                     self.forgive(offender);
                     state.full = Some(error.to_string());
                 }
@@ -155,11 +163,12 @@ impl Keeper {
                 Err(error) => {
                     error!("{offender}: {error}");
                     state.enforce_fault = Some(error.to_string());
-                    self.block_made(block);
+                    self.block_made(made, now, state);
                 }
             },
             Err(Refusal::Protected(why)) => info!("{offender} is not blocked: {why}"),
-            Err(Refusal::Stands) => {}
+            Err(Refusal::Stands(until)) => self.tell(Outcome::Blocked { offender, until }),
+            Err(Refusal::Held(held)) => self.held_back(offender, held, now),
             Err(Refusal::Full) => {
                 self.forgive(offender);
                 state.full = Some(ControlError::Full.to_string());
@@ -173,9 +182,9 @@ impl Keeper {
         ttl: Duration,
         because: String,
         actor: String,
-        now: Timestamp,
+        state: &mut State,
     ) -> Reply {
-        let offender = Offender::of(address);
+        let (offender, now) = (Offender::of(address), clock::now());
         if self.mode() == Mode::Observe {
             return Err(ControlError::Observing);
         }
@@ -183,39 +192,55 @@ impl Keeper {
             offender,
             action: Action::Deny,
             class: None,
+            offence: 0,
             since: now,
             until: now.plus(ttl),
             because: because.into(),
             actor: actor.into(),
         };
-        let Made { block, before } = match self.blocklist.block(wanted, now) {
+        let made = match self.blocklist.block(wanted, now) {
             Ok(made) => made,
-            Err(Refusal::Stands) => return Ok(offender),
+            Err(Refusal::Stands(_)) => return Ok(offender),
             Err(Refusal::Protected(why)) => return Err(ControlError::Protected { offender, why: why.to_owned() }),
-            Err(Refusal::Full) => return Err(ControlError::Full),
+            // Trips are for the program: what a person wants is not counted.
+            Err(Refusal::Full | Refusal::Held(_)) => return Err(ControlError::Full),
         };
-        if let Err(error) = self.enforcer.block(&(&block).into(), now) {
-            self.blocklist.withdraw(offender, before);
+        if let Err(error) = self.enforce(&made, now) {
+            self.blocklist.withdraw(made);
             return Err(error.into());
         }
-        self.block_made(block);
+        self.block_made(made, now, state);
         Ok(offender)
     }
 
     fn unblock(&mut self, address: IpAddr, actor: String, now: Timestamp) -> Reply {
         let offender = Offender::of(address);
-        if self.blocklist.unblock(offender, now).is_none() {
-            return Err(ControlError::NotBlocked { offender });
-        }
+        let past = self.blocklist.unblock(offender, now).ok_or(ControlError::NotBlocked { offender })?;
         info!("{actor} unblocked {offender}");
         self.forgive(offender);
-        self.record(Event::Unblocked { time: now, offender, actor });
+        self.record(Event::Unblocked { past, actor });
         self.enforcer.unblock(&[offender])?;
         Ok(offender)
     }
 
-    fn block_made(&mut self, block: BlockRecord) {
-        let BlockRecord { offender, action, because, actor, .. } = &block;
+    /// Puts a block into the kernel. What it displaced goes first, because there is no room for both; where it does not go,
+    /// the comparison with the kernel finds it.
+    fn enforce(&mut self, made: &Made, now: Timestamp) -> Result<(), EnforceError> {
+        if let Some(displaced) = &made.displaced
+            && let Err(error) = self.enforcer.unblock(&[displaced.offender])
+        {
+            warn!("{}: {error}", displaced.offender);
+        }
+        self.enforcer.block(&(&made.block).into(), now)
+    }
+
+    fn block_made(&mut self, made: Made, now: Timestamp, state: &mut State) {
+        let Made { block, displaced, .. } = made;
+        if let Some(displaced) = displaced {
+            self.given_way(&displaced, now, state);
+        }
+        let BlockRecord { offender, action, because, actor, until, .. } = &block;
+        self.tell(Outcome::Blocked { offender: *offender, until: *until });
         match self.mode() {
             Mode::Enforce => {
                 info!("{actor}: {} {offender}: {because}", action.name());
@@ -226,9 +251,42 @@ impl Keeper {
         }
     }
 
+    /// Too much would be blocked. Evidence for this one is weighed anew after a while.
+    fn held_back(&mut self, offender: Offender, held: Held, now: Timestamp) {
+        self.tell(Outcome::Blocked { offender, until: now.plus(HELD_PAUSE) });
+        if held.begins {
+            error!("{}", held.trip.fault());
+            self.audit(now, format!("holds back {}: there were too many", held.trip.name()));
+        }
+    }
+
+    fn audit(&mut self, time: Timestamp, what: String) {
+        self.record(Event::Audit { time, actor: String::from("sluice"), what });
+    }
+
+    /// A block ended before its time, because another one follows from proof and there is no room for both.
+    fn given_way(&mut self, displaced: &BlockRecord, now: Timestamp, state: &mut State) {
+        state.displaced += 1;
+        let fault =
+            format!("{}; {} blocks that could be forged gave way to proven ones", ControlError::Full, state.displaced);
+        if state.last_displaced.is_none_or(|last| last.elapsed() >= LOG_PAUSE) {
+            warn!("{fault}");
+            state.last_displaced = Some(Stopwatch::start());
+        }
+        state.full = Some(fault);
+        self.forgive(displaced.offender);
+        if self.mode() == Mode::Enforce {
+            self.record(Event::Unblocked { past: displaced.ended(now), actor: String::from("sluice") });
+        }
+    }
+
     fn forgive(&self, offender: Offender) {
-        // Where the packet thread is behind, the old evidence fades by itself.
-        let _ = self.forgive.try_send(offender);
+        self.tell(Outcome::Forgiven { offender });
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        // Where the packet thread is behind, old evidence fades by itself, and what is blocked longer is decided on again.
+        let _ = self.outcomes.try_send(outcome);
     }
 
     /// Writes an event down. What explains or ends a block is kept and tried again where the store is behind; an alert that
@@ -258,6 +316,10 @@ impl Keeper {
         for block in self.blocklist.expire(now) {
             info!("the block of {} has ended", block.offender);
         }
+        for trip in self.blocklist.end_quiet_trips(now) {
+            info!("ten minutes were quiet: {} are made again", trip.name());
+            self.audit(now, format!("makes {} again: ten minutes were quiet", trip.name()));
+        }
         self.record_what_waits();
         self.look_around(state);
         self.lift_protected(now);
@@ -275,26 +337,22 @@ impl Keeper {
         let around = (self.surroundings)();
         state.unhooked |= around.ports_changed;
         self.blocklist.rails.learn(around.own, around.gateways, around.lan);
+        self.blocklist.rails.managers = self.handle.managers.all();
+        while let Ok(exchange) = self.exchanges.try_recv() {
+            self.blocklist.rails.see(&exchange);
+        }
         state.blind_spots = around.faults;
     }
 
-    /// Allow beats block, also where what is protected became known only after the block was made.
     fn lift_protected(&mut self, now: Timestamp) {
-        let protected: Vec<Offender> = self
-            .blocklist
-            .standing()
-            .map(|block| block.offender)
-            .filter(|offender| self.blocklist.rails.protect(*offender, now).is_some())
-            .collect();
-        for offender in protected {
-            info!("the block of {offender} is lifted: it is protected now");
-            self.blocklist.withdraw(offender, None);
+        for past in self.blocklist.lift_protected(now) {
+            info!("the block of {} is lifted: it is protected now", past.offender);
             if self.mode() == Mode::Enforce {
-                self.record(Event::Unblocked { time: now, offender, actor: String::from("sluice") });
+                self.record(Event::Unblocked { past, actor: String::from("sluice") });
             }
-            if let Err(error) = self.enforcer.unblock(&[offender]) {
+            if let Err(error) = self.enforcer.unblock(&[past.offender]) {
                 // The comparison that follows finds what is left.
-                warn!("{offender}: {error}");
+                warn!("{}: {error}", past.offender);
             }
         }
     }
@@ -332,7 +390,7 @@ impl Keeper {
                     },
                 );
                 warn!("{what}");
-                self.record(Event::Audit { time: now, actor: String::from("sluice"), what });
+                self.audit(now, what);
             }
             Err(error) => state.enforce_fault = Some(error.to_string()),
         }
@@ -373,6 +431,7 @@ impl Keeper {
         faults.extend(repaired.map(|(_, by)| {
             format!("{by} changed the nftables table a while ago; it was put right: change sluice.toml instead")
         }));
+        faults.extend(self.blocklist.holding().map(|trip| trip.fault().to_owned()));
         faults.extend(self.writer.fault());
         for (count, what) in [
             (
@@ -401,8 +460,7 @@ impl Keeper {
 
     fn stop(mut self) {
         self.record_what_waits();
-        let what = String::from("stopped");
-        self.record(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
+        self.audit(clock::now(), String::from("stopped"));
         if let Err(error) = self.enforcer.remove() {
             error!("the nftables table stays until its blocks end: {error}");
         }
@@ -420,6 +478,9 @@ struct State {
     full: Option<String>,
     /// A port was removed and is back: the kernel's rules do not hold for it until the table is made anew.
     unhooked: bool,
+    /// Blocks that gave way to others since the start, and when that was logged last.
+    displaced: u64,
+    last_displaced: Option<Stopwatch>,
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
     last_look: Option<Stopwatch>,

@@ -3,12 +3,14 @@
 //! [`Handle`] is the way in for the page and the commands; [`keeper`] is the thread itself: rails, enforcement, store.
 
 pub mod keeper;
+mod managers;
 
 use core::net::IpAddr;
 use core::time::Duration;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use managers::Managers;
 use traffic::arena::Footprint;
 use traffic::time::Timestamp;
 
@@ -85,6 +87,23 @@ pub enum Message {
     Stop,
 }
 
+/// What became of a decision, for the packet thread, which weighs the evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is to be decided until then: a block stands, or is held back.
+    Blocked {
+        /// Whose.
+        offender: Offender,
+        /// Its end.
+        until: Timestamp,
+    },
+    /// What speaks against the offender is to be forgotten.
+    Forgiven {
+        /// Who.
+        offender: Offender,
+    },
+}
+
 /// The offender that something was done about.
 pub type Reply = Result<Offender, ControlError>;
 
@@ -93,6 +112,8 @@ pub type Reply = Result<Offender, ControlError>;
 pub struct Handle {
     messages: SyncSender<Message>,
     snapshot: Arc<Mutex<Arc<Snapshot>>>,
+    /// Who manages the box through the page.
+    pub managers: Managers,
 }
 
 /// Messages that may wait. Full: a decision is lost and counted, and comes again with the next evidence; a request is
@@ -110,7 +131,8 @@ impl Handle {
     /// A handle, and the control thread's end of it.
     pub(crate) fn new(first: Snapshot) -> (Self, Receiver<Message>) {
         let (messages, receiver) = sync_channel(QUEUE_CAPACITY);
-        (Self { messages, snapshot: Arc::new(Mutex::new(Arc::new(first))) }, receiver)
+        let snapshot = Arc::new(Mutex::new(Arc::new(first)));
+        (Self { messages, snapshot, managers: Managers::default() }, receiver)
     }
 
     /// Hands a decision over without waiting; false where there is no room.

@@ -14,7 +14,6 @@ mod packets;
 
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
-use core::time::Duration;
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -41,7 +40,7 @@ use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Blocklist, Mode, Rails};
 use crate::store::{Event, Opened, Store, Writer};
-use crate::verdict::MODEL_NAME;
+use crate::verdict::{MODEL_NAME, Rulebook};
 use crate::web::{self, WebConfig, WebServer};
 use lookout::Lookout;
 use packets::PacketThread;
@@ -49,8 +48,12 @@ use packets::PacketThread;
 /// How often the main thread looks after the others.
 const WATCH_INTERVAL_MS: u16 = 250;
 
-/// Forgiven offenders that may wait for the packet thread.
-const FORGIVE_CAPACITY: usize = 256;
+/// Outcomes of decisions that may wait for the packet thread.
+const OUTCOME_CAPACITY: usize = 256;
+
+/// Exchanges that may wait for the control thread, which takes them each second. Full: the newest is lost. Many are alike, so
+/// those that matter come again.
+const EXCHANGE_CAPACITY: usize = 128;
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -63,6 +66,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let ports = config.bridge.ports.clone();
     let bridge = bridge::ensure(&bridge_config(config))?;
     let mut start_faults = bridge.faults.clone();
+    let rules = Arc::new(rulebook(config, &mut start_faults));
     let source = Live::open([&ports[0], &ports[1]], config.memory.ring())?;
 
     let store = Arc::new(open_store(config, &mut start_faults)?);
@@ -76,16 +80,17 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 
     let gauges = Arc::new(Gauges::default());
     let (handle, messages) = Handle::new(first_snapshot(config));
-    let (forgive, forgiven) = sync_channel(FORGIVE_CAPACITY);
+    let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
+    let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
     let keeper = Keeper {
         handle: handle.clone(),
         blocklist,
         enforcer,
         writer: Arc::clone(&writer),
         gauges: Arc::clone(&gauges),
-        forgive,
+        outcomes,
+        exchanges: seen,
         surroundings: Box::new(surroundings),
-        block_ttl: config.block_ttl(),
         alerts: VecDeque::from(store.newest_alerts(SHOWN_ALERTS as u32)?),
         unrecorded: VecDeque::new(),
         start_faults,
@@ -99,10 +104,11 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
         source,
-        pipeline: pipeline_config(config)?,
+        pipeline: pipeline_config(config, rules)?,
         handle: handle.clone(),
         gauges,
-        forgiven,
+        outcomes: told,
+        exchanges,
         stop: Arc::clone(&stop),
         own_mac: bridge.mac,
     };
@@ -198,7 +204,15 @@ fn bridge_config(config: &Config) -> BridgeConfig {
     BridgeConfig { name: bridge.name.clone(), ports: bridge.ports.clone(), addresses: bridge.addresses.clone() }
 }
 
-fn pipeline_config(config: &Config) -> anyhow::Result<PipelineConfig> {
+/// The rules and lists. A list that cannot be read is a fault and no more.
+fn rulebook(config: &Config, faults: &mut Vec<String>) -> Rulebook {
+    config.rulebook(|list, read| match read {
+        Ok(reading) => faults.extend(reading.fault(&list.path)),
+        Err(fault) => faults.push(fault),
+    })
+}
+
+fn pipeline_config(config: &Config, rules: Arc<Rulebook>) -> anyhow::Result<PipelineConfig> {
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).map_err(|cause| anyhow::anyhow!("no random numbers from the kernel: {cause}"))?;
     let (low, high) = seed.split_at(8);
@@ -206,21 +220,25 @@ fn pipeline_config(config: &Config) -> anyhow::Result<PipelineConfig> {
     Ok(PipelineConfig {
         limits: config.memory.limits(),
         profile: config.policy.profile,
+        rules,
         block_ttl: config.block_ttl(),
         seed: [half(low), half(high)],
     })
 }
 
-/// The blocks that stood when the daemon ended, as far as today's configuration allows them.
+/// What is known of earlier offences, and the blocks that stood when the daemon ended, as far as today's configuration allows.
 fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> anyhow::Result<Blocklist> {
     let mut rails = Rails::default();
     rails.allow.clone_from(&config.policy.allow);
     rails.lan = config.lan();
     rails.learn(around.own, around.gateways, around.lan);
-    let grace = Duration::from_secs(config.policy.unblock_grace_s.into());
-    let mut blocklist = Blocklist::new(rails, config.max_blocks() as usize, grace);
+    let mut blocklist = Blocklist::new(rails, config.bounds());
+    let now = clock::now();
+    // The last to end are the last to be taken in, or a full memory would forget them first.
+    for past in store.past_blocks(now)?.iter().rev() {
+        blocklist.remember(past, now);
+    }
     if config.mode == Mode::Enforce {
-        let now = clock::now();
         for mut block in store.standing_blocks(now)? {
             let offender = block.offender;
             // No longer than it was made for, if the clock was set back meanwhile.

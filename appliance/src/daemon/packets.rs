@@ -4,18 +4,19 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
 
 use log::error;
+use traffic::extractor::Observation;
 
 use crate::capture::live::Live;
 use crate::capture::{FrameSource, Polled};
 use crate::clock::{self, Stopwatch};
-use crate::control::Handle;
+use crate::control::{Handle, Outcome};
 use crate::health::Gauges;
 use crate::linux::links::Mac;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use crate::policy::{Decision, Offender};
+use crate::policy::{Decision, Exchange};
 
 /// How long to wait for frames before time is let pass without them.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
@@ -29,7 +30,8 @@ pub(super) struct PacketThread {
     pub pipeline: PipelineConfig,
     pub handle: Handle,
     pub gauges: Arc<Gauges>,
-    pub forgiven: Receiver<Offender>,
+    pub outcomes: Receiver<Outcome>,
+    pub exchanges: SyncSender<Exchange>,
     pub stop: Arc<AtomicBool>,
     /// The box's own address on the link.
     pub own_mac: Option<Mac>,
@@ -39,17 +41,21 @@ pub(super) struct PacketThread {
 struct ToControl<'a> {
     handle: &'a Handle,
     gauges: &'a Gauges,
+    exchanges: &'a SyncSender<Exchange>,
 }
 
 impl PacketThread {
     /// Runs until told to stop.
     pub fn run(mut self) {
         let mut pipeline = Pipeline::new(&self.pipeline);
-        let mut listener = ToControl { handle: &self.handle, gauges: &self.gauges };
+        let mut listener = ToControl { handle: &self.handle, gauges: &self.gauges, exchanges: &self.exchanges };
         let mut since_published = Stopwatch::start();
         while !self.stop.load(Ordering::Relaxed) {
-            while let Ok(offender) = self.forgiven.try_recv() {
-                pipeline.forgive(offender);
+            while let Ok(outcome) = self.outcomes.try_recv() {
+                match outcome {
+                    Outcome::Blocked { offender, until } => pipeline.blocked(offender, until),
+                    Outcome::Forgiven { offender } => pipeline.forgive(offender),
+                }
             }
             let own_mac = self.own_mac;
             let polled = self.source.poll(POLL_TIMEOUT, &mut |arrival| {
@@ -85,6 +91,12 @@ impl Listener for ToControl<'_> {
             self.gauges.decisions_delayed.fetch_add(1, Ordering::Relaxed);
         }
         taken
+    }
+
+    fn checkpoint(&mut self, seen: &Observation<'_>) {
+        if let Some(exchange) = Exchange::of(seen) {
+            let _ = self.exchanges.try_send(exchange);
+        }
     }
 
     fn flow_ended(&mut self, _: &EndedFlow<'_>) {}

@@ -12,8 +12,8 @@ use traffic::arena::{Arena, Footprint, Slot};
 use traffic::features::{FeatureVector, Index, ThreatClass};
 use traffic::time::Timestamp;
 
-use super::{Action, Alert, BlockRecord, Offender, Profile};
-use crate::verdict::{FlowVerdict, Verdict, explain};
+use super::{Action, Alert, BlockRecord, Ladder, Offender, Profile};
+use crate::verdict::{Basis, FlowVerdict, Verdict, explain};
 
 /// The most that one flow adds: the odds of a confidence of 0.95.
 const MOST_PER_FLOW: f32 = 2.944_439;
@@ -52,6 +52,8 @@ pub struct Sighting {
     pub port: Option<u16>,
     /// What it looks like.
     pub verdict: Verdict,
+    /// What said so.
+    pub basis: Basis,
     /// What the verdict was made from: the reason is told from it.
     pub features: FeatureVector,
     /// How many packets the flow had.
@@ -71,21 +73,23 @@ impl Sighting {
             destination: self.destination,
             port: self.port,
             confidence: self.verdict.confidence,
-            because: explain(self.verdict, &self.features),
+            because: explain(self.verdict, self.basis, &self.features),
         }
     }
 
     /// The block that the sighting tipped the scales for, in the name of the program. Not for the packet path either.
     #[must_use]
-    pub fn block(&self, action: Action, evidence_flows: u32, ttl: Duration) -> BlockRecord {
-        let reason = explain(self.verdict, &self.features);
+    pub fn block(&self, action: Action, evidence_flows: u32, offence: u32, ladder: &Ladder) -> BlockRecord {
+        let (class, reason) = (self.verdict.class.name(), explain(self.verdict, self.basis, &self.features));
+        let step = ladder.words(offence);
         BlockRecord {
             offender: Offender::of(self.source),
             action,
             class: Some(self.verdict.class),
+            offence,
             since: self.time,
-            until: self.time.plus(ttl),
-            because: format!("{}: {reason}; evidence of {evidence_flows} flows", self.verdict.class.name()).into(),
+            until: self.time.plus(ladder.length(offence)),
+            because: format!("{class}: {reason}; evidence of {evidence_flows} flows; {step}").into(),
             actor: "sluice".into(),
         }
     }
@@ -152,8 +156,8 @@ impl Thresholds {
 }
 
 impl Evidence {
-    /// Takes all memory at once, for so many sources; full: the one that was quiet longest goes. `seed` keys the hash; blocks
-    /// last `block_ttl`.
+    /// Takes all memory at once, for so many sources; full: the one that was quiet longest goes. `seed` keys the hash; a
+    /// block is taken to last `block_ttl` until [`Self::blocked`] says otherwise.
     #[must_use]
     pub fn new(capacity: usize, profile: Profile, block_ttl: Duration, seed: [u64; 2]) -> Self {
         Self {
@@ -202,6 +206,25 @@ impl Evidence {
         let class = sighting.verdict.class;
         if total >= self.thresholds.alert && entry.may_alert(class, now) && self.alert(*sighting, sink) {
             self.sources.get_mut(slot).alerted[class.number()] = Some(now);
+        }
+    }
+
+    /// Raises an alert for a sighting that needs no evidence, unless there was one of that source and class just now.
+    pub fn alert_at_once(&mut self, sighting: &Sighting, sink: &mut dyn FnMut(Decision) -> bool) {
+        let now = sighting.time;
+        let class = sighting.verdict.class;
+        let slot = self.sources.find_or_insert(Slot::NONE, Offender::of(sighting.source), || Entry::new(now));
+        if self.sources.get_mut(slot).may_alert(class, now) && self.alert(*sighting, sink) {
+            self.sources.get_mut(slot).alerted[class.number()] = Some(now);
+        }
+    }
+
+    /// Learns until when a source is blocked, which the evidence alone does not say: it depends on what came before.
+    pub fn blocked(&mut self, offender: Offender, end: Timestamp) {
+        if let Some(slot) = self.sources.find(&offender)
+            && let Some((_, until)) = &mut self.sources.get_mut(slot).blocked
+        {
+            *until = end;
         }
     }
 

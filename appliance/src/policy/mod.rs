@@ -2,18 +2,24 @@
 
 mod blocklist;
 mod evidence;
+mod household;
+mod ladder;
 mod rails;
 mod record;
+mod trips;
 
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
 
-pub use blocklist::{Blocklist, LONGEST_BLOCK, Made, Refusal};
+pub use blocklist::{Blocklist, Bounds, LONGEST_BLOCK, Made, Refusal};
 pub use evidence::{Decision, Evidence, Sighting};
+pub use household::{Exchange, Service};
+pub use ladder::{LONGEST_STEP_S, Ladder, MOST_STEPS};
 pub use rails::Rails;
-pub use record::{Alert, BlockRecord};
+pub use record::{Alert, BlockRecord, PastBlock};
+pub use trips::{Held, Trip};
 
 /// Who a decision is about: one IPv4 address, or an IPv6 /64, since a host chooses freely among the addresses of its /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

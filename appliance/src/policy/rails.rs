@@ -6,7 +6,8 @@ use core::time::Duration;
 use ipnet::IpNet;
 use traffic::time::Timestamp;
 
-use super::{Action, Offender};
+use super::household::Household;
+use super::{Action, Exchange, Offender};
 
 /// Exemptions after an unblock that are remembered. Full: the one that ends first goes.
 const GRACES: usize = 1_024;
@@ -28,6 +29,10 @@ pub struct Rails {
     pub own: Vec<IpAddr>,
     /// Default gateways.
     pub gateways: Vec<IpAddr>,
+    /// Addresses from which people manage the box, until when.
+    pub managers: Vec<(IpAddr, Timestamp)>,
+    /// What was learned of the household by watching.
+    household: Household,
     /// Those whose block was ended by a person, until when.
     graces: Vec<(Offender, Timestamp)>,
 }
@@ -52,6 +57,18 @@ impl Rails {
         }
     }
 
+    /// Takes in that somebody asked and was answered.
+    pub fn see(&mut self, exchange: &Exchange) {
+        let Self { household, lan, .. } = self;
+        household.see(exchange, |who| is_in(lan, who));
+    }
+
+    /// How many devices of the household were seen of late.
+    #[must_use]
+    pub fn devices(&self, now: Timestamp) -> usize {
+        self.household.devices(now)
+    }
+
     /// Why the offender must not be blocked; `None` where it may be.
     #[must_use]
     pub fn protect(&self, offender: Offender, now: Timestamp) -> Option<&'static str> {
@@ -65,6 +82,8 @@ impl Rails {
             Some("it is this box")
         } else if self.gateways.iter().any(|address| network.contains(address)) {
             Some("it is the gateway")
+        } else if self.managers.iter().any(|(address, until)| network.contains(address) && now < *until) {
+            Some("somebody is logged in at the page from there")
         } else if self.graces.iter().any(|(forgiven, until)| *forgiven == offender && now < *until) {
             Some("its block was ended by a person a short while ago (policy.unblock_grace_s)")
         } else {
@@ -72,11 +91,24 @@ impl Rails {
         }
     }
 
-    /// The strictest that may be done about the offender.
+    /// Why evidence that can be forged leads to nothing; `None` where it may lead to `deny_new`. It is not part of
+    /// [`Self::protect`], so that an attacker who has made devices ask him gains no more than this.
     #[must_use]
-    pub fn soften(&self, offender: Offender, action: Action) -> Action {
-        let network = offender.network();
-        if self.lan.iter().any(|lan| lan.contains(&network)) { Action::DenyNew } else { action }
+    pub fn protect_from_forgery(&self, offender: Offender, now: Timestamp) -> Option<&'static str> {
+        let why = "the household's devices get names or addresses from it, and the evidence can be forged";
+        self.household.is_served_by(offender, now).then_some(why)
+    }
+
+    /// The strictest that may be done about the offender. `deny_new` lets the answers of a server pass.
+    #[must_use]
+    pub fn soften(&self, offender: Offender, action: Action, now: Timestamp) -> Action {
+        if self.is_at_home(offender) || self.household.is_served_by(offender, now) { Action::DenyNew } else { action }
+    }
+
+    /// Whether it is a device of the household.
+    #[must_use]
+    pub fn is_at_home(&self, offender: Offender) -> bool {
+        is_in(&self.lan, offender)
     }
 
     /// Exempts an offender for a while.
@@ -88,6 +120,11 @@ impl Rails {
         }
         self.graces.push((offender, now.plus(grace)));
     }
+}
+
+fn is_in(networks: &[IpNet], offender: Offender) -> bool {
+    let network = offender.network();
+    networks.iter().any(|lan| lan.contains(&network))
 }
 
 /// Loopback, unspecified, multicast and broadcast addresses are no offenders; nor is the link-local /64, which all hosts of

@@ -36,6 +36,8 @@ pub struct BlockRecord {
     pub action: Action,
     /// For what; `None` for a block made by hand.
     pub class: Option<ThreatClass>,
+    /// Which offence of late it is, counted from 1: its step of the ladder. A block by hand adds none.
+    pub offence: u32,
     /// Since when.
     pub since: Timestamp,
     /// Until when.
@@ -44,4 +46,25 @@ pub struct BlockRecord {
     pub because: Arc<str>,
     /// Who decided: `sluice`, `local` for the command line, or the name of a user of the page.
     pub actor: Arc<str>,
+}
+
+impl BlockRecord {
+    /// What is remembered of it once it has ended.
+    #[must_use]
+    pub const fn ended(&self, ended: Timestamp) -> PastBlock {
+        PastBlock { offender: self.offender, offence: self.offence, ended, exempt_until: None }
+    }
+}
+
+/// What is remembered of a block that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastBlock {
+    /// Whose.
+    pub offender: Offender,
+    /// The offences that count against it from here on.
+    pub offence: u32,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Where a person ended it: until when the offender is left alone.
+    pub exempt_until: Option<Timestamp>,
 }

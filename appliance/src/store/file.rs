@@ -51,12 +51,14 @@ const SCHEMA: &str = "
         offender TEXT PRIMARY KEY,
         action TEXT NOT NULL,
         class TEXT,
+        offence INTEGER NOT NULL,
         since INTEGER NOT NULL,
         until INTEGER NOT NULL,
         because TEXT NOT NULL,
         actor TEXT NOT NULL,
         ended INTEGER,
-        ended_by TEXT
+        ended_by TEXT,
+        exempt_until INTEGER
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX blocks_until ON blocks (until);
     CREATE TABLE audit (

@@ -22,7 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode};
 use traffic::time::Timestamp;
 
-use crate::policy::{Alert, BlockRecord, Offender};
+use crate::policy::{Alert, BlockRecord, PastBlock};
 
 pub use audit::{AuditCheck, AuditRow};
 pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError};
@@ -46,10 +46,8 @@ pub enum Event {
     Blocked(BlockRecord),
     /// A block was ended before its time.
     Unblocked {
-        /// When.
-        time: Timestamp,
-        /// Whose block.
-        offender: Offender,
+        /// What is remembered of it.
+        past: PastBlock,
         /// Who ended it.
         actor: String,
     },
@@ -159,6 +157,14 @@ impl Store {
     /// What SQLite answered.
     pub fn standing_blocks(&self, now: Timestamp) -> Result<Vec<BlockRecord>, StoreError> {
         rows::standing_blocks(&self.connection(), now).map_err(StoreError::read("blocks"))
+    }
+
+    /// What is remembered of the blocks that have ended by `now`, the last to end first.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn past_blocks(&self, now: Timestamp) -> Result<Vec<PastBlock>, StoreError> {
+        rows::past_blocks(&self.connection(), now).map_err(StoreError::read("blocks"))
     }
 
     /// The newest audit rows, the newest first.

@@ -7,7 +7,7 @@ use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::{Event, audit, date};
-use crate::policy::{Action, Alert, BlockRecord, Offender};
+use crate::policy::{Action, Alert, BlockRecord, Offender, PastBlock};
 
 /// Rows of one table that one pruning takes away: so many more than are written between two prunings that a lowered
 /// limit is reached soon, and so few that a commit stays short.
@@ -29,12 +29,9 @@ pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<
             put_block(connection, block)?;
             audit::append(connection, block.since, &block.actor, &words_of(block))
         }
-        Event::Unblocked { time, offender, actor } => {
-            connection.execute(
-                "UPDATE blocks SET ended = ?2, ended_by = ?3 WHERE offender = ?1 AND ended IS NULL",
-                params![offender.first_address().to_string(), to_sql_time(*time), actor],
-            )?;
-            audit::append(connection, *time, actor, &format!("unblocked {offender}"))
+        Event::Unblocked { past, actor } => {
+            end_block(connection, past, actor)?;
+            audit::append(connection, past.ended, actor, &format!("unblocked {}", past.offender))
         }
         Event::Audit { time, actor, what } => audit::append(connection, *time, actor, what),
     }
@@ -66,8 +63,8 @@ fn insert_alert(connection: &Connection, alert: &Alert) -> rusqlite::Result<()> 
 
 fn put_block(connection: &Connection, block: &BlockRecord) -> rusqlite::Result<()> {
     connection.execute(
-        "INSERT OR REPLACE INTO blocks (offender, action, class, since, until, because, actor) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO blocks (offender, action, class, since, until, because, actor, offence) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             block.offender.first_address().to_string(),
             block.action.name(),
@@ -76,6 +73,22 @@ fn put_block(connection: &Connection, block: &BlockRecord) -> rusqlite::Result<(
             to_sql_time(block.until),
             block.because,
             block.actor,
+            block.offence,
+        ],
+    )?;
+    Ok(())
+}
+
+fn end_block(connection: &Connection, past: &PastBlock, actor: &str) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE blocks SET ended = ?2, ended_by = ?3, offence = ?4, exempt_until = ?5 \
+         WHERE offender = ?1 AND ended IS NULL",
+        params![
+            past.offender.first_address().to_string(),
+            to_sql_time(past.ended),
+            actor,
+            past.offence,
+            past.exempt_until.map(to_sql_time),
         ],
     )?;
     Ok(())
@@ -109,10 +122,20 @@ pub(super) fn newest_alerts(connection: &Connection, count: u32) -> rusqlite::Re
 
 pub(super) fn standing_blocks(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<BlockRecord>> {
     let mut query = connection.prepare(
-        "SELECT offender, action, class, since, until, because, actor FROM blocks \
+        "SELECT offender, action, class, since, until, because, actor, offence FROM blocks \
          WHERE until > ?1 AND ended IS NULL ORDER BY since DESC, offender",
     )?;
     let rows = query.query_map([to_sql_time(now)], read_block)?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// The blocks that have ended, the last to end first.
+pub(super) fn past_blocks(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<PastBlock>> {
+    let mut query = connection.prepare(
+        "SELECT offender, offence, coalesce(ended, until) AS over, exempt_until FROM blocks \
+         WHERE until <= ?1 OR ended IS NOT NULL ORDER BY over DESC, offender",
+    )?;
+    let rows = query.query_map([to_sql_time(now)], read_past_block)?;
     rows.filter_map(Result::transpose).collect()
 }
 
@@ -147,6 +170,18 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<Option<BlockRecord>> {
         until: from_sql_time(row.get(4)?),
         because: row.get(5)?,
         actor: row.get(6)?,
+        offence: row.get(7)?,
+    }))
+}
+
+/// As [`read_alert`].
+fn read_past_block(row: &Row<'_>) -> rusqlite::Result<Option<PastBlock>> {
+    let Some(offender) = address(row, 0)? else { return Ok(None) };
+    Ok(Some(PastBlock {
+        offender: Offender::of(offender),
+        offence: row.get(1)?,
+        ended: from_sql_time(row.get(2)?),
+        exempt_until: row.get::<_, Option<i64>>(3)?.map(from_sql_time),
     }))
 }
 

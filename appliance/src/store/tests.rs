@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::test_directory::TestDirectory;
 use super::*;
-use crate::policy::Action;
+use crate::policy::{Action, Offender};
 use traffic::features::ThreatClass;
 
 pub(super) fn at(seconds: u64) -> Timestamp {
@@ -32,11 +32,17 @@ pub(super) fn block(address: &str, since: u64, until: u64) -> BlockRecord {
         offender: Offender::of(address.parse().unwrap()),
         action: Action::DenyNew,
         class: Some(ThreatClass::BruteForce),
+        offence: 2,
         since: at(since),
         until: at(until),
         because: "short log-ins in 60 s = 31, more than 10".into(),
         actor: "sluice".into(),
     }
+}
+
+fn past(address: &str, offence: u32, ended: u64, exempt_until: Option<u64>) -> PastBlock {
+    let offender = Offender::of(address.parse().unwrap());
+    PastBlock { offender, offence, ended: at(ended), exempt_until: exempt_until.map(at) }
 }
 
 fn open(directory: &TestDirectory) -> Store {
@@ -94,14 +100,28 @@ fn only_the_owner_may_read_the_files() {
 }
 
 #[test]
+fn offences_and_graces_survive_a_restart() {
+    let directory = TestDirectory::new("past");
+    let unblocked = Event::Unblocked { past: past("203.0.113.2", 1, 40, Some(640)), actor: "local".to_owned() };
+    let written = [
+        Event::Blocked(block("203.0.113.1", 1, 50)),
+        Event::Blocked(block("203.0.113.2", 2, 500)),
+        unblocked,
+        Event::Blocked(block("203.0.113.3", 3, 500)),
+    ];
+    write_all(&open(&directory), written);
+    let store = open(&directory);
+    let ended_by_itself = past("203.0.113.1", 2, 50, None);
+    assert_eq!(store.past_blocks(at(60)).unwrap(), [ended_by_itself, past("203.0.113.2", 1, 40, Some(640))]);
+    assert_eq!(store.standing_blocks(at(60)).unwrap()[0].offence, 2);
+}
+
+#[test]
 fn only_blocks_with_time_left_that_nobody_ended_are_restored() {
     let directory = TestDirectory::new("standing");
     let store = open(&directory);
-    let unblocked = |address: &str, time| Event::Unblocked {
-        time: at(time),
-        offender: Offender::of(address.parse().unwrap()),
-        actor: "local".to_owned(),
-    };
+    let unblocked =
+        |address: &str, time| Event::Unblocked { past: past(address, 0, time, None), actor: "local".to_owned() };
     write_all(
         &store,
         [

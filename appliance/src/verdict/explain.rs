@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use traffic::features::{FEATURES, FeatureVector, Index, ThreatClass};
 
-use super::{MODEL_NAME, Node, Verdict, model};
+use super::{Basis, MODEL_NAME, Node, Verdict, model};
 
 /// What the way through the tree said of one feature: more than, and at most.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,10 +13,24 @@ struct Bounds {
     at_most: Option<f32>,
 }
 
-/// The reason for a verdict on that vector: first what the source did, then the comparisons of the model that led there,
-/// in the order of the way, with several comparisons of one feature drawn together.
+/// The reason for a verdict on that vector: the rule with its conditions, or what the source did and what the model made of it.
 #[must_use]
-pub fn explain(verdict: Verdict, features: &FeatureVector) -> String {
+pub fn explain(verdict: Verdict, basis: Basis, features: &FeatureVector) -> String {
+    match basis {
+        Basis::Model => explain_model(verdict, features),
+        Basis::Rule(rule) => rule.explain(features),
+        Basis::List { name, began: true } => format!("on the list {name:?}, and began a flow"),
+        Basis::List { name, began: false } => {
+            format!(
+                "on the list {name:?}, and the destination began a flow to it: look whether that device is infected"
+            )
+        }
+    }
+}
+
+/// First what the source did, then the comparisons of the model that led to the verdict, in the order of the way, with
+/// several comparisons of one feature drawn together.
+fn explain_model(verdict: Verdict, features: &FeatureVector) -> String {
     let mut text = headline(verdict.class, features);
     let _ = write!(text, " (model {MODEL_NAME}:");
     let mut separator = " ";
@@ -98,7 +112,7 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
 }
 
 /// A number for reading: whole where it is large, else three decimals at most.
-fn round(value: f32) -> String {
+pub(super) fn round(value: f32) -> String {
     if value.abs() >= 100.0 || value.fract() == 0.0 {
         return format!("{value:.0}");
     }

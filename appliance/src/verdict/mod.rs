@@ -1,14 +1,20 @@
-//! Verdict: what a feature vector looks like, by the model that was compiled in.
+//! Verdict: what a feature vector looks like, by the model that was compiled in and by the rules and lists of the configuration.
 //!
 //! [`judge`] runs on the packet path: comparisons of numbers and nothing else. [`explain`] runs for alerts only: it walks
 //! the same tree as data and tells the way in words.
 
 mod explain;
 mod flow_verdicts;
+pub mod lists;
+pub mod rules;
 
 pub use explain::explain;
 pub use flow_verdicts::{FlowVerdict, FlowVerdicts};
 
+use core::net::IpAddr;
+
+use lists::AddressList;
+use rules::{Name, Rule};
 use traffic::features::{FEATURE_COUNT, FeatureVector, SCHEMA_HASH, ThreatClass};
 
 /// What a vector looks like.
@@ -18,6 +24,31 @@ pub struct Verdict {
     pub class: ThreatClass,
     /// How probable the class is in training data that looked like this, 0 to 1.
     pub confidence: f32,
+}
+
+/// What a verdict rests on; its reason is told from it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Basis {
+    /// The model.
+    Model,
+    /// A rule of the configuration.
+    Rule(Rule),
+    /// A list of the configuration, which the offender is on.
+    List {
+        /// The list.
+        name: Name,
+        /// The offender began the flow; else somebody began it towards the offender.
+        began: bool,
+    },
+}
+
+/// What is judged beside the model.
+#[derive(Clone, Debug, Default)]
+pub struct Rulebook {
+    /// Rules on features.
+    pub rules: Vec<Rule>,
+    /// Lists of addresses.
+    pub lists: Vec<AddressList>,
 }
 
 /// The answer at a leaf of the tree.
@@ -47,4 +78,36 @@ const _: () = assert!(FEATURE_COUNT <= u16::MAX as usize);
 #[must_use]
 pub fn judge(features: &FeatureVector) -> Verdict {
     model::classify(features)
+}
+
+/// What the model and the rules say together: of all that call it an attack, the most confident one; of equally confident
+/// ones the model, then the rule that was written first.
+#[must_use]
+pub fn judge_beside(rules: &[Rule], features: &FeatureVector) -> (Verdict, Basis) {
+    let mut worst = (judge(features), Basis::Model);
+    for rule in rules {
+        if rule.verdict.is_worse_than(worst.0) && rule.holds(features) {
+            worst = (rule.verdict, Basis::Rule(*rule));
+        }
+    }
+    worst
+}
+
+impl Verdict {
+    /// It is an attack, and the other is none or a less confident one.
+    #[must_use]
+    pub fn is_worse_than(self, other: Self) -> bool {
+        let is_surer = other.class == ThreatClass::Benign || self.confidence > other.confidence;
+        self.class != ThreatClass::Benign && is_surer
+    }
+}
+
+impl Rulebook {
+    /// The first list that one side of a flow is on; where both sides are on it, the one that began the flow is meant.
+    pub(crate) fn listed(&self, initiator: IpAddr, responder: IpAddr) -> Option<(&AddressList, bool)> {
+        self.lists.iter().find_map(|list| {
+            let began = list.holds(initiator);
+            (began || list.holds(responder)).then_some((list, began))
+        })
+    }
 }

@@ -23,6 +23,7 @@ pub(super) fn snapshot(now: Timestamp) -> Snapshot {
         offender: Offender::of(address.parse().unwrap()),
         action,
         class,
+        offence: 1,
         since: ago(130),
         until: later(3_000),
         because: because.into(),

@@ -8,6 +8,7 @@ mod vectors;
 use core::time::Duration;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use traffic::extractor::Observation;
@@ -19,7 +20,10 @@ use crate::capture::{Arrival, FrameSource, Polled};
 use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use crate::policy::{Alert, BlockRecord, Blocklist, Decision, Made, Mode, Profile, Rails};
+use crate::policy::{
+    Action, Alert, BlockRecord, Blocklist, Bounds, Decision, Made, Mode, Offender, Profile, Rails, Refusal, Sighting,
+};
+use crate::verdict::Rulebook;
 use events::EventFile;
 use vectors::VectorFile;
 
@@ -35,6 +39,9 @@ pub struct ReplayArgs {
     /// Captures (pcap or pcapng, also packed with gzip); `-` is standard input. Several are taken as parts of one, in order
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// The rules and lists of this configuration are judged beside the model, in the place of the default ones
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// A network of the household: its devices get deny_new at most. Can be given several times
     #[arg(long, value_name = "CIDR", value_parser = crate::config::network)]
     pub lan: Vec<IpNet>,
@@ -87,11 +94,12 @@ pub enum ReplayError {
 #[derive(Debug)]
 struct Outcome {
     mode: Mode,
-    block_ttl: Duration,
     first: Option<Timestamp>,
     blocklist: Blocklist,
     alerts: Vec<(Alert, u64)>,
     blocks: Vec<MadeBlock>,
+    /// Blocks that the path has yet to hear of.
+    blocked: Vec<(Offender, Timestamp)>,
     events: Option<EventFile>,
     vectors: Option<VectorFile>,
 }
@@ -104,26 +112,35 @@ struct MadeBlock {
     evidence_flows: u32,
 }
 
-/// Replays the captures and prints the report. Where one of them cannot be read to its end, the report is about what was
+/// Replays the captures, with these rules and lists beside the model, and prints the report. Where one of them cannot be read to its end, the report is about what was
 /// read, and the error follows it.
 ///
 /// # Errors
 /// A capture, a file to be written, or standard output cannot be used.
-pub fn replay(args: &ReplayArgs) -> Result<(), ReplayError> {
+pub fn replay(args: &ReplayArgs, rules: Arc<Rulebook>) -> Result<(), ReplayError> {
     let events = args.events.as_deref().map(EventFile::create).transpose()?;
     let vectors = args.vectors.as_deref().zip(args.files.first());
     let vectors = vectors.map(|(path, capture)| VectorFile::create(path, capture)).transpose()?;
     let stopwatch = Stopwatch::start();
-    let block_ttl = Config::default().block_ttl();
-    let config = PipelineConfig { limits: Limits::default(), profile: args.profile, block_ttl, seed: SEED };
+    let defaults = Config::default();
+    let (limits, block_ttl) = (Limits::default(), defaults.block_ttl());
+    let config = PipelineConfig { limits, profile: args.profile, rules, block_ttl, seed: SEED };
     let mut pipeline = Pipeline::new(&config);
     let mut rails = Rails::default();
     rails.lan.clone_from(&args.lan);
     let mut outcome = Outcome {
         mode: args.mode,
-        block_ttl,
         first: None,
-        blocklist: Blocklist::new(rails, MAX_BLOCKS, Duration::ZERO),
+        blocklist: Blocklist::new(
+            rails,
+            Bounds {
+                max_blocks: MAX_BLOCKS,
+                max_blocks_per_minute: u32::MAX,
+                max_share_of_lan: 1.0,
+                ..defaults.bounds()
+            },
+        ),
+        blocked: Vec::new(),
         alerts: Vec::new(),
         blocks: Vec::new(),
         events,
@@ -153,6 +170,9 @@ fn run_through(files: Vec<PathBuf>, pipeline: &mut Pipeline, outcome: &mut Outco
     let mut take = |arrival: &Arrival<'_>| {
         outcome.first.get_or_insert(arrival.time);
         pipeline.frame(arrival.time, &arrival.frame, outcome);
+        for (offender, until) in outcome.blocked.drain(..) {
+            pipeline.blocked(offender, until);
+        }
     };
     while source.poll(Duration::ZERO, &mut take)? != Polled::End {}
     Ok(())
@@ -164,20 +184,28 @@ impl Outcome {
         time.since(self.first.unwrap_or(time)).as_secs_f64()
     }
 
-    fn block(&mut self, record: BlockRecord, source: std::net::IpAddr, evidence_flows: u32) {
-        let now = record.since;
-        self.blocklist.expire(now);
+    fn carry_out(&mut self, sighting: &Sighting, action: Action, evidence_flows: u32) {
         if self.mode == Mode::Observe {
             return;
         }
-        if let Ok(Made { block: record, .. }) = self.blocklist.block(record, now) {
-            let made = MadeBlock { record, source, evidence_flows };
-            let t = self.seconds(now);
-            if let Some(events) = &mut self.events {
-                events.block(&report::BlockLine::new(t, &made));
+        let (now, offender) = (sighting.time, Offender::of(sighting.source));
+        self.blocklist.expire(now);
+        match self.blocklist.decide(sighting, action, evidence_flows, now) {
+            Ok(Made { block: record, .. }) => {
+                self.blocked.push((offender, record.until));
+                self.block_made(MadeBlock { record, source: sighting.source, evidence_flows });
             }
-            self.blocks.push(made);
+            Err(Refusal::Stands(until)) => self.blocked.push((offender, until)),
+            Err(Refusal::Protected(_) | Refusal::Held(_) | Refusal::Full) => {}
         }
+    }
+
+    fn block_made(&mut self, made: MadeBlock) {
+        let t = self.seconds(made.record.since);
+        if let Some(events) = &mut self.events {
+            events.block(&report::BlockLine::new(t, &made));
+        }
+        self.blocks.push(made);
     }
 }
 
@@ -193,8 +221,7 @@ impl Listener for Outcome {
                 self.alerts.push((alert, sighting.flow_packets));
             }
             Decision::Block { sighting, action, evidence_flows } => {
-                let record = sighting.block(action, evidence_flows, self.block_ttl);
-                self.block(record, sighting.source, evidence_flows);
+                self.carry_out(&sighting, action, evidence_flows);
             }
         }
         true

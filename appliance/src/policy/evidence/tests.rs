@@ -68,6 +68,7 @@ impl Case {
             destination: "198.51.100.10".parse().expect("address"),
             port: Some(22),
             verdict,
+            basis: Basis::Model,
             features,
             flow_packets: 1,
             proven: after.proven,
@@ -224,6 +225,20 @@ fn a_block_is_renewed_when_it_is_over_and_the_attack_is_not() {
     let blocks: Vec<u64> = case.decisions.iter().filter(|(_, what)| *what == "deny_new").map(|(at, _)| *at).collect();
     // While blocked, a source's connections fail because of that: what they say counts only after the block.
     assert_eq!(blocks, [4, 608, 1_212]);
+}
+
+#[test]
+fn a_block_that_lasts_longer_is_not_decided_on_again_before_its_end() {
+    let mut case = Case::new(Profile::Balanced);
+    let offender = Offender::of([203, 0, 113, 9].into());
+    for second in 0..4_000 {
+        case.flow(second, "203.0.113.9", 0.99, false);
+        if second == 4 {
+            case.evidence.blocked(offender, Timestamp::from_secs(1_000 + 3_604));
+        }
+    }
+    let blocks: Vec<u64> = case.decisions.iter().filter(|(_, what)| *what == "deny_new").map(|(at, _)| *at).collect();
+    assert_eq!(blocks, [4, 3_608]);
 }
 
 #[test]

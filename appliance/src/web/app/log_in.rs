@@ -58,11 +58,11 @@ impl App {
 
     pub(super) fn log_out(&self, request: &Incoming, now: Timestamp) -> Answer {
         let visitor = self.visitor(request, now);
-        if let Visitor::User(session) = &visitor {
+        if let (Visitor::User(session), Caller::Network(peer)) = (&visitor, request.caller) {
             if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
                 return Answer::text(403, "This form is out of date, or came from elsewhere. Open the page again.");
             }
-            self.sessions().end(request.cookie_value(COOKIE).unwrap_or_default());
+            self.end_session(request.cookie_value(COOKIE).unwrap_or_default(), peer);
             self.record(now, &session.user, "logged out".to_owned());
         }
         Answer::see("/").with("Set-Cookie", format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0"))

@@ -3,6 +3,7 @@
 mod api_calls;
 mod log_in;
 
+use core::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use traffic::time::Timestamp;
@@ -11,7 +12,7 @@ use super::api::State;
 use super::guard;
 use super::http::{Answer, Caller, Incoming, Method};
 use super::page::{self, Reader};
-use super::sessions::{Attempts, Session, Sessions, same_token};
+use super::sessions::{Attempts, IDLE, Session, Sessions, same_token};
 use crate::control::Handle;
 use crate::store::{Event, Store, Writer};
 
@@ -158,17 +159,18 @@ impl App {
 
     /// Who asks. A session whose password was changed since, or whose user is gone, has ended.
     fn visitor(&self, request: &Incoming, now: Timestamp) -> Visitor {
-        if request.caller == Caller::Local {
-            return Visitor::Local;
-        }
+        let Caller::Network(peer) = request.caller else { return Visitor::Local };
         let cookie = request.cookie_value(COOKIE).unwrap_or_default();
         let Some(session) = self.sessions().find(cookie, now).map(|session| session.clone()) else {
             return Visitor::Stranger;
         };
         match self.store.password_changed(&session.user) {
-            Ok(changed) if changed == Some(session.password_changed) => Visitor::User(session),
+            Ok(changed) if changed == Some(session.password_changed) => {
+                self.handle.managers.seen(peer, now.plus(IDLE));
+                Visitor::User(session)
+            }
             Ok(_) => {
-                self.sessions().end(cookie);
+                self.end_session(cookie, peer);
                 Visitor::Stranger
             }
             Err(error) => {
@@ -176,6 +178,11 @@ impl App {
                 Visitor::Stranger
             }
         }
+    }
+
+    fn end_session(&self, cookie: &str, peer: IpAddr) {
+        self.sessions().end(cookie);
+        self.handle.managers.gone(peer);
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {

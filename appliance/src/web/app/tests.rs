@@ -89,6 +89,20 @@ fn a_new_password_ends_the_sessions_of_the_old_one() {
 }
 
 #[test]
+fn whoever_is_logged_in_is_known_to_the_rails_until_the_session_ends() {
+    let fixture = fixture("managers");
+    let managers = || fixture.app.handle.managers.all();
+    fixture.app.answer(&request(Method::Get, "/", "", "", ""), now());
+    assert_eq!(managers(), [], "a stranger is nobody");
+    let cookie = fixture.log_in(now());
+    assert!(fixture.sees_blocks(&cookie, later(60)));
+    assert_eq!(managers(), [("192.168.1.50".parse().unwrap(), later(60 + IDLE.as_secs()))]);
+    fixture.app.store.set_password("admin", "battery staple", later(61), "local").unwrap();
+    assert!(!fixture.sees_blocks(&cookie, later(62)));
+    assert_eq!(managers(), []);
+}
+
+#[test]
 fn guessing_passwords_is_slow_even_with_the_right_one_among_them() {
     let fixture = fixture("guessing");
     for _ in 0..ATTEMPTS {

@@ -1,0 +1,270 @@
+//! `[[rules]]`: thresholds on features, written by a person, beside the model.
+
+use std::fmt::Display;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use traffic::features::schema::index_of;
+use traffic::features::{FEATURES, Index, ThreatClass};
+
+use super::mistake::nearest;
+use crate::verdict::Verdict;
+use crate::verdict::rules::{Comparison, Condition, LONGEST_NAME_BYTES, MOST_CONDITIONS, MOST_RULES, Rule};
+
+/// A rule as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(deserialize_with = "name")]
+    name: String,
+    #[serde(deserialize_with = "conditions")]
+    when: Vec<WrittenCondition>,
+    #[serde(deserialize_with = "accusation")]
+    class: ThreatClass,
+    #[serde(deserialize_with = "confidence")]
+    confidence: f32,
+    #[serde(default = "yes")]
+    enabled: bool,
+}
+
+/// A condition as it is written: a feature, a sign, a number.
+struct WrittenCondition(Condition);
+
+/// What is judged where the configuration names no rules. `overlay/etc/sluice/sluice.toml` says why each of them is there.
+pub(super) fn default_rules() -> Vec<Rule> {
+    use Comparison::{Above, Below, Equal};
+    use Index::{
+        BwdShare, DstServiceFlows2s, DstServiceUnfinished2s, FwdPackets, GroupDestination, IsIcmp, IsUdp, OddFlags,
+        PacketsPerS, PairShortLogins60s, SrcFlows2s, SrcHosts60s, SrcPorts60s, SrcUnanswered60s, SrcUnfinished60s,
+    };
+    use ThreatClass::{BruteForce, Flood, Scan};
+    let rule = |name, class, confidence, conditions: &[(Index, Comparison, f32)]| {
+        let conditions: Vec<Condition> = conditions
+            .iter()
+            .map(|(index, comparison, threshold)| Condition {
+                feature: *index as u16,
+                comparison: *comparison,
+                threshold: *threshold,
+            })
+            .collect();
+        Rule::new(name, Verdict { class, confidence }, &conditions)
+    };
+    vec![
+        rule(
+            "many ports",
+            Scan,
+            0.8,
+            &[(SrcPorts60s, Above, 20.0), (SrcHosts60s, Below, 5.0), (SrcUnfinished60s, Above, 0.5)],
+        ),
+        rule(
+            "many silent hosts",
+            Scan,
+            0.8,
+            &[(SrcHosts60s, Above, 50.0), (SrcPorts60s, Below, 5.0), (SrcUnanswered60s, Above, 0.7)],
+        ),
+        rule("odd TCP flags", Scan, 0.8, &[(OddFlags, Above, 0.0), (SrcPorts60s, Above, 5.0)]),
+        rule("many short logins", BruteForce, 0.8, &[(PairShortLogins60s, Above, 30.0)]),
+        rule(
+            "many unfinished connections",
+            Flood,
+            0.8,
+            &[(SrcFlows2s, Above, 100.0), (DstServiceFlows2s, Above, 200.0), (DstServiceUnfinished2s, Above, 0.9)],
+        ),
+        rule(
+            "flood of UDP in one flow",
+            Flood,
+            0.95,
+            &[
+                (IsUdp, Equal, 1.0),
+                (GroupDestination, Equal, 0.0),
+                (FwdPackets, Above, 1000.0),
+                (PacketsPerS, Above, 5000.0),
+                (BwdShare, Below, 0.01),
+            ],
+        ),
+        rule(
+            "flood of ICMP in one flow",
+            Flood,
+            0.95,
+            &[(IsIcmp, Equal, 1.0), (FwdPackets, Above, 1000.0), (PacketsPerS, Above, 1000.0)],
+        ),
+    ]
+}
+
+/// The rules that are switched on.
+pub(super) fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Rule>, D::Error> {
+    let written = Vec::<Written>::deserialize(deserializer)?;
+    let in_force: Vec<Rule> = written.iter().filter(|rule| rule.enabled).map(Written::rule).collect();
+    if in_force.len() > MOST_RULES {
+        let count = in_force.len();
+        return Err(D::Error::custom(format!("there are {count} rules; switch on {MOST_RULES} at most")));
+    }
+    Ok(in_force)
+}
+
+impl Written {
+    fn rule(&self) -> Rule {
+        let conditions: Vec<Condition> = self.when.iter().map(|written| written.0).collect();
+        Rule::new(&self.name, Verdict { class: self.class, confidence: self.confidence }, &conditions)
+    }
+}
+
+impl<'de> Deserialize<'de> for WrittenCondition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        condition(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// `src_ports_60s > 20`
+fn condition(text: &str) -> Result<Condition, String> {
+    let halves = Comparison::ALL.into_iter().find_map(|(sign, comparison)| {
+        let (feature, threshold) = text.split_once(sign)?;
+        Some((feature.trim(), comparison, threshold.trim()))
+    });
+    let Some((feature, comparison, threshold)) = halves else {
+        let signs = Comparison::ALL.map(|(sign, _)| sign).join(" ");
+        return Err(format!(
+            "`{text}` is no condition; write a feature, one of {signs}, and a number, such as `src_ports_60s > 20`"
+        ));
+    };
+    let number = threshold.parse().ok().filter(|number: &f32| number.is_finite());
+    let threshold = number.ok_or_else(|| format!("`{threshold}` in `{text}` is no number"))?;
+    Ok(Condition { feature: place_of(feature)?, comparison, threshold })
+}
+
+fn place_of(feature: &str) -> Result<u16, String> {
+    let known: Vec<&str> = FEATURES.iter().map(|feature| feature.name).collect();
+    let place = index_of(feature).and_then(|place| u16::try_from(place).ok());
+    place.ok_or_else(|| {
+        let meant = meant(feature, &known);
+        format!("there is no feature `{feature}`{meant} (all are in traffic/src/features/README.md)")
+    })
+}
+
+/// What was probably meant, in words that go on after the mistake.
+fn meant(unknown: &str, known: &[&str]) -> String {
+    nearest(unknown, known).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// A name that fits into an alert.
+pub(super) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked(deserializer, |text: &String| {
+        let fits = (1..=LONGEST_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
+        if fits { Ok(()) } else { Err(format!("give a name of 1 to {LONGEST_NAME_BYTES} bytes in one line")) }
+    })
+}
+
+fn conditions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WrittenCondition>, D::Error> {
+    checked(deserializer, |conditions: &Vec<WrittenCondition>| {
+        let fits = (1..=MOST_CONDITIONS).contains(&conditions.len());
+        if fits { Ok(()) } else { Err(format!("give 1 to {MOST_CONDITIONS} conditions; all of them must hold")) }
+    })
+}
+
+/// How sure an accusation is. Evidence is the logarithm of the odds, and half is none.
+pub(super) fn confidence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    checked(deserializer, |confidence: &f32| {
+        let fits = *confidence > 0.5 && *confidence <= 1.0;
+        if fits { Ok(()) } else { Err("give a number above 0.5, which would say nothing, and up to 1") }
+    })
+}
+
+/// A class that somebody can be accused of.
+pub(super) fn accusation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ThreatClass, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let known: Vec<&str> =
+        ThreatClass::ALL.into_iter().filter(|class| *class != ThreatClass::Benign).map(ThreatClass::name).collect();
+    let class = ThreatClass::from_name(&text).filter(|class| *class != ThreatClass::Benign);
+    class.ok_or_else(|| {
+        let meant = meant(&text, &known);
+        D::Error::custom(format!("`{text}` is no attack{meant} (known: {})", known.join(", ")))
+    })
+}
+
+fn checked<'de, D: Deserializer<'de>, T: Deserialize<'de>, E: Display>(
+    deserializer: D,
+    check: impl Fn(&T) -> Result<(), E>,
+) -> Result<T, D::Error> {
+    let value = T::deserialize(deserializer)?;
+    check(&value).map(|()| value).map_err(D::Error::custom)
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+    use std::path::Path;
+    use traffic::features::FEATURE_COUNT;
+
+    fn parsed(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("sluice.toml")).map_err(|error| error.to_string())
+    }
+
+    /// A rule with these lines in the place of its own of the same keys.
+    fn rule(changed: &str) -> String {
+        let lines = ["name = \"n\"", "when = [\"src_ports_60s > 20\"]", "class = \"scan\"", "confidence = 0.8"];
+        let key = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+        let kept = lines.iter().filter(|line| !changed.starts_with(&key(line)));
+        kept.fold(format!("[[rules]]\n{changed}\n"), |text, line| text + line + "\n")
+    }
+
+    #[test]
+    fn a_rule_is_taken_as_it_is_written() {
+        let when = "when = [\n  \"src_ports_60s > 20\", # many\n  \"bwd_share<=.5\",\n]";
+        let config = parsed(&rule(when)).expect("valid");
+        let [rule] = config.rules.as_slice() else { panic!("{:?}", config.rules) };
+        assert_eq!((rule.name.as_str(), rule.verdict.class, rule.verdict.confidence), ("n", ThreatClass::Scan, 0.8));
+        let held = |ports, share| {
+            let mut features = [0.0; FEATURE_COUNT];
+            (features[Index::SrcPorts60s as usize], features[Index::BwdShare as usize]) = (ports, share);
+            rule.holds(&features)
+        };
+        assert!(held(21.0, 0.5) && !held(20.0, 0.5) && !held(21.0, 0.6));
+    }
+
+    #[test]
+    fn rules_take_the_place_of_the_default_ones_and_can_be_switched_off() {
+        assert_eq!(parsed("").expect("valid").rules, default_rules());
+        assert_eq!(parsed("rules = []\n").expect("valid").rules, []);
+        assert_eq!(parsed(&rule("enabled = false")).expect("valid").rules, []);
+        let too_many = parsed(&rule("").repeat(MOST_RULES + 1)).expect_err("refused");
+        assert!(too_many.ends_with("there are 33 rules; switch on 32 at most"), "{too_many}");
+        assert!(parsed(&rule("").repeat(MOST_RULES)).is_ok());
+    }
+
+    #[test]
+    fn a_mistake_in_a_rule_is_told_with_line_key_and_what_was_meant() {
+        for (changed, expected) in [
+            ("nmae = 1", "sluice.toml:2: unknown key `nmae`; did you mean `name`? (known here: name, when, class,"),
+            ("name = \"\"", "sluice.toml:2: name: give a name of 1 to 40 bytes in one line"),
+            ("name = \"a\\nb\"", "sluice.toml:2: name: give a name of 1 to 40 bytes in one line"),
+            (
+                "class = \"scna\"",
+                "sluice.toml:2: class: `scna` is no attack; did you mean `scan`? (known: scan, flood,",
+            ),
+            ("class = \"benign\"", "sluice.toml:2: class: `benign` is no attack (known: scan, flood, brute_force,"),
+            ("confidence = 80", "sluice.toml:2: confidence: give a number above 0.5"),
+            ("confidence = 0.5", "sluice.toml:2: confidence: give a number above 0.5"),
+            ("confidence = nan", "sluice.toml:2: confidence: give a number above 0.5"),
+            ("when = []", "sluice.toml:2: when: give 1 to 8 conditions; all of them must hold"),
+            ("when = \"src_ports_60s > 20\"", "sluice.toml:2: when: invalid type: string"),
+            ("when = [\"src_ports_60s\"]", "sluice.toml:2: when: `src_ports_60s` is no condition; write a feature"),
+            ("when = [\"src_ports_60s > x\"]", "sluice.toml:2: when: `x` in `src_ports_60s > x` is no number"),
+            ("when = [\"src_ports_60s > inf\"]", "sluice.toml:2: when: `inf` in `src_ports_60s > inf` is no number"),
+            (
+                "when = [\n  \"bwd_share > 0\",\n  \"src_port_60s > 20\",\n]",
+                "sluice.toml:2: when: there is no feature `src_port_60s`; did you mean `src_ports_60s`?",
+            ),
+        ] {
+            let told = parsed(&rule(changed)).expect_err(changed);
+            assert!(told.starts_with(expected), "{told}\n  instead of\n{expected}");
+        }
+        let told = parsed("[[rules]]\nname = \"n\"\n").expect_err("refused");
+        assert!(told.starts_with("sluice.toml:1: missing field `when`"), "{told}");
+    }
+}

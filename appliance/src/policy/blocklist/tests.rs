@@ -1,0 +1,283 @@
+//! What the list of blocks does, on made-up histories.
+
+use super::*;
+use crate::policy::Action;
+use crate::policy::{Exchange, Service};
+use crate::verdict::{Basis, Verdict};
+use proptest::prelude::*;
+use traffic::features::{FEATURE_COUNT, ThreatClass};
+
+fn record(address: &str, action: Action, until_s: u64) -> BlockRecord {
+    BlockRecord {
+        offender: Offender::of(address.parse().expect("address")),
+        action,
+        class: Some(ThreatClass::Scan),
+        offence: 1,
+        since: Timestamp::from_secs(100),
+        until: Timestamp::from_secs(until_s),
+        because: "a test".into(),
+        actor: "sluice".into(),
+    }
+}
+
+pub(super) fn bounds() -> Bounds {
+    Bounds {
+        ladder: Ladder::new(&[600, 3_600, 86_400, 604_800]),
+        max_blocks: 10_000,
+        max_blocks_per_minute: 60,
+        max_share_of_lan: 0.34,
+        unblock_grace: Duration::from_secs(60),
+    }
+}
+
+fn blocklist(rails: Rails) -> Blocklist {
+    Blocklist::new(rails, Bounds { max_blocks: 3, ..bounds() })
+}
+
+const NOW: Timestamp = Timestamp::from_secs(100);
+
+#[test]
+fn a_block_becomes_stricter_but_never_milder() {
+    let mut list = blocklist(Rails::default());
+    assert!(list.block(record("203.0.113.9", Action::DenyNew, 200), NOW).is_ok());
+    let stricter = list.block(record("203.0.113.9", Action::Deny, 150), NOW).expect("stricter").block;
+    assert_eq!((stricter.action, stricter.until), (Action::Deny, Timestamp::from_secs(200)));
+    assert_eq!(
+        list.block(record("203.0.113.9", Action::DenyNew, 200), NOW),
+        Err(Refusal::Stands(Timestamp::from_secs(200)))
+    );
+    assert_eq!(list.expire(Timestamp::from_secs(199)), []);
+    assert_eq!(list.expire(Timestamp::from_secs(200)).len(), 1);
+    assert_eq!(list.standing().count(), 0);
+}
+
+#[test]
+fn an_unblocked_address_is_left_alone_for_the_grace() {
+    let mut list = blocklist(Rails::default());
+    let wanted = record("2001:db8:7::1", Action::Deny, 900);
+    list.block(wanted.clone(), NOW).expect("blocked");
+    assert!(list.unblock(Offender::of("2001:db8:7::ffff".parse().expect("same /64")), NOW).is_some());
+    assert!(matches!(list.block(wanted.clone(), Timestamp::from_secs(159)), Err(Refusal::Protected(_))));
+    assert!(list.block(wanted, Timestamp::from_secs(160)).is_ok());
+}
+
+#[test]
+fn no_more_blocks_than_allowed() {
+    let mut list = blocklist(Rails::default());
+    for last in 1..=3 {
+        list.block(record(&format!("203.0.113.{last}"), Action::Deny, 900), NOW).expect("room");
+    }
+    assert_eq!(list.block(record("203.0.113.4", Action::Deny, 900), NOW), Err(Refusal::Full));
+    assert!(list.block(record("203.0.113.3", Action::Deny, 950), NOW).is_ok(), "one that stands is prolonged");
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_asked_for_no_protected_address_is_ever_blocked(
+        asked in proptest::collection::vec((any::<u8>(), any::<bool>(), 1_u64..500), 1..60)
+    ) {
+        let mut rails = Rails::default();
+        rails.allow = vec!["203.0.113.64/26".parse().expect("network")];
+        rails.lan = vec!["203.0.113.128/25".parse().expect("network")];
+        rails.own = vec!["203.0.113.2".parse().expect("address"), "2001:db8:0:2::1".parse().expect("address")];
+        rails.gateways = vec!["203.0.113.1".parse().expect("address"), "2001:db8:0:1::1".parse().expect("address")];
+        let mut list = Blocklist::new(rails.clone(), Bounds { max_blocks: 1000, ..bounds() });
+        for (last, v6, until) in asked {
+            let address = if v6 { format!("2001:db8:0:{last:x}::77") } else { format!("203.0.113.{last}") };
+            let _ = list.block(record(&address, Action::Deny, 100 + until), NOW);
+        }
+        for block in list.standing() {
+            let network = block.offender.network();
+            prop_assert!(!rails.allow.iter().any(|allowed| allowed.contains(&network)));
+            prop_assert!(!rails.own.iter().chain(&rails.gateways).any(|address| network.contains(address)));
+            let at_home = rails.lan.iter().any(|lan| lan.contains(&network));
+            prop_assert!(!at_home || block.action == Action::DenyNew);
+        }
+    }
+}
+
+#[test]
+fn addresses_that_many_share_are_no_offenders() {
+    let rails = Rails::default();
+    for address in ["127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.251", "fe80::1", "ff02::1", "::1"] {
+        assert!(rails.protect(Offender::of(address.parse().expect("address")), NOW).is_some(), "{address}");
+    }
+}
+
+/// Evidence against an address, at a time.
+pub(super) fn sighting(address: &str, at_s: u64, proven: bool) -> Sighting {
+    Sighting {
+        time: Timestamp::from_secs(at_s),
+        source: address.parse().expect("address"),
+        destination: "198.51.100.10".parse().expect("address"),
+        port: Some(22),
+        verdict: Verdict { class: ThreatClass::Scan, confidence: 0.99 },
+        basis: Basis::Model,
+        features: [0.0; FEATURE_COUNT],
+        flow_packets: 1,
+        proven,
+    }
+}
+
+fn decide(list: &mut Blocklist, address: &str, action: Action, at_s: u64) -> Result<Made, Refusal> {
+    list.decide(&sighting(address, at_s, action == Action::Deny), action, 5, Timestamp::from_secs(at_s))
+}
+
+/// The length of the block that stands, in seconds.
+fn length_s(made: &Made) -> u64 {
+    made.block.until.since(made.block.since).as_secs()
+}
+
+#[test]
+fn proof_takes_the_place_of_what_could_be_forged_and_of_nothing_else() {
+    let mut rails = Rails::default();
+    rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
+    let mut list = blocklist(rails);
+    decide(&mut list, "198.51.100.7", Action::Deny, 100).expect("a device of the household, mild though proven");
+    decide(&mut list, "203.0.113.2", Action::DenyNew, 102).expect("room");
+    decide(&mut list, "203.0.113.1", Action::DenyNew, 101).expect("room");
+    assert_eq!(decide(&mut list, "203.0.113.4", Action::DenyNew, 103), Err(Refusal::Full));
+    let displaced = |made: Made| made.displaced.map(|block| block.offender.to_string());
+    let made = decide(&mut list, "203.0.113.4", Action::Deny, 104).expect("proven");
+    assert_eq!(displaced(made).as_deref(), Some("203.0.113.1"), "the one that ends first");
+    let made = decide(&mut list, "203.0.113.5", Action::Deny, 105).expect("proven");
+    assert_eq!(displaced(made.clone()).as_deref(), Some("203.0.113.2"));
+    assert_eq!(decide(&mut list, "203.0.113.6", Action::Deny, 106), Err(Refusal::Full), "none is left to give way");
+    list.withdraw(made);
+    let standing: Vec<_> = list.standing().map(|block| block.offender.to_string()).collect();
+    assert_eq!(standing, ["198.51.100.7", "203.0.113.2", "203.0.113.4"], "what gave way stands again");
+}
+
+#[test]
+fn who_offends_again_just_after_its_block_is_up_a_step_though_nobody_has_cleared_it_away() {
+    let mut list = blocklist(Rails::default());
+    decide(&mut list, "203.0.113.9", Action::DenyNew, 100).expect("first");
+    assert_eq!(decide(&mut list, "203.0.113.9", Action::DenyNew, 700).expect("second").block.offence, 2);
+}
+
+#[test]
+fn who_offends_again_is_blocked_for_longer_and_the_reason_says_so() {
+    let mut list = blocklist(Rails::default());
+    let mut now_s = 100;
+    for (length, words) in [
+        (600, "; 1st time: 10 min"),
+        (3_600, "; 2nd time: 1 h"),
+        (86_400, "; 3rd time: 24 h"),
+        (604_800, "; 4th time or more: 7 d"),
+        (604_800, "; 4th time or more: 7 d"),
+    ] {
+        let made = decide(&mut list, "203.0.113.9", Action::DenyNew, now_s).expect("blocked");
+        assert_eq!(length_s(&made), length);
+        assert!(made.block.because.ends_with(words), "{}", made.block.because);
+        now_s += length;
+        list.expire(Timestamp::from_secs(now_s));
+    }
+    let three_days_on = decide(&mut list, "203.0.113.9", Action::DenyNew, now_s + 3 * 86_400).expect("blocked");
+    assert_eq!(length_s(&three_days_on), 3_600);
+}
+
+#[test]
+fn more_evidence_while_a_block_stands_is_the_same_offence() {
+    let mut list = blocklist(Rails::default());
+    decide(&mut list, "203.0.113.9", Action::DenyNew, 100).expect("blocked");
+    let refused = decide(&mut list, "203.0.113.9", Action::DenyNew, 400);
+    assert_eq!(refused, Err(Refusal::Stands(Timestamp::from_secs(700))), "it is not prolonged");
+    let stricter = decide(&mut list, "203.0.113.9", Action::Deny, 500).expect("stricter").block;
+    assert_eq!((stricter.action, stricter.offence), (Action::Deny, 1));
+}
+
+#[test]
+fn an_unblock_by_a_person_takes_the_offence_back() {
+    let mut list = blocklist(Rails::default());
+    decide(&mut list, "203.0.113.9", Action::Deny, 100).expect("first");
+    list.expire(Timestamp::from_secs(700));
+    decide(&mut list, "203.0.113.9", Action::Deny, 800).expect("second");
+    let past = list.unblock(Offender::of([203, 0, 113, 9].into()), Timestamp::from_secs(900)).expect("stood");
+    assert_eq!((past.offence, past.exempt_until), (1, Some(Timestamp::from_secs(960))));
+    let again = decide(&mut list, "203.0.113.9", Action::Deny, 960).expect("after the grace");
+    assert_eq!(again.block.offence, 2);
+}
+
+#[test]
+fn what_is_remembered_from_before_a_restart_counts() {
+    let mut list = blocklist(Rails::default());
+    let offender = Offender::of([203, 0, 113, 9].into());
+    let exempt_until = Some(Timestamp::from_secs(9_999));
+    list.remember(&PastBlock { offender, offence: 2, ended: NOW, exempt_until }, NOW);
+    let refused = decide(&mut list, "203.0.113.9", Action::Deny, 159);
+    assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
+    let made = decide(&mut list, "203.0.113.9", Action::Deny, 160).expect("the grace is no longer than configured");
+    assert_eq!(made.block.offence, 3);
+}
+
+#[test]
+fn a_block_by_hand_is_no_offence_and_forgets_none() {
+    let mut list = blocklist(Rails::default());
+    decide(&mut list, "203.0.113.9", Action::Deny, 100).expect("first");
+    list.expire(Timestamp::from_secs(700));
+    let by_hand = BlockRecord { class: None, offence: 0, ..record("203.0.113.9", Action::Deny, 900) };
+    list.block(by_hand, Timestamp::from_secs(800)).expect("by hand");
+    list.expire(Timestamp::from_secs(900));
+    assert_eq!(decide(&mut list, "203.0.113.9", Action::Deny, 1_000).expect("second").block.offence, 2);
+}
+
+#[test]
+fn a_storm_of_forged_senders_trips_and_proven_attackers_are_blocked_all_the_same() {
+    let mut list = Blocklist::new(Rails::default(), bounds());
+    let forged = |list: &mut Blocklist, last| decide(list, &format!("203.0.113.{last}"), Action::DenyNew, 120);
+    for last in 0..60 {
+        forged(&mut list, last).expect("within the limit");
+    }
+    let held = |begins| Err(Refusal::Held(Held { trip: Trip::Forgeable, begins }));
+    assert_eq!(forged(&mut list, 60), held(true));
+    assert_eq!(forged(&mut list, 61), held(false));
+    assert!(decide(&mut list, "203.0.113.99", Action::Deny, 121).is_ok());
+    assert!(decide(&mut list, "203.0.113.5", Action::Deny, 121).is_ok(), "a block that stands becomes stricter");
+    assert_eq!(list.standing().count(), 61, "what stands stays");
+    assert_eq!(list.end_quiet_trips(Timestamp::from_secs(720)), [Trip::Forgeable]);
+    assert!(decide(&mut list, "203.0.113.60", Action::DenyNew, 720).is_ok());
+}
+
+#[test]
+fn no_more_than_a_share_of_the_household_is_blocked_and_one_device_always_may_be() {
+    let mut rails = Rails::default();
+    rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
+    let mut list = Blocklist::new(rails, bounds());
+    let device = |last: u64| format!("198.51.100.{last}");
+    assert!(decide(&mut list, &device(1), Action::Deny, 100).is_ok(), "nothing was learned yet");
+    for last in 1..=6 {
+        let (asker, server) = (device(last).parse().expect("address"), "203.0.113.80".parse().expect("address"));
+        list.rails.see(&Exchange { time: NOW, asker, server, service: None });
+    }
+    assert!(decide(&mut list, &device(2), Action::Deny, 100).is_ok(), "a third of six");
+    let held = Refusal::Held(Held { trip: Trip::Household, begins: true });
+    assert_eq!(decide(&mut list, &device(3), Action::Deny, 100), Err(held));
+    assert!(decide(&mut list, "203.0.113.9", Action::Deny, 100).is_ok(), "others are blocked");
+    let by_hand = BlockRecord { class: None, ..record(&device(4), Action::Deny, 900) };
+    assert!(list.block(by_hand, NOW).is_ok(), "a person may");
+}
+
+#[test]
+fn a_resolver_in_use_is_not_blocked_on_forged_evidence_and_its_answers_pass_whatever_is_proven() {
+    let mut rails = Rails::default();
+    rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
+    let mut list = Blocklist::new(rails, bounds());
+    let [asker, server] = ["198.51.100.7", "203.0.113.53"].map(|address| address.parse().expect("address"));
+    for _ in 0..5 {
+        list.rails.see(&Exchange { time: NOW, asker, server, service: Some(Service::Dns) });
+    }
+    let refused = decide(&mut list, "203.0.113.53", Action::DenyNew, 100);
+    assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
+    let made = decide(&mut list, "203.0.113.53", Action::Deny, 100).expect("proven");
+    assert_eq!(made.block.action, Action::DenyNew);
+}
+
+#[test]
+fn who_is_logged_in_is_never_blocked() {
+    let mut rails = Rails::default();
+    rails.managers = vec![("2001:db8:7::5".parse().expect("address"), Timestamp::from_secs(200))];
+    let mut list = Blocklist::new(rails, bounds());
+    let refused = decide(&mut list, "2001:db8:7::1", Action::Deny, 199);
+    assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
+    assert!(decide(&mut list, "2001:db8:7::1", Action::Deny, 200).is_ok());
+}

@@ -1,0 +1,219 @@
+//! What is learned of the household by watching it: its devices, and the servers outside that it cannot be without.
+//!
+//! Only exchanges count in which a device of the household asked and was answered: nobody outside can make one up. Servers
+//! within the household are not learned, because a device could fake both sides of an exchange there.
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use traffic::extractor::Observation;
+use traffic::features::Index;
+use traffic::time::Timestamp;
+
+use super::Offender;
+
+/// Devices that are remembered. Full: the one that was not seen for longest goes.
+const DEVICES: usize = 256;
+
+/// Servers that are remembered. Full: one that is not in use any more goes, or else one that has not answered often enough
+/// yet; where there is none of these, no more are learned.
+const SERVERS: usize = 16;
+
+/// A device or a server that was not seen for so long is gone.
+const IN_USE: Duration = Duration::from_secs(2 * 86_400);
+
+/// A server without which nobody can work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Names, port 53 (RFC 1035).
+    Dns,
+    /// Addresses, port 67 (RFC 2131). What is seen is the renewal, which goes from the device to the server and back.
+    Dhcp,
+}
+
+impl Service {
+    const fn of(port: u16) -> Option<Self> {
+        match port {
+            53 => Some(Self::Dns),
+            67 => Some(Self::Dhcp),
+            _ => None,
+        }
+    }
+
+    /// Answers that it takes to be taken for a server in use. A lease is renewed once or twice a day.
+    const fn answers_needed(self) -> u32 {
+        match self {
+            Self::Dns => 5,
+            Self::Dhcp => 1,
+        }
+    }
+}
+
+/// Somebody asked and was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// When.
+    pub time: Timestamp,
+    /// Who asked.
+    pub asker: IpAddr,
+    /// Who answered.
+    pub server: IpAddr,
+    /// What for, if it matters.
+    pub service: Option<Service>,
+}
+
+impl Exchange {
+    /// The exchange that a flow is, seen at its second packet, so that each flow is one at most.
+    #[must_use]
+    pub fn of(seen: &Observation<'_>) -> Option<Self> {
+        let answered = seen.features.get(Index::Answered as usize).is_some_and(|answered| *answered > 0.0);
+        let is_exchange = seen.begun && answered && seen.packets == 2 && seen.end.is_none();
+        is_exchange.then(|| Self {
+            time: seen.time,
+            asker: seen.initiator,
+            server: seen.responder,
+            service: seen.responder_port.and_then(Service::of),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Server {
+    who: Offender,
+    service: Service,
+    answers: u32,
+    last: Timestamp,
+}
+
+impl Server {
+    const fn is_in_use(&self, now: Timestamp) -> bool {
+        self.answers >= self.service.answers_needed() && now.since(self.last).as_secs() < IN_USE.as_secs()
+    }
+}
+
+/// Devices and servers.
+#[derive(Clone, Debug, Default)]
+pub struct Household {
+    devices: BTreeMap<Offender, Timestamp>,
+    servers: Vec<Server>,
+}
+
+impl Household {
+    /// Takes in an exchange; `is_at_home` tells devices of the household.
+    pub fn see(&mut self, exchange: &Exchange, is_at_home: impl Fn(Offender) -> bool) {
+        let (asker, server) = (Offender::of(exchange.asker), Offender::of(exchange.server));
+        if !is_at_home(asker) {
+            return;
+        }
+        self.see_device(asker, exchange.time);
+        if let Some(service) = exchange.service
+            && !is_at_home(server)
+        {
+            self.see_server(server, service, exchange.time);
+        }
+    }
+
+    /// How many devices there are.
+    #[must_use]
+    pub fn devices(&self, now: Timestamp) -> usize {
+        self.devices.values().filter(|last| now.since(**last) < IN_USE).count()
+    }
+
+    /// Whether it is a server in use.
+    #[must_use]
+    pub fn is_served_by(&self, who: Offender, now: Timestamp) -> bool {
+        self.servers.iter().any(|server| server.who == who && server.is_in_use(now))
+    }
+
+    fn see_device(&mut self, who: Offender, now: Timestamp) {
+        if self.devices.len() >= DEVICES && !self.devices.contains_key(&who) {
+            let longest_unseen = self.devices.iter().min_by_key(|(_, last)| **last).map(|(who, _)| *who);
+            longest_unseen.map(|who| self.devices.remove(&who));
+        }
+        self.devices.insert(who, now);
+    }
+
+    fn see_server(&mut self, who: Offender, service: Service, now: Timestamp) {
+        let known = self.servers.iter_mut().find(|server| server.who == who && server.service == service);
+        if let Some(server) = known {
+            server.answers = server.answers.saturating_add(1);
+            server.last = now;
+            return;
+        }
+        if self.servers.len() >= SERVERS {
+            let Some(place) = self.servers.iter().position(|server| !server.is_in_use(now)) else { return };
+            self.servers.remove(place);
+        }
+        self.servers.push(Server { who, service, answers: 1, last: now });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offender(address: &str) -> Offender {
+        Offender::of(address.parse().expect("address"))
+    }
+
+    fn see(household: &mut Household, asker: &str, server: &str, service: Option<Service>, at_s: u64) {
+        let time = Timestamp::from_secs(at_s);
+        let [asker, server] = [asker, server].map(|address| address.parse().expect("address"));
+        let home: ipnet::IpNet = "198.51.100.0/24".parse().expect("network");
+        household.see(&Exchange { time, asker, server, service }, |who| home.contains(&who.network()));
+    }
+
+    fn serves(household: &Household, server: &str, at_s: u64) -> bool {
+        household.is_served_by(offender(server), Timestamp::from_secs(at_s))
+    }
+
+    #[test]
+    fn a_resolver_is_one_that_devices_of_the_household_asked_and_that_answered_often_enough() {
+        let mut household = Household::default();
+        for _ in 0..5 {
+            assert!(!serves(&household, "203.0.113.53", 0));
+            see(&mut household, "198.51.100.7", "203.0.113.53", Some(Service::Dns), 0);
+            see(&mut household, "203.0.113.66", "203.0.113.67", Some(Service::Dns), 0);
+            see(&mut household, "198.51.100.66", "198.51.100.67", Some(Service::Dns), 0);
+            see(&mut household, "198.51.100.7", "203.0.113.80", None, 0);
+        }
+        assert!(serves(&household, "203.0.113.53", 0));
+        for other in ["203.0.113.67", "198.51.100.67", "203.0.113.80"] {
+            assert!(!serves(&household, other, 0), "{other}");
+        }
+        assert!(!serves(&household, "203.0.113.53", IN_USE.as_secs()), "it is not in use any more");
+        see(&mut household, "198.51.100.7", "203.0.113.5", Some(Service::Dhcp), 0);
+        assert!(serves(&household, "203.0.113.5", 0), "a lease is renewed seldom");
+    }
+
+    #[test]
+    fn those_in_use_stay_and_newcomers_are_not_learned_without_room() {
+        let mut household = Household::default();
+        let all_ask = |household: &mut Household, range: core::ops::Range<usize>, times| {
+            for last in range {
+                for _ in 0..times {
+                    see(household, "198.51.100.7", &format!("203.0.113.{last}"), Some(Service::Dns), 0);
+                }
+            }
+        };
+        all_ask(&mut household, 0..1, 5);
+        all_ask(&mut household, 1..200, 4);
+        assert!(serves(&household, "203.0.113.0", 0), "those that answered a few times do not push it out");
+        all_ask(&mut household, 200..200 + SERVERS, 5);
+        assert_eq!(household.servers.len(), SERVERS);
+        assert!(serves(&household, "203.0.113.0", 0));
+        assert!(!serves(&household, &format!("203.0.113.{}", 199 + SERVERS), 0));
+    }
+
+    #[test]
+    fn devices_are_counted_once_and_forgotten_when_gone() {
+        let mut household = Household::default();
+        for last in 0..=255 {
+            see(&mut household, &format!("198.51.100.{last}"), "203.0.113.80", None, last);
+            see(&mut household, &format!("203.0.113.{last}"), "198.51.100.1", None, last);
+        }
+        assert_eq!(household.devices(Timestamp::from_secs(255)), DEVICES);
+        assert_eq!(household.devices(Timestamp::from_secs(IN_USE.as_secs() + 254)), 1);
+    }
+}

@@ -1,0 +1,243 @@
+//! Rules: thresholds on features that a person wrote, judged beside the model.
+//!
+//! They come from the configuration and are of fixed size, so that judging compares numbers and nothing else. A rule goes by
+//! value with what follows from it: its reason is told by another thread, perhaps when the configuration has changed.
+
+use core::fmt::{self, Write};
+
+use traffic::features::{FEATURES, FeatureVector};
+
+use super::Verdict;
+use super::explain::round;
+
+/// Most rules in force at once: each is tried at every checkpoint.
+pub const MOST_RULES: usize = 32;
+
+/// Most conditions of a rule.
+pub const MOST_CONDITIONS: usize = 8;
+
+/// Longest name, in bytes.
+pub const LONGEST_NAME_BYTES: usize = 40;
+
+/// A name of limited length, held in place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    bytes: [u8; LONGEST_NAME_BYTES],
+    len: u8,
+}
+
+/// How a feature is compared with a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `>`
+    Above,
+    /// `>=`
+    AtLeast,
+    /// `<`
+    Below,
+    /// `<=`
+    AtMost,
+    /// `=`, for flags and whole numbers.
+    Equal,
+}
+
+/// One comparison.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Condition {
+    /// Place of the feature in the vector.
+    pub feature: u16,
+    /// How.
+    pub comparison: Comparison,
+    /// With what, in the unit of the feature.
+    pub threshold: f32,
+}
+
+/// What holds of a flow that the rule accuses, and of what.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rule {
+    /// What a person called it.
+    pub name: Name,
+    /// What a flow is taken for where all conditions hold.
+    pub verdict: Verdict,
+    conditions: [Option<Condition>; MOST_CONDITIONS],
+}
+
+impl Name {
+    /// The text, as far as there is room for it.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let kept = text.get(..text.floor_char_boundary(LONGEST_NAME_BYTES)).unwrap_or_default().as_bytes();
+        let mut bytes = [0; LONGEST_NAME_BYTES];
+        for (place, byte) in bytes.iter_mut().zip(kept) {
+            *place = *byte;
+        }
+        Self { bytes, len: kept.len() as u8 }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let kept = self.bytes.get(..self.len.into()).unwrap_or_default();
+        // It was cut between two letters, so it is always text.
+        core::str::from_utf8(kept).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+impl Comparison {
+    /// All comparisons as they are written, a longer sign before its beginning.
+    pub const ALL: [(&str, Self); 5] =
+        [(">=", Self::AtLeast), ("<=", Self::AtMost), (">", Self::Above), ("<", Self::Below), ("=", Self::Equal)];
+
+    /// The sign as a person reads it.
+    const fn sign(self) -> &'static str {
+        match self {
+            Self::Above => ">",
+            Self::AtLeast => "≥",
+            Self::Below => "<",
+            Self::AtMost => "≤",
+            Self::Equal => "=",
+        }
+    }
+}
+
+impl Condition {
+    fn holds(&self, features: &FeatureVector) -> bool {
+        features.get(usize::from(self.feature)).is_some_and(|value| match self.comparison {
+            Comparison::Above => *value > self.threshold,
+            Comparison::AtLeast => *value >= self.threshold,
+            Comparison::Below => *value < self.threshold,
+            Comparison::AtMost => *value <= self.threshold,
+            Comparison::Equal => *value == self.threshold,
+        })
+    }
+}
+
+impl Rule {
+    /// A rule of at most [`MOST_CONDITIONS`]; more are not looked at.
+    #[must_use]
+    pub fn new(name: &str, verdict: Verdict, conditions: &[Condition]) -> Self {
+        let mut rule = Self { name: Name::new(name), verdict, conditions: [None; MOST_CONDITIONS] };
+        for (place, condition) in rule.conditions.iter_mut().zip(conditions) {
+            *place = Some(*condition);
+        }
+        rule
+    }
+
+    /// All conditions hold. A rule without any would accuse everybody; it accuses nobody.
+    #[must_use]
+    pub fn holds(&self, features: &FeatureVector) -> bool {
+        let [first, ..] = self.conditions;
+        first.is_some() && self.conditions.iter().flatten().all(|condition| condition.holds(features))
+    }
+
+    /// The conditions with the values that they were held against.
+    pub(super) fn explain(&self, features: &FeatureVector) -> String {
+        let mut text = format!("rule {:?}:", self.name);
+        let mut separator = " ";
+        for Condition { feature, comparison, threshold } in self.conditions.iter().flatten() {
+            let place = usize::from(*feature);
+            let Some((described, value)) = FEATURES.get(place).zip(features.get(place)) else { continue };
+            let (sign, threshold) = (comparison.sign(), round(*threshold));
+            let _ = write!(text, "{separator}{} {} {sign} {threshold}", described.name, round(*value));
+            separator = "; ";
+        }
+        let _ = write!(text, ": {} {}", self.verdict.class.name(), round(self.verdict.confidence));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Basis, judge, judge_beside};
+    use super::*;
+    use traffic::features::{FEATURE_COUNT, Index, ThreatClass};
+
+    fn rule(name: &str, confidence: f32, conditions: &[(Index, Comparison, f32)]) -> Rule {
+        let condition = |&(index, comparison, threshold): &(Index, Comparison, f32)| Condition {
+            feature: index as u16,
+            comparison,
+            threshold,
+        };
+        let conditions: Vec<Condition> = conditions.iter().map(condition).collect();
+        Rule::new(name, Verdict { class: ThreatClass::Botnet, confidence }, &conditions)
+    }
+
+    fn features(values: &[(Index, f32)]) -> FeatureVector {
+        let mut features = [0.0; FEATURE_COUNT];
+        for (index, value) in values {
+            features[*index as usize] = *value;
+        }
+        features
+    }
+
+    #[test]
+    fn each_comparison_is_what_its_sign_says() {
+        for (sign, comparison) in Comparison::ALL {
+            let rule = rule("one", 0.8, &[(Index::SrcPorts60s, comparison, 20.0)]);
+            let held = [19.0, 20.0, 21.0, f32::NAN].map(|ports| rule.holds(&features(&[(Index::SrcPorts60s, ports)])));
+            let expected = match sign {
+                ">" => [false, false, true, false],
+                ">=" => [false, true, true, false],
+                "<" => [true, false, false, false],
+                "<=" => [true, true, false, false],
+                "=" => [false, true, false, false],
+                _ => panic!("{sign} has no case"),
+            };
+            assert_eq!(held, expected, "{sign}");
+        }
+    }
+
+    #[test]
+    fn all_conditions_must_hold_and_none_accuse_nobody() {
+        let both = rule(
+            "both",
+            0.8,
+            &[(Index::SrcPorts60s, Comparison::Above, 20.0), (Index::SrcHosts60s, Comparison::Below, 5.0)],
+        );
+        assert!(both.holds(&features(&[(Index::SrcPorts60s, 21.0), (Index::SrcHosts60s, 1.0)])));
+        assert!(!both.holds(&features(&[(Index::SrcPorts60s, 21.0), (Index::SrcHosts60s, 9.0)])));
+        assert!(!both.holds(&features(&[(Index::SrcHosts60s, 1.0)])));
+        assert!(!rule("none", 0.8, &[]).holds(&features(&[])));
+    }
+
+    #[test]
+    fn the_most_confident_accusation_wins_and_a_tie_goes_to_the_first() {
+        let seen = features(&[(Index::OddFlags, 3.0)]);
+        assert_eq!(judge(&seen).class, ThreatClass::Benign, "the model alone says nothing");
+        let odd = |name, confidence| rule(name, confidence, &[(Index::OddFlags, Comparison::Above, 0.0)]);
+        let not = rule("not", 1.0, &[(Index::OddFlags, Comparison::Equal, 0.0)]);
+        let rules = [odd("weak", 0.6), odd("first", 0.9), odd("second", 0.9), not];
+        let (verdict, basis) = judge_beside(&rules, &seen);
+        assert_eq!((verdict.class, verdict.confidence), (ThreatClass::Botnet, 0.9));
+        assert_eq!(basis, Basis::Rule(rules[1]));
+        assert_eq!(judge_beside(&rules, &features(&[])).1, Basis::Rule(not));
+        assert_eq!(judge_beside(&[], &seen), (judge(&seen), Basis::Model));
+    }
+
+    #[test]
+    fn the_reason_names_the_rule_and_the_values() {
+        let rule = rule(
+            "many \"ports\"",
+            0.8,
+            &[(Index::SrcPorts60s, Comparison::Above, 20.0), (Index::SrcUnanswered60s, Comparison::AtLeast, 0.5)],
+        );
+        let seen = features(&[(Index::SrcPorts60s, 31.0), (Index::SrcUnanswered60s, 0.968_75)]);
+        assert_eq!(
+            rule.explain(&seen),
+            "rule \"many \\\"ports\\\"\": src_ports_60s 31 > 20; src_unanswered_share_60s 0.969 ≥ 0.5: botnet 0.8"
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_ends_between_two_letters() {
+        let name = Name::new(&"ä€".repeat(20));
+        assert_eq!(name.as_str(), "ä€".repeat(8));
+        assert_eq!(Name::new("").as_str(), "");
+    }
+}
