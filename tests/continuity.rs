@@ -9,6 +9,7 @@ use lab::namespace::Namespace;
 use lab::network::{GATEWAY, LAN_HOST, Network};
 use lab::process::{Running, wait_until};
 use lab::services;
+use sluice::clock::Stopwatch;
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -120,12 +121,25 @@ fn a_proper_stop_removes_the_table_and_traffic_goes_on() {
 }
 
 #[test]
-fn a_table_that_somebody_flushed_comes_back() {
+fn a_table_that_somebody_changed_is_put_right_at_once_and_shown_once() {
     let (network, _nginx) = stage();
     let daemon = Daemon::start(&network, &Config::default()).unwrap();
     let offender = network.outsider(66).unwrap();
     block(&daemon, &offender.address(), "10m");
-    network.r#box.run(["nft", "flush", "ruleset"]).unwrap();
-    wait_until("the block is in the kernel again", PATIENCE, || daemon.kernel_blocks(&offender.address())).unwrap();
-    assert!(!reaches_the_lan(&offender.namespace));
+    let address = offender.address();
+    for (repairs, change) in (1..).zip(["flush ruleset", "delete table netdev sluice", "flush table netdev sluice"]) {
+        let is_right = || daemon.kernel_blocks(&address) && daemon.kernel_table().contains("ip saddr @deny4");
+        let begin = Stopwatch::start();
+        network.r#box.run(["nft", change]).unwrap();
+        wait_until("the table is as it was", PATIENCE, is_right).unwrap();
+        println!("{change}: seen to be put right after {} ms", begin.elapsed().as_millis());
+        assert!(!reaches_the_lan(&offender.namespace));
+        // Longer than the interval of the comparison: what was put right is not put right again.
+        sleep(Duration::from_secs(2));
+        let audit = daemon.command(&["audit"]).unwrap().stdout;
+        let told = audit.matches("put the nftables table right after nft (process ").count();
+        assert_eq!((told, audit.matches("nftables table right").count()), (repairs, repairs), "{change}: {audit}");
+    }
+    let status = daemon.command(&["status"]).unwrap().stdout;
+    assert!(status.contains("changed the nftables table"), "{status}");
 }

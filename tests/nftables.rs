@@ -4,11 +4,9 @@ mod two_hosts;
 
 use std::io::{Read, Write};
 use std::net::IpAddr;
-use std::process::Stdio;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use lab::namespace::Namespace;
 use sluice::enforce::nftables::{Family, Nftables};
 use sluice::enforce::{Block, Desired, EnforceError, Enforcer};
 use sluice::policy::{Action, Offender};
@@ -126,12 +124,12 @@ fn the_allowed_are_never_blocked_and_still_protected_from_the_blocked() {
     let blocks: Vec<_> = OUTSIDE.iter().map(|address| block(*address, Action::Deny, 600)).collect();
     let allow = |texts: [&str; 4]| texts.map(|text| text.parse::<IpNet>().unwrap()).to_vec();
     let offenders = allow(["198.51.100.0/31", "203.0.113.8/30", "2001:db8:1::/64", "2001:db8:8::/48"]);
-    enforcer.replace(&Desired { blocks: blocks.clone(), allow: offenders }, NOW).unwrap();
+    enforcer.replace(&Desired { blocks: blocks.clone(), allow: offenders, ..Desired::default() }, NOW).unwrap();
     assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[true; 4]; 2]);
     let victims = allow(["198.51.100.2/31", "198.51.100.2/32", "203.0.113.77/32", "2001:db8:2::/48"]);
-    enforcer.replace(&Desired { blocks: blocks.clone(), allow: victims }, NOW).unwrap();
+    enforcer.replace(&Desired { blocks: blocks.clone(), allow: victims, ..Desired::default() }, NOW).unwrap();
     assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[false, false, true, true]; 2]);
-    enforcer.replace(&Desired { blocks, allow: Vec::new() }, NOW).unwrap();
+    enforcer.replace(&Desired { blocks, ..Desired::default() }, NOW).unwrap();
     assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[false; 4]; 2]);
 }
 
@@ -145,7 +143,7 @@ fn a_block_ends_by_the_kernels_clock() {
     assert!(!ping(&hosts.outside, INSIDE[0]) && !ping(&hosts.outside, INSIDE[1]));
     // Nobody takes the blocks out: the daemon may be dead by now.
     assert!(hosts.reaches());
-    assert_eq!(enforcer.read_back().unwrap(), []);
+    assert_eq!(enforcer.read_back().unwrap().blocks, []);
     for address in OUTSIDE {
         enforcer.unblock(&[Offender::of(address)]).unwrap();
     }
@@ -161,7 +159,7 @@ fn a_block_that_stands_gets_the_new_action_and_end() {
             [(Action::DenyNew, 600), (Action::Deny, 6_000), (Action::Deny, 60), (Action::DenyNew, 90)]
         {
             enforcer.block(&block(address, action, seconds), NOW).unwrap();
-            let stands = enforcer.read_back().unwrap();
+            let stands = enforcer.read_back().unwrap().blocks;
             let [(who, how, left)] = stands[..] else { panic!("{stands:?}") };
             assert_eq!((who, how), (offender, action));
             assert!(left <= Duration::from_secs(seconds) && left > Duration::from_secs(seconds - 30), "{left:?}");
@@ -171,7 +169,7 @@ fn a_block_that_stands_gets_the_new_action_and_end() {
     // A block whose end has passed ends what stands.
     enforcer.block(&block(OUTSIDE[0], Action::Deny, 600), NOW).unwrap();
     enforcer.block(&block(OUTSIDE[0], Action::Deny, 0), NOW).unwrap();
-    assert_eq!(enforcer.read_back().unwrap(), []);
+    assert_eq!(enforcer.read_back().unwrap().blocks, []);
 }
 
 #[test]
@@ -187,8 +185,8 @@ fn ten_thousand_blocks_are_restored_with_their_remaining_time() {
         (0..10_000).map(|index| block(address(index), action(index), 1_000 + u64::from(index))).collect();
     blocks.push(block(OUTSIDE[0], Action::Deny, 0));
     let later = NOW.plus(Duration::from_secs(500));
-    enforcer.replace(&Desired { blocks: blocks.clone(), allow: Vec::new() }, later).unwrap();
-    let mut stands = enforcer.read_back().unwrap();
+    enforcer.replace(&Desired { blocks: blocks.clone(), ..Desired::default() }, later).unwrap();
+    let mut stands = enforcer.read_back().unwrap().blocks;
     assert_eq!(stands.len(), 10_000, "all but the one that has ended");
     stands.sort_by_key(|(offender, ..)| *offender);
     blocks.sort_by_key(|block| block.offender);
@@ -200,25 +198,25 @@ fn ten_thousand_blocks_are_restored_with_their_remaining_time() {
     }
     let offenders: Vec<_> = stands.iter().map(|(offender, ..)| *offender).collect();
     enforcer.unblock(&offenders).unwrap();
-    assert_eq!(enforcer.read_back().unwrap(), []);
+    assert_eq!(enforcer.read_back().unwrap().blocks, []);
 }
 
 #[test]
 fn a_refused_replacement_changes_nothing() {
     let hosts = TwoHosts::bridged("nft-atomic").unwrap();
     let mut enforcer = open(&hosts, 2);
-    let one = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], allow: Vec::new() };
+    let one = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], ..Desired::default() };
     enforcer.replace(&one, NOW).unwrap();
     let before = list(&hosts, "netdev");
     let many = |count| (0..count).map(|last| block(IpAddr::from([192, 0, 2, last]), Action::Deny, 600)).collect();
-    let refused = enforcer.replace(&Desired { blocks: many(3), allow: Vec::new() }, NOW);
+    let refused = enforcer.replace(&Desired { blocks: many(3), ..Desired::default() }, NOW);
     assert!(matches!(refused, Err(EnforceError::Full { capacity: 2 })), "{refused:?}");
     let chains = |listing: &str| listing.lines().filter(|line| !line.contains("elements")).count();
     assert_eq!(chains(&list(&hosts, "netdev")), chains(&before));
-    assert_eq!(enforcer.read_back().unwrap().len(), 1);
+    assert_eq!(enforcer.read_back().unwrap().blocks.len(), 1);
     assert!(!ping(&hosts.outside, INSIDE[0]));
-    enforcer.replace(&Desired { blocks: many(2), allow: Vec::new() }, NOW).unwrap();
-    assert_eq!(enforcer.read_back().unwrap().len(), 2);
+    enforcer.replace(&Desired { blocks: many(2), ..Desired::default() }, NOW).unwrap();
+    assert_eq!(enforcer.read_back().unwrap().blocks.len(), 2);
 }
 
 #[test]
@@ -232,7 +230,7 @@ fn a_full_set_says_so_and_still_renews() {
     let refused = enforcer.block(&block(address(3), Action::Deny, 600), NOW);
     assert!(matches!(refused, Err(EnforceError::Full { capacity: 2 })), "{refused:?}");
     enforcer.block(&block(address(1), Action::Deny, 6_000), NOW).unwrap();
-    let longest = enforcer.read_back().unwrap().into_iter().map(|(.., left)| left).max().unwrap();
+    let longest = enforcer.read_back().unwrap().blocks.into_iter().map(|(.., left)| left).max().unwrap();
     assert!(longest > Duration::from_secs(5_000));
     enforcer.unblock(&[Offender::of(address(2))]).unwrap();
     enforcer.block(&block(address(3), Action::Deny, 600), NOW).unwrap();
@@ -242,10 +240,10 @@ fn a_full_set_says_so_and_still_renews() {
 fn somebody_elses_change_is_noticed_and_put_back() {
     let hosts = TwoHosts::bridged("nft-flush").unwrap();
     let mut enforcer = enforcer(&hosts);
-    let standing = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], allow: Vec::new() };
+    let standing = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], ..Desired::default() };
     for change in ["flush ruleset", "flush chain netdev sluice ipv4", "flush table netdev sluice"] {
         enforcer.replace(&standing, NOW).unwrap();
-        assert_eq!(enforcer.read_back().unwrap().len(), 1);
+        assert_eq!(enforcer.read_back().unwrap().blocks.len(), 1);
         assert!(!ping(&hosts.outside, INSIDE[0]));
         hosts.bridge.run(["nft", change]).unwrap();
         assert!(matches!(enforcer.read_back(), Err(EnforceError::TableGone)), "{change}");
@@ -258,69 +256,24 @@ fn somebody_elses_change_is_noticed_and_put_back() {
     enforcer.unblock(&[standing.blocks[0].offender]).unwrap();
 }
 
-/// Ethernet addresses of a frame that a test makes by hand.
-const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
-/// What stands between these and the IP header: one VLAN tag, two, a PPPoE session, and one in a VLAN.
-/// The last bytes say IPv4; for IPv6 they are replaced.
-const ENCAPSULATIONS: [(&str, &[u8], [u8; 2]); 4] = [
-    ("802.1Q", &[0x81, 0, 0, 9, 0x08, 0x00], [0x86, 0xdd]),
-    ("QinQ", &[0x88, 0xa8, 0, 7, 0x81, 0, 0, 9, 0x08, 0x00], [0x86, 0xdd]),
-    ("PPPoE", &[0x88, 0x64, 0x11, 0, 0, 1, 0, 42, 0, 0x21], [0, 0x57]),
-    ("PPPoE in 802.1Q", &[0x81, 0, 0, 7, 0x88, 0x64, 0x11, 0, 0, 1, 0, 42, 0, 0x21], [0, 0x57]),
-];
-const SYN: u8 = 0x02;
-const SYN_ACK: u8 = 0x12;
-
-/// A TCP packet from outside to inside in that encapsulation; nothing reads its checksums.
-fn tcp_frame(family: usize, (_, header, ipv6): (&str, &[u8], [u8; 2]), flags: u8) -> Vec<u8> {
-    let mut frame = [&ETHERNET[..], header].concat();
-    match (OUTSIDE[family], INSIDE[family]) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            frame.extend_from_slice(&[0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
-            frame.extend(source.octets().into_iter().chain(destination.octets()));
-        }
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let protocol = frame.len() - 2;
-            frame[protocol..].copy_from_slice(&ipv6);
-            frame.extend_from_slice(&[0x60, 0, 0, 0, 0, 20, 6, 64]);
-            frame.extend(source.octets().into_iter().chain(destination.octets()));
-        }
-        _ => unreachable!("both are of one family"),
-    }
-    frame.extend_from_slice(&[0x30, 0x39, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]);
-    frame
-}
-
 #[test]
-fn tagged_and_encapsulated_packets_are_dropped_as_plain_ones() {
-    let hosts = TwoHosts::bridged("nft-tags").unwrap();
+fn changes_by_others_are_told_and_our_own_are_not() {
+    let hosts = TwoHosts::bridged("nft-watch").unwrap();
     let mut enforcer = enforcer(&hosts);
-    for family in [0, 1] {
-        for encapsulation in ENCAPSULATIONS {
-            let mut dropped = |blocked, action, flags| {
-                enforcer.block(&block(blocked, action, 600), NOW).unwrap();
-                let before = enforcer.dropped_packets().unwrap();
-                send(&hosts.outside, &tcp_frame(family, encapsulation, flags));
-                let dropped = enforcer.dropped_packets().unwrap() - before;
-                enforcer.unblock(&[Offender::of(blocked)]).unwrap();
-                dropped
-            };
-            let (outside, inside, name) = (OUTSIDE[family], INSIDE[family], encapsulation.0);
-            assert_eq!(dropped(outside, Action::DenyNew, SYN), 1, "{name}, opens a connection, {outside}");
-            assert_eq!(dropped(outside, Action::DenyNew, SYN_ACK), 0, "{name}, accepts a connection, {outside}");
-            assert_eq!(dropped(inside, Action::DenyNew, SYN), 0, "{name}, to the blocked, {outside}");
-            assert_eq!(dropped(outside, Action::Deny, SYN_ACK), 1, "{name}, from the blocked, {outside}");
-            assert_eq!(dropped(inside, Action::Deny, SYN_ACK), 1, "{name}, to the blocked, {outside}");
-        }
+    let mut watch = hosts.bridge.enter(|| enforcer.watch().unwrap()).unwrap();
+    let (told, changes) = std::sync::mpsc::channel();
+    std::thread::spawn(move || while told.send(watch.wait().unwrap()).is_ok() {});
+    let standing = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], ..Desired::default() };
+    for change in ["flush ruleset", "delete table netdev sluice", "add element netdev sluice deny4 { 203.0.113.9 }"] {
+        enforcer.replace(&standing, NOW).unwrap();
+        enforcer.block(&block(OUTSIDE[1], Action::Deny, 600), NOW).unwrap();
+        hosts.bridge.run(["nft", "add table netdev another"]).unwrap();
+        hosts.bridge.run(["nft", "delete table netdev another"]).unwrap();
+        assert!(changes.try_recv().is_err(), "neither our own changes nor those of other tables are told");
+        hosts.bridge.run(["nft", change]).unwrap();
+        let by = changes.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert!(by.starts_with("nft (process "), "{by}");
     }
-}
-
-/// Sends one frame as it is.
-fn send(from: &Namespace, frame: &[u8]) {
-    let mut socat =
-        from.command("socat").args(["-u", "STDIN", "INTERFACE:eth0"]).stdin(Stdio::piped()).spawn().unwrap();
-    socat.stdin.take().unwrap().write_all(frame).unwrap();
-    assert!(socat.wait().unwrap().success());
 }
 
 #[test]
@@ -329,7 +282,7 @@ fn an_administrator_can_read_the_table() {
     let mut enforcer = enforcer(&hosts);
     let blocks = vec![block(OUTSIDE[0], Action::Deny, 600), block(OUTSIDE[1], Action::DenyNew, 600)];
     let allow = vec!["192.0.2.0/24".parse().unwrap(), "2001:db8:ff::/48".parse().unwrap()];
-    enforcer.replace(&Desired { blocks, allow }, NOW).unwrap();
+    enforcer.replace(&Desired { blocks, allow, ..Desired::default() }, NOW).unwrap();
     let listing = list(&hosts, "netdev");
     for line in [
         "comment \"kept by sluice: changes are put back; see sluice.toml\"",
@@ -343,6 +296,10 @@ fn an_administrator_can_read_the_table() {
         "ip6 saddr & ffff:ffff:ffff:ffff:: == @deny_new6 jump deny_new",
         "tcp flags syn / syn,ack counter packets 0 bytes 0 drop",
         "udp sport >= 1024 counter packets 0 bytes 0 drop",
+        "frag frag-off != 0 accept comment \"not the first fragment: no ports\"",
+        "ip frag-off & 8191 != 0 accept",
+        "ether saddr @quarantine jump quarantine4",
+        "ip daddr @own4 accept comment \"to the box\"",
         "udp sport 67-68 udp dport 67-68 accept comment \"DHCP\"",
         "type filter hook ingress devices = { lan0, wan0 }",
     ] {
@@ -351,12 +308,28 @@ fn an_administrator_can_read_the_table() {
     // By hand, as an administrator would.
     hosts.bridge.run(["nft", "add", "element", "netdev", "sluice", "deny4", "{ 203.0.113.9 }"]).unwrap();
     let by_hand = (Offender::of(IpAddr::from([203, 0, 113, 9])), Action::Deny, Duration::MAX);
-    assert!(enforcer.read_back().unwrap().contains(&by_hand));
-    // What another run left behind in the other family goes as well.
-    open(&hosts, CAPACITY).in_family(Family::Bridge).replace(&Desired::default(), NOW).unwrap();
+    assert!(enforcer.read_back().unwrap().blocks.contains(&by_hand));
     enforcer.remove().unwrap();
     assert_eq!(hosts.bridge.run(["nft", "list", "ruleset"]).unwrap(), "");
     enforcer.remove().unwrap();
+}
+
+#[test]
+fn a_table_in_the_other_family_is_not_left_behind() {
+    let hosts = TwoHosts::bridged("nft-family").unwrap();
+    let standing = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], ..Desired::default() };
+    for (first, second) in [(Family::Netdev, Family::Bridge), (Family::Bridge, Family::Netdev)] {
+        open(&hosts, CAPACITY).in_family(first).replace(&standing, NOW).unwrap();
+        assert!(!ping(&hosts.outside, INSIDE[0]));
+        let mut later = open(&hosts, CAPACITY).in_family(second);
+        later.replace(&Desired::default(), NOW).unwrap();
+        let tables = hosts.bridge.run(["nft", "list", "tables"]).unwrap();
+        assert_eq!(tables.trim(), format!("table {} sluice", second.name()));
+        assert!(ping(&hosts.outside, INSIDE[0]));
+        // Nor does a stop leave anything, in either family.
+        open(&hosts, CAPACITY).in_family(first).remove().unwrap();
+        assert_eq!(hosts.bridge.run(["nft", "list", "tables"]).unwrap(), "");
+    }
 }
 
 #[test]
@@ -369,7 +342,7 @@ fn a_port_that_was_made_again_is_enforced_on_again() {
     hosts.bridge.run(["ip", "link", "set", PORTS[0], "master", "br0"]).unwrap();
     assert!(hosts.reaches());
     let standing =
-        Desired { blocks: OUTSIDE.map(|address| block(address, Action::Deny, 600)).to_vec(), allow: Vec::new() };
+        Desired { blocks: OUTSIDE.map(|address| block(address, Action::Deny, 600)).to_vec(), ..Desired::default() };
     enforcer.replace(&standing, NOW).unwrap();
     assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[false; 4]; 2]);
 }
@@ -378,7 +351,7 @@ fn a_port_that_was_made_again_is_enforced_on_again() {
 fn counters_go_on_over_a_replacement() {
     let hosts = TwoHosts::bridged("nft-count").unwrap();
     let mut enforcer = enforcer(&hosts);
-    let standing = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], allow: Vec::new() };
+    let standing = Desired { blocks: vec![block(OUTSIDE[0], Action::Deny, 600)], ..Desired::default() };
     enforcer.replace(&standing, NOW).unwrap();
     assert!(!ping(&hosts.outside, INSIDE[0]));
     let before = enforcer.dropped_packets().unwrap();

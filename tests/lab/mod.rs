@@ -12,6 +12,8 @@ pub mod data;
 pub mod frames;
 pub mod namespace;
 pub mod network;
+pub mod packets;
 pub mod process;
 pub mod recording;
 pub mod services;
+pub mod wire;

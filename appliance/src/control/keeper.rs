@@ -23,6 +23,9 @@ use crate::store::{Event, Refused, Writer};
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How long it is shown that somebody changed the table.
+const REPAIR_SHOWN: Duration = Duration::from_secs(600);
+
 /// Messages that are carried out before the snapshot is made anew.
 const MESSAGES_AT_ONCE: usize = 256;
 
@@ -101,6 +104,9 @@ impl Keeper {
                         }
                         answers.extend(self.take(message, &mut state));
                     }
+                    if state.changed_by.is_some() {
+                        self.reconcile(clock::now(), &mut state);
+                    }
                     self.publish(&state);
                     answers.into_iter().for_each(Answer::give);
                 }
@@ -129,6 +135,7 @@ impl Keeper {
             Message::Unblock { address, actor, reply } => {
                 return Some(Answer { outcome: self.unblock(address, actor, now), reply });
             }
+            Message::TableChanged { by } => state.changed_by = Some(by),
             Message::Stop => {}
         }
         None
@@ -356,6 +363,7 @@ impl Keeper {
             return;
         }
         let desired = Desired::of(&self.blocklist);
+        let changed_by = state.changed_by.take();
         let differs = match self.enforcer.read_back() {
             Ok(found) => desired.differs_from(&found, now),
             Err(error) => {
@@ -369,10 +377,20 @@ impl Keeper {
         match self.enforcer.replace(&desired, now) {
             Ok(()) => {
                 state.unhooked = false;
-                warn!("the nftables table was not as it should be; it was put right");
                 state.enforce_fault = None;
-                let what = "put the nftables table right after it was changed from outside or a change failed";
-                self.audit(now, what.to_owned());
+                let what = changed_by.map_or_else(
+                    || {
+                        String::from(
+                            "put the nftables table right after it was changed from outside or a change failed",
+                        )
+                    },
+                    |by| {
+                        state.repaired = Some((now, by.clone()));
+                        format!("put the nftables table right after {by} had changed it")
+                    },
+                );
+                warn!("{what}");
+                self.audit(now, what);
             }
             Err(error) => state.enforce_fault = Some(error.to_string()),
         }
@@ -383,9 +401,10 @@ impl Keeper {
         let mut blocks: Vec<BlockRecord> = self.blocklist.standing().cloned().collect();
         blocks.sort_by_key(|block| core::cmp::Reverse(block.since));
         let count = |counter: &core::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let faults = self.faults(state);
         self.handle.publish(Snapshot {
             time: clock::now(),
-            faults: self.faults(state),
+            faults,
             packets: count(&self.gauges.packets),
             bytes: count(&self.gauges.bytes),
             ring_drops: count(&self.gauges.ring_drops),
@@ -402,12 +421,16 @@ impl Keeper {
         });
     }
 
-    fn faults(&self, state: &State) -> Vec<String> {
+    fn faults(&mut self, state: &State) -> Vec<String> {
         let mut faults = self.start_faults.clone();
         faults.extend(state.blind_spots.iter().cloned());
         faults.extend(self.gauges.port_faults());
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());
+        let repaired = state.repaired.iter().filter(|(time, _)| clock::now().since(*time) < REPAIR_SHOWN);
+        faults.extend(repaired.map(|(_, by)| {
+            format!("{by} changed the nftables table a while ago; it was put right: change sluice.toml instead")
+        }));
         faults.extend(self.blocklist.holding().map(|trip| trip.fault().to_owned()));
         faults.extend(self.writer.fault());
         for (count, what) in [
@@ -420,6 +443,10 @@ impl Keeper {
                 "alerts were left out: there were too many in a minute",
             ),
             (self.writer.dropped(), "events were lost: they came faster than the disk could take them"),
+            (
+                self.enforcer.hidden_packets().unwrap_or(0),
+                "packets passed whatever is blocked: they are behind three VLAN tags, where nftables cannot look",
+            ),
         ] {
             if count > 0 {
                 faults.push(format!("{count} {what}"));
@@ -457,6 +484,10 @@ struct State {
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
     last_look: Option<Stopwatch>,
+    /// Who else changed the table since it was last compared.
+    changed_by: Option<String>,
+    /// When the table was last put right after somebody changed it, and who that was.
+    repaired: Option<(Timestamp, String)>,
 }
 
 /// What a person who asked for something is to be told.

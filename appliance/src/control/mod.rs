@@ -78,6 +78,11 @@ pub enum Message {
         /// Where the answer goes.
         reply: SyncSender<Reply>,
     },
+    /// Somebody else changed the kernel's table of blocks.
+    TableChanged {
+        /// Who, in words.
+        by: String,
+    },
     /// The program is told to end.
     Stop,
 }
@@ -133,6 +138,11 @@ impl Handle {
     /// Hands a decision over without waiting; false where there is no room.
     pub(crate) fn decide(&self, decision: Decision) -> bool {
         self.messages.try_send(Message::Decision(decision)).is_ok()
+    }
+
+    /// Tells that somebody else changed the kernel's table. Where there is no room, the next comparison finds it.
+    pub(crate) fn table_changed(&self, by: String) {
+        let _ = self.messages.try_send(Message::TableChanged { by });
     }
 
     /// Tells the control thread to end.

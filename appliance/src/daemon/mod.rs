@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
 use crate::control::{Handle, Snapshot};
 use crate::enforce::dry_run::DryRun;
-use crate::enforce::nftables::Nftables;
+use crate::enforce::nftables::{Nftables, Watch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
@@ -76,7 +76,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let mut lookout = Lookout::new(bridge_config(config), bridge.index, config.policy.lan.is_empty())?;
     let mut surroundings = move || lookout.look();
     let blocklist = restored_blocklist(config, &store, surroundings())?;
-    let enforcer = enforcer(config, &blocklist, &mut start_faults)?;
+    let (enforcer, table_watch) = enforcer(config, &blocklist, &mut start_faults)?;
 
     let gauges = Arc::new(Gauges::default());
     let (handle, messages) = Handle::new(first_snapshot(config));
@@ -96,6 +96,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         start_faults,
     };
     let control = spawn("control", move || keeper.run(&messages))?;
+    if let Some(watch) = table_watch {
+        watch_table(watch, handle.clone())?;
+    }
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
     let mut web = web::serve(handle.clone(), store, writer, web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -250,14 +253,18 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
 
 /// The enforcer with the standing blocks in the kernel. Where the kernel cannot, the daemon watches all the same, shows the
 /// fault, and goes on trying.
-fn enforcer(config: &Config, blocklist: &Blocklist, faults: &mut Vec<String>) -> anyhow::Result<Box<dyn Enforcer>> {
+fn enforcer(
+    config: &Config,
+    blocklist: &Blocklist,
+    faults: &mut Vec<String>,
+) -> anyhow::Result<(Box<dyn Enforcer>, Option<Watch>)> {
     let opened = Nftables::open(config.bridge.ports.clone(), config.max_blocks());
     if config.mode == Mode::Observe {
         // What an earlier run in enforce mode may have left behind.
         if let Err(error) = opened.and_then(|mut nftables| nftables.remove()) {
             faults.push(format!("blocks of an earlier run may still stand until they end: {error}"));
         }
-        return Ok(Box::new(DryRun::new()));
+        return Ok((Box::new(DryRun::new()), None));
     }
     let mut nftables = opened?;
     match nftables.replace(&Desired::of(blocklist), clock::now()) {
@@ -265,7 +272,24 @@ fn enforcer(config: &Config, blocklist: &Blocklist, faults: &mut Vec<String>) ->
         Err(error @ EnforceError::NotPermitted) => return Err(error.into()),
         Err(error) => log::error!("{error}"),
     }
-    Ok(Box::new(nftables))
+    // Without it changes are found by the comparison every second.
+    let watch = nftables.watch().inspect_err(|error| warn!("{error}")).ok();
+    Ok((Box::new(nftables), watch))
+}
+
+/// Tells the control thread at once of what others do to the table. The thread ends with the program: it only waits.
+fn watch_table(mut watch: Watch, handle: Handle) -> anyhow::Result<()> {
+    spawn("table watch", move || {
+        loop {
+            match watch.wait() {
+                Ok(by) => handle.table_changed(by),
+                Err(error) => {
+                    return warn!("changes of the nftables table are no longer told, but still found: {error}");
+                }
+            }
+        }
+    })?;
+    Ok(())
 }
 
 fn record_start(writer: &Writer, config: &Config) {

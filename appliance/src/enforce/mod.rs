@@ -6,10 +6,10 @@ mod desired;
 pub mod dry_run;
 pub mod nftables;
 
-pub use desired::{Block, Desired};
+pub use desired::{Block, Desired, Found, Limit, Target};
 use traffic::time::Timestamp;
 
-use crate::policy::{Action, Offender};
+use crate::policy::Offender;
 
 /// Keeps the kernel's state equal to the desired one. Every call is one atomic change: it takes effect whole or not at all.
 pub trait Enforcer: Send {
@@ -31,18 +31,23 @@ pub trait Enforcer: Send {
     /// What the kernel refused; nothing has changed then.
     fn unblock(&mut self, offenders: &[Offender]) -> Result<(), EnforceError>;
 
-    /// What the kernel holds now: offender, action, and the time left ([`core::time::Duration::MAX`] for what somebody else
-    /// added without an end).
+    /// What the kernel holds now.
     ///
     /// # Errors
     /// [`EnforceError::TableGone`] where somebody removed the table, else what the kernel refused.
-    fn read_back(&mut self) -> Result<Vec<(Offender, Action, core::time::Duration)>, EnforceError>;
+    fn read_back(&mut self) -> Result<Found, EnforceError>;
 
     /// Packets dropped so far by all blocks together; a replacement does not set it back.
     ///
     /// # Errors
     /// As [`Self::read_back`].
     fn dropped_packets(&mut self) -> Result<u64, EnforceError>;
+
+    /// Packets that passed since the last replacement whatever is blocked, because their encapsulation hides their addresses.
+    ///
+    /// # Errors
+    /// As [`Self::read_back`].
+    fn hidden_packets(&mut self) -> Result<u64, EnforceError>;
 
     /// Removes everything that this program put into the kernel.
     ///

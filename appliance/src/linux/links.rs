@@ -335,7 +335,7 @@ mod tests {
         let header = [libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, ROUTE_UNICAST, 0, 0, 0, 0];
         request.message(libc::RTM_NEWROUTE, 0, &header).attribute(ROUTE_MULTIPATH, &hops);
         let mut found = Vec::new();
-        read_gateways(&Reply { kind: 0, flags: 0, sequence: 1, payload: &request.finish()[16..] }, &mut found);
+        read_gateways(&Reply { kind: 0, flags: 0, sequence: 1, port: 0, payload: &request.finish()[16..] }, &mut found);
         let gateway = |last| Gateway { address: [192, 0, 2, last].into(), link: u32::from(last) + 10 };
         assert_eq!(found, [gateway(1), gateway(2)]);
     }
@@ -343,7 +343,7 @@ mod tests {
     proptest! {
         #[test]
         fn hostile_replies_are_read_to_nothing_worse_than_nonsense(payload in proptest::collection::vec(any::<u8>(), 0..128)) {
-            let reply = Reply { kind: 0, flags: 0, sequence: 1, payload: &payload };
+            let reply = Reply { kind: 0, flags: 0, sequence: 1, port: 0, payload: &payload };
             let _ = (read_link(&reply), read_own_address(&reply));
             read_gateways(&reply, &mut Vec::new());
             read_hops(&payload, &mut Vec::new());

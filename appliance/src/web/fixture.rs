@@ -99,7 +99,7 @@ pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<Str
                     publisher.publish(snapshot);
                     let _ = reply.send(if found { Ok(offender) } else { Err(ControlError::NotBlocked { offender }) });
                 }
-                Message::Decision(_) => {}
+                Message::Decision(_) | Message::TableChanged { .. } => {}
                 Message::Stop => return,
             }
         }

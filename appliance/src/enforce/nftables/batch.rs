@@ -17,6 +17,33 @@ pub(super) enum Key {
     Ipv6,
 }
 
+/// What a set holds, by the number and the length that its keys have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyType {
+    kind: u32,
+    length_bytes: u32,
+}
+
+/// An Ethernet address.
+pub(super) const ETHERNET: KeyType = KeyType { kind: set::TYPE_ETHERNET_ADDRESS, length_bytes: 6 };
+
+impl Key {
+    /// An address.
+    pub(super) const fn address(self) -> KeyType {
+        match self {
+            Self::Ipv4 => KeyType { kind: set::TYPE_IPV4_ADDRESS, length_bytes: 4 },
+            Self::Ipv6 => KeyType { kind: set::TYPE_IPV6_ADDRESS, length_bytes: 16 },
+        }
+    }
+
+    /// An address, a transport protocol and a port, each filled up to four bytes.
+    pub(super) const fn target(self) -> KeyType {
+        let KeyType { kind, length_bytes } = self.address();
+        let kind = (kind << set::TYPE_BITS | set::TYPE_PROTOCOL) << set::TYPE_BITS | set::TYPE_PORT;
+        KeyType { kind, length_bytes: length_bytes + 8 }
+    }
+}
+
 /// Messages for one table, between the begin and the end of a batch.
 pub(super) struct Batch {
     request: Request,
@@ -71,18 +98,14 @@ impl Batch {
     }
 
     /// `add set`; `id` differs for each set of the batch.
-    pub(super) fn add_set(&mut self, name: &str, id: u32, key: Key, flags: u32, capacity: u32) {
-        let (kind, length) = match key {
-            Key::Ipv4 => (set::TYPE_IPV4_ADDRESS, 4),
-            Key::Ipv6 => (set::TYPE_IPV6_ADDRESS, 16),
-        };
+    pub(super) fn add_set(&mut self, name: &str, id: u32, key: KeyType, flags: u32, capacity: u32) {
         let request = self.message("make a set", message::NEW_SET, FLAG_CREATE);
         request
             .text(set::TABLE, TABLE)
             .text(set::NAME, name)
             .be_u32(set::FLAGS, flags)
-            .be_u32(set::KEY_TYPE, kind)
-            .be_u32(set::KEY_LENGTH, length)
+            .be_u32(set::KEY_TYPE, key.kind)
+            .be_u32(set::KEY_LENGTH, key.length_bytes)
             .be_u32(set::ID, id);
         if flags & set::FLAG_TIMEOUT != 0 {
             request.nest(set::DESCRIPTION, |description| {

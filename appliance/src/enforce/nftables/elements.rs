@@ -6,12 +6,16 @@ use core::time::Duration;
 use ipnet::IpNet;
 
 use super::batch::{Batch, Key, TABLE};
-use super::numbers::{element, message};
+use super::numbers::{element, limit, message, rule};
+use crate::enforce::Target;
+use crate::linux::links::Mac;
 use crate::linux::netlink::{FLAG_CREATE, Reply, Request, attributes, read_be_u64};
 use crate::policy::Offender;
 
 /// Elements in one message: 40 bytes each at most, and a list of attributes ends at 64 KiB.
 const ELEMENTS_PER_MESSAGE: usize = 1_000;
+/// The same of limits, with 128 bytes each at most.
+const LIMITS_PER_MESSAGE: usize = 400;
 /// The shortest time that is asked for: the kernel rounds to its ticks, and takes zero for "for ever".
 const SHORTEST_TIMEOUT_MS: u64 = 20;
 
@@ -28,11 +32,14 @@ pub(super) fn add_blocks(batch: &mut Batch, set: &str, blocks: &[(Offender, Dura
     for some in blocks.chunks(ELEMENTS_PER_MESSAGE) {
         let request = batch.message("add blocks", message::NEW_SET_ELEMENT, FLAG_CREATE);
         write_list(request, set, some, |request, (offender, timeout)| {
-            let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(SHORTEST_TIMEOUT_MS);
-            request.be_u64(element::TIMEOUT, timeout_ms);
+            request.be_u64(element::TIMEOUT, timeout_ms(*timeout));
             write_key(request, offender.first_address());
         });
     }
+}
+
+fn timeout_ms(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(SHORTEST_TIMEOUT_MS)
 }
 
 /// Takes one offender, which stands there, out of a set.
@@ -44,6 +51,50 @@ pub(super) fn delete_block(batch: &mut Batch, set: &str, offender: Offender) {
 /// Names one offender of a set, to delete or to ask for it.
 pub(super) fn write_offender(request: &mut Request, set: &str, offender: Offender) {
     write_list(request, set, &[offender], |request, offender| write_key(request, offender.first_address()));
+}
+
+/// Adds limits to a set, each with the time that it stays there. What is looked up there is found once it is over the rate.
+pub(super) fn add_limits(batch: &mut Batch, set: &str, limits: &[(Target, u32, Duration)]) {
+    for some in limits.chunks(LIMITS_PER_MESSAGE) {
+        let request = batch.message("add limits", message::NEW_SET_ELEMENT, FLAG_CREATE);
+        write_list(request, set, some, |request, (target, per_s, timeout)| {
+            request.be_u64(element::TIMEOUT, timeout_ms(*timeout));
+            request.nest(element::KEY, |key| {
+                key.attribute(element::DATA_VALUE, &target_key(target));
+            });
+            request.nest(element::EXPRESSION, |expression| {
+                expression.text(rule::EXPRESSION_NAME, "limit").nest(rule::EXPRESSION_DATA, |data| {
+                    data.be_u64(limit::RATE, u64::from((*per_s).max(1))).be_u64(limit::UNIT_S, 1);
+                    data.be_u32(limit::BURST, (*per_s).max(1)).be_u32(limit::TYPE, limit::TYPE_PACKETS);
+                    data.be_u32(limit::FLAGS, limit::FLAG_OVER);
+                });
+            });
+        });
+    }
+}
+
+/// Adds devices to a set, each with the time that it stays there.
+pub(super) fn add_devices(batch: &mut Batch, set: &str, devices: &[(Mac, Duration)]) {
+    for some in devices.chunks(ELEMENTS_PER_MESSAGE) {
+        let request = batch.message("add devices", message::NEW_SET_ELEMENT, FLAG_CREATE);
+        write_list(request, set, some, |request, (device, timeout)| {
+            request.be_u64(element::TIMEOUT, timeout_ms(*timeout));
+            request.nest(element::KEY, |key| {
+                key.attribute(element::DATA_VALUE, device);
+            });
+        });
+    }
+}
+
+/// Each part of a concatenation fills words of four bytes.
+fn target_key(target: &Target) -> Vec<u8> {
+    let mut key = match target.destination {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    let [high, low] = target.port.to_be_bytes();
+    key.extend([target.protocol, 0, 0, 0, high, low, 0, 0]);
+    key
 }
 
 /// Adds networks to an interval set: overlapping and adjacent ones become one, since the kernel refuses overlaps.
@@ -134,25 +185,50 @@ fn write_key(request: &mut Request, address: IpAddr) {
 /// The offenders in one message of a dump, and the time that each still stays. One without an end, which only somebody
 /// else can have added, has [`Duration::MAX`].
 pub(super) fn read_blocks(reply: &Reply<'_>) -> Vec<(Offender, Duration)> {
+    elements(reply).filter_map(|one| Some((Offender::of(read_address(key(one)?)?), time_left(one)))).collect()
+}
+
+/// The devices in one message of a dump, and the time that each still stays.
+pub(super) fn read_devices(reply: &Reply<'_>) -> Vec<(Mac, Duration)> {
+    elements(reply).filter_map(|one| Some((Mac::try_from(key(one)?).ok()?, time_left(one)))).collect()
+}
+
+/// The limits in one message of a dump, with their rate and the time that each still stays.
+pub(super) fn read_limits(reply: &Reply<'_>) -> Vec<(Target, u32, Duration)> {
+    elements(reply).filter_map(|one| Some((read_target(key(one)?)?, read_rate(one)?, time_left(one)))).collect()
+}
+
+fn elements<'a>(reply: &Reply<'a>) -> impl Iterator<Item = &'a [u8]> {
     let behind_header = reply.payload.get(4..).unwrap_or_default();
     attributes(behind_header)
         .filter(|(kind, _)| *kind == element::ELEMENTS)
         .flat_map(|(_, list)| attributes(list))
-        .filter_map(|(_, one)| read_block(one))
-        .collect()
+        .map(|(_, one)| one)
 }
 
-fn read_block(one: &[u8]) -> Option<(Offender, Duration)> {
-    let mut offender = None;
-    let mut left = Duration::MAX;
-    for (kind, value) in attributes(one) {
-        match kind {
-            element::KEY => offender = attributes(value).find_map(|(_, bytes)| read_address(bytes)).map(Offender::of),
-            element::EXPIRATION => left = Duration::from_millis(read_be_u64(value)?),
-            _ => {}
-        }
-    }
-    Some((offender?, left))
+fn value(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
+}
+
+fn key(one: &[u8]) -> Option<&[u8]> {
+    value(value(one, element::KEY)?, element::DATA_VALUE)
+}
+
+fn time_left(one: &[u8]) -> Duration {
+    value(one, element::EXPIRATION).and_then(read_be_u64).map_or(Duration::MAX, Duration::from_millis)
+}
+
+/// A limit that somebody else added without a rate limits nothing, and has the rate 0.
+fn read_rate(one: &[u8]) -> Option<u32> {
+    let Some(expression) = value(one, element::EXPRESSION) else { return Some(0) };
+    let rate = read_be_u64(value(value(expression, rule::EXPRESSION_DATA)?, limit::RATE)?)?;
+    Some(u32::try_from(rate).unwrap_or(u32::MAX))
+}
+
+fn read_target(bytes: &[u8]) -> Option<Target> {
+    let (address, rest) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
+    let [protocol, _, _, _, high, low, ..] = *rest else { return None };
+    Some(Target { destination: read_address(address)?, protocol, port: u16::from_be_bytes([high, low]) })
 }
 
 fn read_address(bytes: &[u8]) -> Option<IpAddr> {
@@ -194,7 +270,7 @@ mod tests {
             write_key(request, offender.first_address());
             request.be_u64(element::EXPIRATION, timeout.as_millis().try_into().unwrap());
         });
-        let reply = Reply { kind: 0, flags: 0, sequence: 1, payload: &request.finish()[16..] };
+        let reply = Reply { kind: 0, flags: 0, sequence: 1, port: 0, payload: &request.finish()[16..] };
         assert_eq!(read_blocks(&reply), blocks);
     }
 
@@ -203,7 +279,7 @@ mod tests {
         let mut request = Request::new();
         request.message(0, 0, &[0; 4]);
         write_offender(&mut request, "deny4", Offender::of("192.0.2.1".parse().unwrap()));
-        let reply = Reply { kind: 0, flags: 0, sequence: 1, payload: &request.finish()[16..] };
+        let reply = Reply { kind: 0, flags: 0, sequence: 1, port: 0, payload: &request.finish()[16..] };
         assert_eq!(read_blocks(&reply)[0].1, Duration::MAX);
     }
 }

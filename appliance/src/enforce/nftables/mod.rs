@@ -9,6 +9,8 @@
 //! | `allow4`, `allow6` | networks that always pass, whatever else is said of them |
 //! | `deny4`, `deny6` | everything from and to these is dropped |
 //! | `deny_new4`, `deny_new6` | what opens a connection from these is dropped; replies of theirs pass |
+//! | `quarantine` | devices that reach nothing but ARP, neighbour discovery, DHCP, DNS, the allowlist and `own4`, `own6` |
+//! | `limit4`, `limit6` | what opens connections to these services is dropped above their rate |
 //!
 //! IPv6 offenders are /64 networks: the sets hold their first address, and the rules mask what they look up.
 //! ARP, DHCP and IPv6 neighbour discovery always pass.
@@ -21,26 +23,32 @@
 //!
 //! **Encapsulation.** One VLAN tag makes no difference. Behind a second one (`QinQ`) and in PPPoE the headers are looked for
 //! at fixed places: IPv6 extension headers hide TCP, UDP and ICMPv6 from `deny_new` there, but nothing hides from `deny`.
+//! IPv4 options and IPv6 extension headers there hide from `limit` as well.
+//! What lies behind a third tag passes, and is counted ([`Enforcer::hidden_packets`]).
 
 mod batch;
 mod elements;
 mod numbers;
 mod rules;
 mod table;
+mod watch;
 
 use core::time::Duration;
 
+use ipnet::IpNet;
 use nix::errno::Errno;
 use traffic::time::Timestamp;
 
+use crate::linux::links::Mac;
 use crate::linux::netlink::{
     FLAG_ACK, FLAG_DUMP, NetlinkError, Protocol, Reply, Request, Socket, attributes, read_be_u64,
 };
 use crate::policy::{Action, Offender};
 
-use super::{Block, Desired, EnforceError, Enforcer};
+use super::{Block, Desired, EnforceError, Enforcer, Found, Target};
 use batch::{Batch, Key, TABLE};
 use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, message, rule};
+pub use watch::Watch;
 
 /// How often a change is tried again because a block ended between the look at it and the change.
 const CHANGE_ATTEMPTS: u32 = 4;
@@ -109,6 +117,15 @@ impl Nftables {
         self.family
     }
 
+    /// Hears from now on of changes that others make to the table.
+    ///
+    /// # Errors
+    /// No file descriptor is left.
+    pub fn watch(&self) -> Result<Watch, EnforceError> {
+        let opened = self.socket.port().and_then(Watch::open);
+        opened.map_err(|error| EnforceError::Kernel { what: "tell of changes", cause: error.into_io() })
+    }
+
     fn batch(&self) -> Batch {
         Batch::new(self.family.number())
     }
@@ -126,14 +143,28 @@ impl Nftables {
         })
     }
 
+    /// Removes the table of that family, where there is one.
+    fn remove_table(&mut self, family: Family) -> Result<(), EnforceError> {
+        let mut batch = Batch::new(family.number());
+        batch.delete_table();
+        match self.apply(batch) {
+            Err(refusal) if refusal.is_unsupported() => Ok(()),
+            result => result.map_err(|refusal| self.explain(refusal)),
+        }
+    }
+
     fn make_table(&mut self, desired: &Desired, now: Timestamp) -> Result<(), Refusal> {
         let mut batch = self.batch();
         // Adding first makes the deletion succeed whether the table stood or not.
         batch.add_table();
         batch.delete_table();
         let rules = table::add_all(&mut batch, &self.ports, self.family.number(), self.capacity);
+        elements::add_devices(&mut batch, table::QUARANTINE, &quarantined(desired, now));
         for key in [Key::Ipv4, Key::Ipv6] {
             elements::add_networks(&mut batch, table::allow_set(key), key, &desired.allow);
+            let own: Vec<_> = desired.own.iter().copied().map(IpNet::from).collect();
+            elements::add_networks(&mut batch, table::own_set(key), key, &own);
+            elements::add_limits(&mut batch, table::limit_set(key), &standing_limits(desired, key, now));
             for action in [Action::Deny, Action::DenyNew] {
                 elements::add_blocks(&mut batch, table::block_set(action, key), &standing(desired, action, key, now));
             }
@@ -184,7 +215,7 @@ impl Nftables {
         }
     }
 
-    /// Rules of the table, and packets that they dropped.
+    /// Rules of the table, and packets that they counted.
     fn count(&mut self) -> Result<Counted, Refusal> {
         let family = self.family.number();
         let build = |request: &mut Request| {
@@ -193,9 +224,24 @@ impl Nftables {
         };
         let add = |counted: &mut Counted, reply: Reply<'_>| {
             counted.rules += 1;
-            counted.packets = counted.packets.saturating_add(read_packets(&reply).unwrap_or(0));
+            let packets = read_packets(&reply).unwrap_or(0);
+            let sum = if is_hidden(&reply) { &mut counted.hidden } else { &mut counted.dropped };
+            *sum = sum.saturating_add(packets);
         };
         self.socket.dump(build, add).map_err(|error| Refusal { step: "read the counters", error })
+    }
+
+    /// All elements of a set.
+    fn read_set<T>(&mut self, set: &str, read: fn(&Reply<'_>) -> Vec<T>) -> Result<Vec<T>, EnforceError> {
+        let family = self.family.number();
+        let build = |request: &mut Request| {
+            let kind = batch::message_type(message::GET_SET_ELEMENT);
+            request.message(kind, FLAG_DUMP, &batch::header(family));
+            request.text(element::TABLE, TABLE).text(element::SET, set);
+        };
+        let add = |elements: &mut Vec<_>, reply: Reply<'_>| elements.append(&mut read(&reply));
+        let elements = self.socket.dump(build, add);
+        elements.map_err(|error| self.explain(Refusal { step: "read the blocks", error }))
     }
 
     /// Asks that the table stands as it was made.
@@ -242,7 +288,7 @@ impl Nftables {
 impl Enforcer for Nftables {
     fn replace(&mut self, desired: &Desired, now: Timestamp) -> Result<(), EnforceError> {
         // The counters begin anew with the table; what they stood at is kept.
-        let dropped = self.count().map_or(0, |counted| counted.packets);
+        let dropped = self.count().map_or(0, |counted| counted.dropped);
         match self.make_table(desired, now) {
             Err(refusal) if self.may_fall_back && refusal.is_unsupported() && self.lacks_netdev() => {
                 self.family = Family::Bridge;
@@ -255,7 +301,12 @@ impl Enforcer for Nftables {
             result => result.map_err(|refusal| self.explain_making(refusal))?,
         }
         self.dropped_before = self.dropped_before.saturating_add(dropped);
-        Ok(())
+        // An earlier run may have fallen back, or this one has: nobody would end what stands there.
+        let other = match self.family {
+            Family::Netdev => Family::Bridge,
+            Family::Bridge => Family::Netdev,
+        };
+        self.remove_table(other)
     }
 
     fn block(&mut self, block: &Block, now: Timestamp) -> Result<(), EnforceError> {
@@ -267,43 +318,31 @@ impl Enforcer for Nftables {
         self.change(offenders, None).map_err(|refusal| self.explain(refusal))
     }
 
-    fn read_back(&mut self) -> Result<Vec<(Offender, Action, Duration)>, EnforceError> {
+    fn read_back(&mut self) -> Result<Found, EnforceError> {
         self.counted_whole()?;
-        let family = self.family.number();
-        let mut blocks = Vec::new();
-        for action in [Action::Deny, Action::DenyNew] {
-            for key in [Key::Ipv4, Key::Ipv6] {
-                let build = |request: &mut Request| {
-                    let kind = batch::message_type(message::GET_SET_ELEMENT);
-                    let set = table::block_set(action, key);
-                    request.message(kind, FLAG_DUMP, &batch::header(family));
-                    request.text(element::TABLE, TABLE).text(element::SET, set);
-                };
-                let add = |read: &mut Vec<_>, reply: Reply<'_>| read.append(&mut elements::read_blocks(&reply));
-                let read = self.socket.dump(build, add);
-                let read = read.map_err(|error| self.explain(Refusal { step: "read the blocks", error }))?;
-                blocks.extend(read.into_iter().map(|(offender, left)| (offender, action, left)));
+        let quarantine = self.read_set(table::QUARANTINE, elements::read_devices)?;
+        let mut found = Found { quarantine, ..Found::default() };
+        for key in [Key::Ipv4, Key::Ipv6] {
+            found.limits.append(&mut self.read_set(table::limit_set(key), elements::read_limits)?);
+            for action in [Action::Deny, Action::DenyNew] {
+                let blocks = self.read_set(table::block_set(action, key), elements::read_blocks)?;
+                found.blocks.extend(blocks.into_iter().map(|(offender, left)| (offender, action, left)));
             }
         }
-        Ok(blocks)
+        Ok(found)
     }
 
     fn dropped_packets(&mut self) -> Result<u64, EnforceError> {
-        Ok(self.dropped_before.saturating_add(self.counted_whole()?.packets))
+        Ok(self.dropped_before.saturating_add(self.counted_whole()?.dropped))
+    }
+
+    fn hidden_packets(&mut self) -> Result<u64, EnforceError> {
+        Ok(self.counted_whole()?.hidden)
     }
 
     fn remove(&mut self) -> Result<(), EnforceError> {
-        // An earlier run may have used the other family.
-        for family in [Family::Netdev, Family::Bridge] {
-            let mut batch = Batch::new(family.number());
-            batch.add_table();
-            batch.delete_table();
-            match self.apply(batch) {
-                Err(refusal) if refusal.is_unsupported() => {}
-                result => result.map_err(|refusal| self.explain(refusal))?,
-            }
-        }
-        Ok(())
+        self.remove_table(Family::Netdev)?;
+        self.remove_table(Family::Bridge)
     }
 }
 
@@ -327,7 +366,14 @@ impl Refusal {
 #[derive(Debug, Default)]
 struct Counted {
     rules: usize,
-    packets: u64,
+    dropped: u64,
+    hidden: u64,
+}
+
+/// Whether the rule counts what passes because no rule finds its addresses.
+fn is_hidden(reply: &Reply<'_>) -> bool {
+    let mut attributes = attributes(reply.payload.get(4..).unwrap_or_default());
+    attributes.any(|(kind, value)| kind == rule::CHAIN && value.strip_suffix(&[0]) == Some(table::HIDDEN.as_bytes()))
 }
 
 /// The packets of a rule's counter; none where it has no counter.
@@ -347,4 +393,17 @@ fn standing(desired: &Desired, action: Action, key: Key, now: Timestamp) -> Vec<
     let wanted =
         |block: &&Block| block.action == action && elements::key_of(block.offender) == key && block.until > now;
     desired.blocks.iter().filter(wanted).map(|block| (block.offender, block.until.since(now))).collect()
+}
+
+/// The limits of a family that have not ended, with their rate and the time that is left of each.
+fn standing_limits(desired: &Desired, key: Key, now: Timestamp) -> Vec<(Target, u32, Duration)> {
+    let is_of_key = |target: Target| target.destination.is_ipv4() == (key == Key::Ipv4);
+    let wanted = desired.limits.iter().filter(|limit| is_of_key(limit.target) && limit.until > now);
+    wanted.map(|limit| (limit.target, limit.per_s, limit.until.since(now))).collect()
+}
+
+/// The devices whose quarantine has not ended, with the time that is left of each.
+fn quarantined(desired: &Desired, now: Timestamp) -> Vec<(Mac, Duration)> {
+    let wanted = desired.quarantine.iter().filter(|(_, until)| *until > now);
+    wanted.map(|(device, until)| (*device, until.since(now))).collect()
 }

@@ -14,6 +14,9 @@ pub const FAMILY_NETDEV: u8 = 5;
 /// First hook of either family: `ingress` of netdev, `prerouting` of bridge.
 pub const FIRST_HOOK: u32 = 0;
 
+/// The multicast group that hears of every change (`NFNLGRP_NFTABLES`).
+pub const GROUP: u32 = 7;
+
 pub mod message {
     //! `enum nf_tables_msg_types`.
     pub const NEW_TABLE: u16 = 0;
@@ -25,6 +28,7 @@ pub mod message {
     pub const NEW_SET_ELEMENT: u16 = 12;
     pub const GET_SET_ELEMENT: u16 = 13;
     pub const DELETE_SET_ELEMENT: u16 = 14;
+    pub const NEW_GENERATION: u16 = 15;
 }
 
 pub mod table {
@@ -58,6 +62,12 @@ pub mod rule {
     pub const COUNTER_PACKETS: u16 = 2;
 }
 
+pub mod generation {
+    //! `enum nft_gen_attributes`.
+    pub const PROCESS: u16 = 2;
+    pub const PROCESS_NAME: u16 = 3;
+}
+
 pub mod set {
     //! `enum nft_set_attributes`, its flags, and the key types of `nft`.
     pub const TABLE: u16 = 1;
@@ -72,6 +82,11 @@ pub mod set {
     pub const FLAG_TIMEOUT: u32 = 0x10;
     pub const TYPE_IPV4_ADDRESS: u32 = 7;
     pub const TYPE_IPV6_ADDRESS: u32 = 8;
+    pub const TYPE_ETHERNET_ADDRESS: u32 = 9;
+    pub const TYPE_PROTOCOL: u32 = 12;
+    pub const TYPE_PORT: u32 = 13;
+    /// By how many bits the types of a concatenation are shifted against each other.
+    pub const TYPE_BITS: u32 = 6;
 }
 
 pub mod element {
@@ -84,6 +99,19 @@ pub mod element {
     pub const FLAGS: u16 = 3;
     pub const TIMEOUT: u16 = 4;
     pub const EXPIRATION: u16 = 5;
+    pub const EXPRESSION: u16 = 7;
     pub const DATA_VALUE: u16 = 1;
     pub const FLAG_INTERVAL_END: u32 = 1;
+}
+
+pub mod limit {
+    //! `enum nft_limit_attributes`.
+    pub const RATE: u16 = 1;
+    pub const UNIT_S: u16 = 2;
+    pub const BURST: u16 = 3;
+    pub const TYPE: u16 = 4;
+    pub const FLAGS: u16 = 5;
+    pub const TYPE_PACKETS: u32 = 0;
+    /// Matches what is over the rate (`NFT_LIMIT_F_INV`).
+    pub const FLAG_OVER: u32 = 1;
 }

@@ -7,8 +7,10 @@ use crate::linux::netlink::Request;
 
 use super::numbers::rule;
 
-/// The one register that is needed: each load is used by the next expression (`NFT_REG_1`).
+/// The register where each load begins that the next expression uses (`NFT_REG_1`).
 const REGISTER: u32 = 1;
+/// The first of the registers of four bytes; they are parts of the one above (`NFT_REG32_00`).
+const FIRST_WORD_REGISTER: u32 = 8;
 /// Where verdicts go (`NFT_REG_VERDICT`).
 const VERDICT_REGISTER: u32 = 0;
 const VERDICT_DROP: u32 = 0;
@@ -19,16 +21,24 @@ const VERDICT_JUMP: u32 = (-3_i32).cast_unsigned();
 const META_PROTOCOL: u32 = 1;
 /// `NFT_META_IIFNAME`: the name of the interface that the frame came in by.
 const META_INTERFACE: u32 = 6;
+/// `NFT_META_IIFTYPE`: what kind of interface the frame came in by.
+const META_INTERFACE_TYPE: u32 = 8;
+/// `ARPHRD_ETHER`
+const INTERFACE_ETHERNET: u16 = 1;
 /// `NFT_META_L4PROTO`: the transport protocol, behind extension headers.
 const META_TRANSPORT: u32 = 16;
 /// An interface's name in a register is filled up with zeros.
 const INTERFACE_NAME_BYTES: usize = 16;
+/// The fragment extension header (RFC 8200 section 4.5).
+const IPV6_FRAGMENT: u8 = 44;
 /// The kind of a comment in the user data of a rule and of a table (`NFTNL_UDATA_RULE_COMMENT`).
 const COMMENT: u8 = 0;
 
 /// Where an offset of a payload is counted from (`enum nft_payload_bases`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Base {
+    /// The Ethernet header; behind its addresses the outermost VLAN tag may be missing.
+    Link = 0,
     /// The IP header; behind an outermost VLAN tag only, never behind a second tag or PPPoE.
     Network = 1,
     /// The header behind IP and its options and extensions; not known inside a second tag or PPPoE, nor in fragments.
@@ -63,6 +73,10 @@ impl Comment {
     }
 }
 
+const fn word_register(words: u32) -> u32 {
+    FIRST_WORD_REGISTER + words
+}
+
 /// A rule being written: its expressions, and the comment that an administrator reads.
 pub(super) struct Rule {
     expressions: Request,
@@ -88,9 +102,9 @@ impl Rule {
         self
     }
 
-    fn load_meta(self, key: u32) -> Self {
+    fn load_meta(self, key: u32, register: u32) -> Self {
         self.expression("meta", |data| {
-            data.be_u32(2, key).be_u32(1, REGISTER);
+            data.be_u32(2, key).be_u32(1, register);
         })
     }
 
@@ -105,12 +119,12 @@ impl Rule {
 
     /// `meta protocol`
     pub(super) fn protocol(self, ether_type: u16) -> Self {
-        self.load_meta(META_PROTOCOL).compare(Compare::Equal, &ether_type.to_be_bytes())
+        self.load_meta(META_PROTOCOL, REGISTER).compare(Compare::Equal, &ether_type.to_be_bytes())
     }
 
     /// `meta l4proto`
     pub(super) fn transport(self, number: u8) -> Self {
-        self.load_meta(META_TRANSPORT).compare(Compare::Equal, &[number])
+        self.load_meta(META_TRANSPORT, REGISTER).compare(Compare::Equal, &[number])
     }
 
     /// `iifname !=`
@@ -119,13 +133,30 @@ impl Rule {
         for (place, byte) in padded.iter_mut().zip(name.bytes().take(INTERFACE_NAME_BYTES - 1)) {
             *place = byte;
         }
-        self.load_meta(META_INTERFACE).compare(Compare::Different, &padded)
+        self.load_meta(META_INTERFACE, REGISTER).compare(Compare::Different, &padded)
+    }
+
+    /// `ether saddr`: the address of the device that sent the frame, loaded.
+    pub(super) fn sender(self) -> Self {
+        let ethernet = self.load_meta(META_INTERFACE_TYPE, REGISTER);
+        ethernet.compare(Compare::Equal, &INTERFACE_ETHERNET.to_ne_bytes()).load(Base::Link, 6, 6)
     }
 
     /// Loads bytes of the packet.
     pub(super) fn load(self, base: Base, offset_bytes: u32, length_bytes: u32) -> Self {
+        self.load_behind(0, base, offset_bytes, length_bytes)
+    }
+
+    /// Loads the transport protocol behind so many words that are loaded already.
+    pub(super) fn load_transport_behind(self, words: u32) -> Self {
+        self.load_meta(META_TRANSPORT, word_register(words))
+    }
+
+    /// Loads bytes of the packet behind so many words that are loaded already.
+    pub(super) fn load_behind(self, words: u32, base: Base, offset_bytes: u32, length_bytes: u32) -> Self {
+        let register = if words == 0 { REGISTER } else { word_register(words) };
         self.expression("payload", |data| {
-            data.be_u32(1, REGISTER).be_u32(2, base as u32).be_u32(3, offset_bytes).be_u32(4, length_bytes);
+            data.be_u32(1, register).be_u32(2, base as u32).be_u32(3, offset_bytes).be_u32(4, length_bytes);
         })
     }
 
@@ -152,6 +183,13 @@ impl Rule {
         })
     }
 
+    /// Loads the 16 bits with the offset of an IPv6 fragment; goes on only where there is such a header.
+    pub(super) fn ipv6_fragment_offset(self) -> Self {
+        self.expression("exthdr", |data| {
+            data.be_u32(1, REGISTER).attribute(2, &[IPV6_FRAGMENT]).be_u32(3, 2).be_u32(4, 2);
+        })
+    }
+
     /// Goes on only where the loaded value is in the set.
     pub(super) fn in_set(self, name: &str) -> Self {
         self.expression("lookup", |data| {
@@ -159,9 +197,14 @@ impl Rule {
         })
     }
 
+    /// Counts the packet.
+    pub(super) fn count(self) -> Self {
+        self.expression("counter", |_| {})
+    }
+
     /// Counts, and drops the packet.
     pub(super) fn drop(self) -> Self {
-        self.expression("counter", |_| {}).verdict(VERDICT_DROP, None)
+        self.count().verdict(VERDICT_DROP, None)
     }
 
     /// Lets the packet pass.

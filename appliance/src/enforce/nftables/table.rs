@@ -3,21 +3,27 @@
 //! | chain | what it does |
 //! |---|---|
 //! | `ingress` | on both ports: sorts IPv4 and IPv6, also inside a second VLAN tag and inside PPPoE; all else passes |
-//! | `ipv4`, `ipv6` | allowlist passes, DHCP and neighbour discovery pass, `deny` drops, `deny_new` goes on below |
+//! | `ipv4`, `ipv6` | allowlist passes, DHCP and neighbour discovery pass, `deny` drops, `deny_new` goes on below, `limit` drops |
 //! | `deny_new` | drops what opens a connection |
-//! | `qinq*`, `pppoe*` | the same for packets whose headers lie behind a second VLAN tag or PPPoE |
+//! | `qinq*`, `pppoe*`, `qinq_pppoe*` | the same for packets whose headers lie behind a second VLAN tag, PPPoE, or both |
+//! | `quarantine4` and the like | lets a device in quarantine reach the box and DNS |
+//! | `hidden` | counts what lies behind three tags and passes |
 
 use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
 
-use super::batch::{Batch, Key};
+use super::batch::{Batch, ETHERNET, Key};
 use super::numbers::{FAMILY_BRIDGE, FIRST_HOOK, chain, message, set};
 use super::rules::{Base, Compare, Rule};
 use crate::linux::netlink::FLAG_CREATE;
 use crate::policy::Action;
 
 const ETHER_IPV4: u16 = 0x0800;
+const ETHER_ARP: u16 = 0x0806;
 const ETHER_IPV6: u16 = 0x86dd;
 const ETHER_VLAN: u16 = 0x8100;
+const ETHER_QINQ: u16 = 0x88a8;
+/// Used before 802.1ad.
+const ETHER_OLD_QINQ: u16 = 0x9100;
 const ETHER_PPPOE_SESSION: u16 = 0x8864;
 const PPP_IPV4: u16 = 0x0021;
 const PPP_IPV6: u16 = 0x0057;
@@ -35,8 +41,12 @@ const OFFENDER_MASK_IPV6: [u8; 16] = [255, 255, 255, 255, 255, 255, 255, 255, 0,
 const FIRST_CLIENT_PORT: u16 = 1024;
 /// Neighbour discovery: router and neighbour solicitation and advertisement, redirect.
 const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
+const DNS: u16 = 53;
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REQUEST_IPV6: u8 = 128;
+
+/// The chain of frames whose addresses no rule finds.
+pub(super) const HIDDEN: &str = "hidden";
 
 /// The set of an action.
 pub(super) const fn block_set(action: Action, key: Key) -> &'static str {
@@ -56,52 +66,93 @@ pub(super) const fn allow_set(key: Key) -> &'static str {
     }
 }
 
+/// The set of devices in quarantine.
+pub(super) const QUARANTINE: &str = "quarantine";
+
+/// The set of the box's own addresses.
+pub(super) const fn own_set(key: Key) -> &'static str {
+    match key {
+        Key::Ipv4 => "own4",
+        Key::Ipv6 => "own6",
+    }
+}
+
+/// The set of limited services.
+pub(super) const fn limit_set(key: Key) -> &'static str {
+    match key {
+        Key::Ipv4 => "limit4",
+        Key::Ipv6 => "limit6",
+    }
+}
+
 /// Where the IP header of a packet lies.
 #[derive(Clone, Copy)]
 struct Place {
     chain: &'static str,
     deny_new_chain: &'static str,
+    quarantine_chain: &'static str,
     key: Key,
     /// Bytes between what the kernel takes for the network header and the IP header; 0 where it is the IP header.
     offset_bytes: u32,
 }
 
-const PLACES: [Place; 6] = [
-    Place { chain: "ipv4", deny_new_chain: "deny_new", key: Key::Ipv4, offset_bytes: 0 },
-    Place { chain: "ipv6", deny_new_chain: "deny_new", key: Key::Ipv6, offset_bytes: 0 },
-    Place { chain: "qinq_ipv4", deny_new_chain: "qinq_deny_new4", key: Key::Ipv4, offset_bytes: 4 },
-    Place { chain: "qinq_ipv6", deny_new_chain: "qinq_deny_new6", key: Key::Ipv6, offset_bytes: 4 },
-    Place { chain: "pppoe_ipv4", deny_new_chain: "pppoe_deny_new4", key: Key::Ipv4, offset_bytes: 8 },
-    Place { chain: "pppoe_ipv6", deny_new_chain: "pppoe_deny_new6", key: Key::Ipv6, offset_bytes: 8 },
-];
-
-/// How a packet is found to belong into a chain: by the frame's protocol, then by two bytes behind the tag.
-struct Entry {
-    ether_type: u16,
-    chain: &'static str,
-    comment: &'static str,
-    /// Where the two bytes are, and what they are before IPv4 and before IPv6.
-    inner_offset_bytes: u32,
-    ipv4: (u16, &'static str),
-    ipv6: (u16, &'static str),
+const fn place(names: [&'static str; 3], key: Key, offset_bytes: u32) -> Place {
+    let [chain, deny_new_chain, quarantine_chain] = names;
+    Place { chain, deny_new_chain, quarantine_chain, key, offset_bytes }
 }
 
-const ENTRIES: [Entry; 2] = [
-    Entry {
-        ether_type: ETHER_VLAN,
+const PLACES: [Place; 8] = [
+    place(["ipv4", "deny_new", "quarantine4"], Key::Ipv4, 0),
+    place(["ipv6", "deny_new", "quarantine6"], Key::Ipv6, 0),
+    place(["qinq_ipv4", "qinq_deny_new4", "qinq_quarantine4"], Key::Ipv4, 4),
+    place(["qinq_ipv6", "qinq_deny_new6", "qinq_quarantine6"], Key::Ipv6, 4),
+    place(["pppoe_ipv4", "pppoe_deny_new4", "pppoe_quarantine4"], Key::Ipv4, 8),
+    place(["pppoe_ipv6", "pppoe_deny_new6", "pppoe_quarantine6"], Key::Ipv6, 8),
+    place(["qinq_pppoe_ipv4", "qinq_pppoe_deny_new4", "qinq_pppoe_quarantine4"], Key::Ipv4, 12),
+    place(["qinq_pppoe_ipv6", "qinq_pppoe_deny_new6", "qinq_pppoe_quarantine6"], Key::Ipv6, 12),
+];
+
+/// A chain that sorts by two bytes behind a tag or in a PPPoE header.
+struct Sorter {
+    chain: &'static str,
+    /// Where the two bytes are, behind what the kernel takes for the network header.
+    offset_bytes: u32,
+    /// What they are, for people as well, and the chain that goes on.
+    cases: &'static [(u16, &'static str, &'static str)],
+}
+
+/// What a frame is by its type, where the kernel has taken one VLAN tag off.
+const FRAMES: [(u16, &str, &str); 6] = [
+    (ETHER_IPV4, "IPv4", "ipv4"),
+    (ETHER_IPV6, "IPv6", "ipv6"),
+    (ETHER_VLAN, "behind a second VLAN tag", "qinq"),
+    (ETHER_QINQ, "behind a second VLAN tag", "qinq"),
+    (ETHER_OLD_QINQ, "behind a tag that the kernel does not know", "qinq"),
+    (ETHER_PPPOE_SESSION, "in PPPoE", "pppoe"),
+];
+
+const SORTERS: [Sorter; 3] = [
+    Sorter {
         chain: "qinq",
-        comment: "behind a second VLAN tag",
-        inner_offset_bytes: 2,
-        ipv4: (ETHER_IPV4, "qinq_ipv4"),
-        ipv6: (ETHER_IPV6, "qinq_ipv6"),
+        offset_bytes: 2,
+        cases: &[
+            (ETHER_IPV4, "IPv4", "qinq_ipv4"),
+            (ETHER_IPV6, "IPv6", "qinq_ipv6"),
+            (ETHER_PPPOE_SESSION, "in PPPoE", "qinq_pppoe"),
+            (ETHER_VLAN, "behind a third VLAN tag", HIDDEN),
+            (ETHER_QINQ, "behind a third VLAN tag", HIDDEN),
+            (ETHER_OLD_QINQ, "behind a third VLAN tag", HIDDEN),
+        ],
     },
-    Entry {
-        ether_type: ETHER_PPPOE_SESSION,
+    Sorter {
         chain: "pppoe",
-        comment: "in PPPoE",
-        inner_offset_bytes: 6,
-        ipv4: (PPP_IPV4, "pppoe_ipv4"),
-        ipv6: (PPP_IPV6, "pppoe_ipv6"),
+        offset_bytes: 6,
+        cases: &[(PPP_IPV4, "IPv4", "pppoe_ipv4"), (PPP_IPV6, "IPv6", "pppoe_ipv6")],
+    },
+    Sorter {
+        chain: "qinq_pppoe",
+        offset_bytes: 10,
+        cases: &[(PPP_IPV4, "IPv4", "qinq_pppoe_ipv4"), (PPP_IPV6, "IPv6", "qinq_pppoe_ipv6")],
     },
 ];
 
@@ -109,8 +160,8 @@ const ENTRIES: [Entry; 2] = [
 pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capacity: u32) -> usize {
     batch.add_table();
     add_sets(batch, capacity);
-    let chains = PLACES.iter().flat_map(|place| [place.deny_new_chain, place.chain]);
-    for name in chains.chain(ENTRIES.iter().map(|entry| entry.chain)) {
+    let chains = PLACES.iter().flat_map(|place| [place.deny_new_chain, place.quarantine_chain, place.chain]);
+    for name in chains.chain(SORTERS.iter().map(|sorter| sorter.chain)).chain([HIDDEN]) {
         // `deny_new` serves two places; the kernel takes a chain that stands for made.
         batch.add_chain(name);
     }
@@ -134,13 +185,18 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capaci
 type Rules = Vec<(&'static str, Rule)>;
 
 fn add_sets(batch: &mut Batch, capacity: u32) {
-    let mut id = 0;
+    let mut id = 1;
+    batch.add_set(QUARANTINE, id, ETHERNET, set::FLAG_TIMEOUT, capacity);
     for key in [Key::Ipv4, Key::Ipv6] {
         id += 1;
-        batch.add_set(allow_set(key), id, key, set::FLAG_INTERVAL, capacity);
+        batch.add_set(own_set(key), id, key.address(), set::FLAG_INTERVAL, capacity);
+        id += 1;
+        batch.add_set(allow_set(key), id, key.address(), set::FLAG_INTERVAL, capacity);
+        id += 1;
+        batch.add_set(limit_set(key), id, key.target(), set::FLAG_TIMEOUT, capacity);
         for action in [Action::Deny, Action::DenyNew] {
             id += 1;
-            batch.add_set(block_set(action, key), id, key, set::FLAG_TIMEOUT, capacity);
+            batch.add_set(block_set(action, key), id, key.address(), set::FLAG_TIMEOUT, capacity);
         }
     }
 }
@@ -168,15 +224,21 @@ fn entry_rules(ports: &[String; 2], family: u8, rules: &mut Rules) {
         let rule = Rule::new("other bridges").not_from_interface(first).not_from_interface(second).accept();
         rules.push(("ingress", rule));
     }
-    rules.push(("ingress", Rule::new("IPv4").protocol(ETHER_IPV4).jump("ipv4")));
-    rules.push(("ingress", Rule::new("IPv6").protocol(ETHER_IPV6).jump("ipv6")));
-    for entry in &ENTRIES {
-        rules.push(("ingress", Rule::new(entry.comment).protocol(entry.ether_type).jump(entry.chain)));
-        for (comment, (number, chain)) in [("IPv4", entry.ipv4), ("IPv6", entry.ipv6)] {
-            let rule = Rule::new(comment).payload(Base::Network, entry.inner_offset_bytes, &number.to_be_bytes());
-            rules.push((entry.chain, rule.jump(chain)));
+    for (ether_type, comment, chain) in FRAMES {
+        rules.push(("ingress", Rule::new(comment).protocol(ether_type).jump(chain)));
+    }
+    for sorter in &SORTERS {
+        for (number, comment, chain) in sorter.cases {
+            let rule = Rule::new(comment).payload(Base::Network, sorter.offset_bytes, &number.to_be_bytes());
+            rules.push((sorter.chain, rule.jump(chain)));
         }
     }
+    rules.push((HIDDEN, Rule::new("from a device in quarantine").sender().in_set(QUARANTINE).drop()));
+    rules.push((HIDDEN, Rule::new("passes whatever is blocked").count().accept()));
+    // What is not decided by now is neither IPv4 nor IPv6, or not from a device in quarantine.
+    rules.push(("ingress", Rule::new("ARP").protocol(ETHER_ARP).accept()));
+    rules.push(("qinq", Rule::new("ARP").payload(Base::Network, 2, &ETHER_ARP.to_be_bytes()).accept()));
+    rules.push(("ingress", Rule::new("from a device in quarantine").sender().in_set(QUARANTINE).drop()));
 }
 
 fn place_rules(place: &Place, rules: &mut Rules) {
@@ -195,16 +257,65 @@ fn place_rules(place: &Place, rules: &mut Rules) {
     add(place.destination("to the allowlist").in_set(allow).accept());
     add(place.offender_source("from the blocked").in_set(deny).drop());
     add(place.offender_destination("to the blocked").in_set(deny).drop());
+    let quarantined = place.rule("from a device in quarantine").sender().in_set(QUARANTINE);
+    add(quarantined.jump(place.quarantine_chain));
+    quarantine_rules(place, rules);
+    limit_rules(place, rules);
+}
+
+/// A device in quarantine reaches the box and DNS, so that its owner can be told.
+fn quarantine_rules(place: &Place, rules: &mut Rules) {
+    let mut add = |rule| rules.push((place.quarantine_chain, rule));
+    add(place.destination("to the box").in_set(own_set(place.key)).accept());
+    let (base, transport) = place.transport();
+    for protocol in [UDP, TCP] {
+        add(place.carrying("DNS", protocol).payload(base, transport + 2, &DNS.to_be_bytes()).accept());
+    }
+    add(place.rule("all else").drop());
+}
+
+/// What opens connections to a limited service, above its rate.
+fn limit_rules(place: &Place, rules: &mut Rules) {
+    let mut add = |rule| rules.push((place.chain, rule));
+    match (place.offset_bytes, place.key) {
+        (0, Key::Ipv6) => add(ipv6_later_fragment()),
+        (_, Key::Ipv4) => add(later_fragment(place.rule(NO_PORTS), place.offset_bytes)),
+        _ => {}
+    }
+    let (base, transport) = place.transport();
+    let syn = syn_only(place.carrying("above the limit of the service", TCP), base, transport);
+    add(place.target(syn).in_set(limit_set(place.key)).drop());
+    let udp = client_port(place.carrying("above the limit of the service", UDP), base, transport);
+    add(place.target(udp).in_set(limit_set(place.key)).drop());
 }
 
 /// What opens a connection, where the kernel knows the transport header.
 fn deny_new_rules(rules: &mut Rules) {
     let mut add = |rule| rules.push(("deny_new", rule));
+    for rule in later_fragments() {
+        add(rule);
+    }
     add(syn_only(Rule::new("opens a connection").transport(TCP), Base::Transport, 0).drop());
     let udp = Rule::new("UDP, but not answers of services (ports below 1024)").transport(UDP);
     add(client_port(udp, Base::Transport, 0).drop());
     add(Rule::new("ping").transport(ICMP).payload(Base::Transport, 0, &[ECHO_REQUEST]).drop());
     add(Rule::new("ping").transport(ICMPV6).payload(Base::Transport, 0, &[ECHO_REQUEST_IPV6]).drop());
+}
+
+const NO_PORTS: &str = "not the first fragment: no ports";
+
+/// The kernel takes for ports what lies where they would be, also in fragments that have none.
+fn later_fragments() -> [Rule; 2] {
+    [later_fragment(Rule::new(NO_PORTS).protocol(ETHER_IPV4), 0), ipv6_later_fragment()]
+}
+
+fn ipv6_later_fragment() -> Rule {
+    let offset = Rule::new(NO_PORTS).ipv6_fragment_offset().mask(&[0xff, 0xf8]);
+    offset.compare(Compare::Different, &[0, 0]).accept()
+}
+
+fn later_fragment(rule: Rule, ipv4_offset_bytes: u32) -> Rule {
+    rule.load(Base::Network, ipv4_offset_bytes + 6, 2).mask(&[0x1f, 0xff]).compare(Compare::Different, &[0, 0]).accept()
 }
 
 /// The same at fixed offsets. IPv4 options, which honest hosts do not send, are dropped whole.
@@ -214,8 +325,7 @@ fn encapsulated_deny_new_rules(place: &Place, rules: &mut Rules) {
     if place.key == Key::Ipv4 {
         let options = Rule::new("IPv4 options").load(Base::Network, place.offset_bytes, 1);
         add(options.compare(Compare::Different, &[0x45]).drop());
-        let fragment = Rule::new("not the first fragment: no ports").load(Base::Network, place.offset_bytes + 6, 2);
-        add(fragment.mask(&[0x1f, 0xff]).compare(Compare::Different, &[0, 0]).accept());
+        add(later_fragment(Rule::new(NO_PORTS), place.offset_bytes));
     }
     add(syn_only(place.carrying("opens a connection", TCP), Base::Network, transport).drop());
     let udp = place.carrying("UDP, but not answers of services (ports below 1024)", UDP);
@@ -295,6 +405,29 @@ impl Place {
             }
     }
 
+    /// From where and at which offset the transport header is found.
+    const fn transport(&self) -> (Base, u32) {
+        match self.offset_bytes {
+            0 => (Base::Transport, 0),
+            _ => (Base::Network, self.transport_offset_bytes()),
+        }
+    }
+
+    /// The service that the packet goes to, loaded after other conditions: address, protocol, port.
+    fn target(&self, rule: Rule) -> Rule {
+        let (words, protocol_bytes) = match self.key {
+            Key::Ipv4 => (1, 9),
+            Key::Ipv6 => (4, 6),
+        };
+        let addressed = self.and_destination(rule);
+        let with_protocol = match self.offset_bytes {
+            0 => addressed.load_transport_behind(words),
+            _ => addressed.load_behind(words, Base::Network, self.offset_bytes + protocol_bytes, 1),
+        };
+        let (base, transport) = self.transport();
+        with_protocol.load_behind(words + 1, base, transport + 2, 2)
+    }
+
     /// A rule for packets of this transport protocol, found as this place finds it.
     fn carrying(&self, comment: &str, transport: u8) -> Rule {
         match (self.offset_bytes, self.key) {
@@ -306,10 +439,7 @@ impl Place {
 
     /// DHCP and neighbour discovery: without them nobody is reached, and no administrator finds out why.
     fn always_pass(&self) -> Vec<Rule> {
-        let (base, transport) = match self.offset_bytes {
-            0 => (Base::Transport, 0),
-            _ => (Base::Network, self.transport_offset_bytes()),
-        };
+        let (base, transport) = self.transport();
         let (first, last): (u16, u16) = match self.key {
             Key::Ipv4 => (67, 68),
             Key::Ipv6 => (546, 547),

@@ -140,6 +140,8 @@ pub struct Reply<'a> {
     pub flags: u16,
     /// Position of the message that it answers.
     pub sequence: u32,
+    /// The socket that it answers; of a notification, the one that made the change.
+    pub port: u32,
     /// All behind the netlink header: the subsystem's fixed part, then attributes.
     pub payload: &'a [u8],
 }
@@ -149,7 +151,7 @@ pub fn replies(bytes: &[u8]) -> impl Iterator<Item = Reply<'_>> {
     let mut rest = bytes;
     core::iter::from_fn(move || {
         let header = rest.first_chunk::<HEADER_BYTES>()?;
-        let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, ..] = *header;
+        let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, p0, p1, p2, p3] = *header;
         let length = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
         let payload = rest.get(HEADER_BYTES..length)?;
         rest = rest.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
@@ -157,6 +159,7 @@ pub fn replies(bytes: &[u8]) -> impl Iterator<Item = Reply<'_>> {
             kind: u16::from_ne_bytes([k0, k1]),
             flags: u16::from_ne_bytes([f0, f1]),
             sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
+            port: u32::from_ne_bytes([p0, p1, p2, p3]),
             payload,
         })
     })

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, sendto, setsockopt, socket,
-    sockopt::SndBufForce,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, sendto,
+    setsockopt, socket, sockopt::SndBufForce,
 };
 
 use super::FLAG_DUMP_INTERRUPTED;
@@ -98,12 +98,50 @@ impl Socket {
     /// # Errors
     /// The kernel has no such protocol, or no file descriptor is left.
     pub fn open(protocol: Protocol) -> Result<Self, NetlinkError> {
+        Self::bound(protocol, 0)
+    }
+
+    /// Opens a socket that hears what the subsystem tells a multicast group (from 1, at most 32).
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn listen(protocol: Protocol, group: u32) -> Result<Self, NetlinkError> {
+        Self::bound(protocol, 1_u32.checked_shl(group.saturating_sub(1)).unwrap_or_default())
+    }
+
+    /// The number by which the kernel knows this socket.
+    ///
+    /// # Errors
+    /// The socket's failure.
+    pub fn port(&self) -> Result<u32, NetlinkError> {
+        Ok(getsockname::<NetlinkAddr>(self.fd.as_raw_fd())?.pid())
+    }
+
+    /// Waits for what a group is told, and hands it out; false where the kernel had to leave something out.
+    ///
+    /// # Errors
+    /// The socket's failure.
+    pub fn hear(&mut self, event: impl FnMut(Reply<'_>)) -> Result<bool, NetlinkError> {
+        loop {
+            match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
+                Ok(length) => {
+                    replies(self.buffer.get(..length).unwrap_or_default()).for_each(event);
+                    return Ok(true);
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::ENOBUFS) => return Ok(false),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn bound(protocol: Protocol, groups: u32) -> Result<Self, NetlinkError> {
         let number = match protocol {
             Protocol::Route => SockProtocol::NetlinkRoute,
             Protocol::Netfilter => SockProtocol::NetlinkNetFilter,
         };
         let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, number)?;
-        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         Ok(Self { fd, buffer: vec![0; RECEIVE_BYTES], send_bytes: DEFAULT_SEND_BYTES })
     }
 
@@ -251,14 +289,14 @@ mod tests {
     fn a_refusal_names_the_message() {
         let mut payload = (-2_i32).to_ne_bytes().to_vec();
         payload.extend_from_slice(&[0; 16]);
-        let reply = Reply { kind: KIND_ERROR, flags: 0, sequence: 7, payload: &payload };
+        let reply = Reply { kind: KIND_ERROR, flags: 0, sequence: 7, port: 0, payload: &payload };
         let Ok(Some(NetlinkError::Refused { message: 7, cause })) = refusal(&reply) else { panic!("not refused") };
         assert_eq!(cause.raw_os_error(), Some(2));
     }
 
     #[test]
     fn a_cut_error_is_malformed() {
-        let reply = Reply { kind: KIND_ERROR, flags: 0, sequence: 1, payload: &[1, 2] };
+        let reply = Reply { kind: KIND_ERROR, flags: 0, sequence: 1, port: 0, payload: &[1, 2] };
         assert!(matches!(refusal(&reply), Err(NetlinkError::Malformed)));
     }
 

@@ -1,0 +1,341 @@
+//! What each set drops and lets pass in every encapsulation, in both families: frames as they are on the wire of a
+//! household, sent by hand through the real bridge with the real table.
+
+mod two_hosts;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use lab::packets::{
+    ENCAPSULATIONS, Encapsulation, SENDER, SYN, SYN_ACK, THREE_TAGS, Transport, icmp, later_fragment, tcp, udp,
+};
+use lab::process::wait_until;
+use lab::wire::Wire;
+use sluice::clock::Stopwatch;
+use sluice::enforce::nftables::{Family, Nftables};
+use sluice::enforce::{Block, Desired, Enforcer, Limit, Target};
+use sluice::policy::{Action, Offender};
+use traffic::time::Timestamp;
+use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts};
+
+const NOW: Timestamp = Timestamp::from_secs(1_000);
+const CAPACITY: u32 = 65_536;
+
+/// The bridge, and both ends of the wire through it.
+struct Lab {
+    hosts: TwoHosts,
+    wires: [Wire; 2],
+    enforcer: Nftables,
+}
+
+impl Lab {
+    fn new(name: &str) -> Self {
+        let hosts = TwoHosts::bridged(name).unwrap();
+        let wires = [&hosts.outside, &hosts.inside].map(|host| Wire::open(host, "eth0").unwrap());
+        let enforcer = hosts.bridge.enter(|| Nftables::open(PORTS.map(str::to_owned), CAPACITY).unwrap()).unwrap();
+        Self { hosts, wires, enforcer }
+    }
+
+    /// Sends these through the bridge; which of them arrive, by their position.
+    fn arrive(&self, encapsulation: Encapsulation, way: Way, packets: &[Transport]) -> Vec<bool> {
+        let (source, destination) = way.addresses();
+        let frame = |(mark, packet)| encapsulation.frame(source, destination, mark, packet);
+        let arrived = self.marks(encapsulation, way, (1..).zip(packets).map(frame));
+        (1..).zip(packets).map(|(mark, _)| arrived.contains(&mark)).collect()
+    }
+
+    /// Sends these through the bridge; the marks of those that arrive.
+    fn marks(
+        &self,
+        encapsulation: Encapsulation,
+        way: Way,
+        frames: impl IntoIterator<Item = Vec<u8>>,
+    ) -> BTreeSet<u16> {
+        let [sender, receiver] = if way.inwards { [0, 1] } else { [1, 0] }.map(|end: usize| &self.wires[end]);
+        for frame in frames {
+            sender.send(&frame).unwrap();
+        }
+        sender.send_last().unwrap();
+        let (_, destination) = way.addresses();
+        let mut arrived = BTreeSet::new();
+        receiver.receive(|frame| arrived.extend(encapsulation.mark(destination, frame))).unwrap();
+        arrived
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    family: usize,
+    inwards: bool,
+}
+
+impl Way {
+    /// From where to where.
+    const fn addresses(self) -> (IpAddr, IpAddr) {
+        let (outside, inside) = (OUTSIDE[self.family], INSIDE[self.family]);
+        if self.inwards { (outside, inside) } else { (inside, outside) }
+    }
+}
+
+/// What a packet is to the box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It opens a connection.
+    Opens,
+    /// It answers, or belongs to what is open.
+    Answers,
+    /// Without it nobody is reached at all.
+    Needed,
+}
+
+/// One of each sort that the table tells apart.
+fn packets(family: usize) -> Vec<(Kind, &'static str, Transport)> {
+    use Kind::{Answers, Needed, Opens};
+    let (protocol, request, reply) = [(1, 8, 0), (58, 128, 129)][family];
+    let dhcp = [(67, 68), (547, 546)][family];
+    let mut packets = vec![
+        (Opens, "SYN", tcp(12_345, 80, SYN)),
+        (Opens, "SYN with ECN", tcp(12_345, 80, SYN | 0xc0)),
+        (Opens, "UDP from a client", udp(40_000, 53)),
+        (Opens, "UDP from the first client's port", udp(1_024, 53)),
+        (Opens, "echo request", icmp(protocol, request)),
+        (Answers, "SYN, ACK", tcp(80, 12_345, SYN_ACK)),
+        (Answers, "ACK", tcp(12_345, 80, 0x10)),
+        (Answers, "RST", tcp(12_345, 80, 0x04)),
+        (Answers, "UDP of a service", udp(53, 40_000)),
+        (Answers, "UDP from the last service port", udp(1_023, 40_000)),
+        (Answers, "echo reply", icmp(protocol, reply)),
+        (Answers, "a later fragment", later_fragment()),
+        (Needed, "DHCP", udp(dhcp.0, dhcp.1)),
+    ];
+    if family == 1 {
+        packets.extend((133..=137).map(|kind| (Needed, "neighbour discovery", icmp(58, kind))));
+    }
+    packets
+}
+
+/// What passes.
+type Passes = fn(Kind) -> bool;
+
+/// A state: its name, what stands against the host outside, who is allowed, what passes inwards and outwards.
+type State = (&'static str, Option<Action>, Option<Allowed>, Passes, Passes);
+
+const STATES: [State; 6] = [
+    ("nothing", None, None, |_| true, |_| true),
+    ("deny", Some(Action::Deny), None, |kind| kind == Kind::Needed, |kind| kind == Kind::Needed),
+    ("deny_new", Some(Action::DenyNew), None, |kind| kind != Kind::Opens, |_| true),
+    ("deny, allow", Some(Action::Deny), Some(Allowed::Offender), |_| true, |_| true),
+    ("deny_new, allow", Some(Action::DenyNew), Some(Allowed::Offender), |_| true, |_| true),
+    ("deny, allow the other", Some(Action::Deny), Some(Allowed::Other), |kind| kind != Kind::Opens, |_| true),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Allowed {
+    Offender,
+    Other,
+}
+
+fn desired(family: usize, action: Option<Action>, allowed: Option<Allowed>) -> Desired {
+    let until = NOW.plus(Duration::from_secs(600));
+    let offender = Offender::of(OUTSIDE[family]);
+    let network = |allowed| match allowed {
+        Allowed::Offender => IpNet::from(OUTSIDE[family]),
+        Allowed::Other => IpNet::from(INSIDE[family]),
+    };
+    Desired {
+        blocks: action.map(|action| Block { offender, action, until }).into_iter().collect(),
+        allow: allowed.map(network).into_iter().collect(),
+        ..Desired::default()
+    }
+}
+
+fn every_state_holds_in_every_encapsulation(lab: &mut Lab) {
+    for family in [0, 1] {
+        let packets = packets(family);
+        let sent: Vec<_> = packets.iter().map(|(.., packet)| packet.clone()).collect();
+        for (state, action, allowed, inwards, outwards) in STATES {
+            lab.enforcer.replace(&desired(family, action, allowed), NOW).unwrap();
+            for encapsulation in ENCAPSULATIONS {
+                for (way, passes) in [(true, inwards), (false, outwards)] {
+                    let way = Way { family, inwards: way };
+                    let before = lab.enforcer.dropped_packets().unwrap();
+                    let arrived = lab.arrive(encapsulation, way, &sent);
+                    let dropped = lab.enforcer.dropped_packets().unwrap() - before;
+                    for ((kind, what, _), arrived) in packets.iter().zip(&arrived) {
+                        assert_eq!(*arrived, passes(*kind), "{what} under {state} in {}, {way:?}", encapsulation.name);
+                    }
+                    let missing = arrived.iter().filter(|arrived| !**arrived).count();
+                    assert_eq!(dropped, missing as u64, "counted under {state} in {}, {way:?}", encapsulation.name);
+                }
+            }
+            let family = ["IPv4", "IPv6"][family];
+            println!("{family}, {state}: {} packets in each of {} as stated", sent.len() * 2, ENCAPSULATIONS.len());
+        }
+    }
+}
+
+#[test]
+fn each_action_drops_and_lets_pass_the_same_in_every_encapsulation() {
+    let mut lab = Lab::new("enc-netdev");
+    every_state_holds_in_every_encapsulation(&mut lab);
+    assert_eq!(lab.enforcer.family(), Family::Netdev);
+}
+
+/// The rate of a limit in these tests.
+const PER_S: u32 = 200;
+/// Packets of the flood.
+const FLOOD: u16 = 10_000;
+/// One of so many is taken for that of a person: nothing tells it from the others.
+const BETWEEN_USERS: u16 = 100;
+
+/// A forged source: each is somebody else.
+fn forged(family: usize, index: u16) -> IpAddr {
+    let [high, low] = index.to_be_bytes();
+    match family {
+        0 => IpAddr::from([203, 0, high, low]),
+        _ => IpAddr::from([0x2001, 0xdb8, 0xf, index, 0, 0, 0, 1]),
+    }
+}
+
+/// What a limit on a port does against a flood that is sent as fast as this machine can.
+fn limits(lab: &mut Lab, encapsulation: Encapsulation, family: usize, protocol: u8, packet: fn(u16, u16) -> Transport) {
+    let way = Way { family, inwards: true };
+    let (_, inside) = way.addresses();
+    let target = Target { destination: inside, protocol, port: 5_000 };
+    let until = NOW.plus(Duration::from_secs(600));
+    let limits = vec![Limit { target, per_s: PER_S, until }];
+    lab.enforcer.replace(&Desired { limits, ..Desired::default() }, NOW).unwrap();
+    let before = lab.enforcer.dropped_packets().unwrap();
+    let flood = (1..=FLOOD).map(|mark| encapsulation.frame(forged(family, mark), inside, mark, &packet(40_000, 5_000)));
+    let begin = Stopwatch::start();
+    let arrived = lab.marks(encapsulation, way, flood);
+    let most = f64::from(PER_S) * (1.0 + begin.elapsed().as_secs_f64()) + 1.0;
+    let what = format!("{protocol} in {}, {inside}", encapsulation.name);
+    assert!(arrived.len() >= PER_S as usize, "{what}: {} passed", arrived.len());
+    assert!(arrived.len() as f64 <= most, "{what}: {} passed of at most {most}", arrived.len());
+    let dropped = lab.enforcer.dropped_packets().unwrap() - before;
+    assert_eq!(dropped + arrived.len() as u64, u64::from(FLOOD), "{what}: all are counted");
+    let users = arrived.iter().filter(|mark| *mark % BETWEEN_USERS == 0).count();
+    println!(
+        "{what}: {} of {FLOOD} in {:?}; {users} of {} users",
+        arrived.len(),
+        begin.elapsed(),
+        FLOOD / BETWEEN_USERS
+    );
+    // The limit is used up; nothing else is touched by it.
+    let untouched = [packet(40_000, 5_001), udp(53, 5_000), tcp(40_000, 5_000, 0x10), tcp(5_000, 40_000, SYN_ACK)];
+    let others = [&untouched[..], &[later_fragment()], &vec![packet(40_000, 5_001); 1_000]].concat();
+    assert_eq!(lab.arrive(encapsulation, way, &others), vec![true; others.len()], "{what}");
+    let back = Way { family, inwards: false };
+    assert_eq!(lab.arrive(encapsulation, back, &vec![packet(40_000, 5_000); 1_000]), [true; 1_000], "{what}");
+    let stands = lab.enforcer.read_back().unwrap();
+    let [(found, PER_S, left)] = stands.limits[..] else { panic!("{what}: {stands:?}") };
+    assert!(found == target && left > Duration::from_secs(500), "{what}: {stands:?}");
+}
+
+fn syn(source_port: u16, destination_port: u16) -> Transport {
+    tcp(source_port, destination_port, SYN)
+}
+
+#[test]
+fn a_flood_passes_at_the_rate_of_the_limit_and_nothing_else_is_touched() {
+    for (name, family) in [("enc-limit-n", Family::Netdev), ("enc-limit-b", Family::Bridge)] {
+        let mut lab = Lab::new(name);
+        lab.enforcer = lab.enforcer.in_family(family);
+        for family in [0, 1] {
+            for encapsulation in ENCAPSULATIONS {
+                limits(&mut lab, encapsulation, family, 6, syn);
+                limits(&mut lab, encapsulation, family, 17, udp);
+            }
+        }
+    }
+}
+
+/// What of these arrives inwards, in each encapsulation.
+fn each_arrives(lab: &Lab, family: usize, packets: &[Transport], expected: &[bool], state: &str) {
+    for encapsulation in ENCAPSULATIONS {
+        let arrived = lab.arrive(encapsulation, Way { family, inwards: true }, packets);
+        assert_eq!(arrived, expected, "{state} in {}, {}", encapsulation.name, INSIDE[family]);
+    }
+}
+
+#[test]
+fn a_device_in_quarantine_reaches_the_box_and_what_it_needs_to_be_told() {
+    for (name, family) in [("enc-quarant-n", Family::Netdev), ("enc-quarant-b", Family::Bridge)] {
+        let mut lab = Lab::new(name);
+        lab.enforcer = lab.enforcer.in_family(family);
+        let until = NOW.plus(Duration::from_secs(600));
+        for family in [0, 1] {
+            let mut all = packets(family);
+            all.retain(|(_, _, packet)| !packet.goes_to(53));
+            let needed: Vec<_> = all.iter().map(|(kind, ..)| *kind == Kind::Needed).chain([true; 2]).collect();
+            let sent: Vec<_> =
+                all.into_iter().map(|(.., packet)| packet).chain([udp(40_000, 53), syn(40_000, 53)]).collect();
+            let mut desired = Desired { quarantine: vec![(SENDER, until)], ..Desired::default() };
+            lab.enforcer.replace(&desired, NOW).unwrap();
+            each_arrives(&lab, family, &sent, &needed, "quarantine");
+            assert_eq!(lab.arrive(THREE_TAGS, Way { family, inwards: true }, &sent), vec![false; sent.len()]);
+            let [(SENDER, left)] = lab.enforcer.read_back().unwrap().quarantine[..] else { panic!("not there") };
+            assert!(left > Duration::from_secs(500));
+            for arp in ENCAPSULATIONS.iter().filter_map(Encapsulation::arp) {
+                lab.wires[0].send(&arp).unwrap();
+                lab.wires[0].send_last().unwrap();
+                let mut arrived = 0;
+                lab.wires[1].receive(|frame| arrived += usize::from(frame.ends_with(&[0xa7; 20]))).unwrap();
+                assert_eq!(arrived, 1, "{arp:02x?}");
+            }
+            desired.own = vec![INSIDE[family]];
+            lab.enforcer.replace(&desired, NOW).unwrap();
+            each_arrives(&lab, family, &sent, &vec![true; sent.len()], "to the box");
+            desired = Desired { quarantine: vec![([2, 0, 0, 0, 0, 9], until)], ..Desired::default() };
+            lab.enforcer.replace(&desired, NOW).unwrap();
+            each_arrives(&lab, family, &sent, &vec![true; sent.len()], "another in quarantine");
+        }
+    }
+}
+
+#[test]
+fn a_limit_ends_and_is_readable() {
+    let mut lab = Lab::new("enc-limit-end");
+    let limit = |family: usize, seconds| Limit {
+        target: Target { destination: INSIDE[family], protocol: 6, port: 80 },
+        per_s: 50,
+        until: NOW.plus(Duration::from_secs(seconds)),
+    };
+    let limits = vec![limit(0, 600), limit(1, 600)];
+    lab.enforcer.replace(&Desired { limits, ..Desired::default() }, NOW).unwrap();
+    let listing = lab.hosts.bridge.run(["nft", "list", "table", "netdev", "sluice"]).unwrap();
+    for line in [
+        "type ipv4_addr . inet_proto . inet_service",
+        "198.51.100.2 . tcp . 80 limit rate over 50/second burst 50 packets timeout 10m",
+        "2001:db8:2::2 . tcp . 80 limit rate over 50/second burst 50 packets timeout 10m",
+        "tcp flags syn / syn,ack ip daddr . meta l4proto . tcp dport @limit4 counter packets 0 bytes 0 drop",
+        "udp sport >= 1024 ip6 daddr . meta l4proto . udp dport @limit6 counter packets 0 bytes 0 drop",
+    ] {
+        assert!(listing.contains(line), "no `{line}` in:\n{listing}");
+    }
+    lab.enforcer.replace(&Desired { limits: vec![limit(0, 0), limit(1, 1)], ..Desired::default() }, NOW).unwrap();
+    wait_until("the kernel ends it", Duration::from_secs(30), || lab.enforcer.read_back().unwrap().limits.is_empty())
+        .unwrap();
+}
+
+#[test]
+fn what_nftables_cannot_look_into_is_counted() {
+    let mut lab = Lab::new("enc-hidden");
+    for family in [0, 1] {
+        lab.enforcer.replace(&desired(family, Some(Action::Deny), None), NOW).unwrap();
+        assert_eq!(lab.enforcer.hidden_packets().unwrap(), 0);
+        let way = Way { family, inwards: true };
+        assert_eq!(lab.arrive(THREE_TAGS, way, &[tcp(12_345, 80, SYN)]), [true]);
+        assert_eq!((lab.enforcer.hidden_packets().unwrap(), lab.enforcer.dropped_packets().unwrap()), (1, 0));
+    }
+}
+
+#[test]
+fn the_bridge_family_does_so_as_well() {
+    let mut lab = Lab::new("enc-bridge");
+    lab.enforcer = lab.enforcer.in_family(Family::Bridge);
+    every_state_holds_in_every_encapsulation(&mut lab);
+}
