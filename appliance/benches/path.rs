@@ -110,7 +110,7 @@ fn d_feature_vector(bencher: Bencher<'_, '_>) {
     let packets = mixed_packets();
     let (time, packet) = packets.first().expect("packets");
     let (key, direction) = FlowKey::of(packet);
-    let mut flow = Flow::new(0, key, direction, packet, *time);
+    let mut flow = Flow::new(0, key, direction, packet, *time, false);
     for (time, packet) in &packets[..8] {
         flow.add(direction, packet, *time);
     }
