@@ -110,3 +110,12 @@ fn a_udp_scan_from_the_port_of_dns_is_a_scan() {
     assert!(bench.last().begun);
     assert!(bench.last().value(Index::SrcPorts2s) > 80.0);
 }
+
+#[test]
+fn a_flood_of_resets_is_its_senders_doing() {
+    let mut bench = Bench::new(Limits::default());
+    for n in 0..100 {
+        bench.packet(n, &tcp((CLIENT, 1_024 + n as u16), web(), "R", 0));
+    }
+    assert_eq!(bench.last().value(Index::SrcFlows2s), 100.0);
+}

@@ -199,7 +199,7 @@ impl Flow {
         let is_forward = is_from_low == self.is_forward_from_low;
         let is_reset = matches!(packet.transport, Transport::Tcp(tcp) if tcp.flags.rst);
         if is_forward {
-            self.begun |= !is_reset;
+            self.begun |= !(is_reset && self.answered);
         } else {
             self.answered = true;
             self.answered_bytes += u64::from(packet.payload_len_bytes);

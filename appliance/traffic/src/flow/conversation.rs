@@ -305,7 +305,7 @@ impl Flow {
         let is_forward = direction == self.forward;
         let mut change = Change::default();
         if is_forward {
-            change.begun = !self.begun && !is_made_to_be_sent(packet);
+            change.begun = !self.begun && !self.is_made_to_send(packet);
             self.begun |= change.begun;
         } else if !matches!(packet.transport, Transport::Icmp(IcmpKind::Error(_))) {
             change.answered = !self.answered;
@@ -331,6 +331,16 @@ impl Flow {
         let refused = unreachable && direction == self.forward && self.begun && !self.answered && !self.refused;
         self.refused |= refused;
         refused
+    }
+
+    /// ICMP errors, and resets of what the other side has sent, are answers that whoever sends them was made to give: nothing of
+    /// them is its doing. Else a stranger's forged SYN-ACKs would make a household's host a scanner, by its resets.
+    const fn is_made_to_send(&self, packet: &Packet) -> bool {
+        match packet.transport {
+            Transport::Icmp(kind) => matches!(kind, IcmpKind::Error(_)),
+            Transport::Tcp(tcp) => tcp.flags.rst && self.answered,
+            Transport::Udp { .. } | Transport::Fragment | Transport::Other => false,
+        }
     }
 
     fn add_sums(&mut self, is_forward: bool, packet: &Packet, now: Timestamp) {
@@ -453,16 +463,6 @@ impl Flow {
         };
         self.ended = end.is_some();
         end
-    }
-}
-
-/// ICMP errors and resets are answers that whoever sends them was made to give: nothing of them is its doing. Else a stranger's
-/// forged SYN-ACKs would make a household's host a scanner, by its resets.
-const fn is_made_to_be_sent(packet: &Packet) -> bool {
-    match packet.transport {
-        Transport::Icmp(kind) => matches!(kind, IcmpKind::Error(_)),
-        Transport::Tcp(tcp) => tcp.flags.rst,
-        Transport::Udp { .. } | Transport::Fragment | Transport::Other => false,
     }
 }
 
