@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lab::namespace::Namespace;
+use lab::process::wait_until;
 
 /// Addresses of the host outside.
 pub const OUTSIDE: [IpAddr; 2] =
@@ -119,11 +120,21 @@ pub fn connection(from: &Namespace, to: &Namespace, address: IpAddr) -> (TcpStre
 /// Whether a UDP packet from this port arrives at that one. Port 0 is any from 1024.
 #[allow(dead_code, reason = "each test uses a part")]
 pub fn udp_arrives(from: (&Namespace, IpAddr, u16), to: (&Namespace, IpAddr, u16)) -> bool {
-    let bind = |(namespace, address, port): (&Namespace, IpAddr, u16)| {
-        namespace.enter(|| UdpSocket::bind(SocketAddr::new(address, port)).unwrap()).unwrap()
-    };
-    let (sender, receiver) = (bind(from), bind(to));
+    let (sender, receiver) = (bound(from), bound(to));
     receiver.set_read_timeout(Some(SILENCE)).unwrap();
     sender.send_to(b"hello", receiver.local_addr().unwrap()).unwrap();
     receiver.recv(&mut [0; 16]).is_ok()
+}
+
+/// A UDP socket at that port. One that was there before may live on for a moment in a child that another test is starting.
+#[allow(dead_code, reason = "each test uses a part")]
+fn bound((namespace, address, port): (&Namespace, IpAddr, u16)) -> UdpSocket {
+    let bind = || UdpSocket::bind(SocketAddr::new(address, port));
+    let mut bound = None;
+    wait_until("the port is free", PATIENCE, || {
+        bound = namespace.enter(bind).unwrap().ok();
+        bound.is_some()
+    })
+    .unwrap();
+    bound.unwrap()
 }
