@@ -15,8 +15,9 @@ use lab::process::wait_until;
 use lab::wire::Wire;
 use sluice::clock::Stopwatch;
 use sluice::enforce::nftables::{Family, Nftables};
-use sluice::enforce::{Block, Desired, Enforcer, Limit, Target};
-use sluice::policy::{Action, Offender};
+use sluice::enforce::{Block, Desired, Enforcer};
+use sluice::policy::{Action, Subject, Target};
+use traffic::address::Mac;
 use traffic::time::Timestamp;
 use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts};
 
@@ -34,7 +35,7 @@ impl Lab {
     fn new(name: &str) -> Self {
         let hosts = TwoHosts::bridged(name).unwrap();
         let wires = [&hosts.outside, &hosts.inside].map(|host| Wire::open(host, "eth0").unwrap());
-        let enforcer = hosts.bridge.enter(|| Nftables::open(PORTS.map(str::to_owned), CAPACITY).unwrap()).unwrap();
+        let enforcer = hosts.bridge.enter(|| Nftables::new(PORTS.map(str::to_owned), CAPACITY)).unwrap();
         Self { hosts, wires, enforcer }
     }
 
@@ -126,26 +127,26 @@ const STATES: [State; 6] = [
     ("nothing", None, None, |_| true, |_| true),
     ("deny", Some(Action::Deny), None, |kind| kind == Kind::Needed, |kind| kind == Kind::Needed),
     ("deny_new", Some(Action::DenyNew), None, |kind| kind != Kind::Opens, |_| true),
-    ("deny, allow", Some(Action::Deny), Some(Allowed::Offender), |_| true, |_| true),
-    ("deny_new, allow", Some(Action::DenyNew), Some(Allowed::Offender), |_| true, |_| true),
+    ("deny, allow", Some(Action::Deny), Some(Allowed::Subject), |_| true, |_| true),
+    ("deny_new, allow", Some(Action::DenyNew), Some(Allowed::Subject), |_| true, |_| true),
     ("deny, allow the other", Some(Action::Deny), Some(Allowed::Other), |kind| kind != Kind::Opens, |_| true),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Allowed {
-    Offender,
+    Subject,
     Other,
 }
 
 fn desired(family: usize, action: Option<Action>, allowed: Option<Allowed>) -> Desired {
     let until = NOW.plus(Duration::from_secs(600));
-    let offender = Offender::of(OUTSIDE[family]);
+    let subject = Subject::of(OUTSIDE[family]);
     let network = |allowed| match allowed {
-        Allowed::Offender => IpNet::from(OUTSIDE[family]),
+        Allowed::Subject => IpNet::from(OUTSIDE[family]),
         Allowed::Other => IpNet::from(INSIDE[family]),
     };
     Desired {
-        blocks: action.map(|action| Block { offender, action, until }).into_iter().collect(),
+        blocks: action.map(|action| Block { subject, action, until }).into_iter().collect(),
         allow: allowed.map(network).into_iter().collect(),
         ..Desired::default()
     }
@@ -187,8 +188,10 @@ fn each_action_drops_and_lets_pass_the_same_in_every_encapsulation() {
 const PER_S: u32 = 200;
 /// Packets of the flood.
 const FLOOD: u16 = 10_000;
-/// One of so many is taken for that of a person: nothing tells it from the others.
+/// One of so many is that of a person, who asks again where no answer comes.
 const BETWEEN_USERS: u16 = 100;
+/// So many packets of the flood later.
+const AGAIN_AFTER: u16 = 500;
 
 /// A forged source: each is somebody else.
 fn forged(family: usize, index: u16) -> IpAddr {
@@ -199,40 +202,56 @@ fn forged(family: usize, index: u16) -> IpAddr {
     }
 }
 
+/// The marks of a flood in the order in which its packets are sent, those of people a second time.
+fn flood_with_people() -> Vec<u16> {
+    let again = |mark: u16| mark.checked_sub(AGAIN_AFTER).filter(|earlier| *earlier > 0 && is_a_persons(*earlier));
+    (1..=FLOOD).flat_map(|mark| [Some(mark), again(mark)]).flatten().collect()
+}
+
+const fn is_a_persons(mark: u16) -> bool {
+    mark.is_multiple_of(BETWEEN_USERS)
+}
+
 /// What a limit on a port does against a flood that is sent as fast as this machine can.
 fn limits(lab: &mut Lab, encapsulation: Encapsulation, family: usize, protocol: u8, packet: fn(u16, u16) -> Transport) {
     let way = Way { family, inwards: true };
     let (_, inside) = way.addresses();
     let target = Target { destination: inside, protocol, port: 5_000 };
-    let until = NOW.plus(Duration::from_secs(600));
-    let limits = vec![Limit { target, per_s: PER_S, until }];
-    lab.enforcer.replace(&Desired { limits, ..Desired::default() }, NOW).unwrap();
+    lab.enforcer.replace(&limited(&[target], 600), NOW).unwrap();
     let before = lab.enforcer.dropped_packets().unwrap();
-    let flood = (1..=FLOOD).map(|mark| encapsulation.frame(forged(family, mark), inside, mark, &packet(40_000, 5_000)));
+    let marks = flood_with_people();
+    let people = marks.len() - usize::from(FLOOD);
+    let frame = |mark: &u16| encapsulation.frame(forged(family, *mark), inside, *mark, &packet(40_000, 5_000));
     let begin = Stopwatch::start();
-    let arrived = lab.marks(encapsulation, way, flood);
-    let most = f64::from(PER_S) * (1.0 + begin.elapsed().as_secs_f64()) + 1.0;
+    let arrived = lab.marks(encapsulation, way, marks.iter().map(frame));
+    let most = f64::from(PER_S) * (1.0 + begin.elapsed().as_secs_f64()) + 1.0 + people as f64;
     let what = format!("{protocol} in {}, {inside}", encapsulation.name);
-    assert!(arrived.len() >= PER_S as usize, "{what}: {} passed", arrived.len());
+    assert!(arrived.len() >= PER_S as usize + people, "{what}: {} passed", arrived.len());
     assert!(arrived.len() as f64 <= most, "{what}: {} passed of at most {most}", arrived.len());
-    let dropped = lab.enforcer.dropped_packets().unwrap() - before;
-    assert_eq!(dropped + arrived.len() as u64, u64::from(FLOOD), "{what}: all are counted");
-    let users = arrived.iter().filter(|mark| *mark % BETWEEN_USERS == 0).count();
-    println!(
-        "{what}: {} of {FLOOD} in {:?}; {users} of {} users",
-        arrived.len(),
-        begin.elapsed(),
-        FLOOD / BETWEEN_USERS
+    let asked_again = |mark: &u16| is_a_persons(*mark) && *mark + AGAIN_AFTER <= FLOOD;
+    assert!(
+        (1..=FLOOD).filter(asked_again).all(|mark| arrived.contains(&mark)),
+        "{what}: a person did not get through"
     );
+    let dropped = (lab.enforcer.dropped_packets().unwrap() - before) as usize;
+    let passed = marks.len() - dropped;
+    assert!((arrived.len()..=arrived.len() + people).contains(&passed), "{what}: all are counted");
     // The limit is used up; nothing else is touched by it.
     let untouched = [packet(40_000, 5_001), udp(53, 5_000), tcp(40_000, 5_000, 0x10), tcp(5_000, 40_000, SYN_ACK)];
     let others = [&untouched[..], &[later_fragment()], &vec![packet(40_000, 5_001); 1_000]].concat();
     assert_eq!(lab.arrive(encapsulation, way, &others), vec![true; others.len()], "{what}");
     let back = Way { family, inwards: false };
     assert_eq!(lab.arrive(encapsulation, back, &vec![packet(40_000, 5_000); 1_000]), [true; 1_000], "{what}");
-    let stands = lab.enforcer.read_back().unwrap();
-    let [(found, PER_S, left)] = stands.limits[..] else { panic!("{what}: {stands:?}") };
+    let stands = lab.enforcer.read_back().unwrap().blocks;
+    let [(Subject::Service(found), Action::Limit, left)] = stands[..] else { panic!("{what}: {stands:?}") };
     assert!(found == target && left > Duration::from_secs(500), "{what}: {stands:?}");
+}
+
+/// These services are limited, for so many seconds.
+fn limited(targets: &[Target], seconds: u64) -> Desired {
+    let until = NOW.plus(Duration::from_secs(seconds));
+    let block = |target: &Target| Block { subject: (*target).into(), action: Action::Limit, until };
+    Desired { blocks: targets.iter().map(block).collect(), limit_per_s: PER_S, ..Desired::default() }
 }
 
 fn syn(source_port: u16, destination_port: u16) -> Transport {
@@ -273,11 +292,14 @@ fn a_device_in_quarantine_reaches_the_box_and_what_it_needs_to_be_told() {
             let needed: Vec<_> = all.iter().map(|(kind, ..)| *kind == Kind::Needed).chain([true; 2]).collect();
             let sent: Vec<_> =
                 all.into_iter().map(|(.., packet)| packet).chain([udp(40_000, 53), syn(40_000, 53)]).collect();
-            let mut desired = Desired { quarantine: vec![(SENDER, until)], ..Desired::default() };
+            let quarantine =
+                |mac| vec![Block { subject: Subject::Device(Mac(mac)), action: Action::Quarantine, until }];
+            let mut desired = Desired { blocks: quarantine(SENDER), ..Desired::default() };
             lab.enforcer.replace(&desired, NOW).unwrap();
             each_arrives(&lab, family, &sent, &needed, "quarantine");
             assert_eq!(lab.arrive(THREE_TAGS, Way { family, inwards: true }, &sent), vec![false; sent.len()]);
-            let [(SENDER, left)] = lab.enforcer.read_back().unwrap().quarantine[..] else { panic!("not there") };
+            let stands = lab.enforcer.read_back().unwrap().blocks;
+            let [(Subject::Device(Mac(SENDER)), Action::Quarantine, left)] = stands[..] else { panic!("{stands:?}") };
             assert!(left > Duration::from_secs(500));
             for arp in ENCAPSULATIONS.iter().filter_map(Encapsulation::arp) {
                 lab.wires[0].send(&arp).unwrap();
@@ -289,35 +311,39 @@ fn a_device_in_quarantine_reaches_the_box_and_what_it_needs_to_be_told() {
             desired.own = vec![INSIDE[family]];
             lab.enforcer.replace(&desired, NOW).unwrap();
             each_arrives(&lab, family, &sent, &vec![true; sent.len()], "to the box");
-            desired = Desired { quarantine: vec![([2, 0, 0, 0, 0, 9], until)], ..Desired::default() };
+            desired = Desired { blocks: quarantine([2, 0, 0, 0, 0, 9]), ..Desired::default() };
             lab.enforcer.replace(&desired, NOW).unwrap();
             each_arrives(&lab, family, &sent, &vec![true; sent.len()], "another in quarantine");
+            let blocks = [quarantine(SENDER), vec![deny(OUTSIDE[family])]].concat();
+            desired = Desired { blocks, allow_devices: vec![Mac(SENDER)], ..Desired::default() };
+            lab.enforcer.replace(&desired, NOW).unwrap();
+            each_arrives(&lab, family, &sent, &vec![true; sent.len()], "allowed by its card");
         }
     }
+}
+
+/// A block of everything.
+fn deny(address: IpAddr) -> Block {
+    Block { subject: Subject::of(address), action: Action::Deny, until: NOW.plus(Duration::from_secs(600)) }
 }
 
 #[test]
 fn a_limit_ends_and_is_readable() {
     let mut lab = Lab::new("enc-limit-end");
-    let limit = |family: usize, seconds| Limit {
-        target: Target { destination: INSIDE[family], protocol: 6, port: 80 },
-        per_s: 50,
-        until: NOW.plus(Duration::from_secs(seconds)),
-    };
-    let limits = vec![limit(0, 600), limit(1, 600)];
-    lab.enforcer.replace(&Desired { limits, ..Desired::default() }, NOW).unwrap();
+    let targets = INSIDE.map(|destination| Target { destination, protocol: 6, port: 80 });
+    lab.enforcer.replace(&limited(&targets, 600), NOW).unwrap();
     let listing = lab.hosts.bridge.run(["nft", "list", "table", "netdev", "sluice"]).unwrap();
     for line in [
         "type ipv4_addr . inet_proto . inet_service",
-        "198.51.100.2 . tcp . 80 limit rate over 50/second burst 50 packets timeout 10m",
-        "2001:db8:2::2 . tcp . 80 limit rate over 50/second burst 50 packets timeout 10m",
-        "tcp flags syn / syn,ack ip daddr . meta l4proto . tcp dport @limit4 counter packets 0 bytes 0 drop",
-        "udp sport >= 1024 ip6 daddr . meta l4proto . udp dport @limit6 counter packets 0 bytes 0 drop",
+        "198.51.100.2 . tcp . 80 limit rate over 200/second burst 200 packets timeout 10m",
+        "2001:db8:2::2 . tcp . 80 limit rate over 200/second burst 200 packets timeout 10m",
+        "tcp flags syn / syn,ack ip daddr . meta l4proto . tcp dport @limit4 jump limited4",
+        "udp sport >= 1024 ip6 daddr . meta l4proto . udp dport @limit6 jump limited6",
     ] {
         assert!(listing.contains(line), "no `{line}` in:\n{listing}");
     }
-    lab.enforcer.replace(&Desired { limits: vec![limit(0, 0), limit(1, 1)], ..Desired::default() }, NOW).unwrap();
-    wait_until("the kernel ends it", Duration::from_secs(30), || lab.enforcer.read_back().unwrap().limits.is_empty())
+    lab.enforcer.replace(&limited(&targets, 1), NOW).unwrap();
+    wait_until("the kernel ends it", Duration::from_secs(30), || lab.enforcer.read_back().unwrap().blocks.is_empty())
         .unwrap();
 }
 

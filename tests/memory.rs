@@ -10,8 +10,9 @@ use lab::daemon::{Config, Daemon, sluice};
 use lab::network::{BOX, FIREWALLED_LAN_HOST, Network};
 use lab::process::{SHORT, run_within, wait_until};
 use sluice::config::{Memory, MemoryProfile};
+use sluice::control::Request;
 use sluice::pipeline::{Pipeline, PipelineConfig};
-use sluice::policy::Profile;
+use sluice::policy::{Profile, Subject};
 use sluice::web::Client;
 
 const MIB: u64 = 1024 * 1024;
@@ -76,7 +77,9 @@ fn fill_blocklist(daemon: &Daemon<'_>, blocks: u32) {
     let client = Client::new(&daemon.config_file().with_file_name("sluice.sock"));
     let first = u32::from(Ipv4Addr::new(198, 18, 0, 0));
     for number in 0..blocks {
-        client.block(Ipv4Addr::from(first + number).into(), PATIENCE * 60, BECAUSE).unwrap();
+        let subject = Subject::of(Ipv4Addr::from(first + number).into());
+        let (ttl, because) = (PATIENCE * 60, BECAUSE.to_owned());
+        client.ask_for(&Request::Block { subject, ttl, because }).unwrap();
     }
 }
 
@@ -94,8 +97,15 @@ fn in_mib(bytes: u64) -> f64 {
 /// What the tables of the path take.
 fn tables_bytes(profile: MemoryProfile) -> u64 {
     let limits = Memory { profile, flows: None }.limits();
-    let config =
-        PipelineConfig { limits, profile: Profile::Balanced, rules: Arc::default(), block_ttl: SHORT, seed: [0, 0] };
+    let config = PipelineConfig {
+        limits,
+        profile: Profile::Balanced,
+        rules: Arc::default(),
+        block_ttl: SHORT,
+        limit_per_s: 100,
+        around: Arc::default(),
+        seed: [0, 0],
+    };
     Pipeline::new(&config).footprints().map(|footprint| footprint.bytes as u64).sum()
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sluice::enforce::nftables::{Family, Nftables};
 use sluice::enforce::{Block, Desired, EnforceError, Enforcer};
-use sluice::policy::{Action, Offender};
+use sluice::policy::{Action, Subject};
 use traffic::time::Timestamp;
 use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, connect, connection, connects, give_addresses, ping, udp_arrives};
 
@@ -17,7 +17,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_000);
 const CAPACITY: u32 = 65_536;
 
 fn open(hosts: &TwoHosts, capacity: u32) -> Nftables {
-    hosts.bridge.enter(|| Nftables::open(PORTS.map(str::to_owned), capacity).unwrap()).unwrap()
+    hosts.bridge.enter(|| Nftables::new(PORTS.map(str::to_owned), capacity)).unwrap()
 }
 
 fn enforcer(hosts: &TwoHosts) -> Nftables {
@@ -27,7 +27,7 @@ fn enforcer(hosts: &TwoHosts) -> Nftables {
 }
 
 fn block(address: IpAddr, action: Action, seconds: u64) -> Block {
-    Block { offender: Offender::of(address), action, until: NOW.plus(Duration::from_secs(seconds)) }
+    Block { subject: Subject::of(address), action, until: NOW.plus(Duration::from_secs(seconds)) }
 }
 
 fn list(hosts: &TwoHosts, family: &str) -> String {
@@ -53,7 +53,7 @@ fn deny_drops_everything(hosts: &TwoHosts, enforcer: &mut Nftables) {
         near.write_all(b"x").unwrap();
         assert!(far.read(&mut [0; 1]).is_err(), "an open connection is cut as well");
         assert_eq!(passes(hosts, 1 - family), [true; 4], "the other family is not touched");
-        enforcer.unblock(&[Offender::of(OUTSIDE[family])]).unwrap();
+        enforcer.unblock(&[Subject::of(OUTSIDE[family])]).unwrap();
         assert_eq!(passes(hosts, family), [true; 4]);
     }
 }
@@ -72,7 +72,7 @@ fn deny_new_drops_what_opens_a_connection(hosts: &TwoHosts, enforcer: &mut Nftab
         assert!(udp_arrives(port(outside, 53), port(inside, 0)), "the answer of a DNS server");
         assert!(udp_arrives(port(outside, 1023), port(inside, 0)), "the last service port");
         assert!(udp_arrives(port(inside, 0), port(outside, 53)), "the question to it");
-        enforcer.unblock(&[Offender::of(OUTSIDE[family])]).unwrap();
+        enforcer.unblock(&[Subject::of(OUTSIDE[family])]).unwrap();
         assert!(udp_arrives(port(outside, 0), port(inside, 0)));
     }
 }
@@ -123,8 +123,8 @@ fn the_allowed_are_never_blocked_and_still_protected_from_the_blocked() {
     let mut enforcer = enforcer(&hosts);
     let blocks: Vec<_> = OUTSIDE.iter().map(|address| block(*address, Action::Deny, 600)).collect();
     let allow = |texts: [&str; 4]| texts.map(|text| text.parse::<IpNet>().unwrap()).to_vec();
-    let offenders = allow(["198.51.100.0/31", "203.0.113.8/30", "2001:db8:1::/64", "2001:db8:8::/48"]);
-    enforcer.replace(&Desired { blocks: blocks.clone(), allow: offenders, ..Desired::default() }, NOW).unwrap();
+    let subjects = allow(["198.51.100.0/31", "203.0.113.8/30", "2001:db8:1::/64", "2001:db8:8::/48"]);
+    enforcer.replace(&Desired { blocks: blocks.clone(), allow: subjects, ..Desired::default() }, NOW).unwrap();
     assert_eq!([passes(&hosts, 0), passes(&hosts, 1)], [[true; 4]; 2]);
     let victims = allow(["198.51.100.2/31", "198.51.100.2/32", "203.0.113.77/32", "2001:db8:2::/48"]);
     enforcer.replace(&Desired { blocks: blocks.clone(), allow: victims, ..Desired::default() }, NOW).unwrap();
@@ -145,7 +145,7 @@ fn a_block_ends_by_the_kernels_clock() {
     assert!(hosts.reaches());
     assert_eq!(enforcer.read_back().unwrap().blocks, []);
     for address in OUTSIDE {
-        enforcer.unblock(&[Offender::of(address)]).unwrap();
+        enforcer.unblock(&[Subject::of(address)]).unwrap();
     }
 }
 
@@ -154,17 +154,17 @@ fn a_block_that_stands_gets_the_new_action_and_end() {
     let hosts = TwoHosts::bridged("nft-again").unwrap();
     let mut enforcer = enforcer(&hosts);
     for address in OUTSIDE {
-        let offender = Offender::of(address);
+        let subject = Subject::of(address);
         for (action, seconds) in
             [(Action::DenyNew, 600), (Action::Deny, 6_000), (Action::Deny, 60), (Action::DenyNew, 90)]
         {
             enforcer.block(&block(address, action, seconds), NOW).unwrap();
             let stands = enforcer.read_back().unwrap().blocks;
             let [(who, how, left)] = stands[..] else { panic!("{stands:?}") };
-            assert_eq!((who, how), (offender, action));
+            assert_eq!((who, how), (subject, action));
             assert!(left <= Duration::from_secs(seconds) && left > Duration::from_secs(seconds - 30), "{left:?}");
         }
-        enforcer.unblock(&[offender]).unwrap();
+        enforcer.unblock(&[subject]).unwrap();
     }
     // A block whose end has passed ends what stands.
     enforcer.block(&block(OUTSIDE[0], Action::Deny, 600), NOW).unwrap();
@@ -188,16 +188,16 @@ fn ten_thousand_blocks_are_restored_with_their_remaining_time() {
     enforcer.replace(&Desired { blocks: blocks.clone(), ..Desired::default() }, later).unwrap();
     let mut stands = enforcer.read_back().unwrap().blocks;
     assert_eq!(stands.len(), 10_000, "all but the one that has ended");
-    stands.sort_by_key(|(offender, ..)| *offender);
-    blocks.sort_by_key(|block| block.offender);
+    stands.sort_by_key(|(subject, ..)| *subject);
+    blocks.sort_by_key(|block| block.subject);
     blocks.retain(|block| block.until > later);
-    for (block, (offender, action, left)) in blocks.iter().zip(&stands) {
-        assert_eq!((block.offender, block.action), (*offender, *action));
+    for (block, (subject, action, left)) in blocks.iter().zip(&stands) {
+        assert_eq!((block.subject, block.action), (*subject, *action));
         let wanted = block.until.since(later);
-        assert!(*left <= wanted && *left + Duration::from_secs(60) > wanted, "{offender}: {left:?} of {wanted:?}");
+        assert!(*left <= wanted && *left + Duration::from_secs(60) > wanted, "{subject}: {left:?} of {wanted:?}");
     }
-    let offenders: Vec<_> = stands.iter().map(|(offender, ..)| *offender).collect();
-    enforcer.unblock(&offenders).unwrap();
+    let subjects: Vec<_> = stands.iter().map(|(subject, ..)| *subject).collect();
+    enforcer.unblock(&subjects).unwrap();
     assert_eq!(enforcer.read_back().unwrap().blocks, []);
 }
 
@@ -232,7 +232,7 @@ fn a_full_set_says_so_and_still_renews() {
     enforcer.block(&block(address(1), Action::Deny, 6_000), NOW).unwrap();
     let longest = enforcer.read_back().unwrap().blocks.into_iter().map(|(.., left)| left).max().unwrap();
     assert!(longest > Duration::from_secs(5_000));
-    enforcer.unblock(&[Offender::of(address(2))]).unwrap();
+    enforcer.unblock(&[Subject::of(address(2))]).unwrap();
     enforcer.block(&block(address(3), Action::Deny, 600), NOW).unwrap();
 }
 
@@ -253,7 +253,7 @@ fn somebody_elses_change_is_noticed_and_put_back() {
     hosts.bridge.run(["nft", "flush ruleset"]).unwrap();
     let refused = enforcer.block(&standing.blocks[0], NOW);
     assert!(matches!(refused, Err(EnforceError::TableGone)), "{refused:?}");
-    enforcer.unblock(&[standing.blocks[0].offender]).unwrap();
+    enforcer.unblock(&[standing.blocks[0].subject]).unwrap();
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn an_administrator_can_read_the_table() {
     }
     // By hand, as an administrator would.
     hosts.bridge.run(["nft", "add", "element", "netdev", "sluice", "deny4", "{ 203.0.113.9 }"]).unwrap();
-    let by_hand = (Offender::of(IpAddr::from([203, 0, 113, 9])), Action::Deny, Duration::MAX);
+    let by_hand = (Subject::of(IpAddr::from([203, 0, 113, 9])), Action::Deny, Duration::MAX);
     assert!(enforcer.read_back().unwrap().blocks.contains(&by_hand));
     enforcer.remove().unwrap();
     assert_eq!(hosts.bridge.run(["nft", "list", "ruleset"]).unwrap(), "");

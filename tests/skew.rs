@@ -20,6 +20,7 @@ use sluice::capture::replay::ReplaySource;
 use sluice::capture::{Arrival, FrameSource, Polled};
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use sluice::policy::{Decision, Profile};
+use traffic::address::Mac;
 use traffic::decode::{DecodeError, Frame, decode};
 use traffic::extractor::Observation;
 use traffic::features::FEATURES;
@@ -215,6 +216,8 @@ impl<'a> Daemon<'a> {
             profile: Profile::Balanced,
             rules: Arc::default(),
             block_ttl: LIMIT,
+            limit_per_s: 100,
+            around: Arc::default(),
             seed,
         };
         let judge = Comparison { rows, seen: 0, difference: None };
@@ -229,7 +232,7 @@ impl<'a> Daemon<'a> {
             let frame = Frame { bytes: &whole.bytes[..whole.bytes.len().min(bytes_kept)], ..whole };
             self.frames += 1;
             self.look_at(&whole, &frame);
-            self.pipeline.frame(arrival.time, &frame, &mut self.judge);
+            self.pipeline.frame(&Arrival { frame, ..*arrival }, &mut self.judge);
         };
         while matches!(source.poll(Duration::ZERO, &mut take), Ok(Polled::Frames(_))) {}
         self.pipeline.finish(&mut self.judge);
@@ -262,7 +265,7 @@ impl Listener for Comparison<'_> {
         true
     }
 
-    fn checkpoint(&mut self, seen: &Observation<'_>) {
+    fn checkpoint(&mut self, seen: &Observation<'_>, _: Option<Mac>) {
         if self.difference.is_none() {
             self.difference = self.rows.get(self.seen).and_then(|row| difference(row, seen));
         }

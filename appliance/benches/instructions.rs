@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
-use shapes::Shape;
+use shapes::{Shape, arrival};
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use sluice::policy::{Decision, Profile};
 use traffic::limits::Limits;
@@ -86,10 +86,12 @@ fn play(name: &str, packets: u64) {
         profile: Profile::Balanced,
         rules: Arc::default(),
         block_ttl,
+        limit_per_s: 100,
+        around: Arc::default(),
         seed: [1, 2],
     });
     let mut listener = Counting::default();
-    Shape::named(name).play(packets, &mut |time, frame| pipeline.frame(time, frame, &mut listener));
+    Shape::named(name).play(packets, &mut |time, frame| pipeline.frame(&arrival(time, frame), &mut listener));
     let counters = pipeline.counters();
     assert_eq!(counters.undecodable_total(), 0, "{name} is not what it is meant to be");
     println!("{} flows began, {} ended, {} decisions", counters.flows, listener.flows, listener.decisions);

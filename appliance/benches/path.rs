@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use shapes::Shape;
+use shapes::{Shape, arrival};
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use sluice::policy::{Decision, Profile};
 use sluice::verdict::judge;
@@ -140,10 +140,12 @@ fn f_whole_path(bencher: Bencher<'_, '_>, name: &str) {
         profile: Profile::Balanced,
         rules: Arc::default(),
         block_ttl,
+        limit_per_s: 100,
+        around: Arc::default(),
         seed: SEED,
     });
     let mut shape = Shape::named(name);
     bencher.counter(ItemsCount::new(PACKETS)).bench_local(|| {
-        shape.play(PACKETS, &mut |time, frame| pipeline.frame(time, frame, &mut Deaf));
+        shape.play(PACKETS, &mut |time, frame| pipeline.frame(&arrival(time, frame), &mut Deaf));
     });
 }

@@ -5,16 +5,18 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use traffic::address::Mac;
 use traffic::arena::Footprint;
-use traffic::decode::{DecodeError, Frame};
+use traffic::decode::DecodeError;
 use traffic::extractor::{Extractor, Observation};
 use traffic::features::ThreatClass;
 use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
 
+use crate::capture::{Arrival, Port};
 use crate::health::Counters;
-use crate::policy::{Decision, Evidence, Offender, Profile, Sighting};
+use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject};
 use crate::verdict::lists::AddressList;
 use crate::verdict::{Basis, FlowVerdicts, Rulebook, Verdict, judge_beside};
 
@@ -32,6 +34,10 @@ pub struct PipelineConfig {
     pub rules: Arc<Rulebook>,
     /// How long a block lasts as long as [`Pipeline::blocked`] does not say otherwise.
     pub block_ttl: Duration,
+    /// What a service may get that is limited.
+    pub limit_per_s: u32,
+    /// What is known of the network.
+    pub around: Arc<Neighbourhood>,
     /// Key of the hash tables.
     pub seed: [u64; 2],
 }
@@ -49,6 +55,7 @@ pub struct Pipeline {
 struct Judgement {
     rules: Arc<Rulebook>,
     flow_verdicts: FlowVerdicts,
+    devices: Devices,
     evidence: Evidence,
     verdicts: [u64; ThreatClass::ALL.len()],
 }
@@ -67,8 +74,9 @@ pub trait Listener {
     /// Something should be done or seen; false where it could not be taken and should come again.
     fn decision(&mut self, decision: Decision) -> bool;
 
-    /// A flow is at a checkpoint, and its features were computed. Most have no use for them.
-    fn checkpoint(&mut self, _: &Observation<'_>) {}
+    /// A flow is at a checkpoint, and its features were computed; `device` of the household began it, where that is known.
+    /// Most have no use for them.
+    fn checkpoint(&mut self, _: &Observation<'_>, _device: Option<Mac>) {}
 
     /// A flow ended.
     fn flow_ended(&mut self, ended: &EndedFlow<'_>);
@@ -83,10 +91,12 @@ impl Pipeline {
             judgement: Judgement {
                 rules: Arc::clone(&config.rules),
                 flow_verdicts: FlowVerdicts::new(config.limits.flows),
+                devices: Devices::new(Arc::clone(&config.around), config.seed),
                 evidence: Evidence::new(
                     config.limits.sources * EVIDENCE_PER_SOURCE,
                     config.profile,
                     config.block_ttl,
+                    config.limit_per_s,
                     config.seed,
                 ),
                 verdicts: [0; ThreatClass::ALL.len()],
@@ -97,17 +107,25 @@ impl Pipeline {
 
     /// What each of its tables takes.
     pub fn footprints(&self) -> impl Iterator<Item = Footprint> {
-        let judgement = [self.judgement.flow_verdicts.footprint(), self.judgement.evidence.footprint()];
+        let judgement = [self.judgement.flow_verdicts.footprint(), self.judgement.devices.footprint()];
+        let evidence = self.judgement.evidence.footprints();
         let lists = AddressList::footprint(&self.judgement.rules.lists);
-        self.extractor.footprints().chain(judgement).chain((lists.entries > 0).then_some(lists))
+        self.extractor.footprints().chain(judgement).chain(evidence).chain((lists.entries > 0).then_some(lists))
     }
 
     /// Takes one frame through the path.
-    pub fn frame(&mut self, time: Timestamp, frame: &Frame<'_>, listener: &mut dyn Listener) {
+    pub fn frame(&mut self, arrival: &Arrival<'_>, listener: &mut dyn Listener) {
+        let Arrival { time, port, frame } = arrival;
         self.counters.packets += 1;
         self.counters.bytes += u64::from(frame.wire_len_bytes);
         let judgement = &mut self.judgement;
-        match self.extractor.frame(frame, time, &mut |seen| judgement.checkpoint(seen, listener)) {
+        let mut checkpoint = |seen: &Observation<'_>| {
+            if let Some(mac) = frame.sender() {
+                judgement.see_sender(seen, mac, *port);
+            }
+            judgement.checkpoint(seen, listener);
+        };
+        match self.extractor.frame(frame, *time, &mut checkpoint) {
             Ok(Some(outcome)) => {
                 self.counters.flows += u64::from(outcome.created);
                 self.counters.evicted += u64::from(outcome.evicted);
@@ -129,14 +147,19 @@ impl Pipeline {
         self.extractor.finish(&mut |seen| judgement.checkpoint(seen, listener));
     }
 
-    /// Learns until when an offender is blocked.
-    pub fn blocked(&mut self, offender: Offender, until: Timestamp) {
-        self.judgement.evidence.blocked(offender, until);
+    /// Learns what the network looks like now.
+    pub fn learn(&mut self, around: Arc<Neighbourhood>) {
+        self.judgement.devices.learn(around);
     }
 
-    /// Forgets what speaks against an offender.
-    pub fn forgive(&mut self, offender: Offender) {
-        self.judgement.evidence.forgive(offender);
+    /// Learns until when something is done about a subject.
+    pub fn blocked(&mut self, subject: Subject, until: Timestamp) {
+        self.judgement.evidence.blocked(subject, until);
+    }
+
+    /// Forgets what speaks against a subject.
+    pub fn forgive(&mut self, subject: Subject) {
+        self.judgement.evidence.forgive(subject);
     }
 
     /// How many flows are in the table.
@@ -164,14 +187,27 @@ impl Pipeline {
 }
 
 impl Judgement {
+    /// Whose frame it was that led to the checkpoint. Flows that ended by their silence meanwhile have no sender.
+    fn see_sender(&mut self, seen: &Observation<'_>, mac: Mac, port: Port) {
+        let Some(sender) = seen.sender else { return };
+        self.devices.see(mac, port, sender, seen.time);
+        if seen.packets == 1
+            && sender == seen.initiator
+            && let Some(device) = self.devices.device(mac, port, sender, seen.time)
+        {
+            self.flow_verdicts.begun_by(seen.flow, device);
+        }
+    }
+
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
-        listener.checkpoint(seen);
+        let device = self.flow_verdicts.device(seen.flow);
+        listener.checkpoint(seen, device);
         let (judged, basis) = judge_beside(&self.rules.rules, seen.features);
         // Where the initiator was never seen sending, nothing is its doing.
         let mut verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
         let mut by_list = None;
         if let Some((list, began)) = self.rules.listed(seen.initiator, seen.responder).filter(|_| seen.begun) {
-            let listed = sighting_by_list(seen, list, began);
+            let listed = sighting_by_list(seen, device, list, began);
             if seen.packets == 1 {
                 self.evidence.alert_at_once(&listed, &mut |decision| listener.decision(decision));
             }
@@ -182,7 +218,7 @@ impl Judgement {
         }
         let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
         if verdict.class != ThreatClass::Benign {
-            let sighting = by_list.unwrap_or_else(|| sighting(seen, verdict, basis));
+            let sighting = by_list.unwrap_or_else(|| sighting(seen, device, verdict, basis));
             self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
         }
         if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
@@ -193,11 +229,13 @@ impl Judgement {
 }
 
 /// A flow that its initiator is accused for.
-fn sighting(seen: &Observation<'_>, verdict: Verdict, basis: Basis) -> Sighting {
+fn sighting(seen: &Observation<'_>, device: Option<Mac>, verdict: Verdict, basis: Basis) -> Sighting {
     Sighting {
         time: seen.time,
         source: seen.initiator,
+        device,
         destination: seen.responder,
+        protocol: seen.protocol,
         port: seen.responder_port,
         verdict,
         basis,
@@ -208,10 +246,10 @@ fn sighting(seen: &Observation<'_>, verdict: Verdict, basis: Basis) -> Sighting 
 }
 
 /// A flow that a list accuses: whoever is on it is the offender, also where the other side began.
-fn sighting_by_list(seen: &Observation<'_>, list: &AddressList, began: bool) -> Sighting {
-    let listed = sighting(seen, list.config.verdict, Basis::List { name: list.config.name, began });
+fn sighting_by_list(seen: &Observation<'_>, device: Option<Mac>, list: &AddressList, began: bool) -> Sighting {
+    let listed = sighting(seen, device, list.config.verdict, Basis::List { name: list.config.name, began });
     if began {
         return listed;
     }
-    Sighting { source: seen.responder, destination: seen.initiator, port: None, ..listed }
+    Sighting { source: seen.responder, device: None, destination: seen.initiator, port: None, ..listed }
 }

@@ -22,6 +22,8 @@ fn the_path_takes_what_its_tables_say() {
             profile: Profile::Balanced,
             rules: Arc::default(),
             block_ttl: Duration::from_secs(600),
+            limit_per_s: 100,
+            around: Arc::default(),
             seed: [3, 4],
         };
         let region = Region::new(ALLOCATOR);

@@ -13,15 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frames::{ipv4, ipv4_between, ipv4_fragment, ipv6, ipv6_between, ipv6_fragment, tcp, tcp_with_options, udp};
+use ipnet::IpNet;
 use pnet_packet::ethernet::{EtherType, EtherTypes};
 use pnet_packet::tcp::TcpFlags;
+use sluice::capture::{Arrival, Port};
 use sluice::config::Config;
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use sluice::policy::{Decision, Offender, Profile};
+use sluice::policy::{Decision, Neighbourhood, Profile, Subject};
 use sluice::verdict::lists::{AddressList, ListConfig};
 use sluice::verdict::rules::Name;
 use sluice::verdict::{Rulebook, Verdict};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use traffic::address::Mac;
 use traffic::capture_file::CaptureFile;
 use traffic::decode::{DecodeError, Frame, LinkType};
 use traffic::extractor::Observation;
@@ -71,7 +74,7 @@ impl Listener for Counting {
         true
     }
 
-    fn checkpoint(&mut self, _: &Observation<'_>) {
+    fn checkpoint(&mut self, _: &Observation<'_>, _: Option<Mac>) {
         self.checkpoints += 1;
     }
 
@@ -197,7 +200,8 @@ impl Route {
     fn frame(&mut self, stored: &StoredFrame, bytes: &[u8], wire_len_bytes: u32) {
         let frame = Frame { link: stored.link, bytes, wire_len_bytes, vlan_tag: stored.vlan_tag };
         self.now = self.now.plus(Duration::from_millis(1));
-        self.pipeline.frame(self.now, &frame, &mut self.listener);
+        let arrival = Arrival { time: self.now, port: Port::First, frame };
+        self.pipeline.frame(&arrival, &mut self.listener);
     }
 
     /// Takes the frame whole, then cut at each place (by the capture, and on the wire), then with each byte wrong.
@@ -238,8 +242,15 @@ fn the_packet_path_allocates_nothing() {
     let rules = Arc::new(Rulebook { rules: Config::default().rules, lists: vec![list()] });
     // Small tables, so that eviction is on the way too.
     let limits = Limits { flows: 256, sources: 16, destinations: 16, logins: 16 };
-    let config =
-        PipelineConfig { limits, profile: Profile::Strict, rules, block_ttl: Duration::from_secs(1), seed: [3, 4] };
+    let config = PipelineConfig {
+        limits,
+        profile: Profile::Strict,
+        rules,
+        block_ttl: Duration::from_secs(1),
+        limit_per_s: 1,
+        around: Arc::new(Neighbourhood { lan: vec![IpNet::default()], ..Neighbourhood::default() }),
+        seed: [3, 4],
+    };
     let now = Timestamp::from_secs(1_800_000_000);
     let mut path = Route { pipeline: Pipeline::new(&config), listener: Counting::default(), now };
 
@@ -255,7 +266,7 @@ fn the_packet_path_allocates_nothing() {
     for stored in &floods {
         path.frame(stored, &stored.bytes, stored.wire_len_bytes);
     }
-    path.pipeline.forgive(Offender::of(frames::SOURCE.into()));
+    path.pipeline.forgive(Subject::of(frames::SOURCE.into()));
     path.pipeline.idle(path.now.plus(Duration::from_secs(100)), &mut path.listener);
     path.pipeline.finish(&mut path.listener);
     let change = region.change();

@@ -159,6 +159,7 @@ mod tests {
             responder_port: None,
             protocol: 1,
             vlan: None,
+            sender: None,
             packets: 1,
             begun,
             proven: false,

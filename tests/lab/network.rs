@@ -42,7 +42,7 @@ pub const MACHINE: &str = "198.51.100.250";
 /// Only one laboratory at a time in a process: floods of one would disturb another.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// The three namespaces and the links between them.
+/// The namespaces and the links between them.
 #[derive(Debug)]
 pub struct Network {
     /// The hosts behind the box.
@@ -51,6 +51,8 @@ pub struct Network {
     pub r#box: Namespace,
     /// The gateway and the servers of the outside world.
     pub wan: Namespace,
+    /// Between the hosts of the LAN and the box, where devices are plugged in.
+    switch: Option<Namespace>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -60,10 +62,30 @@ impl Network {
     /// # Errors
     /// Not root, or a tool is missing; the error says which.
     pub fn new() -> Result<Self> {
+        Self::build(None)
+    }
+
+    /// Builds it with a switch in the LAN, for [`Self::device`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_switch() -> Result<Self> {
+        Self::build(Some(Namespace::new("switch")?))
+    }
+
+    fn build(switch: Option<Namespace>) -> Result<Self> {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let (lan, r#box, wan) = (Namespace::new("lan")?, Namespace::new("box")?, Namespace::new("wan")?);
-        let network = Self { lan, r#box, wan, _turn: turn };
-        link(&network.lan, "lan0", &network.r#box, "port0")?;
+        let network = Self { lan, r#box, wan, switch, _turn: turn };
+        match &network.switch {
+            Some(switch) => {
+                switch.ip("link add sw0 type bridge forward_delay 0 mcast_snooping 0")?;
+                switch.ip("link set sw0 up")?;
+                plug(&network.lan, "lan0", switch, "hosts")?;
+                plug(&network.r#box, "port0", switch, "box")?;
+            }
+            None => link(&network.lan, "lan0", &network.r#box, "port0")?,
+        }
         link(&network.wan, "wan0", &network.r#box, "port1")?;
         network.furnish_lan()?;
         network.furnish_wan()?;
@@ -103,6 +125,24 @@ impl Network {
         inside.ip(&format!("route add default via 2001:db8:{number}::ffff dev eth0"))?;
         inside.private_file("resolv.conf", &format!("nameserver {NAME_SERVER}\n"))?;
         Ok(outsider)
+    }
+
+    /// A device of the LAN with a network card of its own and the addresses 198.51.100.`number` and 2001:db8:1::`number`; the
+    /// hosts 10 to 19 share one card.
+    ///
+    /// # Errors
+    /// The network has no switch, or the number is taken.
+    pub fn device(&self, number: u8) -> Result<Device> {
+        let switch = self.switch.as_ref().context("this laboratory has no switch")?;
+        let namespace = Namespace::new(&format!("dev{number}"))?;
+        plug(&namespace, "eth0", switch, &format!("d{number}"))?;
+        namespace.ip(&format!("addr add 198.51.100.{number}/24 dev eth0"))?;
+        namespace.ip(&format!("addr add 2001:db8:1::{number}/64 dev eth0 nodad"))?;
+        namespace.ip(&format!("route add default via {GATEWAY}"))?;
+        namespace.ip("route add default via 2001:db8:1::1")?;
+        namespace.private_file("resolv.conf", &format!("nameserver {NAME_SERVER}\n"))?;
+        let mac = namespace.run(["cat", "/sys/class/net/eth0/address"])?.trim().to_owned();
+        Ok(Device { namespace, mac })
     }
 
     /// Limits what goes through the box, in both directions, to a rate as of a real line; takes the place of an earlier one.
@@ -215,6 +255,15 @@ impl Outsider {
     }
 }
 
+/// A device of the LAN.
+#[derive(Debug)]
+pub struct Device {
+    /// Where its programs run.
+    pub namespace: Namespace,
+    /// The address of its network card.
+    pub mac: String,
+}
+
 /// The machine's link into the laboratory.
 #[derive(Debug)]
 pub struct MachineLink {
@@ -225,6 +274,12 @@ impl Drop for MachineLink {
     fn drop(&mut self) {
         let _ = run(Command::new("ip").args(["link", "del", &self.name]));
     }
+}
+
+/// Makes a veth pair from a namespace to a port of the switch.
+fn plug(here: &Namespace, device: &str, switch: &Namespace, port: &str) -> Result<()> {
+    link(here, device, switch, port)?;
+    switch.ip(&format!("link set {port} master sw0")).map(|_| ())
 }
 
 /// Makes a veth pair between two namespaces. Offloads are off, so that packets are as small and as checked as on a wire.

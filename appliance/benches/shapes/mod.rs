@@ -8,6 +8,7 @@ mod frames;
 use std::fs::File;
 use std::path::Path;
 
+use sluice::capture::{Arrival, Port};
 use traffic::capture_file::CaptureFile;
 use traffic::decode::{Frame, LinkType};
 use traffic::time::Timestamp;
@@ -111,6 +112,11 @@ impl Shape {
         }
         self.played += packets;
     }
+}
+
+/// The frame as it comes in by a port.
+pub fn arrival<'a>(time: Timestamp, frame: &Frame<'a>) -> Arrival<'a> {
+    Arrival { time, port: Port::First, frame: *frame }
 }
 
 fn read_case(case: &str, take: &mut dyn FnMut(Timestamp, &Frame<'_>)) {

@@ -1,20 +1,14 @@
-//! `sluice block` and `sluice unblock`.
+//! `sluice block`, `unblock`, `approve`, `allow`, `disallow` and `mode`: what changes something while the daemon runs.
 
-use core::net::IpAddr;
-use core::time::Duration;
 use std::path::Path;
 
 use super::Failure;
-use crate::web::Client;
+use crate::control::Request;
+use crate::web::{Client, said};
 
-pub(super) fn block(socket: &Path, address: IpAddr, ttl: Duration, why: &str) -> Result<(), Failure> {
-    let done = Client::new(socket).block(address, ttl, why)?;
-    println!("{} is blocked for {} s.", done.address, ttl.as_secs());
-    Ok(())
-}
-
-pub(super) fn unblock(socket: &Path, address: IpAddr) -> Result<(), Failure> {
-    let done = Client::new(socket).unblock(address)?;
-    println!("{} is not blocked any more.", done.address);
+/// Asks the daemon, and prints what was done.
+pub(super) fn ask(socket: &Path, request: &Request) -> Result<(), Failure> {
+    let done = Client::new(socket).ask_for(request)?;
+    println!("{}", said(request, &done.address));
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `sluice check-config`: what the daemon would make of the configuration, and what memory it would take for it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use traffic::arena::Footprint;
 
@@ -24,7 +25,7 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
         bridge.ports[1],
         list(&bridge.addresses)
     );
-    println!("  never blocked: {} (and this box, and the gateways)", list(&policy.allow));
+    println!("  never blocked: {} (and this box, and the gateways)", or_none(policy.allow.iter()));
     println!("  household: {}", list(&config.lan()));
     println!("  blocks last {:?} s by offence, {} at most", policy.ladder_s, config.max_blocks());
     match (web.listen_port, bridge.addresses.first()) {
@@ -79,6 +80,8 @@ fn footprints(config: &Config, rules: Rulebook) -> Vec<Footprint> {
         profile: config.policy.profile,
         rules: rules.into(),
         block_ttl: config.block_ttl(),
+        limit_per_s: config.policy.limit_per_s,
+        around: Arc::default(),
         seed: [0, 0],
     };
     let tables: Vec<Footprint> = Pipeline::new(&pipeline).footprints().collect();

@@ -9,13 +9,14 @@ mod run;
 mod status;
 
 use core::time::Duration;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use traffic::features::ThreatClass;
 
 use crate::config::{Config, ConfigError, DEFAULT_PATH};
-use crate::policy::LONGEST_BLOCK;
+use crate::control::Request;
+use crate::policy::{Allowed, LONGEST_BLOCK, Mode, Subject};
 
 /// Sluice stops attackers between two Ethernet ports, and says why.
 #[derive(Debug, Parser)]
@@ -45,11 +46,11 @@ enum Command {
         #[command(flatten)]
         daemon: DaemonArgs,
     },
-    /// Blocks an address; of an IPv6 address its /64
+    /// Blocks an address (of an IPv6 address its /64), puts a device in quarantine, or limits a service
     Block {
-        /// Whom
-        #[arg(value_name = "ADDR", value_parser = offender)]
-        address: IpAddr,
+        /// Whom: an address, a MAC address, or a service such as 198.51.100.7:80/tcp
+        #[arg(value_name = "WHOM")]
+        subject: Subject,
         /// For how long: 90s, 10m, 1h, 7d
         #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = duration)]
         ttl: Duration,
@@ -59,11 +60,49 @@ enum Command {
         #[command(flatten)]
         daemon: DaemonArgs,
     },
-    /// Ends the block of an address
+    /// Ends a block, or dismisses one that waits for approval; whom it was about is left alone for a while
     Unblock {
-        /// Whose
-        #[arg(value_name = "ADDR", value_parser = offender)]
-        address: IpAddr,
+        /// Whose, as `sluice status` lists it
+        #[arg(value_name = "WHOM")]
+        subject: Subject,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Makes a block that waits for approval
+    Approve {
+        /// Whose, as `sluice status` lists it
+        #[arg(value_name = "WHOM")]
+        subject: Subject,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Never blocks somebody, for a while or for good; a block that stands ends at once
+    Allow {
+        /// Whom: an address, a network, a MAC address, or the name of a host
+        #[arg(value_name = "WHOM")]
+        allowed: Allowed,
+        /// For how long: 90s, 10m, 1h, 7d; for good where it is not given
+        #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+        ttl: Option<Duration>,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Takes back what `sluice allow` said
+    Disallow {
+        /// Whom
+        #[arg(value_name = "WHOM")]
+        allowed: Allowed,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Changes what is done with decisions, at once and until the configuration says something else than now
+    Mode {
+        /// What: only say it, ask a person, or do it
+        #[arg(value_name = "MODE")]
+        mode: Mode,
+        /// For one class of attacks only, such as scan or brute_force
+        #[arg(long, value_name = "CLASS", value_parser = attack)]
+        class: Option<ThreatClass>,
         #[command(flatten)]
         daemon: DaemonArgs,
     },
@@ -168,18 +207,25 @@ impl CommandLine {
             }
             Command::CheckConfig { config } => check_config::check_config(&config),
             Command::Status { json, daemon } => status::status(&daemon.socket()?, json),
-            Command::Block { address, ttl, why, daemon } => blocks::block(&daemon.socket()?, address, ttl, &why),
-            Command::Unblock { address, daemon } => blocks::unblock(&daemon.socket()?, address),
+            Command::Block { subject, ttl, why, daemon } => {
+                blocks::ask(&daemon.socket()?, &Request::Block { subject, ttl, because: why })
+            }
+            Command::Unblock { subject, daemon } => blocks::ask(&daemon.socket()?, &Request::Unblock { subject }),
+            Command::Approve { subject, daemon } => blocks::ask(&daemon.socket()?, &Request::Approve { subject }),
+            Command::Allow { allowed, ttl, daemon } => blocks::ask(&daemon.socket()?, &Request::Allow { allowed, ttl }),
+            Command::Disallow { allowed, daemon } => blocks::ask(&daemon.socket()?, &Request::Disallow { allowed }),
+            Command::Mode { mode, class, daemon } => blocks::ask(&daemon.socket()?, &Request::SetMode { class, mode }),
             Command::Audit(args) => audit::audit(&args),
             Command::Passwd { user, config } => passwd::passwd(&Config::load(&config.config)?, &user),
         }
     }
 }
 
-/// An address, or a /64 as it is listed.
-fn offender(text: &str) -> Result<IpAddr, String> {
-    let address = text.strip_suffix("/64").unwrap_or(text);
-    address.parse().map_err(|_| format!("`{text}` is no address; give one such as 198.51.100.7 or 2001:db8::7"))
+/// A class that somebody can be accused of.
+fn attack(text: &str) -> Result<ThreatClass, String> {
+    let attacks = || ThreatClass::ALL.into_iter().filter(|class| *class != ThreatClass::Benign);
+    let names = || attacks().map(ThreatClass::name).collect::<Vec<_>>().join(", ");
+    attacks().find(|class| class.name() == text).ok_or_else(|| format!("`{text}` is none of {}", names()))
 }
 
 /// A time with its unit: `90s`, `10m`, `1h`, `7d`.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Failure;
 use crate::web::Client;
-use crate::web::api::{Events, State};
+use crate::web::api::{AllowanceRow, Events, State};
 
 pub(super) fn status(socket: &Path, json: bool) -> Result<(), Failure> {
     let state = Client::new(socket).state()?;
@@ -25,6 +25,9 @@ fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
         writeln!(out, "  ! {fault}")?;
     }
     let State { mode, bridge, ports, model, uptime_s, .. } = state;
+    for (class, mode) in &state.class_modes {
+        writeln!(out, "  mode {mode} for {class}")?;
+    }
     writeln!(out, "mode {mode}, bridge {bridge} of {} and {}, model {model}, up {uptime_s} s", ports[0], ports[1])?;
     let State { packets, bytes, flows, undecodable, ring_drops, dropped_packets, .. } = state;
     writeln!(out, "{packets} packets ({bytes} bytes) seen, {dropped_packets} stopped, {flows} flows now")?;
@@ -34,10 +37,19 @@ fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
 }
 
 fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
-    writeln!(out, "{} blocks stand", events.blocks_standing)?;
+    writeln!(out, "{} blocks", events.blocks_standing)?;
     for block in &events.blocks {
         let (address, action, until, because) = (&block.address, &block.action, &block.until, &block.because);
-        writeln!(out, "  {address} {action} until {until} by {}: {because}", block.actor)?;
+        let state = match block.state.as_str() {
+            "proposed" => "waits for approval: ",
+            "observed" => "would be made: ",
+            _ => "",
+        };
+        writeln!(out, "  {state}{address} {action} until {until} by {}: {because}", block.actor)?;
+    }
+    for AllowanceRow { who, until, actor, .. } in &events.allowances {
+        let until = until.as_deref().map_or_else(|| "for good".to_owned(), |until| format!("until {until}"));
+        writeln!(out, "allowed {until} by {actor}: {who}")?;
     }
     writeln!(out, "last alerts:")?;
     for alert in &events.alerts {

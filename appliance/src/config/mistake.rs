@@ -86,11 +86,13 @@ mod tests {
                 "[memory]\nprofile = \"tiny\"\n",
                 "sluice.toml:2: profile: unknown variant `tiny`, expected `default` or `small`",
             ),
-            ("mode = \"block\"\n", "sluice.toml:1: mode: unknown variant `block`, expected `observe` or `enforce`"),
+            ("mode = \"block\"\n", "sluice.toml:1: mode: unknown variant `block`, expected one of `observe`"),
             (
                 "[policy]\n\nallow = [\"198.51.100.300\"]\n",
                 "sluice.toml:3: allow: `198.51.100.300` is neither an address",
             ),
+            ("policy.approval_s = 5\n", "sluice.toml:1: policy.approval_s: give a number from 60 to 604800 seconds"),
+            ("policy.limit_per_s = 0\n", "sluice.toml:1: policy.limit_per_s: give a number from 1 to 100000"),
             (
                 "[policy]\nladder_s = \"10m\"\n",
                 "sluice.toml:2: ladder_s: invalid type: string \"10m\", expected a sequence",

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::policy::{Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile};
+use crate::policy::{Allowed, Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile};
 use crate::store::BLOCK_ROWS;
 use crate::verdict::lists::ListConfig;
 use crate::verdict::rules::Rule;
@@ -25,6 +25,9 @@ pub use memory::{Memory, MemoryProfile};
 
 /// Where the file is unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/sluice/sluice.toml";
+
+/// The largest `policy.limit_per_s`: more is no limit for a board.
+const MOST_LIMIT_PER_S: u32 = 100_000;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -68,9 +71,9 @@ pub struct Bridge {
 pub struct Policy {
     /// How much evidence it takes.
     pub profile: Profile,
-    /// Addresses and networks that are never blocked.
-    #[serde(deserialize_with = "networks")]
-    pub allow: Vec<IpNet>,
+    /// Addresses, networks, devices and names of hosts that are never blocked.
+    #[serde(deserialize_with = "allowed")]
+    pub allow: Vec<Allowed>,
     /// Networks of the household; where nothing is given, those of the bridge's addresses.
     #[serde(deserialize_with = "networks")]
     pub lan: Vec<IpNet>,
@@ -84,6 +87,10 @@ pub struct Policy {
     pub max_blocks_per_minute: u32,
     /// Largest share of the household's devices that may be blocked at once, 0 to 1.
     pub max_share_of_lan: f32,
+    /// How long a block waits for approval in the mode `approve`, in seconds.
+    pub approval_s: u32,
+    /// New connections a second that a flooded service may get from everybody together.
+    pub limit_per_s: u32,
 }
 
 /// `[web]`
@@ -130,6 +137,8 @@ impl Default for Policy {
             max_blocks: 10_000,
             max_blocks_per_minute: 60,
             max_share_of_lan: 0.34,
+            approval_s: 3_600,
+            limit_per_s: 100,
         }
     }
 }
@@ -219,6 +228,12 @@ impl Config {
         if !(0.0..=1.0).contains(&policy.max_share_of_lan) {
             return Some(("policy.max_share_of_lan", String::from("give a share from 0 to 1")));
         }
+        if !(60..=LONGEST_STEP_S).contains(&policy.approval_s) {
+            return Some(("policy.approval_s", format!("give a number from 60 to {LONGEST_STEP_S} seconds")));
+        }
+        if !(1..=MOST_LIMIT_PER_S).contains(&policy.limit_per_s) {
+            return Some(("policy.limit_per_s", format!("give a number from 1 to {MOST_LIMIT_PER_S}")));
+        }
         memory.contradiction()
     }
 
@@ -243,6 +258,7 @@ impl Config {
             max_blocks_per_minute: self.policy.max_blocks_per_minute,
             max_share_of_lan: self.policy.max_share_of_lan,
             unblock_grace: Duration::from_secs(self.policy.unblock_grace_s.into()),
+            approval: Duration::from_secs(self.policy.approval_s.into()),
         }
     }
 
@@ -267,6 +283,12 @@ fn is_ladder(steps_s: &[u32]) -> bool {
 fn is_interface_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     (1..=15).contains(&name.len()) && name.chars().all(allowed) && name != "." && name != ".."
+}
+
+/// Whom the allowlist means.
+fn allowed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Allowed>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 /// Networks, or single addresses.

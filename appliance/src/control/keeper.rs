@@ -9,14 +9,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 
 use ipnet::IpNet;
 use log::{error, info, warn};
+use traffic::address::Mac;
 use traffic::time::Timestamp;
 
 use super::{ControlError, Handle, Message, Outcome, Reply, Snapshot};
+use crate::capture::Port;
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
 use crate::policy::{
-    Action, Alert, BlockRecord, Blocklist, Decision, Exchange, Held, Made, Mode, Offender, Refusal, Sighting,
+    Action, Alert, BlockRecord, BlockState, Blocklist, Decision, Exchange, Held, Made, Mode, Neighbourhood, Rails,
+    Refusal, Sighting, Subject,
 };
 use crate::store::{Event, Refused, Writer};
 
@@ -50,8 +53,12 @@ pub struct Keeper {
     pub handle: Handle,
     /// The standing blocks and the rails.
     pub blocklist: Blocklist,
-    /// The kernel's side of them; in observe mode a dry one.
+    /// The kernel's side of them.
     pub enforcer: Box<dyn Enforcer>,
+    /// What a limited service may get.
+    pub limit_per_s: u32,
+    /// The mode of the configuration.
+    pub configured_mode: Mode,
     /// The store's side of them.
     pub writer: Arc<Writer>,
     /// Figures of the packet thread.
@@ -79,6 +86,12 @@ pub struct Surroundings {
     pub gateways: Vec<IpAddr>,
     /// Networks of the household, where they follow from the bridge's addresses.
     pub lan: Vec<IpNet>,
+    /// Ethernet addresses of the gateways.
+    pub gateway_macs: Vec<Mac>,
+    /// That of the box.
+    pub own_mac: Option<Mac>,
+    /// The port that faces the internet, where that is known.
+    pub internet_port: Option<Port>,
     /// A port was removed and made again since the last look.
     pub ports_changed: bool,
     /// What could not be learned.
@@ -125,16 +138,14 @@ impl Keeper {
         let now = clock::now();
         match message {
             Message::Decision(Decision::Alert(sighting)) => self.alert(sighting.alert()),
-            Message::Decision(Decision::Block { sighting, action, evidence_flows }) => {
-                self.carry_out(&sighting, action, evidence_flows, now, state);
+            Message::Decision(Decision::Block { sighting, subject, action, evidence_flows }) => {
+                self.carry_out(&sighting, subject, action, evidence_flows, now, state);
             }
-            Message::Block { address, ttl, because, actor, reply } => {
+            Message::Request { request, actor, reply } => {
                 self.look_around(state);
-                return Some(Answer { outcome: self.block_by_hand(address, ttl, because, actor, state), reply });
+                return Some(Answer { outcome: self.answer(request, actor, now, state), reply });
             }
-            Message::Unblock { address, actor, reply } => {
-                return Some(Answer { outcome: self.unblock(address, actor, now), reply });
-            }
+            Message::Resolved { name, addresses } => self.resolved(name, addresses, now),
             Message::TableChanged { by } => state.changed_by = Some(by),
             Message::Stop => {}
         }
@@ -148,119 +159,95 @@ impl Keeper {
     }
 
     /// Carries a decision of the path out.
-    fn carry_out(&mut self, sighting: &Sighting, action: Action, flows: u32, now: Timestamp, state: &mut State) {
-        let offender = Offender::of(sighting.source);
+    fn carry_out(
+        &mut self,
+        sighting: &Sighting,
+        subject: Subject,
+        action: Action,
+        flows: u32,
+        now: Timestamp,
+        state: &mut State,
+    ) {
         self.look_around(state);
-        match self.blocklist.decide(sighting, action, flows, now) {
+        match self.blocklist.decide(sighting, subject, action, flows, now) {
             Ok(made) => match self.enforce(&made, now) {
                 Ok(()) => self.block_made(made, now, state),
                 Err(error @ EnforceError::Full { .. }) => {
                     self.blocklist.withdraw(made);
-                    self.forgive(offender);
+                    self.forgive(subject);
                     state.full = Some(error.to_string());
                 }
                 // It is kept, and tried again with the next tick.
                 Err(error) => {
-                    error!("{offender}: {error}");
+                    error!("{subject}: {error}");
                     state.enforce_fault = Some(error.to_string());
                     self.block_made(made, now, state);
                 }
             },
-            Err(Refusal::Protected(why)) => info!("{offender} is not blocked: {why}"),
-            Err(Refusal::Stands(until)) => self.tell(Outcome::Blocked { offender, until }),
-            Err(Refusal::Held(held)) => self.held_back(offender, held, now),
-            Err(Refusal::Full) => {
-                self.forgive(offender);
+            Err(Refusal::Protected(why)) => info!("{subject} is not blocked: {why}"),
+            Err(Refusal::Stands(until)) => self.tell(Outcome::Blocked { subject, until }),
+            Err(Refusal::Held(held)) => self.held_back(subject, held, now),
+            Err(Refusal::Full | Refusal::NotProposed) => {
+                self.forgive(subject);
                 state.full = Some(ControlError::Full.to_string());
             }
         }
     }
 
-    fn block_by_hand(
-        &mut self,
-        address: IpAddr,
-        ttl: Duration,
-        because: String,
-        actor: String,
-        state: &mut State,
-    ) -> Reply {
-        let (offender, now) = (Offender::of(address), clock::now());
-        if self.mode() == Mode::Observe {
-            return Err(ControlError::Observing);
+    fn resolved(&mut self, name: String, addresses: Vec<IpAddr>, now: Timestamp) {
+        if self.blocklist.rails.allow.resolved(&name, addresses.clone()) {
+            info!("{name} of the allowlist is {addresses:?} now");
+            self.record(Event::Resolved { name, addresses });
+            self.lift_protected(now);
         }
-        let wanted = BlockRecord {
-            offender,
-            action: Action::Deny,
-            class: None,
-            offence: 0,
-            since: now,
-            until: now.plus(ttl),
-            because: because.into(),
-            actor: actor.into(),
-        };
-        let made = match self.blocklist.block(wanted, now) {
-            Ok(made) => made,
-            Err(Refusal::Stands(_)) => return Ok(offender),
-            Err(Refusal::Protected(why)) => return Err(ControlError::Protected { offender, why: why.to_owned() }),
-            // Trips are for the program: what a person wants is not counted.
-            Err(Refusal::Full | Refusal::Held(_)) => return Err(ControlError::Full),
-        };
-        if let Err(error) = self.enforce(&made, now) {
-            self.blocklist.withdraw(made);
-            return Err(error.into());
-        }
-        self.block_made(made, now, state);
-        Ok(offender)
     }
 
-    fn unblock(&mut self, address: IpAddr, actor: String, now: Timestamp) -> Reply {
-        let offender = Offender::of(address);
-        let past = self.blocklist.unblock(offender, now).ok_or(ControlError::NotBlocked { offender })?;
-        info!("{actor} unblocked {offender}");
-        self.forgive(offender);
-        self.record(Event::Unblocked { past, actor });
-        self.enforcer.unblock(&[offender])?;
-        Ok(offender)
-    }
-
-    /// Puts a block into the kernel. What it displaced goes first, because there is no room for both; where it does not go,
-    /// the comparison with the kernel finds it.
-    fn enforce(&mut self, made: &Made, now: Timestamp) -> Result<(), EnforceError> {
+    /// Puts a block into the kernel, if it is to be done. What it displaced goes first, because there is no room for both;
+    /// where it does not go, the comparison with the kernel finds it.
+    pub(super) fn enforce(&mut self, made: &Made, now: Timestamp) -> Result<(), EnforceError> {
+        if !made.block.is_enforced() {
+            return Ok(());
+        }
         if let Some(displaced) = &made.displaced
-            && let Err(error) = self.enforcer.unblock(&[displaced.offender])
+            && let Err(error) = self.enforcer.unblock(&[displaced.subject])
         {
-            warn!("{}: {error}", displaced.offender);
+            warn!("{}: {error}", displaced.subject);
         }
         self.enforcer.block(&(&made.block).into(), now)
     }
 
-    fn block_made(&mut self, made: Made, now: Timestamp, state: &mut State) {
+    pub(super) fn block_made(&mut self, made: Made, now: Timestamp, state: &mut State) {
         let Made { block, displaced, .. } = made;
         if let Some(displaced) = displaced {
             self.given_way(&displaced, now, state);
         }
-        let BlockRecord { offender, action, because, actor, until, .. } = &block;
-        self.tell(Outcome::Blocked { offender: *offender, until: *until });
-        match self.mode() {
-            Mode::Enforce => {
-                info!("{actor}: {} {offender}: {because}", action.name());
+        let BlockRecord { subject, action, because, actor, until, .. } = &block;
+        self.tell(Outcome::Blocked { subject: *subject, until: *until });
+        let action = action.name();
+        match block.state {
+            BlockState::Enforced => {
+                info!("{actor}: {action} {subject}: {because}");
                 self.record(Event::Blocked(block));
             }
+            BlockState::Proposed => {
+                info!("asking whether to {action} {subject}: {because}");
+                self.audit(now, format!("proposes to block {subject} ({action}): {because}"));
+            }
             // What would be blocked is shown, and must not be restored when the mode changes.
-            Mode::Observe => info!("observing; would {} {offender}: {because}", action.name()),
+            BlockState::Observed => info!("observing; would {action} {subject}: {because}"),
         }
     }
 
     /// Too much would be blocked. Evidence for this one is weighed anew after a while.
-    fn held_back(&mut self, offender: Offender, held: Held, now: Timestamp) {
-        self.tell(Outcome::Blocked { offender, until: now.plus(HELD_PAUSE) });
+    fn held_back(&mut self, subject: Subject, held: Held, now: Timestamp) {
+        self.tell(Outcome::Blocked { subject, until: now.plus(HELD_PAUSE) });
         if held.begins {
             error!("{}", held.trip.fault());
             self.audit(now, format!("holds back {}: there were too many", held.trip.name()));
         }
     }
 
-    fn audit(&mut self, time: Timestamp, what: String) {
+    pub(super) fn audit(&mut self, time: Timestamp, what: String) {
         self.record(Event::Audit { time, actor: String::from("sluice"), what });
     }
 
@@ -274,14 +261,14 @@ impl Keeper {
             state.last_displaced = Some(Stopwatch::start());
         }
         state.full = Some(fault);
-        self.forgive(displaced.offender);
-        if self.mode() == Mode::Enforce {
+        self.forgive(displaced.subject);
+        if displaced.is_enforced() {
             self.record(Event::Unblocked { past: displaced.ended(now), actor: String::from("sluice") });
         }
     }
 
-    fn forgive(&self, offender: Offender) {
-        self.tell(Outcome::Forgiven { offender });
+    pub(super) fn forgive(&self, subject: Subject) {
+        self.tell(Outcome::Forgiven { subject });
     }
 
     fn tell(&self, outcome: Outcome) {
@@ -291,7 +278,7 @@ impl Keeper {
 
     /// Writes an event down. What explains or ends a block is kept and tried again where the store is behind; an alert that
     /// it refuses is counted there, and shown as a fault.
-    fn record(&mut self, event: Event) {
+    pub(super) fn record(&mut self, event: Event) {
         if let Err(Refused(event)) = self.writer.send(event)
             && !matches!(event, Event::Alert(_))
             && self.unrecorded.len() < UNRECORDED
@@ -307,15 +294,9 @@ impl Keeper {
         }
     }
 
-    fn mode(&self) -> Mode {
-        self.handle.snapshot().mode
-    }
-
     fn tick(&mut self, state: &mut State) {
         let now = clock::now();
-        for block in self.blocklist.expire(now) {
-            info!("the block of {} has ended", block.offender);
-        }
+        self.expire(now);
         for trip in self.blocklist.end_quiet_trips(now) {
             info!("ten minutes were quiet: {} are made again", trip.name());
             self.audit(now, format!("makes {} again: ten minutes were quiet", trip.name()));
@@ -328,15 +309,31 @@ impl Keeper {
         state.full = None;
     }
 
+    fn expire(&mut self, now: Timestamp) {
+        for block in self.blocklist.expire(now) {
+            match block.state {
+                BlockState::Proposed => self.audit(now, format!("nobody approved to block {}", block.subject)),
+                BlockState::Observed | BlockState::Enforced => info!("the block of {} has ended", block.subject),
+            }
+        }
+        for allowance in self.blocklist.rails.allow.expire(now) {
+            info!("{} is no longer allowed", allowance.allowed);
+            self.record(Event::Disallowed { time: now, allowed: allowance.allowed, actor: String::from("sluice") });
+        }
+    }
+
     /// Who is protected may have changed since the last look: a gateway may have come up a moment ago.
-    fn look_around(&mut self, state: &mut State) {
+    pub(super) fn look_around(&mut self, state: &mut State) {
         if state.last_look.is_some_and(|last| last.elapsed() < LOOK_INTERVAL) {
             return;
         }
         state.last_look = Some(Stopwatch::start());
         let around = (self.surroundings)();
         state.unhooked |= around.ports_changed;
-        self.blocklist.rails.learn(around.own, around.gateways, around.lan);
+        let rails = &mut self.blocklist.rails;
+        rails.learn(around.own, around.gateways, around.lan);
+        rails.routers = around.gateway_macs.into_iter().chain(around.own_mac).collect();
+        self.tell_neighbourhood(around.internet_port, state);
         self.blocklist.rails.managers = self.handle.managers.all();
         while let Ok(exchange) = self.exchanges.try_recv() {
             self.blocklist.rails.see(&exchange);
@@ -344,40 +341,57 @@ impl Keeper {
         state.blind_spots = around.faults;
     }
 
-    fn lift_protected(&mut self, now: Timestamp) {
+    /// Tells the packet thread what the network looks like, where that has changed or was not taken.
+    fn tell_neighbourhood(&self, internet_port: Option<Port>, state: &mut State) {
+        let Rails { lan, routers, .. } = &self.blocklist.rails;
+        let around = Neighbourhood { lan: lan.clone(), routers: routers.clone(), internet_port };
+        if state.told.as_deref() != Some(&around) {
+            let around = Arc::new(around);
+            let taken = self.outcomes.try_send(Outcome::Around(Arc::clone(&around))).is_ok();
+            state.told = taken.then_some(around);
+        }
+    }
+
+    pub(super) fn lift_protected(&mut self, now: Timestamp) {
         for past in self.blocklist.lift_protected(now) {
-            info!("the block of {} is lifted: it is protected now", past.offender);
-            if self.mode() == Mode::Enforce {
-                self.record(Event::Unblocked { past, actor: String::from("sluice") });
-            }
-            if let Err(error) = self.enforcer.unblock(&[past.offender]) {
+            info!("the block of {} is lifted: it is protected now", past.subject);
+            self.record(Event::Unblocked { past, actor: String::from("sluice") });
+            if let Err(error) = self.enforcer.unblock(&[past.subject]) {
                 // The comparison that follows finds what is left.
-                warn!("{}: {error}", past.offender);
+                warn!("{}: {error}", past.subject);
             }
         }
     }
 
-    /// Compares the kernel with what it should hold, and puts it right. While observing it should hold nothing.
+    /// Compares the kernel with what it should hold, and puts it right. While everything is only observed it holds nothing.
     fn reconcile(&mut self, now: Timestamp, state: &mut State) {
-        if self.mode() == Mode::Observe {
-            return;
-        }
-        let desired = Desired::of(&self.blocklist);
         let changed_by = state.changed_by.take();
+        if !self.blocklist.modes().may_block() {
+            return self.clear(state);
+        }
+        state.is_clear = false;
+        let desired = Desired::of(&self.blocklist, self.limit_per_s);
+        let is_new = !state.stands.as_ref().is_some_and(|stands| stands.is_furnished_as(&desired));
         let differs = match self.enforcer.read_back() {
             Ok(found) => desired.differs_from(&found, now),
             Err(error) => {
-                state.enforce_fault = Some(error.to_string());
+                if !is_new {
+                    state.enforce_fault = Some(error.to_string());
+                }
                 true
             }
         };
-        if !differs && !state.unhooked && state.enforce_fault.is_none() {
+        if !differs && !is_new && !state.unhooked && state.enforce_fault.is_none() {
             return;
         }
         match self.enforcer.replace(&desired, now) {
             Ok(()) => {
                 state.unhooked = false;
                 state.enforce_fault = None;
+                state.stands = Some(Desired { blocks: Vec::new(), ..desired });
+                if is_new && changed_by.is_none() {
+                    return;
+                }
                 let what = changed_by.map_or_else(
                     || {
                         String::from(
@@ -396,10 +410,24 @@ impl Keeper {
         }
     }
 
+    /// Takes what may stand in the kernel out of it.
+    fn clear(&mut self, state: &mut State) {
+        if state.is_clear {
+            return;
+        }
+        match self.enforcer.remove() {
+            Ok(()) => (state.is_clear, state.stands, state.enforce_fault) = (true, None, None),
+            Err(error) => {
+                state.enforce_fault = Some(format!("what stood in the kernel may stand until it ends: {error}"));
+            }
+        }
+    }
+
     fn publish(&mut self, state: &State) {
         let last = self.handle.snapshot();
         let mut blocks: Vec<BlockRecord> = self.blocklist.standing().cloned().collect();
-        blocks.sort_by_key(|block| core::cmp::Reverse(block.since));
+        blocks.sort_by_key(|block| (block.state != BlockState::Proposed, core::cmp::Reverse(block.since)));
+        let dropped_packets = self.dropped_packets(state).unwrap_or(last.dropped_packets);
         let count = |counter: &core::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let faults = self.faults(state);
         self.handle.publish(Snapshot {
@@ -410,15 +438,20 @@ impl Keeper {
             ring_drops: count(&self.gauges.ring_drops),
             undecodable: count(&self.gauges.undecodable),
             flows: count(&self.gauges.flows),
-            dropped_packets: self.enforcer.dropped_packets().unwrap_or(last.dropped_packets),
+            dropped_packets,
             alerts: self.alerts.iter().cloned().collect(),
             blocks,
+            allowances: self.blocklist.rails.allow.allowances().cloned().collect(),
             started: last.started,
-            mode: last.mode,
+            modes: *self.blocklist.modes(),
             model: last.model,
             bridge: last.bridge.clone(),
             ports: last.ports.clone(),
         });
+    }
+
+    fn dropped_packets(&mut self, state: &State) -> Option<u64> {
+        state.stands.as_ref().and_then(|_| self.enforcer.dropped_packets().ok())
     }
 
     fn faults(&mut self, state: &State) -> Vec<String> {
@@ -444,7 +477,7 @@ impl Keeper {
             ),
             (self.writer.dropped(), "events were lost: they came faster than the disk could take them"),
             (
-                self.enforcer.hidden_packets().unwrap_or(0),
+                state.stands.as_ref().map_or(0, |_| self.enforcer.hidden_packets().unwrap_or(0)),
                 "packets passed whatever is blocked: they are behind three VLAN tags, where nftables cannot look",
             ),
         ] {
@@ -472,8 +505,14 @@ impl Keeper {
 
 /// What a tick leaves for the next one.
 #[derive(Default)]
-struct State {
-    enforce_fault: Option<String>,
+pub(super) struct State {
+    pub(super) enforce_fault: Option<String>,
+    /// What the table in the kernel was made for, but the blocks; none where it is not known to stand.
+    stands: Option<Desired>,
+    /// Nothing of ours is in the kernel.
+    is_clear: bool,
+    /// What the packet thread knows of the network.
+    told: Option<Arc<Neighbourhood>>,
     /// A block had to be left out since the last tick, because there are too many.
     full: Option<String>,
     /// A port was removed and is back: the kernel's rules do not hold for it until the table is made anew.

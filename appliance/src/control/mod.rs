@@ -1,9 +1,11 @@
 //! Control: the thread behind the path, which takes decisions from the packet thread and requests from people.
 //!
-//! [`Handle`] is the way in for the page and the commands; [`keeper`] is the thread itself: rails, enforcement, store.
+//! [`Handle`] is the way in for the page and the commands; [`keeper`] is the thread itself: rails, enforcement, store; what
+//! people ask of it is carried out in [`requests`].
 
 pub mod keeper;
 mod managers;
+mod requests;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -12,9 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use managers::Managers;
 use traffic::arena::Footprint;
+use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use crate::policy::{Alert, BlockRecord, Decision, Mode, Offender};
+use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Decision, Mode, Modes, Neighbourhood, Subject};
 
 /// What the page, `sluice status` and the JSON show; made anew by the control thread every second and after each change.
 #[derive(Clone, Debug)]
@@ -23,8 +26,8 @@ pub struct Snapshot {
     pub time: Timestamp,
     /// When the daemon started.
     pub started: Timestamp,
-    /// Observe or enforce.
-    pub mode: Mode,
+    /// What is done with decisions.
+    pub modes: Modes,
     /// Name of the compiled-in model.
     pub model: &'static str,
     /// Name of the bridge.
@@ -47,8 +50,10 @@ pub struct Snapshot {
     pub dropped_packets: u64,
     /// The newest alerts first, at most 50.
     pub alerts: Vec<Alert>,
-    /// Blocks that stand, the newest first; in observe mode those that would stand.
+    /// Blocks that stand, are proposed, or would stand, the newest first.
     pub blocks: Vec<BlockRecord>,
+    /// Who is allowed for a while.
+    pub allowances: Vec<Allowance>,
 }
 
 /// What comes to the control thread, all through one queue. It holds decisions by value: sending one allocates nothing.
@@ -56,27 +61,21 @@ pub struct Snapshot {
 pub enum Message {
     /// From the packet thread.
     Decision(Decision),
-    /// A person wants an address blocked.
-    Block {
-        /// Which.
-        address: IpAddr,
-        /// For how long.
-        ttl: Duration,
-        /// Why, in the person's words.
-        because: String,
+    /// From a person.
+    Request {
+        /// What is asked for.
+        request: Request,
         /// Who asks.
         actor: String,
         /// Where the answer goes.
         reply: SyncSender<Reply>,
     },
-    /// A person wants a block ended.
-    Unblock {
-        /// Which.
-        address: IpAddr,
-        /// Who asks.
-        actor: String,
-        /// Where the answer goes.
-        reply: SyncSender<Reply>,
+    /// A name of the allowlist has these addresses now.
+    Resolved {
+        /// The name.
+        name: String,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
     },
     /// Somebody else changed the kernel's table of blocks.
     TableChanged {
@@ -87,25 +86,70 @@ pub enum Message {
     Stop,
 }
 
-/// What became of a decision, for the packet thread, which weighs the evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a person asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Block a subject: of a source everything, a device by quarantine, a service by a limit.
+    Block {
+        /// Which.
+        subject: Subject,
+        /// For how long.
+        ttl: Duration,
+        /// Why, in the person's words.
+        because: String,
+    },
+    /// End a block, or dismiss one that was proposed; the subject is left alone for a while.
+    Unblock {
+        /// Whose.
+        subject: Subject,
+    },
+    /// Do what was proposed.
+    Approve {
+        /// About whom.
+        subject: Subject,
+    },
+    /// Never block somebody, for a while.
+    Allow {
+        /// Whom.
+        allowed: Allowed,
+        /// For how long; `None` until it is taken back.
+        ttl: Option<Duration>,
+    },
+    /// Take that back.
+    Disallow {
+        /// Whom.
+        allowed: Allowed,
+    },
+    /// Change the mode of a class of attacks, or that of all.
+    SetMode {
+        /// Which; `None` for all.
+        class: Option<ThreatClass>,
+        /// To what.
+        mode: Mode,
+    },
+}
+
+/// What the packet thread is told.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// Nothing is to be decided until then: a block stands, or is held back.
     Blocked {
         /// Whose.
-        offender: Offender,
+        subject: Subject,
         /// Its end.
         until: Timestamp,
     },
-    /// What speaks against the offender is to be forgotten.
+    /// What speaks against the subject is to be forgotten.
     Forgiven {
         /// Who.
-        offender: Offender,
+        subject: Subject,
     },
+    /// The network looks different now.
+    Around(Arc<Neighbourhood>),
 }
 
-/// The offender that something was done about.
-pub type Reply = Result<Offender, ControlError>;
+/// Whom or what it was about, after all, as it is shown: of an IPv6 address its /64.
+pub type Reply = Result<String, ControlError>;
 
 /// The way of the page and the commands into the control thread. Cloned freely.
 #[derive(Clone, Debug)]
@@ -162,25 +206,18 @@ impl Handle {
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
-    /// Blocks an address (`deny`) for a time, in the name of `actor`.
-    ///
-    /// # Errors
-    /// A rail forbids it, the box only observes, or the kernel refused.
-    pub fn block(&self, address: IpAddr, ttl: Duration, because: &str, actor: &str) -> Reply {
-        self.ask(|reply| Message::Block { address, ttl, because: because.to_owned(), actor: actor.to_owned(), reply })
+    /// Tells that a name has other addresses now. Where there is no room it is told again after the next look-up.
+    pub(crate) fn resolved(&self, name: &str, addresses: Vec<IpAddr>) {
+        let _ = self.messages.try_send(Message::Resolved { name: name.to_owned(), addresses });
     }
 
-    /// Ends the block of the address, and exempts it for the configured grace.
+    /// Asks for something in the name of `actor`, and waits until it is done.
     ///
     /// # Errors
-    /// No block of that address stands, or the kernel refused.
-    pub fn unblock(&self, address: IpAddr, actor: &str) -> Reply {
-        self.ask(|reply| Message::Unblock { address, actor: actor.to_owned(), reply })
-    }
-
-    fn ask(&self, request: impl FnOnce(SyncSender<Reply>) -> Message) -> Reply {
+    /// A rail forbids it, there is nothing to do it to, or the kernel refused.
+    pub fn ask(&self, request: Request, actor: &str) -> Reply {
         let (reply, answer) = sync_channel(1);
-        match self.messages.try_send(request(reply)) {
+        match self.messages.try_send(Message::Request { request, actor: actor.to_owned(), reply }) {
             Ok(()) => answer.recv_timeout(REPLY_TIMEOUT).unwrap_or(Err(ControlError::Unavailable)),
             Err(_) => Err(ControlError::Unavailable),
         }
@@ -191,21 +228,36 @@ impl Handle {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// A rail protects the address.
-    #[error("{offender} is never blocked: {why}")]
+    #[error("{subject} is never blocked: {why}")]
     Protected {
         /// Who.
-        offender: Offender,
+        subject: Subject,
         /// Which rail.
         why: String,
     },
     /// There is nothing to unblock.
-    #[error("no block of {offender} stands; `sluice status` lists the blocks")]
+    #[error("no block of {subject} stands; `sluice status` lists the blocks")]
     NotBlocked {
         /// Who.
-        offender: Offender,
+        subject: Subject,
     },
+    /// There is nothing to approve.
+    #[error("no block of {subject} waits for an approval; `sluice status` lists those that do")]
+    NotProposed {
+        /// Who.
+        subject: Subject,
+    },
+    /// There is no allowance to take back.
+    #[error("{allowed} is not allowed for a while; what policy.allow in sluice.toml says is changed there")]
+    NotAllowed {
+        /// Who.
+        allowed: Allowed,
+    },
+    /// There are too many allowances.
+    #[error("too many are allowed for a while already; take some back, or put them into policy.allow in sluice.toml")]
+    TooManyAllowances,
     /// The box only observes.
-    #[error("the box is in observe mode and blocks nothing; set mode = \"enforce\" in sluice.toml and restart")]
+    #[error("the box is in observe mode and blocks nothing; change that with `sluice mode enforce`")]
     Observing,
     /// The kernel refused.
     #[error(transparent)]

@@ -54,6 +54,7 @@ impl Lookout {
     }
 
     fn mend(&mut self, all: &[Link], around: &mut Surroundings) {
+        around.own_mac = all.iter().find(|link| link.index == self.bridge_index).and_then(|link| link.mac);
         let ports = self.port_indices(all);
         let is_new = |(now, before): (&Option<u32>, &Option<u32>)| now.is_some() && now != before;
         if ports.iter().zip(&self.ports).any(is_new) {

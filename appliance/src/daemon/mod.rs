@@ -10,6 +10,7 @@
 //! Down it goes the other way round. The bridge stays: a daemon that has ended must not end the traffic.
 
 mod lookout;
+mod names;
 mod packets;
 
 use core::net::SocketAddr;
@@ -25,20 +26,20 @@ use anyhow::{Context, bail};
 use caps::{CapSet, Capability};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use traffic::time::Timestamp;
 
 use crate::capture::live::Live;
 use crate::clock;
 use crate::config::Config;
 use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
 use crate::control::{Handle, Snapshot};
-use crate::enforce::dry_run::DryRun;
 use crate::enforce::nftables::{Nftables, Watch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
 use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
-use crate::policy::{Blocklist, Mode, Rails};
+use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
 use crate::store::{Event, Opened, Store, Writer};
 use crate::verdict::{MODEL_NAME, Rulebook};
 use crate::web::{self, WebConfig, WebServer};
@@ -76,16 +77,19 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let mut lookout = Lookout::new(bridge_config(config), bridge.index, config.policy.lan.is_empty())?;
     let mut surroundings = move || lookout.look();
     let blocklist = restored_blocklist(config, &store, surroundings())?;
-    let (enforcer, table_watch) = enforcer(config, &blocklist, &mut start_faults)?;
+    let (enforcer, table_watch) = enforcer(config, &blocklist)?;
+    let names: Vec<String> = blocklist.rails.allow.names().map(str::to_owned).collect();
 
     let gauges = Arc::new(Gauges::default());
-    let (handle, messages) = Handle::new(first_snapshot(config));
+    let (handle, messages) = Handle::new(first_snapshot(config, *blocklist.modes()));
     let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
     let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
     let keeper = Keeper {
         handle: handle.clone(),
         blocklist,
         enforcer,
+        limit_per_s: config.policy.limit_per_s,
+        configured_mode: config.mode,
         writer: Arc::clone(&writer),
         gauges: Arc::clone(&gauges),
         outcomes,
@@ -99,6 +103,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     if let Some(watch) = table_watch {
         watch_table(watch, handle.clone())?;
     }
+    names::look_up(names, handle.clone())?;
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
     let mut web = web::serve(handle.clone(), store, writer, web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -222,55 +227,64 @@ fn pipeline_config(config: &Config, rules: Arc<Rulebook>) -> anyhow::Result<Pipe
         profile: config.policy.profile,
         rules,
         block_ttl: config.block_ttl(),
+        limit_per_s: config.policy.limit_per_s,
+        around: Arc::new(Neighbourhood { lan: config.lan(), ..Neighbourhood::default() }),
         seed: [half(low), half(high)],
     })
 }
 
 /// What is known of earlier offences, and the blocks that stood when the daemon ended, as far as today's configuration allows.
 fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> anyhow::Result<Blocklist> {
-    let mut rails = Rails::default();
-    rails.allow.clone_from(&config.policy.allow);
-    rails.lan = config.lan();
-    rails.learn(around.own, around.gateways, around.lan);
-    let mut blocklist = Blocklist::new(rails, config.bounds());
     let now = clock::now();
+    let mut rails = Rails::default();
+    (rails.allow, rails.lan) = (restored_allowlist(config, store, now)?, config.lan());
+    rails.learn(around.own, around.gateways, around.lan);
+    let modes = store.modes(config.mode)?;
+    let mut blocklist = Blocklist::new(rails, modes, config.bounds());
     // The last to end are the last to be taken in, or a full memory would forget them first.
     for past in store.past_blocks(now)?.iter().rev() {
         blocklist.remember(past, now);
     }
-    if config.mode == Mode::Enforce {
-        for mut block in store.standing_blocks(now)? {
-            let offender = block.offender;
-            // No longer than it was made for, if the clock was set back meanwhile.
-            block.until = block.until.min(now.plus(block.until.since(block.since)));
-            if let Err(refusal) = blocklist.block(block, now) {
-                info!("the block of {offender} is not restored: {refusal:?}");
-            }
+    for mut block in store.standing_blocks(now)? {
+        let subject = block.subject;
+        if !modes.of(block.class).keeps(block.state) {
+            info!("the block of {subject} is not restored: the mode is another now");
+            continue;
+        }
+        // No longer than it was made for, if the clock was set back meanwhile.
+        block.until = block.until.min(now.plus(block.until.since(block.since)));
+        if let Err(refusal) = blocklist.block(block, now) {
+            info!("the block of {subject} is not restored: {refusal:?}");
         }
     }
     Ok(blocklist)
 }
 
+/// The allowlist of the configuration, who is allowed for a while, and the addresses that names had last.
+fn restored_allowlist(config: &Config, store: &Store, now: Timestamp) -> anyhow::Result<Allowlist> {
+    let mut allow = Allowlist::new(config.policy.allow.clone());
+    for allowance in store.allowances(now)? {
+        let allowed = allowance.allowed.clone();
+        if !allow.allow(allowance) {
+            warn!("{allowed} is not allowed any more: there are too many");
+        }
+    }
+    for (name, addresses) in store.resolved()? {
+        allow.resolved(&name, addresses);
+    }
+    Ok(allow)
+}
+
 /// The enforcer with the standing blocks in the kernel. Where the kernel cannot, the daemon watches all the same, shows the
 /// fault, and goes on trying.
-fn enforcer(
-    config: &Config,
-    blocklist: &Blocklist,
-    faults: &mut Vec<String>,
-) -> anyhow::Result<(Box<dyn Enforcer>, Option<Watch>)> {
-    let opened = Nftables::open(config.bridge.ports.clone(), config.max_blocks());
-    if config.mode == Mode::Observe {
-        // What an earlier run in enforce mode may have left behind.
-        if let Err(error) = opened.and_then(|mut nftables| nftables.remove()) {
-            faults.push(format!("blocks of an earlier run may still stand until they end: {error}"));
+fn enforcer(config: &Config, blocklist: &Blocklist) -> anyhow::Result<(Box<dyn Enforcer>, Option<Watch>)> {
+    let mut nftables = Nftables::new(config.bridge.ports.clone(), config.max_blocks());
+    if blocklist.modes().may_block() {
+        match nftables.replace(&Desired::of(blocklist, config.policy.limit_per_s), clock::now()) {
+            Ok(()) => info!("{} blocks restored", blocklist.standing().count()),
+            Err(error @ EnforceError::NotPermitted) => return Err(error.into()),
+            Err(error) => log::error!("{error}"),
         }
-        return Ok((Box::new(DryRun::new()), None));
-    }
-    let mut nftables = opened?;
-    match nftables.replace(&Desired::of(blocklist), clock::now()) {
-        Ok(()) => info!("{} blocks restored", blocklist.standing().count()),
-        Err(error @ EnforceError::NotPermitted) => return Err(error.into()),
-        Err(error) => log::error!("{error}"),
     }
     // Without it changes are found by the comparison every second.
     let watch = nftables.watch().inspect_err(|error| warn!("{error}")).ok();
@@ -303,12 +317,12 @@ fn page_address(config: &Config) -> Option<SocketAddr> {
     (config.web.listen_port != 0).then(|| SocketAddr::new(address, config.web.listen_port))
 }
 
-fn first_snapshot(config: &Config) -> Snapshot {
+fn first_snapshot(config: &Config, modes: Modes) -> Snapshot {
     let now = clock::now();
     Snapshot {
         time: now,
         started: now,
-        mode: config.mode,
+        modes,
         model: MODEL_NAME,
         bridge: config.bridge.name.clone(),
         ports: config.bridge.ports.clone(),
@@ -321,6 +335,7 @@ fn first_snapshot(config: &Config) -> Snapshot {
         dropped_packets: 0,
         alerts: Vec::new(),
         blocks: Vec::new(),
+        allowances: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use log::error;
+use traffic::address::Mac;
 use traffic::extractor::Observation;
 
 use crate::capture::live::Live;
@@ -14,7 +15,6 @@ use crate::capture::{FrameSource, Polled};
 use crate::clock::{self, Stopwatch};
 use crate::control::{Handle, Outcome};
 use crate::health::Gauges;
-use crate::linux::links::Mac;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{Decision, Exchange};
 
@@ -53,14 +53,15 @@ impl PacketThread {
         while !self.stop.load(Ordering::Relaxed) {
             while let Ok(outcome) = self.outcomes.try_recv() {
                 match outcome {
-                    Outcome::Blocked { offender, until } => pipeline.blocked(offender, until),
-                    Outcome::Forgiven { offender } => pipeline.forgive(offender),
+                    Outcome::Blocked { subject, until } => pipeline.blocked(subject, until),
+                    Outcome::Forgiven { subject } => pipeline.forgive(subject),
+                    Outcome::Around(around) => pipeline.learn(around),
                 }
             }
             let own_mac = self.own_mac;
             let polled = self.source.poll(POLL_TIMEOUT, &mut |arrival| {
                 if !is_for(own_mac, arrival.frame.bytes) {
-                    pipeline.frame(arrival.time, &arrival.frame, &mut listener);
+                    pipeline.frame(arrival, &mut listener);
                 }
             });
             match polled {
@@ -81,7 +82,7 @@ impl PacketThread {
 /// The frame goes to the box itself. The rings see incoming frames only, so of such a conversation one half would be missing,
 /// and an administrator's connections would look like unanswered ones.
 fn is_for(own_mac: Option<Mac>, frame: &[u8]) -> bool {
-    own_mac.is_some_and(|mac| frame.starts_with(&mac))
+    own_mac.is_some_and(|Mac(mac)| frame.starts_with(&mac))
 }
 
 impl Listener for ToControl<'_> {
@@ -93,8 +94,8 @@ impl Listener for ToControl<'_> {
         taken
     }
 
-    fn checkpoint(&mut self, seen: &Observation<'_>) {
-        if let Some(exchange) = Exchange::of(seen) {
+    fn checkpoint(&mut self, seen: &Observation<'_>, device: Option<Mac>) {
+        if let Some(exchange) = Exchange::of(seen, device) {
             let _ = self.exchanges.try_send(exchange);
         }
     }

@@ -1,15 +1,14 @@
 //! Enforcement: makes the kernel's blocks the same as the desired ones.
 //!
-//! [`Enforcer`] is the small interface; [`nftables`] the real thing, [`dry_run`] the one of observe mode and of replay.
+//! [`Enforcer`] is the interface, [`nftables`] what is behind it.
 
 mod desired;
-pub mod dry_run;
 pub mod nftables;
 
-pub use desired::{Block, Desired, Found, Limit, Target};
+pub use desired::{Block, Desired, Found};
 use traffic::time::Timestamp;
 
-use crate::policy::Offender;
+use crate::policy::Subject;
 
 /// Keeps the kernel's state equal to the desired one. Every call is one atomic change: it takes effect whole or not at all.
 pub trait Enforcer: Send {
@@ -25,11 +24,11 @@ pub trait Enforcer: Send {
     /// What the kernel refused; nothing has changed then.
     fn block(&mut self, block: &Block, now: Timestamp) -> Result<(), EnforceError>;
 
-    /// Takes the blocks of these offenders away; one that does not stand is no error.
+    /// Takes the blocks of these subjects away; one that does not stand is no error.
     ///
     /// # Errors
     /// What the kernel refused; nothing has changed then.
-    fn unblock(&mut self, offenders: &[Offender]) -> Result<(), EnforceError>;
+    fn unblock(&mut self, subjects: &[Subject]) -> Result<(), EnforceError>;
 
     /// What the kernel holds now.
     ///

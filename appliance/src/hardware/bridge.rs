@@ -6,8 +6,9 @@
 use std::io;
 
 use ipnet::IpNet;
+use traffic::address::Mac;
 
-use crate::linux::links::{Link, Links, Mac};
+use crate::linux::links::{Link, Links};
 use crate::linux::netlink::NetlinkError;
 use crate::linux::offloads;
 

@@ -4,6 +4,7 @@ use core::net::IpAddr;
 
 use ipnet::IpNet;
 use nix::errno::Errno;
+use traffic::address::Mac;
 
 use super::netlink::{
     FLAG_ACK, FLAG_CREATE, FLAG_DUMP, FLAG_EXCLUSIVE, FLAG_REPLACE, NetlinkError, Protocol, Reply, Request, Socket,
@@ -43,9 +44,6 @@ const ROUTE_VIA: u16 = 18;
 const OPERATIONAL_UP: u8 = 6;
 /// `RTN_UNICAST`
 const ROUTE_UNICAST: u8 = 1;
-
-/// A MAC address.
-pub type Mac = [u8; 6];
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,7 +231,7 @@ fn read_link(reply: &Reply<'_>) -> Option<Link> {
     for (kind, value) in attributes(reply.payload.get(LINK_HEADER_BYTES..)?) {
         match kind {
             link::NAME => found.name = read_text(value)?,
-            link::MAC => found.mac = value.try_into().ok(),
+            link::MAC => found.mac = value.try_into().ok().map(Mac),
             link::MTU => found.mtu_bytes = read_ne_u32(value)?,
             link::MASTER => found.master = read_ne_u32(value),
             link::OPERATIONAL_STATE => found.is_running = value.first() == Some(&OPERATIONAL_UP),

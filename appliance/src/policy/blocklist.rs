@@ -3,18 +3,24 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::trips::Trips;
-use super::{Action, BlockRecord, Held, Ladder, Offender, PastBlock, Rails, Sighting, Trip};
+use super::{
+    Action, BlockRecord, BlockState, Held, LIMIT_LENGTH, Ladder, Mode, Modes, PastBlock, Rails, Sighting, Subject, Trip,
+};
 
 /// How long a block by hand may last: every block ends.
 pub const LONGEST_BLOCK: Duration = Duration::from_secs(365 * 86_400);
 
+/// Services that are limited at once.
+const LIMITED_SERVICES: usize = 64;
+
 /// Why a block was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A rail protects the offender.
+    /// A rail protects the subject.
     Protected(&'static str),
     /// As strict a block stands already, until then.
     Stands(Timestamp),
@@ -22,6 +28,8 @@ pub enum Refusal {
     Held(Held),
     /// There are as many blocks as are allowed.
     Full,
+    /// Nothing waits for an approval.
+    NotProposed,
 }
 
 /// A block that was made.
@@ -46,8 +54,10 @@ pub struct Bounds {
     pub max_blocks_per_minute: u32,
     /// Most of the household's devices at once (`policy.max_share_of_lan`); one always.
     pub max_share_of_lan: f32,
-    /// How long an offender is exempt after a person has ended its block.
+    /// How long a subject is exempt after a person has ended its block.
     pub unblock_grace: Duration,
+    /// How long a block waits for a person's approval (`policy.approval_s`).
+    pub approval: Duration,
 }
 
 /// The standing blocks and the rails.
@@ -55,43 +65,113 @@ pub struct Bounds {
 pub struct Blocklist {
     /// Whom nothing is ever done to.
     pub rails: Rails,
+    modes: Modes,
     bounds: Bounds,
     trips: Trips,
-    standing: BTreeMap<Offender, BlockRecord>,
+    standing: BTreeMap<Subject, BlockRecord>,
 }
 
 impl Blocklist {
     /// No blocks yet.
     #[must_use]
-    pub fn new(rails: Rails, bounds: Bounds) -> Self {
-        Self { rails, bounds, trips: Trips::default(), standing: BTreeMap::new() }
+    pub fn new(rails: Rails, modes: Modes, bounds: Bounds) -> Self {
+        Self { rails, modes, bounds, trips: Trips::default(), standing: BTreeMap::new() }
     }
 
-    /// Carries a decision on evidence out: the ladder says for how long. A block that stands is made stricter for the same
-    /// offence, and not prolonged otherwise.
+    /// The modes.
+    #[must_use]
+    pub const fn modes(&self) -> &Modes {
+        &self.modes
+    }
+
+    /// Sets the mode of a class of attacks, or that of all, and ends the blocks on evidence that do not go with it; those are
+    /// returned.
+    pub fn set_mode(&mut self, class: Option<ThreatClass>, mode: Mode, now: Timestamp) -> Vec<BlockRecord> {
+        self.modes.set(class, mode);
+        let modes = &self.modes;
+        let ends = |block: &&BlockRecord| block.class.is_some() && !modes.of(block.class).keeps(block.state);
+        let ended: Vec<BlockRecord> = self.standing.values().filter(ends).cloned().collect();
+        for block in &ended {
+            self.standing.remove(&block.subject);
+            self.remember_end(block, now);
+        }
+        ended
+    }
+
+    /// Carries a decision on evidence out: the ladder says for how long, and the mode whether it is done at once. A block that
+    /// stands is made stricter for the same offence, and not prolonged otherwise; a limit is prolonged.
     ///
     /// # Errors
     /// It was not made: see [`Refusal`].
     pub fn decide(
         &mut self,
         sighting: &Sighting,
+        subject: Subject,
         action: Action,
         evidence_flows: u32,
         now: Timestamp,
     ) -> Result<Made, Refusal> {
-        let offender = Offender::of(sighting.source);
-        self.check(offender, action, now)?;
-        let offence = match self.standing.get(&offender).filter(|block| block.class.is_some()) {
-            Some(block) if block.action >= self.rails.soften(offender, action, now) => {
+        self.rails.see_offender(sighting, now);
+        self.check(subject, action, now)?;
+        let class = Some(sighting.verdict.class);
+        let state = self.modes.of(class).state();
+        let is_as_far = |block: &BlockRecord| block.is_enforced() || state != BlockState::Enforced;
+        let offence = match self.standing.get(&subject).filter(|block| block.class.is_some()) {
+            Some(_) if action == Action::Limit => 0,
+            Some(block) if block.action >= self.rails.soften(subject, action, now) && is_as_far(block) => {
                 return Err(Refusal::Stands(block.until));
             }
             Some(block) => block.offence,
             None => {
-                self.check_trips(offender, action, now).map_err(Refusal::Held)?;
-                self.bounds.ladder.offence(offender, now)
+                self.check_trips(subject, action, now).map_err(Refusal::Held)?;
+                if action == Action::Limit { 0 } else { self.bounds.ladder.offence(subject, now) }
             }
         };
-        self.block(sighting.block(action, evidence_flows, offence, &self.bounds.ladder), now)
+        let length = if state == BlockState::Proposed { self.bounds.approval } else { self.length(action, offence) };
+        let block = BlockRecord {
+            subject,
+            action,
+            state,
+            class,
+            offence,
+            since: sighting.time,
+            until: sighting.time.plus(length),
+            because: self.reason(sighting, action, evidence_flows, offence).into(),
+            actor: "sluice".into(),
+        };
+        self.block(block, now)
+    }
+
+    fn reason(&self, sighting: &Sighting, action: Action, evidence_flows: u32, offence: u32) -> String {
+        let (class, reason) = (sighting.verdict.class.name(), sighting.because());
+        let measure = match action {
+            Action::Limit => String::from("from too many addresses to block them one by one"),
+            _ => self.bounds.ladder.words(offence),
+        };
+        format!("{class}: {reason}; evidence of {evidence_flows} flows; {measure}")
+    }
+
+    fn length(&self, action: Action, offence: u32) -> Duration {
+        if action == Action::Limit { LIMIT_LENGTH } else { self.bounds.ladder.length(offence) }
+    }
+
+    /// Does what was proposed, in the name of a person; from now on it lasts as long as it would have.
+    ///
+    /// # Errors
+    /// Nothing was proposed, or no longer may be done.
+    pub fn approve(&mut self, subject: Subject, actor: &str, now: Timestamp) -> Result<Made, Refusal> {
+        let is_proposed = |block: &&BlockRecord| block.state == BlockState::Proposed && now < block.until;
+        let proposed = self.standing.get(&subject).filter(is_proposed).cloned().ok_or(Refusal::NotProposed)?;
+        self.check(subject, proposed.action, now)?;
+        let block = BlockRecord {
+            state: BlockState::Enforced,
+            since: now,
+            until: now.plus(self.length(proposed.action, proposed.offence)),
+            actor: actor.into(),
+            ..proposed
+        };
+        let before = self.standing.insert(subject, block.clone());
+        Ok(Made { block, before, displaced: None })
     }
 
     /// Adds a block, or prolongs one or makes it stricter. Where there are as many as are allowed, one that follows from
@@ -100,22 +180,27 @@ impl Blocklist {
     /// # Errors
     /// It was not made: see [`Refusal`].
     pub fn block(&mut self, wanted: BlockRecord, now: Timestamp) -> Result<Made, Refusal> {
-        let offender = wanted.offender;
-        self.check(offender, wanted.action, now)?;
-        let (is_proven, mut displaced) = (wanted.action == Action::Deny, None);
-        let mut block = BlockRecord { action: self.rails.soften(offender, wanted.action, now), ..wanted };
-        match self.standing.get(&offender) {
-            Some(standing) if standing.action >= block.action && standing.until >= block.until => {
+        let subject = wanted.subject;
+        self.check(subject, wanted.action, now)?;
+        let (is_proven, mut displaced) = (wanted.action >= Action::Deny, None);
+        let mut block = BlockRecord { action: self.rails.soften(subject, wanted.action, now), ..wanted };
+        match self.standing.get(&subject) {
+            Some(standing) if covers(standing, &block) => return Err(Refusal::Stands(standing.until)),
+            // What is only said changes nothing of what is done for another reason.
+            Some(standing) if standing.is_enforced() && !block.is_enforced() && standing.class != block.class => {
                 return Err(Refusal::Stands(standing.until));
             }
             Some(standing) => {
                 block.action = block.action.max(standing.action);
                 block.until = block.until.max(standing.until);
                 block.offence = block.offence.max(standing.offence);
+                if standing.is_enforced() {
+                    block.state = BlockState::Enforced;
+                }
             }
             None => {
-                block.offence = block.offence.max(self.bounds.ladder.remembered(offender, now));
-                if self.standing.len() >= self.bounds.max_blocks {
+                block.offence = block.offence.max(self.bounds.ladder.remembered(subject, now));
+                if self.is_full_for(block.action) {
                     displaced = is_proven.then(|| self.displace(now)).flatten();
                     if displaced.is_none() {
                         return Err(Refusal::Full);
@@ -123,27 +208,34 @@ impl Blocklist {
                 }
             }
         }
-        let before = self.standing.insert(offender, block.clone());
+        let before = self.standing.insert(subject, block.clone());
         Ok(Made { block, before, displaced })
     }
 
+    fn is_full_for(&self, action: Action) -> bool {
+        let limits = || self.standing.values().filter(|block| block.action == Action::Limit).count();
+        self.standing.len() >= self.bounds.max_blocks || action == Action::Limit && limits() >= LIMITED_SERVICES
+    }
+
     /// What comes before any block: the rails, and the end of a block whose time is over.
-    fn check(&mut self, offender: Offender, action: Action, now: Timestamp) -> Result<(), Refusal> {
-        if self.standing.get(&offender).is_some_and(|block| block.until <= now) {
-            self.end(offender);
+    fn check(&mut self, subject: Subject, action: Action, now: Timestamp) -> Result<(), Refusal> {
+        if self.standing.get(&subject).is_some_and(|block| block.until <= now) {
+            self.end(subject);
         }
-        let from_forgery = || self.rails.protect_from_forgery(offender, now).filter(|_| action == Action::DenyNew);
-        let protected = self.rails.protect(offender, now).or_else(from_forgery);
+        let from_forgery = || self.rails.protect_from_forgery(subject, now).filter(|_| action == Action::DenyNew);
+        let protected = self.rails.protect(subject, now).or_else(from_forgery);
         protected.map_or(Ok(()), |why| Err(Refusal::Protected(why)))
     }
 
     /// A block on evidence is counted, and held back where there are too many.
-    fn check_trips(&mut self, offender: Offender, action: Action, now: Timestamp) -> Result<(), Held> {
-        self.trips.count(Trip::of(action), self.bounds.max_blocks_per_minute, now)?;
-        if !self.rails.is_at_home(offender) {
+    fn check_trips(&mut self, subject: Subject, action: Action, now: Timestamp) -> Result<(), Held> {
+        if let Some(trip) = Trip::of(action) {
+            self.trips.count(trip, self.bounds.max_blocks_per_minute, now)?;
+        }
+        if !self.rails.is_at_home(subject) {
             return Ok(());
         }
-        let is_one = |block: &&BlockRecord| block.class.is_some() && self.rails.is_at_home(block.offender);
+        let is_one = |block: &&BlockRecord| block.class.is_some() && self.rails.is_at_home(block.subject);
         let blocked = self.standing.values().filter(is_one).count();
         let most = (self.rails.devices(now) as f32 * self.bounds.max_share_of_lan) as usize;
         self.trips.hold(Trip::Household, blocked >= most.max(1), now)
@@ -163,23 +255,30 @@ impl Blocklist {
     /// proven.
     fn displace(&mut self, now: Timestamp) -> Option<BlockRecord> {
         let is_forgeable =
-            |block: &&BlockRecord| block.action == Action::DenyNew && !self.rails.is_at_home(block.offender);
-        let first = self.standing.values().filter(is_forgeable).min_by_key(|block| block.until)?.offender;
+            |block: &&BlockRecord| block.action == Action::DenyNew && !self.rails.is_at_home(block.subject);
+        let first = self.standing.values().filter(is_forgeable).min_by_key(|block| block.until)?.subject;
         let ended = self.standing.remove(&first)?;
-        self.bounds.ladder.remember(&ended.ended(now));
+        self.remember_end(&ended, now);
         Some(ended)
     }
 
-    fn end(&mut self, offender: Offender) -> Option<BlockRecord> {
-        let ended = self.standing.remove(&offender)?;
-        self.bounds.ladder.remember(&ended.ended(ended.until));
+    fn end(&mut self, subject: Subject) -> Option<BlockRecord> {
+        let ended = self.standing.remove(&subject)?;
+        self.remember_end(&ended, ended.until);
         Some(ended)
+    }
+
+    /// Only what was done is an offence that counts.
+    fn remember_end(&mut self, ended: &BlockRecord, time: Timestamp) {
+        if ended.is_enforced() {
+            self.bounds.ladder.remember(&ended.ended(time));
+        }
     }
 
     /// Ends a block in the name of a person: the offence is taken back, and the offender is exempt for a while. `None` where
     /// no block stands.
-    pub fn unblock(&mut self, offender: Offender, now: Timestamp) -> Option<PastBlock> {
-        let ended = self.standing.remove(&offender)?;
+    pub fn unblock(&mut self, subject: Subject, now: Timestamp) -> Option<PastBlock> {
+        let ended = self.standing.remove(&subject)?;
         let past = PastBlock {
             offence: ended.offence.saturating_sub(u32::from(ended.class.is_some())),
             exempt_until: Some(now.plus(self.bounds.unblock_grace)),
@@ -192,10 +291,10 @@ impl Blocklist {
     /// Ends the blocks of those who are protected by now: allow beats block, also where it became known only after the block
     /// was made.
     pub fn lift_protected(&mut self, now: Timestamp) -> Vec<PastBlock> {
-        let is_protected = |block: &&BlockRecord| self.rails.protect(block.offender, now).is_some();
+        let is_protected = |block: &&BlockRecord| self.rails.protect(block.subject, now).is_some();
         let lifted: Vec<_> = self.standing.values().filter(is_protected).map(|block| block.ended(now)).collect();
         for past in &lifted {
-            self.standing.remove(&past.offender);
+            self.standing.remove(&past.subject);
             self.remember(past, now);
         }
         lifted
@@ -206,28 +305,34 @@ impl Blocklist {
         self.bounds.ladder.remember(past);
         if let Some(until) = past.exempt_until.filter(|until| now < *until) {
             // No longer than today's configuration says, and than was promised if the clock was set back meanwhile.
-            self.rails.exempt(past.offender, until.since(now).min(self.bounds.unblock_grace), now);
+            self.rails.exempt(past.subject, until.since(now).min(self.bounds.unblock_grace), now);
         }
     }
 
     /// Takes a block back that could not be put into the kernel: what stood before it stands again.
     pub fn withdraw(&mut self, made: Made) {
-        let offender = made.block.offender;
-        self.standing.remove(&offender);
-        self.standing.extend(made.before.into_iter().chain(made.displaced).map(|block| (block.offender, block)));
+        let subject = made.block.subject;
+        self.standing.remove(&subject);
+        self.standing.extend(made.before.into_iter().chain(made.displaced).map(|block| (block.subject, block)));
     }
 
     /// Removes the blocks whose time is over.
     pub fn expire(&mut self, now: Timestamp) -> Vec<BlockRecord> {
-        let over: Vec<Offender> =
-            self.standing.values().filter(|block| block.until <= now).map(|block| block.offender).collect();
-        over.into_iter().filter_map(|offender| self.end(offender)).collect()
+        let over: Vec<Subject> =
+            self.standing.values().filter(|block| block.until <= now).map(|block| block.subject).collect();
+        over.into_iter().filter_map(|subject| self.end(subject)).collect()
     }
 
     /// The standing blocks.
     pub fn standing(&self) -> impl Iterator<Item = &BlockRecord> {
         self.standing.values()
     }
+}
+
+/// The standing block is as strict, as long, and as far as the other.
+fn covers(standing: &BlockRecord, other: &BlockRecord) -> bool {
+    let is_as_far = standing.is_enforced() || !other.is_enforced();
+    standing.action >= other.action && standing.until >= other.until && is_as_far
 }
 
 #[cfg(test)]

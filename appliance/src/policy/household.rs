@@ -7,14 +7,18 @@ use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use traffic::address::Mac;
 use traffic::extractor::Observation;
 use traffic::features::Index;
 use traffic::time::Timestamp;
 
-use super::Offender;
+use super::Subject;
 
 /// Devices that are remembered. Full: the one that was not seen for longest goes.
 const DEVICES: usize = 256;
+
+/// Addresses that are remembered of each. Full: the one that was seen first goes; devices change those of IPv6 every day.
+const ADDRESSES: usize = 8;
 
 /// Servers that are remembered. Full: one that is not in use any more goes, or else one that has not answered often enough
 /// yet; where there is none of these, no more are learned.
@@ -57,6 +61,8 @@ pub struct Exchange {
     pub time: Timestamp,
     /// Who asked.
     pub asker: IpAddr,
+    /// The device of the household that it is, where its frames show it.
+    pub device: Option<Mac>,
     /// Who answered.
     pub server: IpAddr,
     /// What for, if it matters.
@@ -67,12 +73,13 @@ impl Exchange {
     /// The exchange that a flow is, seen at its second packet, and at its fourth: resolvers of clients ask twice at once. So
     /// each flow is two at most.
     #[must_use]
-    pub fn of(seen: &Observation<'_>) -> Option<Self> {
+    pub fn of(seen: &Observation<'_>, device: Option<Mac>) -> Option<Self> {
         let answered = seen.features.get(Index::Answered as usize).is_some_and(|answered| *answered > 0.0);
         let is_exchange = seen.begun && answered && matches!(seen.packets, 2 | 4) && seen.end.is_none();
         is_exchange.then(|| Self {
             time: seen.time,
             asker: seen.initiator,
+            device,
             server: seen.responder,
             service: seen.responder_port.and_then(Service::of),
         })
@@ -81,7 +88,7 @@ impl Exchange {
 
 #[derive(Clone, Copy, Debug)]
 struct Server {
-    who: Offender,
+    who: Subject,
     service: Service,
     answers: u32,
     last: Timestamp,
@@ -93,21 +100,29 @@ impl Server {
     }
 }
 
+/// A device, known by its network card or else by its address.
+#[derive(Clone, Debug)]
+struct Device {
+    last: Timestamp,
+    /// The one that was seen first comes first.
+    addresses: Vec<IpAddr>,
+}
+
 /// Devices and servers.
 #[derive(Clone, Debug, Default)]
 pub struct Household {
-    devices: BTreeMap<Offender, Timestamp>,
+    devices: BTreeMap<Subject, Device>,
     servers: Vec<Server>,
 }
 
 impl Household {
     /// Takes in an exchange; `is_at_home` tells devices of the household.
-    pub fn see(&mut self, exchange: &Exchange, is_at_home: impl Fn(Offender) -> bool) {
-        let (asker, server) = (Offender::of(exchange.asker), Offender::of(exchange.server));
-        if !is_at_home(asker) {
+    pub fn see(&mut self, exchange: &Exchange, is_at_home: impl Fn(Subject) -> bool) {
+        let (asker, server) = (Subject::of(exchange.asker), Subject::of(exchange.server));
+        if exchange.device.is_none() && !is_at_home(asker) {
             return;
         }
-        self.see_device(asker, exchange.time);
+        self.see_device(exchange.device.map_or(asker, Subject::Device), exchange.asker, exchange.time);
         if let Some(service) = exchange.service
             && !is_at_home(server)
         {
@@ -118,24 +133,37 @@ impl Household {
     /// How many devices there are.
     #[must_use]
     pub fn devices(&self, now: Timestamp) -> usize {
-        self.devices.values().filter(|last| now.since(**last) < IN_USE).count()
+        self.devices.values().filter(|device| now.since(device.last) < IN_USE).count()
     }
 
     /// Whether it is a server in use.
     #[must_use]
-    pub fn is_served_by(&self, who: Offender, now: Timestamp) -> bool {
+    pub fn is_served_by(&self, who: Subject, now: Timestamp) -> bool {
         self.servers.iter().any(|server| server.who == who && server.is_in_use(now))
     }
 
-    fn see_device(&mut self, who: Offender, now: Timestamp) {
-        if self.devices.len() >= DEVICES && !self.devices.contains_key(&who) {
-            let longest_unseen = self.devices.iter().min_by_key(|(_, last)| **last).map(|(who, _)| *who);
-            longest_unseen.map(|who| self.devices.remove(&who));
-        }
-        self.devices.insert(who, now);
+    /// The addresses that a device was seen with of late.
+    pub fn addresses_of(&self, who: Subject) -> impl Iterator<Item = IpAddr> {
+        self.devices.get(&who).into_iter().flat_map(|device| device.addresses.iter().copied())
     }
 
-    fn see_server(&mut self, who: Offender, service: Service, now: Timestamp) {
+    /// Takes in that a device has an address.
+    pub fn see_device(&mut self, who: Subject, address: IpAddr, now: Timestamp) {
+        if self.devices.len() >= DEVICES && !self.devices.contains_key(&who) {
+            let longest_unseen = self.devices.iter().min_by_key(|(_, device)| device.last).map(|(who, _)| *who);
+            longest_unseen.map(|who| self.devices.remove(&who));
+        }
+        let device = self.devices.entry(who).or_insert_with(|| Device { last: now, addresses: Vec::new() });
+        device.last = now;
+        if !device.addresses.contains(&address) {
+            if device.addresses.len() == ADDRESSES {
+                device.addresses.remove(0);
+            }
+            device.addresses.push(address);
+        }
+    }
+
+    fn see_server(&mut self, who: Subject, service: Service, now: Timestamp) {
         let known = self.servers.iter_mut().find(|server| server.who == who && server.service == service);
         if let Some(server) = known {
             server.answers = server.answers.saturating_add(1);
@@ -154,19 +182,21 @@ impl Household {
 mod tests {
     use super::*;
 
-    fn offender(address: &str) -> Offender {
-        Offender::of(address.parse().expect("address"))
+    fn subject(address: &str) -> Subject {
+        Subject::of(address.parse().expect("address"))
     }
 
     fn see(household: &mut Household, asker: &str, server: &str, service: Option<Service>, at_s: u64) {
         let time = Timestamp::from_secs(at_s);
         let [asker, server] = [asker, server].map(|address| address.parse().expect("address"));
         let home: ipnet::IpNet = "198.51.100.0/24".parse().expect("network");
-        household.see(&Exchange { time, asker, server, service }, |who| home.contains(&who.network()));
+        household.see(&Exchange { time, asker, device: None, server, service }, |who| {
+            who.network().is_some_and(|network| home.contains(&network))
+        });
     }
 
     fn serves(household: &Household, server: &str, at_s: u64) -> bool {
-        household.is_served_by(offender(server), Timestamp::from_secs(at_s))
+        household.is_served_by(subject(server), Timestamp::from_secs(at_s))
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use traffic::time::Timestamp;
 
-use super::{Offender, PastBlock};
+use super::{PastBlock, Subject};
 
 /// The longest that a step may last: addresses change hands.
 pub const LONGEST_STEP_S: u32 = 7 * 86_400;
@@ -30,7 +30,7 @@ const FORGOTTEN_AT_ONCE: usize = OFFENDERS / 8;
 pub struct Ladder {
     /// Never empty.
     steps: Vec<Duration>,
-    past: BTreeMap<Offender, (u32, Timestamp)>,
+    past: BTreeMap<Subject, (u32, Timestamp)>,
 }
 
 impl Ladder {
@@ -44,14 +44,14 @@ impl Ladder {
 
     /// Which offence it is if the offender is blocked now, counted from 1: its step of the ladder.
     #[must_use]
-    pub fn offence(&self, offender: Offender, now: Timestamp) -> u32 {
-        (self.remembered(offender, now) + 1).min(self.steps.len() as u32)
+    pub fn offence(&self, subject: Subject, now: Timestamp) -> u32 {
+        (self.remembered(subject, now) + 1).min(self.steps.len() as u32)
     }
 
     /// The offences that the offender has not made good yet.
     #[must_use]
-    pub fn remembered(&self, offender: Offender, now: Timestamp) -> u32 {
-        self.past.get(&offender).map_or(0, |past| left(*past, now))
+    pub fn remembered(&self, subject: Subject, now: Timestamp) -> u32 {
+        self.past.get(&subject).map_or(0, |past| left(*past, now))
     }
 
     /// How long an offence is blocked for.
@@ -77,13 +77,13 @@ impl Ladder {
     /// Remembers that a block has ended.
     pub fn remember(&mut self, past: &PastBlock) {
         if past.offence == 0 {
-            self.past.remove(&past.offender);
+            self.past.remove(&past.subject);
             return;
         }
-        if self.past.len() >= OFFENDERS && !self.past.contains_key(&past.offender) {
+        if self.past.len() >= OFFENDERS && !self.past.contains_key(&past.subject) {
             self.make_room(past.ended);
         }
-        self.past.insert(past.offender, (past.offence, past.ended));
+        self.past.insert(past.subject, (past.offence, past.ended));
     }
 
     fn make_room(&mut self, now: Timestamp) {
@@ -91,10 +91,10 @@ impl Ladder {
         if self.past.len() < OFFENDERS {
             return;
         }
-        let mut order: Vec<_> = self.past.iter().map(|(offender, past)| (*past, *offender)).collect();
+        let mut order: Vec<_> = self.past.iter().map(|(subject, past)| (*past, *subject)).collect();
         order.sort_unstable();
-        for (_, offender) in order.iter().take(FORGOTTEN_AT_ONCE) {
-            self.past.remove(offender);
+        for (_, subject) in order.iter().take(FORGOTTEN_AT_ONCE) {
+            self.past.remove(subject);
         }
     }
 }
@@ -122,12 +122,12 @@ mod tests {
 
     const DAY: u64 = 86_400;
 
-    fn offender(number: u32) -> Offender {
-        Offender::of(core::net::Ipv4Addr::from_bits(0xcb00_7100 + number).into())
+    fn subject(number: u32) -> Subject {
+        Subject::of(core::net::Ipv4Addr::from_bits(0xcb00_7100 + number).into())
     }
 
     fn past(number: u32, offence: u32, ended_s: u64) -> PastBlock {
-        PastBlock { offender: offender(number), offence, ended: Timestamp::from_secs(ended_s), exempt_until: None }
+        PastBlock { subject: subject(number), offence, ended: Timestamp::from_secs(ended_s), exempt_until: None }
     }
 
     fn ladder() -> Ladder {
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn each_offence_is_a_step_up_and_each_quiet_day_one_down() {
         let mut ladder = ladder();
-        let at = |ladder: &Ladder, seconds| ladder.offence(offender(1), Timestamp::from_secs(seconds));
+        let at = |ladder: &Ladder, seconds| ladder.offence(subject(1), Timestamp::from_secs(seconds));
         assert_eq!(at(&ladder, 0), 1);
         ladder.remember(&past(1, 3, 1_000));
         assert_eq!(at(&ladder, 1_000 + DAY - 1), 4);
@@ -163,9 +163,9 @@ mod tests {
             ladder.remember(&past(number, 1, u64::from(number)));
         }
         assert!(ladder.past.len() <= OFFENDERS);
-        assert_eq!(ladder.offence(offender(0), Timestamp::from_secs(0)), 3);
+        assert_eq!(ladder.offence(subject(0), Timestamp::from_secs(0)), 3);
         let last = 3 * OFFENDERS as u32 - 1;
-        assert_eq!(ladder.offence(offender(last), Timestamp::from_secs(last.into())), 2, "the newest are kept");
-        assert_eq!(ladder.offence(offender(1), Timestamp::from_secs(1)), 1, "the oldest are forgotten");
+        assert_eq!(ladder.offence(subject(last), Timestamp::from_secs(last.into())), 2, "the newest are kept");
+        assert_eq!(ladder.offence(subject(1), Timestamp::from_secs(1)), 1, "the oldest are forgotten");
     }
 }

@@ -1,94 +1,42 @@
-//! Policy: from verdicts to decisions. What is done about an offender, for how long, and whom nothing is ever done to.
+//! Policy: from verdicts to decisions. What is done about whom, for how long, and whom nothing is ever done to.
+//!
+//! In the packet thread [`Devices`] tells who sent a frame, and [`Evidence`] adds up what speaks for a block.
+//! In the control thread a [`Decision`] meets the [`Rails`] and the bounds of the [`Blocklist`], and the [`Modes`] say
+//! whether it is done, or only said, or waits for a person.
 
+mod allowlist;
 mod blocklist;
+mod devices;
 mod evidence;
 mod household;
 mod ladder;
+mod modes;
 mod rails;
 mod record;
+mod sighting;
+mod subject;
 mod trips;
+mod victims;
+mod weights;
 
-use core::fmt;
-use core::net::{IpAddr, Ipv6Addr};
-
-use ipnet::{IpNet, Ipv6Net};
-
+pub use allowlist::{Allowance, Allowed, Allowlist};
 pub use blocklist::{Blocklist, Bounds, LONGEST_BLOCK, Made, Refusal};
-pub use evidence::{Decision, Evidence, Sighting};
+pub use devices::{Devices, Neighbourhood};
+pub use evidence::Evidence;
 pub use household::{Exchange, Service};
 pub use ladder::{LONGEST_STEP_S, Ladder, MOST_STEPS};
+pub use modes::{Mode, Modes};
 pub use rails::Rails;
-pub use record::{Alert, BlockRecord, PastBlock};
+pub use record::{Alert, BlockRecord, BlockState, PastBlock};
+pub use sighting::{Decision, Sighting};
+pub use subject::{Action, NoSubject, Subject, Target};
 pub use trips::{Held, Trip};
+pub use victims::LIMIT_LENGTH;
 
-/// Who a decision is about: one IPv4 address, or an IPv6 /64, since a host chooses freely among the addresses of its /64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Offender(IpAddr);
+use core::time::Duration;
 
-impl Offender {
-    /// The offender that the address belongs to.
-    #[must_use]
-    pub fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Self(address),
-            IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(
-                || Self(Ipv6Addr::from_bits(v6.to_bits() & (u128::from(u64::MAX) << 64)).into()),
-                |v4| Self(v4.into()),
-            ),
-        }
-    }
-
-    /// The IPv4 address, or the first address of the /64.
-    #[must_use]
-    pub const fn first_address(self) -> IpAddr {
-        self.0
-    }
-
-    /// All addresses of the offender: a /32 or a /64.
-    #[must_use]
-    pub fn network(self) -> IpNet {
-        match self.0 {
-            IpAddr::V4(v4) => IpNet::from(IpAddr::V4(v4)),
-            IpAddr::V6(v6) => Ipv6Net::new_assert(v6, 64).into(),
-        }
-    }
-}
-
-impl fmt::Display for Offender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(v4) => v4.fmt(f),
-            IpAddr::V6(v6) => write!(f, "{v6}/64"),
-        }
-    }
-}
-
-/// What is done about an offender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Action {
-    /// Drop only what opens a connection from the offender (TCP SYN without ACK, UDP and ICMP that nobody asked for): the
-    /// answer to evidence that somebody else could have forged in the offender's name.
-    DenyNew,
-    /// Drop everything from and to the offender: the evidence was proven by a two-way exchange.
-    Deny,
-}
-
-impl Action {
-    /// The name in reports, the store, and of the nftables sets.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::DenyNew => "deny_new",
-            Self::Deny => "deny",
-        }
-    }
-
-    /// The action of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::DenyNew, Self::Deny].into_iter().find(|action| action.name() == name)
-    }
-}
+/// The same offender and class, and the same victim of a flood, raise one alert in this time.
+const ALERT_PAUSE: Duration = Duration::from_secs(60);
 
 /// How much evidence it takes to block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
@@ -103,23 +51,23 @@ pub enum Profile {
     Strict,
 }
 
-/// What the box does with its decisions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Says what it would block; blocks nothing.
-    Observe,
-    /// Blocks.
-    Enforce,
+/// How much evidence it takes, in sums of log-odds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// For an alert.
+    pub alert: f32,
+    /// For a block. One flow adds 2.94 at most, so it takes at least 2, 5 or 7 flows.
+    pub block: f32,
 }
 
-impl Mode {
-    /// The name in the configuration and on the page.
+impl Profile {
+    /// Its thresholds.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn thresholds(self) -> Thresholds {
         match self {
-            Self::Observe => "observe",
-            Self::Enforce => "enforce",
+            Self::Strict => Thresholds { alert: 1.5, block: 5.0 },
+            Self::Balanced => Thresholds { alert: 2.9, block: 12.0 },
+            Self::Lenient => Thresholds { alert: 5.0, block: 20.0 },
         }
     }
 }

@@ -4,10 +4,11 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use ipnet::IpNet;
+use traffic::address::Mac;
 use traffic::time::Timestamp;
 
 use super::household::Household;
-use super::{Action, Exchange, Offender};
+use super::{Action, Allowlist, Exchange, Sighting, Subject};
 
 /// Exemptions after an unblock that are remembered. Full: the one that ends first goes.
 const GRACES: usize = 1_024;
@@ -21,20 +22,22 @@ const LANS: usize = 64;
 /// Who is protected.
 #[derive(Clone, Debug, Default)]
 pub struct Rails {
-    /// The allowlist of the configuration.
-    pub allow: Vec<IpNet>,
-    /// Networks of the household: their devices keep the TCP connections they have: they get `deny_new` at most.
+    /// The allowlist.
+    pub allow: Allowlist,
+    /// Networks of the household. A device there that is not known by its network card gets `deny_new` at most.
     pub lan: Vec<IpNet>,
     /// Addresses of the box itself.
     pub own: Vec<IpAddr>,
     /// Default gateways.
     pub gateways: Vec<IpAddr>,
+    /// Ethernet addresses of the box and of the gateways.
+    pub routers: Vec<Mac>,
     /// Addresses from which people manage the box, until when.
     pub managers: Vec<(IpAddr, Timestamp)>,
     /// What was learned of the household by watching.
     household: Household,
     /// Those whose block was ended by a person, until when.
-    graces: Vec<(Offender, Timestamp)>,
+    graces: Vec<(Subject, Timestamp)>,
 }
 
 impl Rails {
@@ -69,23 +72,57 @@ impl Rails {
         self.household.devices(now)
     }
 
-    /// Why the offender must not be blocked; `None` where it may be.
+    /// Takes in whom a sighting shows.
+    pub fn see_offender(&mut self, sighting: &Sighting, now: Timestamp) {
+        if let Some(device) = sighting.device {
+            self.household.see_device(Subject::Device(device), sighting.source, now);
+        }
+    }
+
+    /// Why nothing must be done about the subject; `None` where something may be.
     #[must_use]
-    pub fn protect(&self, offender: Offender, now: Timestamp) -> Option<&'static str> {
-        let network = offender.network();
-        let overlaps = |other: &IpNet| other.contains(&network) || network.contains(other);
-        if !can_be_a_sender(offender.first_address()) {
-            Some("it is not the address of a single host")
-        } else if self.allow.iter().any(overlaps) {
+    pub fn protect(&self, subject: Subject, now: Timestamp) -> Option<&'static str> {
+        if self.graces.iter().any(|(forgiven, until)| *forgiven == subject && now < *until) {
+            return Some("its block was ended by a person a short while ago (policy.unblock_grace_s)");
+        }
+        if self.allow.holds(subject) {
+            return Some("it is on the allowlist (policy.allow)");
+        }
+        match subject {
+            Subject::Source(address) => self.protect_source(subject, address, now),
+            Subject::Device(mac) if self.routers.contains(&mac) => Some("it is the gateway or this box"),
+            Subject::Device(_) => {
+                self.household.addresses_of(subject).find_map(|address| self.protect_address(address, now))
+            }
+            Subject::Service(target) => {
+                self.allow.holds_address(target.destination).then_some("its host is on the allowlist (policy.allow)")
+            }
+        }
+    }
+
+    fn protect_source(&self, subject: Subject, address: IpAddr, now: Timestamp) -> Option<&'static str> {
+        let network = subject.network()?;
+        let holds = |address: &IpAddr| network.contains(address);
+        if !can_be_a_sender(address) {
+            return Some("it is not the address of a single host");
+        }
+        if address.is_ipv6() && self.is_at_home(subject) {
+            return Some("all devices of the household share this IPv6 network, and which of them it was is not known");
+        }
+        let concerned = self.own.iter().chain(&self.gateways).chain(self.managers.iter().map(|(manager, _)| manager));
+        concerned.copied().filter(holds).find_map(|address| self.protect_address(address, now))
+    }
+
+    /// Why whoever has this address is protected.
+    fn protect_address(&self, address: IpAddr, now: Timestamp) -> Option<&'static str> {
+        if self.allow.holds_address(address) {
             Some("it is on the allowlist (policy.allow)")
-        } else if self.own.iter().any(|address| network.contains(address)) {
+        } else if self.own.contains(&address) {
             Some("it is this box")
-        } else if self.gateways.iter().any(|address| network.contains(address)) {
+        } else if self.gateways.contains(&address) {
             Some("it is the gateway")
-        } else if self.managers.iter().any(|(address, until)| network.contains(address) && now < *until) {
+        } else if self.managers.iter().any(|(manager, until)| *manager == address && now < *until) {
             Some("somebody is logged in at the page from there")
-        } else if self.graces.iter().any(|(forgiven, until)| *forgiven == offender && now < *until) {
-            Some("its block was ended by a person a short while ago (policy.unblock_grace_s)")
         } else {
             None
         }
@@ -94,37 +131,37 @@ impl Rails {
     /// Why evidence that can be forged leads to nothing; `None` where it may lead to `deny_new`. It is not part of
     /// [`Self::protect`], so that an attacker who has made devices ask him gains no more than this.
     #[must_use]
-    pub fn protect_from_forgery(&self, offender: Offender, now: Timestamp) -> Option<&'static str> {
+    pub fn protect_from_forgery(&self, subject: Subject, now: Timestamp) -> Option<&'static str> {
         let why = "the household's devices get names or addresses from it, and the evidence can be forged";
-        self.household.is_served_by(offender, now).then_some(why)
+        self.household.is_served_by(subject, now).then_some(why)
     }
 
-    /// The strictest that may be done about the offender. `deny_new` lets the answers of a server pass.
+    /// The strictest that may be done about the subject. `deny_new` lets the answers of a server pass.
     #[must_use]
-    pub fn soften(&self, offender: Offender, action: Action, now: Timestamp) -> Action {
-        if self.is_at_home(offender) || self.household.is_served_by(offender, now) { Action::DenyNew } else { action }
+    pub fn soften(&self, subject: Subject, action: Action, now: Timestamp) -> Action {
+        let is_needed = self.is_at_home(subject) || self.household.is_served_by(subject, now);
+        if action == Action::Deny && is_needed { Action::DenyNew } else { action }
     }
 
     /// Whether it is a device of the household.
     #[must_use]
-    pub fn is_at_home(&self, offender: Offender) -> bool {
-        is_in(&self.lan, offender)
+    pub fn is_at_home(&self, subject: Subject) -> bool {
+        matches!(subject, Subject::Device(_)) || is_in(&self.lan, subject)
     }
 
-    /// Exempts an offender for a while.
-    pub fn exempt(&mut self, offender: Offender, grace: Duration, now: Timestamp) {
-        self.graces.retain(|(other, until)| *other != offender && now < *until);
+    /// Exempts a subject for a while.
+    pub fn exempt(&mut self, subject: Subject, grace: Duration, now: Timestamp) {
+        self.graces.retain(|(other, until)| *other != subject && now < *until);
         if self.graces.len() == GRACES {
             self.graces.sort_by_key(|(_, until)| *until);
             self.graces.remove(0);
         }
-        self.graces.push((offender, now.plus(grace)));
+        self.graces.push((subject, now.plus(grace)));
     }
 }
 
-fn is_in(networks: &[IpNet], offender: Offender) -> bool {
-    let network = offender.network();
-    networks.iter().any(|lan| lan.contains(&network))
+fn is_in(networks: &[IpNet], subject: Subject) -> bool {
+    subject.network().is_some_and(|network| networks.iter().any(|lan| lan.contains(&network)))
 }
 
 /// Loopback, unspecified, multicast and broadcast addresses are no offenders; nor is the link-local /64, which all hosts of

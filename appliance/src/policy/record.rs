@@ -6,7 +6,7 @@ use std::sync::Arc;
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use super::{Action, Offender};
+use super::{Action, Subject};
 
 /// An alert: a verdict, or several of them, that a person should see.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,20 +27,45 @@ pub struct Alert {
     pub because: String,
 }
 
+/// How far a block has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockState {
+    /// It would be made in another mode; nothing is done.
+    Observed,
+    /// A person is asked; nothing is done until then.
+    Proposed,
+    /// It is done.
+    Enforced,
+}
+
+impl BlockState {
+    /// The name on the page and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observed => "observed",
+            Self::Proposed => "proposed",
+            Self::Enforced => "enforced",
+        }
+    }
+}
+
 /// A block with its reason and its end. The texts are shared by its copies: each snapshot for the page holds all blocks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockRecord {
-    /// Who.
-    pub offender: Offender,
-    /// How.
+    /// About whom or what.
+    pub subject: Subject,
+    /// What is done.
     pub action: Action,
+    /// How far it has come.
+    pub state: BlockState,
     /// For what; `None` for a block made by hand.
     pub class: Option<ThreatClass>,
-    /// Which offence of late it is, counted from 1: its step of the ladder. A block by hand adds none.
+    /// Which offence of late it is, counted from 1: its step of the ladder. A block by hand and a limit add none.
     pub offence: u32,
     /// Since when.
     pub since: Timestamp,
-    /// Until when.
+    /// Until when; of a proposal, until when a person may approve it.
     pub until: Timestamp,
     /// Why, in words.
     pub because: Arc<str>,
@@ -52,7 +77,13 @@ impl BlockRecord {
     /// What is remembered of it once it has ended.
     #[must_use]
     pub const fn ended(&self, ended: Timestamp) -> PastBlock {
-        PastBlock { offender: self.offender, offence: self.offence, ended, exempt_until: None }
+        PastBlock { subject: self.subject, offence: self.offence, ended, exempt_until: None }
+    }
+
+    /// Something is done.
+    #[must_use]
+    pub fn is_enforced(&self) -> bool {
+        self.state == BlockState::Enforced
     }
 }
 
@@ -60,11 +91,11 @@ impl BlockRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PastBlock {
     /// Whose.
-    pub offender: Offender,
+    pub subject: Subject,
     /// The offences that count against it from here on.
     pub offence: u32,
     /// When it ended.
     pub ended: Timestamp,
-    /// Where a person ended it: until when the offender is left alone.
+    /// Where a person ended it: until when the subject is left alone.
     pub exempt_until: Option<Timestamp>,
 }

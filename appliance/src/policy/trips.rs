@@ -27,12 +27,14 @@ pub enum Trip {
 impl Trip {
     const ALL: [Self; 3] = [Self::Forgeable, Self::Proven, Self::Household];
 
-    /// The trip that counts blocks of that strictness.
+    /// The trip that counts blocks of that kind. Devices in quarantine are counted by their share of the household, and
+    /// limited services by how many there are.
     #[must_use]
-    pub const fn of(action: Action) -> Self {
+    pub const fn of(action: Action) -> Option<Self> {
         match action {
-            Action::DenyNew => Self::Forgeable,
-            Action::Deny => Self::Proven,
+            Action::DenyNew => Some(Self::Forgeable),
+            Action::Deny => Some(Self::Proven),
+            Action::Limit | Action::Quarantine => None,
         }
     }
 

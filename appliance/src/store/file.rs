@@ -34,7 +34,7 @@ const SETTINGS: &str = "
     PRAGMA cell_size_check = ON;
 ";
 
-/// Times are nanoseconds since 1970, addresses and names are text. AUTOINCREMENT: a number is never used twice, so a row
+/// Times are nanoseconds since 1970, addresses and names are text; the class of the mode for all is empty. AUTOINCREMENT: a number is never used twice, so a row
 /// missing at the end of the audit log is noticed.
 const SCHEMA: &str = "
     CREATE TABLE alerts (
@@ -48,7 +48,7 @@ const SCHEMA: &str = "
         because TEXT NOT NULL
     ) STRICT;
     CREATE TABLE blocks (
-        offender TEXT PRIMARY KEY,
+        subject TEXT PRIMARY KEY,
         action TEXT NOT NULL,
         class TEXT,
         offence INTEGER NOT NULL,
@@ -69,6 +69,20 @@ const SCHEMA: &str = "
         previous BLOB NOT NULL,
         hash BLOB NOT NULL
     ) STRICT;
+    CREATE TABLE modes (
+        class TEXT PRIMARY KEY,
+        mode TEXT NOT NULL,
+        configured TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE allowances (
+        allowed TEXT PRIMARY KEY,
+        until INTEGER,
+        actor TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE names (
+        name TEXT PRIMARY KEY,
+        addresses TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE users (
         name TEXT PRIMARY KEY,
         password TEXT NOT NULL,

@@ -13,16 +13,19 @@ pub mod date;
 mod file;
 mod reserve;
 mod rows;
+mod settings;
 mod users;
 mod writer;
 
+use core::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, ErrorCode};
+use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use crate::policy::{Alert, BlockRecord, PastBlock};
+use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Mode, Modes, PastBlock};
 
 pub use audit::{AuditCheck, AuditRow};
 pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError};
@@ -50,6 +53,42 @@ pub enum Event {
         past: PastBlock,
         /// Who ended it.
         actor: String,
+    },
+    /// The mode of a class of attacks was changed, or that of all.
+    ModeSet {
+        /// When.
+        time: Timestamp,
+        /// Which class; `None` for all.
+        class: Option<ThreatClass>,
+        /// To what.
+        mode: Mode,
+        /// What the configuration says: once that says something else, the change is no longer in force.
+        configured: Mode,
+        /// By whom.
+        actor: String,
+    },
+    /// Somebody is allowed for a while.
+    Allowed {
+        /// When it was said.
+        time: Timestamp,
+        /// Who, until when, and by whom.
+        allowance: Allowance,
+    },
+    /// That was taken back, or its time is over.
+    Disallowed {
+        /// When.
+        time: Timestamp,
+        /// Who.
+        allowed: Allowed,
+        /// By whom.
+        actor: String,
+    },
+    /// A name of the allowlist has other addresses now.
+    Resolved {
+        /// The name.
+        name: String,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
     },
     /// Any other change worth an audit row: start, stop, log in, refused log in.
     Audit {
@@ -165,6 +204,30 @@ impl Store {
     /// What SQLite answered.
     pub fn past_blocks(&self, now: Timestamp) -> Result<Vec<PastBlock>, StoreError> {
         rows::past_blocks(&self.connection(), now).map_err(StoreError::read("blocks"))
+    }
+
+    /// The modes that hold where the configuration says `configured`.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn modes(&self, configured: Mode) -> Result<Modes, StoreError> {
+        settings::modes(&self.connection(), configured).map_err(StoreError::read("the modes"))
+    }
+
+    /// Who is allowed for a while.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn allowances(&self, now: Timestamp) -> Result<Vec<Allowance>, StoreError> {
+        settings::allowances(&self.connection(), now).map_err(StoreError::read("the allowances"))
+    }
+
+    /// The last known addresses of names.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn resolved(&self) -> Result<Vec<(String, Vec<IpAddr>)>, StoreError> {
+        settings::resolved(&self.connection()).map_err(StoreError::read("the addresses of names"))
     }
 
     /// The newest audit rows, the newest first.

@@ -6,8 +6,8 @@ use rusqlite::{Connection, Row, params};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use super::{Event, audit, date};
-use crate::policy::{Action, Alert, BlockRecord, Offender, PastBlock};
+use super::{Event, audit, date, settings};
+use crate::policy::{Action, Alert, BlockRecord, BlockState, PastBlock, Subject};
 
 /// Rows of one table that one pruning takes away: so many more than are written between two prunings that a lowered
 /// limit is reached soon, and so few that a commit stays short.
@@ -31,8 +31,24 @@ pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<
         }
         Event::Unblocked { past, actor } => {
             end_block(connection, past, actor)?;
-            audit::append(connection, past.ended, actor, &format!("unblocked {}", past.offender))
+            audit::append(connection, past.ended, actor, &format!("unblocked {}", past.subject))
         }
+        Event::ModeSet { time, class, mode, configured, actor } => {
+            settings::set_mode(connection, *class, *mode, *configured)?;
+            let of = class.map_or_else(|| String::from("all attacks"), |class| class.name().to_owned());
+            audit::append(connection, *time, actor, &format!("set the mode for {of} to {}", mode.name()))
+        }
+        Event::Allowed { time, allowance } => {
+            settings::allow(connection, allowance)?;
+            let until =
+                allowance.until.map_or_else(|| String::from("for good"), |until| format!("until {}", date::iso(until)));
+            audit::append(connection, *time, &allowance.actor, &format!("allowed {} {until}", allowance.allowed))
+        }
+        Event::Disallowed { time, allowed, actor } => {
+            settings::disallow(connection, allowed)?;
+            audit::append(connection, *time, actor, &format!("no longer allows {allowed}"))
+        }
+        Event::Resolved { name, addresses } => settings::resolve(connection, name, addresses),
         Event::Audit { time, actor, what } => audit::append(connection, *time, actor, what),
     }
 }
@@ -40,7 +56,7 @@ pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<
 fn words_of(block: &BlockRecord) -> String {
     let class = block.class.map_or("by hand", ThreatClass::name);
     let (action, until) = (block.action.name(), date::iso(block.until));
-    format!("blocked {} ({action}, {class}) until {until}: {}", block.offender, block.because)
+    format!("blocked {} ({action}, {class}) until {until}: {}", block.subject, block.because)
 }
 
 fn insert_alert(connection: &Connection, alert: &Alert) -> rusqlite::Result<()> {
@@ -63,10 +79,10 @@ fn insert_alert(connection: &Connection, alert: &Alert) -> rusqlite::Result<()> 
 
 fn put_block(connection: &Connection, block: &BlockRecord) -> rusqlite::Result<()> {
     connection.execute(
-        "INSERT OR REPLACE INTO blocks (offender, action, class, since, until, because, actor, offence) \
+        "INSERT OR REPLACE INTO blocks (subject, action, class, since, until, because, actor, offence) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
-            block.offender.first_address().to_string(),
+            block.subject.to_string(),
             block.action.name(),
             block.class.map(ThreatClass::name),
             to_sql_time(block.since),
@@ -82,9 +98,9 @@ fn put_block(connection: &Connection, block: &BlockRecord) -> rusqlite::Result<(
 fn end_block(connection: &Connection, past: &PastBlock, actor: &str) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE blocks SET ended = ?2, ended_by = ?3, offence = ?4, exempt_until = ?5 \
-         WHERE offender = ?1 AND ended IS NULL",
+         WHERE subject = ?1 AND ended IS NULL",
         params![
-            past.offender.first_address().to_string(),
+            past.subject.to_string(),
             to_sql_time(past.ended),
             actor,
             past.offence,
@@ -105,7 +121,7 @@ pub(super) fn prune(connection: &Connection, keep: Keep) -> rusqlite::Result<()>
         connection.execute(&oldest_go, [rows, PRUNED_AT_ONCE])?;
     }
     connection.execute(
-        "DELETE FROM blocks WHERE offender IN (SELECT offender FROM blocks ORDER BY until \
+        "DELETE FROM blocks WHERE subject IN (SELECT subject FROM blocks ORDER BY until \
          LIMIT min(?2, max(0, (SELECT count(*) FROM blocks) - ?1)))",
         [keep.blocks, PRUNED_AT_ONCE],
     )?;
@@ -122,8 +138,8 @@ pub(super) fn newest_alerts(connection: &Connection, count: u32) -> rusqlite::Re
 
 pub(super) fn standing_blocks(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<BlockRecord>> {
     let mut query = connection.prepare(
-        "SELECT offender, action, class, since, until, because, actor, offence FROM blocks \
-         WHERE until > ?1 AND ended IS NULL ORDER BY since DESC, offender",
+        "SELECT subject, action, class, since, until, because, actor, offence FROM blocks \
+         WHERE until > ?1 AND ended IS NULL ORDER BY since DESC, subject",
     )?;
     let rows = query.query_map([to_sql_time(now)], read_block)?;
     rows.filter_map(Result::transpose).collect()
@@ -132,8 +148,8 @@ pub(super) fn standing_blocks(connection: &Connection, now: Timestamp) -> rusqli
 /// The blocks that have ended, the last to end first.
 pub(super) fn past_blocks(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<PastBlock>> {
     let mut query = connection.prepare(
-        "SELECT offender, offence, coalesce(ended, until) AS over, exempt_until FROM blocks \
-         WHERE until <= ?1 OR ended IS NOT NULL ORDER BY over DESC, offender",
+        "SELECT subject, offence, coalesce(ended, until) AS over, exempt_until FROM blocks \
+         WHERE until <= ?1 OR ended IS NOT NULL ORDER BY over DESC, subject",
     )?;
     let rows = query.query_map([to_sql_time(now)], read_past_block)?;
     rows.filter_map(Result::transpose).collect()
@@ -159,12 +175,14 @@ fn read_alert(row: &Row<'_>) -> rusqlite::Result<Option<Alert>> {
 
 /// As [`read_alert`].
 fn read_block(row: &Row<'_>) -> rusqlite::Result<Option<BlockRecord>> {
-    let (Some(offender), Some(action)) = (address(row, 0)?, Action::from_name(&row.get::<_, String>(1)?)) else {
+    let (Some(subject), Some(action)) = (subject(row)?, Action::from_name(&row.get::<_, String>(1)?)) else {
         return Ok(None);
     };
     Ok(Some(BlockRecord {
-        offender: Offender::of(offender),
+        subject,
         action,
+        // Only those are written.
+        state: BlockState::Enforced,
         class: row.get::<_, Option<String>>(2)?.as_deref().and_then(ThreatClass::from_name),
         since: from_sql_time(row.get(3)?),
         until: from_sql_time(row.get(4)?),
@@ -176,13 +194,18 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<Option<BlockRecord>> {
 
 /// As [`read_alert`].
 fn read_past_block(row: &Row<'_>) -> rusqlite::Result<Option<PastBlock>> {
-    let Some(offender) = address(row, 0)? else { return Ok(None) };
+    let Some(subject) = subject(row)? else { return Ok(None) };
     Ok(Some(PastBlock {
-        offender: Offender::of(offender),
+        subject,
         offence: row.get(1)?,
         ended: from_sql_time(row.get(2)?),
         exempt_until: row.get::<_, Option<i64>>(3)?.map(from_sql_time),
     }))
+}
+
+/// It stands in the first column.
+fn subject(row: &Row<'_>) -> rusqlite::Result<Option<Subject>> {
+    Ok(row.get::<_, String>(0)?.parse().ok())
 }
 
 fn address(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<IpAddr>> {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::test_directory::TestDirectory;
 use super::*;
-use crate::policy::{Action, Offender};
+use crate::policy::{Action, BlockState, Subject};
 use traffic::features::ThreatClass;
 
 pub(super) fn at(seconds: u64) -> Timestamp {
@@ -29,7 +29,8 @@ pub(super) fn audit(seconds: u64) -> Event {
 
 pub(super) fn block(address: &str, since: u64, until: u64) -> BlockRecord {
     BlockRecord {
-        offender: Offender::of(address.parse().unwrap()),
+        state: BlockState::Enforced,
+        subject: Subject::of(address.parse().unwrap()),
         action: Action::DenyNew,
         class: Some(ThreatClass::BruteForce),
         offence: 2,
@@ -41,8 +42,8 @@ pub(super) fn block(address: &str, since: u64, until: u64) -> BlockRecord {
 }
 
 fn past(address: &str, offence: u32, ended: u64, exempt_until: Option<u64>) -> PastBlock {
-    let offender = Offender::of(address.parse().unwrap());
-    PastBlock { offender, offence, ended: at(ended), exempt_until: exempt_until.map(at) }
+    let subject = Subject::of(address.parse().unwrap());
+    PastBlock { subject, offence, ended: at(ended), exempt_until: exempt_until.map(at) }
 }
 
 fn open(directory: &TestDirectory) -> Store {
@@ -67,13 +68,13 @@ fn meddle(store: &Store, sql: &str) {
 #[test]
 fn everything_written_is_read_back_after_a_restart() {
     let directory = TestDirectory::new("restart");
-    let offender = block("203.0.113.9", 1, 600);
-    write_all(&open(&directory), [alert(1), alert(2), Event::Blocked(offender.clone()), audit(3)]);
+    let subject = block("203.0.113.9", 1, 600);
+    write_all(&open(&directory), [alert(1), alert(2), Event::Blocked(subject.clone()), audit(3)]);
     let store = open(&directory);
     let alerts = store.newest_alerts(1).unwrap();
     assert_eq!(alerts.into_iter().map(Event::Alert).collect::<Vec<_>>(), [alert(2)]);
     assert_eq!(store.newest_alerts(10).unwrap().len(), 2);
-    assert_eq!(store.standing_blocks(at(10)).unwrap(), [offender]);
+    assert_eq!(store.standing_blocks(at(10)).unwrap(), [subject]);
     let rows = store.audit_rows(10).unwrap();
     assert_eq!(
         rows.iter().map(|row| row.what.as_str()).collect::<Vec<_>>(),
@@ -138,7 +139,7 @@ fn only_blocks_with_time_left_that_nobody_ended_are_restored() {
         ],
     );
     let standing = |time| {
-        store.standing_blocks(at(time)).unwrap().iter().map(|block| block.offender.to_string()).collect::<Vec<_>>()
+        store.standing_blocks(at(time)).unwrap().iter().map(|block| block.subject.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(standing(50), ["203.0.113.4", "2001:db8::/64", "203.0.113.2"]);
     assert_eq!(standing(600), ["203.0.113.4"]);
@@ -288,4 +289,75 @@ fn passwords_are_not_kept_in_the_clear() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!bytes.windows(13).any(|window| window == b"correct horse"));
     }
+}
+
+#[test]
+fn what_people_set_while_the_box_runs_outlives_a_restart_until_the_configuration_says_something_else() {
+    let directory = TestDirectory::new("settings");
+    let store = Store::open(directory.path(), at(0)).unwrap().store;
+    let writer = store.writer().unwrap();
+    let mode =
+        |class, mode| Event::ModeSet { time: at(1), class, mode, configured: Mode::Observe, actor: "anna".to_owned() };
+    let allow = |who: &str, until| Event::Allowed {
+        time: at(1),
+        allowance: Allowance { allowed: who.parse().unwrap(), until, actor: "local".to_owned() },
+    };
+    let events = [
+        mode(Some(ThreatClass::Flood), Mode::Observe),
+        mode(None, Mode::Approve),
+        mode(Some(ThreatClass::Scan), Mode::Enforce),
+        allow("203.0.113.9", Some(at(100))),
+        allow("nas.example.org", None),
+        allow("2001:db8:7::/64", None),
+        Event::Disallowed { time: at(2), allowed: "2001:db8:7::/64".parse().unwrap(), actor: "local".to_owned() },
+        Event::Resolved { name: "nas.example.org".to_owned(), addresses: vec!["192.0.2.1".parse().unwrap()] },
+        Event::Resolved {
+            name: "nas.example.org".to_owned(),
+            addresses: vec!["192.0.2.2".parse().unwrap(), "2001:db8::2".parse().unwrap()],
+        },
+    ];
+    for event in events {
+        writer.send(event).unwrap();
+    }
+    writer.flush().unwrap();
+    let modes = store.modes(Mode::Observe).unwrap();
+    assert_eq!(modes.general, Mode::Approve);
+    assert_eq!(modes.own().collect::<Vec<_>>(), [(ThreatClass::Scan, Mode::Enforce)]);
+    assert_eq!(store.modes(Mode::Enforce).unwrap(), Modes::all(Mode::Enforce), "the file was changed since");
+    let who =
+        |now| store.allowances(now).unwrap().iter().map(|allowance| allowance.allowed.to_string()).collect::<Vec<_>>();
+    assert_eq!(who(at(99)), ["203.0.113.9", "nas.example.org"]);
+    assert_eq!(who(at(100)), ["nas.example.org"]);
+    let addresses = vec!["192.0.2.2".parse().unwrap(), "2001:db8::2".parse().unwrap()];
+    assert_eq!(store.resolved().unwrap(), [("nas.example.org".to_owned(), addresses)]);
+    let said: Vec<String> = store.audit_rows(10).unwrap().into_iter().rev().map(|row| row.what).collect();
+    assert_eq!(said[2], "set the mode for scan to enforce");
+    assert_eq!(
+        said[4..],
+        ["allowed nas.example.org for good", "allowed 2001:db8:7::/64 for good", "no longer allows 2001:db8:7::/64"]
+    );
+}
+
+#[test]
+fn devices_and_services_are_restored_as_they_were() {
+    let directory = TestDirectory::new("subjects");
+    let store = Store::open(directory.path(), at(0)).unwrap().store;
+    let writer = store.writer().unwrap();
+    for (who, action) in [
+        ("02:00:5e:10:00:07", Action::Quarantine),
+        ("198.51.100.10:80/tcp", Action::Limit),
+        ("2001:db8:7::/64", Action::Deny),
+    ] {
+        let block = BlockRecord { subject: who.parse().unwrap(), action, ..block("203.0.113.9", 1, 600) };
+        writer.send(Event::Blocked(block)).unwrap();
+    }
+    writer.flush().unwrap();
+    let stands = store.standing_blocks(at(2)).unwrap();
+    let stands: Vec<_> = stands.iter().map(|block| (block.subject.to_string(), block.action)).collect();
+    let expected = [
+        ("02:00:5e:10:00:07".to_owned(), Action::Quarantine),
+        ("198.51.100.10:80/tcp".to_owned(), Action::Limit),
+        ("2001:db8:7::/64".to_owned(), Action::Deny),
+    ];
+    assert_eq!(stands, expected);
 }

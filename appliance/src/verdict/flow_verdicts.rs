@@ -1,5 +1,7 @@
-//! The worst verdict so far of each running flow: a flow counts once, however many checkpoints it has.
+//! What is remembered of each running flow: its worst verdict so far, since a flow counts once, however many checkpoints it
+//! has; and the device that began it, whose frame is not at hand at the later ones.
 
+use traffic::address::Mac;
 use traffic::arena::Footprint;
 use traffic::features::ThreatClass;
 
@@ -18,38 +20,75 @@ pub struct FlowVerdict {
 
 const UNKNOWN: FlowVerdict = FlowVerdict { worst: BENIGN, proven: false };
 
-/// Worst verdicts by flow number. As large as the flow table; a flow that outlives as many newer ones as there is room
+/// A flow, by its number, and what is remembered of it.
+#[derive(Clone, Copy, Debug)]
+struct Remembered {
+    flow: u64,
+    verdict: FlowVerdict,
+    device: Option<Mac>,
+}
+
+impl Remembered {
+    const fn nothing(flow: u64) -> Self {
+        Self { flow, verdict: UNKNOWN, device: None }
+    }
+}
+
+/// Worst verdicts and devices by flow number. As large as the flow table; a flow that outlives as many newer ones as there is room
 /// for is forgotten, and may count a second time.
 #[derive(Debug)]
-pub struct FlowVerdicts(Vec<(u64, FlowVerdict)>);
+pub struct FlowVerdicts(Vec<Remembered>);
 
 impl FlowVerdicts {
     /// Room for `capacity` flows, at least one.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self(vec![(u64::MAX, UNKNOWN); capacity.max(1)])
+        Self(vec![Remembered::nothing(u64::MAX); capacity.max(1)])
     }
 
     /// What the table takes.
     pub const fn footprint(&self) -> Footprint {
-        let bytes = self.0.capacity() * size_of::<(u64, FlowVerdict)>();
+        let bytes = self.0.capacity() * size_of::<Remembered>();
         Footprint { name: "verdicts", entries: self.0.len(), bytes }
+    }
+
+    /// The device that began the flow.
+    #[must_use]
+    pub fn device(&self, flow: u64) -> Option<Mac> {
+        let remembered = &self.0[self.place(flow)];
+        remembered.device.filter(|_| remembered.flow == flow)
+    }
+
+    /// Remembers which device began the flow.
+    pub fn begun_by(&mut self, flow: u64, device: Mac) {
+        self.remembered(flow).device = Some(device);
     }
 
     /// Takes a verdict in: what the flow was taken for before it, and with it.
     pub fn record(&mut self, flow: u64, verdict: Verdict, proven: bool) -> (FlowVerdict, FlowVerdict) {
-        let place = (flow % self.0.len() as u64) as usize;
-        let (owner, known) = &mut self.0[place];
-        let before = if *owner == flow { *known } else { UNKNOWN };
-        let mut after = before;
+        let known = &mut self.remembered(flow).verdict;
+        let before = *known;
         if verdict.class != ThreatClass::Benign {
-            after.proven |= proven;
+            known.proven |= proven;
             if verdict.confidence > before.worst.confidence {
-                after.worst = verdict;
+                known.worst = verdict;
             }
         }
-        (*owner, *known) = (flow, after);
-        (before, after)
+        (before, *known)
+    }
+
+    /// The flow's place, which it takes from whatever flow had it before.
+    fn remembered(&mut self, flow: u64) -> &mut Remembered {
+        let place = self.place(flow);
+        let remembered = &mut self.0[place];
+        if remembered.flow != flow {
+            *remembered = Remembered::nothing(flow);
+        }
+        remembered
+    }
+
+    const fn place(&self, flow: u64) -> usize {
+        (flow % self.0.len() as u64) as usize
     }
 }
 
@@ -71,5 +110,16 @@ mod tests {
         assert_eq!(verdicts.record(1, flood, true), (known(scan, false), known(flood, true)));
         assert_eq!(verdicts.record(1, scan, false), (known(flood, true), known(flood, true)));
         assert_eq!(verdicts.record(5, scan, false), (UNKNOWN, known(scan, false)), "another flow at the same place");
+    }
+
+    #[test]
+    fn a_device_stays_until_another_flow_takes_the_place() {
+        let mut flows = FlowVerdicts::new(4);
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        flows.begun_by(1, mac);
+        flows.record(1, BENIGN, false);
+        assert_eq!((flows.device(1), flows.device(5)), (Some(mac), None));
+        flows.record(5, BENIGN, false);
+        assert_eq!((flows.device(1), flows.device(5)), (None, None));
     }
 }

@@ -2,6 +2,7 @@
 //! rely on is written down here, and changes only on purpose.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use traffic::features::ThreatClass;
@@ -9,7 +10,7 @@ use traffic::time::Timestamp;
 
 use super::words;
 use crate::control::Snapshot;
-use crate::policy::{Alert, BlockRecord, Mode};
+use crate::policy::{Alert, Allowance, BlockRecord, Mode};
 use crate::store::date::iso;
 
 /// Blocks that are listed; the rest are counted. `nft list table netdev sluice` lists all.
@@ -23,8 +24,10 @@ const STALE_AFTER: Duration = Duration::from_secs(15);
 pub struct State {
     /// When this was true, in UTC.
     pub time: String,
-    /// `observe` or `enforce`.
+    /// `observe`, `approve` or `enforce`: for what is done by hand, and for classes that have no mode of their own.
     pub mode: String,
+    /// The modes of classes that have their own.
+    pub class_modes: BTreeMap<String, String>,
     /// The state in one plain sentence.
     pub summary: String,
     /// What a person should see to, each with its remedy.
@@ -61,8 +64,10 @@ pub struct Events {
     pub alerts: Vec<AlertRow>,
     /// The newest first, at most [`BLOCKS_LISTED`].
     pub blocks: Vec<BlockRow>,
-    /// How many stand, listed or not.
+    /// How many there are, listed or not.
     pub blocks_standing: u64,
+    /// Who is allowed for a while.
+    pub allowances: Vec<AllowanceRow>,
 }
 
 /// One alert.
@@ -93,9 +98,12 @@ pub struct AlertRow {
 /// One block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BlockRow {
-    /// Who: an address, or an IPv6 /64. `POST /api/unblock` takes it as it stands here.
+    /// Who: an address, an IPv6 /64, a device, or a service that is limited. `POST /api/unblock` and `/api/approve` take it as
+    /// it stands here.
     pub address: String,
-    /// `deny` or `deny_new`.
+    /// `enforced`, `proposed` (a person is asked) or `observed` (it would be done in another mode).
+    pub state: String,
+    /// `deny`, `deny_new`, `quarantine` or `limit`.
     pub action: String,
     /// The same in plain words.
     pub measure: String,
@@ -121,6 +129,19 @@ pub struct BlockRow {
     pub actor: String,
 }
 
+/// Who is allowed for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowanceRow {
+    /// An address, a network, a device, or the name of a host. `POST /api/disallow` takes it as it stands here.
+    pub who: String,
+    /// Until when, in UTC; missing where it has no end.
+    pub until: Option<String>,
+    /// For how long yet.
+    pub left_s: Option<u64>,
+    /// Who said so.
+    pub actor: String,
+}
+
 /// The body of `POST /api/block`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,18 +154,46 @@ pub struct BlockRequest {
     pub because: String,
 }
 
-/// The body of `POST /api/unblock`.
+/// The body of `POST /api/unblock` and `POST /api/approve`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct UnblockRequest {
+pub struct SubjectRequest {
     /// Whom.
     pub address: String,
 }
 
-/// The answer to both.
+/// The body of `POST /api/allow`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowRequest {
+    /// Whom: an address, a network, a device, or the name of a host.
+    pub who: String,
+    /// For how long; missing for good.
+    pub ttl_s: Option<u64>,
+}
+
+/// The body of `POST /api/disallow`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisallowRequest {
+    /// Whom.
+    pub who: String,
+}
+
+/// The body of `POST /api/mode`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModeRequest {
+    /// `observe`, `approve` or `enforce`.
+    pub mode: String,
+    /// For which class of attacks; missing for all.
+    pub class: Option<String>,
+}
+
+/// The answer to all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// Who it was about, after all: for an IPv6 address its /64.
+    /// Whom or what it was about, after all: for an IPv6 address its /64.
     pub address: String,
 }
 
@@ -161,8 +210,9 @@ impl State {
         let faults = faults_of(snapshot, now);
         Self {
             time: iso(snapshot.time),
-            mode: snapshot.mode.name().to_owned(),
-            summary: summary(snapshot.mode, faults.is_empty()).to_owned(),
+            mode: snapshot.modes.general.name().to_owned(),
+            class_modes: snapshot.modes.own().map(|(class, mode)| (class.name().into(), mode.name().into())).collect(),
+            summary: summary(snapshot.modes.general, faults.is_empty()).to_owned(),
             faults,
             uptime_s: now.since(snapshot.started).as_secs(),
             model: snapshot.model.to_owned(),
@@ -185,6 +235,18 @@ impl Events {
             alerts: snapshot.alerts.iter().map(|alert| AlertRow::of(alert, now)).collect(),
             blocks: snapshot.blocks.iter().take(BLOCKS_LISTED).map(|block| BlockRow::of(block, now)).collect(),
             blocks_standing: snapshot.blocks.len() as u64,
+            allowances: snapshot.allowances.iter().map(|allowance| AllowanceRow::of(allowance, now)).collect(),
+        }
+    }
+}
+
+impl AllowanceRow {
+    fn of(allowance: &Allowance, now: Timestamp) -> Self {
+        Self {
+            who: allowance.allowed.to_string(),
+            until: allowance.until.map(iso),
+            left_s: allowance.until.map(|until| until.since(now).as_secs()),
+            actor: allowance.actor.clone(),
         }
     }
 }
@@ -209,7 +271,8 @@ impl AlertRow {
 impl BlockRow {
     fn of(block: &BlockRecord, now: Timestamp) -> Self {
         Self {
-            address: block.offender.to_string(),
+            address: block.subject.to_string(),
+            state: block.state.name().to_owned(),
             action: block.action.name().to_owned(),
             measure: words::measure(block.action).to_owned(),
             class: block.class.map(ThreatClass::name).map(str::to_owned),
@@ -233,8 +296,10 @@ fn seconds(time: Timestamp) -> f64 {
 fn summary(mode: Mode, well: bool) -> &'static str {
     match (mode, well) {
         (Mode::Enforce, true) => "Attackers are stopped, and everything else passes.",
+        (Mode::Approve, true) => "Everything passes but what you have approved to be stopped.",
         (Mode::Observe, true) => "Everything passes. The box says what it would stop, and stops nothing.",
         (Mode::Enforce, false) => "Something needs you; until then not every attacker may be stopped.",
+        (Mode::Approve, false) => "Something needs you; until then not everything that you approved may be stopped.",
         (Mode::Observe, false) => "Everything passes, but something needs you.",
     }
 }

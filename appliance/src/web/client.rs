@@ -1,6 +1,5 @@
 //! The way of the commands to the daemon: one HTTP request over the unix socket.
 
-use core::net::IpAddr;
 use core::time::Duration;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -9,8 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::api::{BlockRequest, Done, Failed, State, UnblockRequest};
+use super::api::{AllowRequest, BlockRequest, DisallowRequest, Done, Failed, ModeRequest, State, SubjectRequest};
 use super::deadline::{Deadline, read_some, write_all};
+use crate::control::Request;
 
 /// Time for one question. The daemon itself gives up after 5 s.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,21 +77,27 @@ impl Client {
         self.ask("GET", "/api/state", "")
     }
 
-    /// Blocks an address for a time.
+    /// Asks for something, and waits until it is done.
     ///
     /// # Errors
     /// No daemon answers, or it refuses: the text says why.
-    pub fn block(&self, address: IpAddr, ttl: Duration, because: &str) -> Result<Done, ClientError> {
-        let (address, because) = (address.to_string(), because.to_owned());
-        self.post("/api/block", &BlockRequest { address, ttl_s: ttl.as_secs(), because })
-    }
-
-    /// Ends the block of an address.
-    ///
-    /// # Errors
-    /// No daemon answers, or it refuses: the text says why.
-    pub fn unblock(&self, address: IpAddr) -> Result<Done, ClientError> {
-        self.post("/api/unblock", &UnblockRequest { address: address.to_string() })
+    pub fn ask_for(&self, request: &Request) -> Result<Done, ClientError> {
+        match request {
+            Request::Block { subject, ttl, because } => {
+                let (address, because) = (subject.to_string(), because.clone());
+                self.post("/api/block", &BlockRequest { address, ttl_s: ttl.as_secs(), because })
+            }
+            Request::Unblock { subject } => self.post("/api/unblock", &SubjectRequest { address: subject.to_string() }),
+            Request::Approve { subject } => self.post("/api/approve", &SubjectRequest { address: subject.to_string() }),
+            Request::Allow { allowed, ttl } => {
+                self.post("/api/allow", &AllowRequest { who: allowed.to_string(), ttl_s: ttl.map(|ttl| ttl.as_secs()) })
+            }
+            Request::Disallow { allowed } => self.post("/api/disallow", &DisallowRequest { who: allowed.to_string() }),
+            Request::SetMode { class, mode } => {
+                let class = class.map(|class| class.name().to_owned());
+                self.post("/api/mode", &ModeRequest { mode: mode.name().to_owned(), class })
+            }
+        }
     }
 
     fn post(&self, path: &str, body: &impl Serialize) -> Result<Done, ClientError> {

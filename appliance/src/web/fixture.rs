@@ -8,8 +8,8 @@ use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::{WebConfig, WebServer, serve};
-use crate::control::{ControlError, Handle, Message, Snapshot};
-use crate::policy::{Action, Alert, BlockRecord, Mode, Offender};
+use crate::control::{ControlError, Handle, Message, Reply, Request, Snapshot};
+use crate::policy::{Action, Alert, BlockRecord, BlockState, Mode, Modes, Subject};
 use crate::store::{Store, Writer};
 
 pub(super) use crate::store::test_directory::TestDirectory;
@@ -20,8 +20,9 @@ pub(super) fn snapshot(now: Timestamp) -> Snapshot {
     let ago = |seconds| Timestamp::from_secs(now.as_secs() - seconds);
     let later = |seconds| Timestamp::from_secs(now.as_secs() + seconds);
     let block = |address: &str, action, class, because: &str, actor: &str| BlockRecord {
-        offender: Offender::of(address.parse().unwrap()),
+        subject: Subject::of(address.parse().unwrap()),
         action,
+        state: BlockState::Enforced,
         class,
         offence: 1,
         since: ago(130),
@@ -33,7 +34,8 @@ pub(super) fn snapshot(now: Timestamp) -> Snapshot {
     Snapshot {
         time: now,
         started: ago(93_000),
-        mode: Mode::Enforce,
+        modes: Modes::all(Mode::Enforce),
+        allowances: Vec::new(),
         model: "household-7",
         bridge: "br-sluice".to_owned(),
         ports: ["eth0".to_owned(), "eth1".to_owned()],
@@ -81,30 +83,48 @@ pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<Str
     std::thread::spawn(move || {
         for request in requests {
             match request {
-                Message::Block { address, ttl, because, actor, reply } => {
-                    let _ = asked.send(format!("{actor} blocks {address} for {} s: {because}", ttl.as_secs()));
-                    let offender = Offender::of(address);
-                    let gateway = address.to_string() == "192.168.1.1";
-                    let why = "it is the gateway".to_owned();
-                    let _ =
-                        reply.send(if gateway { Err(ControlError::Protected { offender, why }) } else { Ok(offender) });
+                Message::Request { request, actor, reply } => {
+                    let _ = asked.send(words_of(&request, &actor));
+                    let _ = reply.send(carry_out(&request, &publisher));
                 }
-                Message::Unblock { address, actor, reply } => {
-                    let _ = asked.send(format!("{actor} unblocks {address}"));
-                    let offender = Offender::of(address);
-                    let mut snapshot = (*publisher.snapshot()).clone();
-                    let before = snapshot.blocks.len();
-                    snapshot.blocks.retain(|block| block.offender != offender);
-                    let found = snapshot.blocks.len() < before;
-                    publisher.publish(snapshot);
-                    let _ = reply.send(if found { Ok(offender) } else { Err(ControlError::NotBlocked { offender }) });
-                }
-                Message::Decision(_) | Message::TableChanged { .. } => {}
+                Message::Decision(_) | Message::TableChanged { .. } | Message::Resolved { .. } => {}
                 Message::Stop => return,
             }
         }
     });
     (handle, log)
+}
+
+fn words_of(request: &Request, actor: &str) -> String {
+    match request {
+        Request::Block { subject, ttl, because } => {
+            format!("{actor} blocks {subject} for {} s: {because}", ttl.as_secs())
+        }
+        Request::Unblock { subject } => format!("{actor} unblocks {subject}"),
+        Request::Approve { subject } => format!("{actor} approves {subject}"),
+        Request::Allow { allowed, ttl } => format!("{actor} allows {allowed} for {ttl:?}"),
+        Request::Disallow { allowed } => format!("{actor} disallows {allowed}"),
+        Request::SetMode { class, mode } => format!("{actor} sets {class:?} to {}", mode.name()),
+    }
+}
+
+fn carry_out(request: &Request, publisher: &Handle) -> Reply {
+    match request {
+        Request::Block { subject, .. } if subject.to_string() == "192.168.1.1" => {
+            Err(ControlError::Protected { subject: *subject, why: "it is the gateway".to_owned() })
+        }
+        Request::Unblock { subject } => {
+            let mut snapshot = (*publisher.snapshot()).clone();
+            let before = snapshot.blocks.len();
+            snapshot.blocks.retain(|block| block.subject != *subject);
+            let found = snapshot.blocks.len() < before;
+            publisher.publish(snapshot);
+            if found { Ok(subject.to_string()) } else { Err(ControlError::NotBlocked { subject: *subject }) }
+        }
+        Request::Block { subject, .. } | Request::Approve { subject } => Ok(subject.to_string()),
+        Request::Allow { allowed, .. } | Request::Disallow { allowed } => Ok(allowed.to_string()),
+        Request::SetMode { .. } => Ok("all attacks".to_owned()),
+    }
 }
 
 /// The whole page on loopback.

@@ -10,6 +10,7 @@
 
 pub mod api;
 mod app;
+mod asked;
 mod client;
 mod deadline;
 mod door;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use crate::control::Handle;
 use crate::store::{Store, Writer};
 
+pub use asked::said;
 pub use client::{Client, ClientError};
 
 /// Where the daemon listens for the commands.

@@ -6,6 +6,10 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::api::{AlertRow, BlockRow, Events, State};
 use super::words;
+use crate::policy::{Action, BlockState, Mode};
+
+/// How long the button of a block allows whom it is about, in seconds.
+const DAY_S: u32 = 86_400;
 
 /// The files that belong to the page.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -100,7 +104,9 @@ fn live(state: &State, reader: &Reader<'_>) -> Markup {
         (status(state))
         (numbers(state))
         @if let (Some(events), Reader::Administrator { form_token, .. }) = (&state.events, reader) {
-            (blocks(events, observes(state), form_token))
+            (modes(state, form_token))
+            (blocks(events, form_token))
+            (allowances(events, form_token))
             (alerts(events))
         }
     }
@@ -108,15 +114,12 @@ fn live(state: &State, reader: &Reader<'_>) -> Markup {
 
 /// Class and words of the large line.
 fn headline(state: &State) -> (&'static str, &'static str) {
-    match (state.faults.is_empty(), observes(state)) {
+    match (state.faults.is_empty(), Mode::from_name(&state.mode)) {
         (false, _) => ("bad", "Needs you"),
-        (true, true) => ("watch", "Observing"),
-        (true, false) => ("good", "Protecting"),
+        (true, Some(Mode::Enforce)) => ("good", "Protecting"),
+        (true, Some(Mode::Approve)) => ("watch", "Asking first"),
+        (true, _) => ("watch", "Observing"),
     }
-}
-
-fn observes(state: &State) -> bool {
-    state.mode == crate::policy::Mode::Observe.name()
 }
 
 fn status(state: &State) -> Markup {
@@ -125,14 +128,29 @@ fn status(state: &State) -> Markup {
         section class={ "status " (class) } {
             h2 { (words) }
             p { (state.summary) }
+            @for (class, mode) in &state.class_modes {
+                p class="hint" { "For " (class) ": " (mode) "." }
+            }
             @if !state.faults.is_empty() {
                 ul { @for fault in &state.faults { li { (fault) } } }
             }
-            @if observes(state) {
-                p class="hint" {
-                    "To stop attackers, set " code { "mode = \"enforce\"" } " in " code { "sluice.toml" }
-                    " and restart the daemon."
-                }
+        }
+    }
+}
+
+/// What is done with decisions, and the buttons that change it.
+fn modes(state: &State, form_token: &str) -> Markup {
+    let meaning = |mode| match mode {
+        Mode::Observe => "only say",
+        Mode::Approve => "ask me first",
+        Mode::Enforce => "stop attackers",
+    };
+    html! {
+        form method="post" action="/mode" class="modes" {
+            input type="hidden" name="token" value=(form_token);
+            @for mode in Mode::ALL {
+                @let is_on = state.mode == mode.name() && state.class_modes.is_empty();
+                button name="mode" value=(mode.name()) class="quiet" aria-pressed=(is_on) disabled[is_on] { (meaning(mode)) }
             }
         }
     }
@@ -155,26 +173,39 @@ fn number(value: &str, name: &str) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
 }
 
-fn blocks(events: &Events, observes: bool, form_token: &str) -> Markup {
+/// What waits for an approval first, then what is done, then what would be done.
+fn blocks(events: &Events, form_token: &str) -> Markup {
     let unlisted = events.blocks_standing.saturating_sub(events.blocks.len() as u64);
+    let of =
+        |state: BlockState| events.blocks.iter().filter(move |block| block.state == state.name()).collect::<Vec<_>>();
+    let (proposed, enforced, observed) = (of(BlockState::Proposed), of(BlockState::Enforced), of(BlockState::Observed));
     html! {
+        @if !proposed.is_empty() {
+            section {
+                h2 { "Waiting for you " span class="count" { (proposed.len()) } }
+                @for block in &proposed { (block_card(block, form_token)) }
+            }
+        }
         section {
-            h2 {
-                @if observes { "Would be blocked" } @else { "Blocked now" }
-                " " span class="count" { (words::count(events.blocks_standing)) }
-            }
-            @if events.blocks.is_empty() {
-                p class="empty" { @if observes { "Nobody would be blocked." } @else { "Nobody is blocked." } }
-            }
-            @for block in &events.blocks { (block_card(block, observes, form_token)) }
+            h2 { "Blocked now " span class="count" { (words::count(enforced.len() as u64 + unlisted)) } }
+            @if enforced.is_empty() { p class="empty" { "Nobody is blocked." } }
+            @for block in &enforced { (block_card(block, form_token)) }
             @if unlisted > 0 {
                 p class="empty" { "And " (words::count(unlisted)) " more: " code { "nft list table netdev sluice" } }
+            }
+        }
+        @if !observed.is_empty() {
+            section {
+                h2 { "Would be blocked " span class="count" { (observed.len()) } }
+                @for block in &observed { (block_card(block, form_token)) }
             }
         }
     }
 }
 
-fn block_card(block: &BlockRow, observes: bool, form_token: &str) -> Markup {
+fn block_card(block: &BlockRow, form_token: &str) -> Markup {
+    let (is_proposed, is_enforced) =
+        (block.state == BlockState::Proposed.name(), block.state == BlockState::Enforced.name());
     html! {
         article {
             div class="what" {
@@ -183,15 +214,54 @@ fn block_card(block: &BlockRow, observes: bool, form_token: &str) -> Markup {
             }
             p class="because" { (block.because) }
             p class="fine" {
-                (ago(&block.since, block.age_s)) " by " (block.actor) " · ends in "
+                (ago(&block.since, block.age_s)) " by " (block.actor)
+                @if is_proposed { " · asks for " } @else { " · ends in " }
                 time datetime=(block.until) title=(block.until) { (spoken(block.left_s)) }
                 " · " (block.measure)
             }
-            @if !observes {
-                form method="post" action="/unblock" {
-                    input type="hidden" name="token" value=(form_token);
-                    input type="hidden" name="address" value=(block.address);
-                    button aria-label={ "Unblock " (block.address) } { "Unblock" }
+            div class="buttons" {
+                @if is_proposed { (button("/approve", &block.address, form_token, "Block", None)) }
+                @if is_enforced { (button("/unblock", &block.address, form_token, "Unblock", None)) }
+                @if is_proposed { (button("/unblock", &block.address, form_token, "Dismiss", None)) }
+                @if block.action != Action::Limit.name() {
+                    (button("/allow", &block.address, form_token, "Allow for a day", Some(DAY_S)))
+                }
+            }
+        }
+    }
+}
+
+/// A form of one button about one address.
+fn button(action: &str, address: &str, form_token: &str, words: &str, ttl_s: Option<u32>) -> Markup {
+    html! {
+        form method="post" action=(action) {
+            input type="hidden" name="token" value=(form_token);
+            input type="hidden" name="address" value=(address);
+            @if let Some(ttl_s) = ttl_s { input type="hidden" name="ttl_s" value=(ttl_s); }
+            button aria-label={ (words) ": " (address) } { (words) }
+        }
+    }
+}
+
+fn allowances(events: &Events, form_token: &str) -> Markup {
+    html! {
+        @if !events.allowances.is_empty() {
+            section {
+                h2 { "Allowed for a while" }
+                @for allowance in &events.allowances {
+                    article {
+                        div class="what" { strong class="address" { (allowance.who) } }
+                        p class="fine" {
+                            "by " (allowance.actor) " · "
+                            @match allowance.left_s {
+                                Some(left_s) => { "ends in " (spoken(left_s)) }
+                                None => { "until it is taken back" }
+                            }
+                        }
+                        div class="buttons" {
+                            (button("/disallow", &allowance.who, form_token, "No longer", None))
+                        }
+                    }
                 }
             }
         }

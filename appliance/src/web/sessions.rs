@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use sha2::{Digest as _, Sha256};
 use traffic::time::Timestamp;
 
-use crate::policy::Offender;
+use crate::policy::Subject;
 
 /// Sessions at once; the one that was idle longest goes.
 pub(super) const CAPACITY: usize = 64;
@@ -81,14 +81,14 @@ impl Sessions {
 
 /// How often each address tried to log in lately.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(VecDeque<(Offender, Timestamp, u32)>);
+pub(super) struct Attempts(VecDeque<(Subject, Timestamp, u32)>);
 
 impl Attempts {
     /// Counts an attempt, and says whether it may be made.
     pub(super) fn allow(&mut self, peer: IpAddr, now: Timestamp) -> bool {
         // A window that begins in the future was begun before the clock was set back.
         self.0.retain(|(_, begun, _)| *begun <= now && now.since(*begun) < ATTEMPT_WINDOW);
-        let peer = Offender::of(peer);
+        let peer = Subject::of(peer);
         if let Some((_, _, count)) = self.0.iter_mut().find(|(address, ..)| *address == peer) {
             *count = count.saturating_add(1);
             return *count <= ATTEMPTS;
@@ -102,7 +102,7 @@ impl Attempts {
 
     /// Forgets the address: it has logged in.
     pub(super) fn forget(&mut self, peer: IpAddr) {
-        let peer = Offender::of(peer);
+        let peer = Subject::of(peer);
         self.0.retain(|(address, ..)| *address != peer);
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::api::{Done, Failed, State};
 use super::fixture::{PASSWORD, Page, exchange, open_page, snapshot};
 use super::*;
-use crate::policy::Mode;
+use crate::control::Request;
+use crate::policy::{BlockState, Mode, Modes};
+use traffic::features::ThreatClass;
 
 const ADDRESSES: [&str; 6] =
     ["203.0.113.77", "192.168.1.20", "2001:db8:1:", "2001:db8:2::22", "198.51.100.4", "rings at night"];
@@ -62,7 +64,7 @@ fn after_log_in_the_button_of_a_block_ends_it() {
     let form = format!("token={}&address=2001%3Adb8%3A1%3A%3A%2F64", before.hidden("token"));
     let answer = page.post_form("/unblock", &cookie, &form);
     assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
-    assert_eq!(page.asked.recv().unwrap(), "admin unblocks 2001:db8:1::");
+    assert_eq!(page.asked.recv().unwrap(), "admin unblocks 2001:db8:1::/64");
 
     let after = page.get("/", &cookie);
     assert!(after.body.contains("2001:db8:1::/64 is unblocked."), "what happened is said");
@@ -174,11 +176,19 @@ fn the_json_says_what_the_page_says() {
 fn faults_and_observe_mode_are_told_in_plain_words() {
     let page = open_page("faults");
     let mut snapshot = snapshot(crate::clock::now());
-    snapshot.mode = Mode::Observe;
+    snapshot.modes = Modes::all(Mode::Observe);
+    snapshot.blocks.iter_mut().for_each(|block| block.state = BlockState::Observed);
     page.handle.publish(snapshot.clone());
     let cookie = page.log_in();
     let body = page.get("/", &cookie).body;
     assert!(body.contains("Observing") && body.contains("Would be blocked") && !body.contains("action=\"/unblock\""));
+    snapshot.modes = Modes::all(Mode::Approve);
+    snapshot.modes.set(Some(ThreatClass::Scan), Mode::Enforce);
+    snapshot.blocks.iter_mut().for_each(|block| block.state = BlockState::Proposed);
+    page.handle.publish(snapshot.clone());
+    let body = page.get("/", &cookie).body;
+    assert!(body.contains("Asking first") && body.contains("For scan: enforce.") && body.contains("Waiting for you"));
+    assert_eq!((body.matches("action=\"/approve\"").count(), body.matches("Dismiss").count()), (3, 6));
     snapshot.faults = vec!["eth1 is down; plug the cable in".to_owned()];
     page.handle.publish(snapshot.clone());
     let body = page.get("/", "").body;
@@ -238,21 +248,75 @@ fn commands_need_no_log_in_and_act_as_local() {
     let page = open_page("commands");
     let client = Client::new(&page.directory.path().join("run/sluice.sock"));
     assert_eq!(client.state().unwrap().events.unwrap().blocks.len(), 3);
-    let address = "2001:db8:9::1".parse().unwrap();
-    let done = client.block(address, Duration::from_secs(3600), "rings at night").unwrap();
+    let block = |whom: &str, ttl_s, because: &str| {
+        let (subject, ttl) = (whom.parse().unwrap(), Duration::from_secs(ttl_s));
+        client.ask_for(&Request::Block { subject, ttl, because: because.to_owned() })
+    };
+    let done = block("2001:db8:9::1", 3600, "rings at night").unwrap();
     assert_eq!(done, Done { address: "2001:db8:9::/64".to_owned() });
-    assert_eq!(page.asked.recv().unwrap(), "local blocks 2001:db8:9::1 for 3600 s: rings at night");
-    client.block("192.0.2.9".parse().unwrap(), Duration::from_secs(1), " ").unwrap();
+    assert_eq!(page.asked.recv().unwrap(), "local blocks 2001:db8:9::/64 for 3600 s: rings at night");
+    block("192.0.2.9", 1, " ").unwrap();
     assert_eq!(page.asked.recv().unwrap(), "local blocks 192.0.2.9 for 1 s: by hand");
-    assert_eq!(client.unblock("198.51.100.4".parse().unwrap()).unwrap().address, "198.51.100.4");
-    let refused = client.unblock("198.51.100.4".parse().unwrap()).unwrap_err();
+    let unblock = Request::Unblock { subject: "198.51.100.4".parse().unwrap() };
+    assert_eq!(client.ask_for(&unblock).unwrap().address, "198.51.100.4");
+    let refused = client.ask_for(&unblock).unwrap_err();
     assert_eq!(refused.to_string(), "no block of 198.51.100.4 stands; `sluice status` lists the blocks");
-    let refused = client.block("192.168.1.1".parse().unwrap(), Duration::from_secs(60), "x").unwrap_err();
+    let refused = block("192.168.1.1", 60, "x").unwrap_err();
     assert_eq!(refused.to_string(), "192.168.1.1 is never blocked: it is the gateway");
-    let refused = client.block(address, Duration::ZERO, "x").unwrap_err();
+    let refused = block("192.0.2.9", 0, "x").unwrap_err();
     assert!(refused.to_string().starts_with("ttl_s must be"), "{refused}");
-    let refused = client.block(address, Duration::from_secs(1), "two\nlines").unwrap_err();
+    let refused = block("192.0.2.9", 1, "two\nlines").unwrap_err();
     assert!(refused.to_string().starts_with("because must be"), "{refused}");
+}
+
+#[test]
+fn each_request_of_the_commands_reaches_the_control_thread_as_it_was_made() {
+    let page = open_page("requests");
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    let allowed = || "nas.example.org".parse().unwrap();
+    let subject = "02:00:5e:10:00:01".parse().unwrap();
+    let hour = Some(Duration::from_secs(3_600));
+    for (request, asked) in [
+        (Request::Approve { subject }, "local approves 02:00:5e:10:00:01"),
+        (Request::Allow { allowed: allowed(), ttl: hour }, "local allows nas.example.org for Some(3600s)"),
+        (Request::Allow { allowed: allowed(), ttl: None }, "local allows nas.example.org for None"),
+        (Request::Disallow { allowed: allowed() }, "local disallows nas.example.org"),
+        (Request::SetMode { class: None, mode: Mode::Enforce }, "local sets None to enforce"),
+        (Request::SetMode { class: Some(ThreatClass::Scan), mode: Mode::Observe }, "local sets Some(Scan) to observe"),
+    ] {
+        client.ask_for(&request).unwrap();
+        assert_eq!(page.asked.recv_timeout(Duration::from_secs(5)).unwrap(), asked);
+    }
+}
+
+#[test]
+fn the_buttons_of_the_page_do_what_they_say() {
+    let page = open_page("buttons");
+    let cookie = page.log_in();
+    let before = page.get("/", &cookie);
+    let token = before.hidden("token").to_owned();
+    for (path, fields, asked, said) in [
+        ("/mode", "mode=approve", "admin sets None to approve", "The mode for all attacks is approve now."),
+        ("/approve", "address=203.0.113.9", "admin approves 203.0.113.9", "203.0.113.9 is blocked."),
+        (
+            "/allow",
+            "address=2001%3Adb8%3A9%3A%3A%2F64&ttl_s=86400",
+            "admin allows 2001:db8:9::/64 for Some(86400s)",
+            "2001:db8:9::/64 is allowed for 1 day.",
+        ),
+        ("/disallow", "address=203.0.113.9", "admin disallows 203.0.113.9", "203.0.113.9 is no longer allowed."),
+    ] {
+        assert_eq!(page.post_form(path, &cookie, fields).status, 403, "{path} without the token");
+        let answer = page.post_form(path, &cookie, &format!("token={token}&{fields}"));
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+        assert_eq!(page.asked.recv_timeout(Duration::from_secs(5)).unwrap(), asked);
+        assert!(page.get("/", &cookie).body.contains(said), "{said}");
+    }
+    for fields in ["mode=off", "mode=enforce&class=benign"] {
+        page.post_form("/mode", &cookie, &format!("token={token}&{fields}"));
+    }
+    assert_eq!(page.post_form("/block", &cookie, &format!("token={token}&address=203.0.113.9")).status, 404);
+    assert!(page.asked.try_recv().is_err(), "nothing else reached the control thread");
 }
 
 #[test]

@@ -1,7 +1,50 @@
-//! Addresses of both families in one form, as tables are keyed by them.
+//! Addresses: IP addresses of both families in one form, as tables are keyed by them, and those of the link.
 
+use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv6Addr};
+use core::str::FromStr;
+
+/// An Ethernet address (IEEE 802).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// One host has it: it is neither a group address nor all zeros.
+    #[must_use]
+    pub fn is_of_one_host(self) -> bool {
+        let Self([first, ..]) = self;
+        first & 1 == 0 && self != Self::default()
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self([a, b, c, d, e, g]) = self;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl FromStr for Mac {
+    type Err = NotAMac;
+
+    /// Six bytes in hexadecimal digits, with colons or hyphens between them.
+    fn from_str(text: &str) -> Result<Self, NotAMac> {
+        let separator = if text.contains('-') { '-' } else { ':' };
+        let mut bytes = [0; 6];
+        let mut parts = text.split(separator);
+        for byte in &mut bytes {
+            let part = parts.next().filter(|part| (1..=2).contains(&part.len())).ok_or(NotAMac)?;
+            let is_hexadecimal = part.bytes().all(|digit| digit.is_ascii_hexdigit());
+            *byte = u8::from_str_radix(part, 16).ok().filter(|_| is_hexadecimal).ok_or(NotAMac)?;
+        }
+        if parts.next().is_none() { Ok(Self(bytes)) } else { Err(NotAMac) }
+    }
+}
+
+/// A text is no Ethernet address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAMac;
 
 /// An address; IPv4 as IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2). In words of 32 bits, most significant first, which
 /// keeps keys small and cheap to hash.
@@ -52,6 +95,25 @@ impl From<IpAddr> for Address {
                 let bits = v6.to_bits();
                 Self([(bits >> 96) as u32, (bits >> 64) as u32, (bits >> 32) as u32, bits as u32])
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ethernet_address_is_read_as_it_is_written() {
+        let mac = Mac([2, 0, 0x5e, 0xff, 0, 0x0a]);
+        assert_eq!(mac.to_string(), "02:00:5e:ff:00:0a");
+        for text in ["02:00:5e:ff:00:0a", "2:0:5E:FF:0:A", "02-00-5e-ff-00-0a"] {
+            assert_eq!(text.parse(), Ok(mac), "{text}");
+        }
+        for text in
+            ["", "02:00:5e:ff:00", "02:00:5e:ff:00:0a:01", "02:00:5e:ff:00:+a", "02:00:5e:ff:00:100", "2001:db8::1"]
+        {
+            assert_eq!(text.parse::<Mac>(), Err(NotAMac), "{text}");
         }
     }
 }

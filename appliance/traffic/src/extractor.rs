@@ -32,6 +32,8 @@ pub struct Observation<'a> {
     pub vlan: Option<u16>,
     /// How many packets the flow had by now.
     pub packets: u64,
+    /// Who sent the packet that the checkpoint was taken at; `None` where the flow ended without one.
+    pub sender: Option<IpAddr>,
     /// The initiator was seen sending. Where it was not, nothing of this flow is its doing.
     pub begun: bool,
     /// The initiator's address is proven: a two-way exchange was completed that a forger off the path cannot make.
@@ -99,10 +101,10 @@ impl Extractor {
     pub fn packet(&mut self, packet: &Packet, time: Timestamp, sink: &mut dyn FnMut(&Observation<'_>)) -> Outcome {
         self.expire(time, sink);
         let Self { flows, windows, now } = self;
-        let taken = flows.take(packet, time, &mut |flow, end| observe(flow, Some(end), windows, *now, sink));
+        let taken = flows.take(packet, time, &mut |flow, end| observe(flow, None, Some(end), windows, *now, sink));
         count(flows.get_mut(taken.slot), &taken.change, windows, *now);
         if taken.is_checkpoint {
-            observe(flows.get(taken.slot), taken.change.end, windows, *now, sink);
+            observe(flows.get(taken.slot), Some(packet.source), taken.change.end, windows, *now, sink);
         }
         Outcome { created: taken.created, evicted: taken.evicted }
     }
@@ -112,13 +114,13 @@ impl Extractor {
     pub fn expire(&mut self, now: Timestamp, sink: &mut dyn FnMut(&Observation<'_>)) {
         self.now = self.now.advanced(now);
         let Self { flows, windows, now } = self;
-        flows.expire(*now, &mut |flow, end| observe(flow, Some(end), windows, *now, sink));
+        flows.expire(*now, &mut |flow, end| observe(flow, None, Some(end), windows, *now, sink));
     }
 
     /// Ends all flows: the capture is over.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&Observation<'_>)) {
         let Self { flows, windows, now } = self;
-        flows.finish(&mut |flow, end| observe(flow, Some(end), windows, *now, sink));
+        flows.finish(&mut |flow, end| observe(flow, None, Some(end), windows, *now, sink));
     }
 }
 
@@ -145,6 +147,7 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
 
 fn observe(
     flow: &Flow,
+    sender: Option<IpAddr>,
     end: Option<FlowEnd>,
     windows: &Windows,
     now: Timestamp,
@@ -164,6 +167,7 @@ fn observe(
         protocol: flow.key.protocol(),
         vlan: flow.key.vlan(),
         packets: flow.packets,
+        sender,
         begun: flow.begun,
         proven: flow.is_proven(),
         end,

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use traffic::address::Mac;
 use traffic::extractor::Observation;
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
@@ -21,7 +22,8 @@ use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{
-    Action, Alert, BlockRecord, Blocklist, Bounds, Decision, Made, Mode, Offender, Profile, Rails, Refusal, Sighting,
+    Action, Alert, BlockRecord, Blocklist, Bounds, Decision, Made, Mode, Modes, Neighbourhood, Profile, Rails, Refusal,
+    Sighting, Subject,
 };
 use crate::verdict::Rulebook;
 use events::EventFile;
@@ -99,7 +101,7 @@ struct Outcome {
     alerts: Vec<(Alert, u64)>,
     blocks: Vec<MadeBlock>,
     /// Blocks that the path has yet to hear of.
-    blocked: Vec<(Offender, Timestamp)>,
+    blocked: Vec<(Subject, Timestamp)>,
     events: Option<EventFile>,
     vectors: Option<VectorFile>,
 }
@@ -124,7 +126,9 @@ pub fn replay(args: &ReplayArgs, rules: Arc<Rulebook>) -> Result<(), ReplayError
     let stopwatch = Stopwatch::start();
     let defaults = Config::default();
     let (limits, block_ttl) = (Limits::default(), defaults.block_ttl());
-    let config = PipelineConfig { limits, profile: args.profile, rules, block_ttl, seed: SEED };
+    let around = Arc::new(Neighbourhood { lan: args.lan.clone(), ..Neighbourhood::default() });
+    let limit_per_s = defaults.policy.limit_per_s;
+    let config = PipelineConfig { limits, profile: args.profile, rules, block_ttl, limit_per_s, around, seed: SEED };
     let mut pipeline = Pipeline::new(&config);
     let mut rails = Rails::default();
     rails.lan.clone_from(&args.lan);
@@ -133,6 +137,7 @@ pub fn replay(args: &ReplayArgs, rules: Arc<Rulebook>) -> Result<(), ReplayError
         first: None,
         blocklist: Blocklist::new(
             rails,
+            Modes::all(args.mode),
             Bounds {
                 max_blocks: MAX_BLOCKS,
                 max_blocks_per_minute: u32::MAX,
@@ -169,9 +174,9 @@ fn run_through(files: Vec<PathBuf>, pipeline: &mut Pipeline, outcome: &mut Outco
     let mut source = ReplaySource::new(files);
     let mut take = |arrival: &Arrival<'_>| {
         outcome.first.get_or_insert(arrival.time);
-        pipeline.frame(arrival.time, &arrival.frame, outcome);
-        for (offender, until) in outcome.blocked.drain(..) {
-            pipeline.blocked(offender, until);
+        pipeline.frame(arrival, outcome);
+        for (subject, until) in outcome.blocked.drain(..) {
+            pipeline.blocked(subject, until);
         }
     };
     while source.poll(Duration::ZERO, &mut take)? != Polled::End {}
@@ -184,19 +189,16 @@ impl Outcome {
         time.since(self.first.unwrap_or(time)).as_secs_f64()
     }
 
-    fn carry_out(&mut self, sighting: &Sighting, action: Action, evidence_flows: u32) {
-        if self.mode == Mode::Observe {
-            return;
-        }
-        let (now, offender) = (sighting.time, Offender::of(sighting.source));
+    fn carry_out(&mut self, sighting: &Sighting, subject: Subject, action: Action, evidence_flows: u32) {
+        let now = sighting.time;
         self.blocklist.expire(now);
-        match self.blocklist.decide(sighting, action, evidence_flows, now) {
+        match self.blocklist.decide(sighting, subject, action, evidence_flows, now) {
             Ok(Made { block: record, .. }) => {
-                self.blocked.push((offender, record.until));
+                self.blocked.push((subject, record.until));
                 self.block_made(MadeBlock { record, source: sighting.source, evidence_flows });
             }
-            Err(Refusal::Stands(until)) => self.blocked.push((offender, until)),
-            Err(Refusal::Protected(_) | Refusal::Held(_) | Refusal::Full) => {}
+            Err(Refusal::Stands(until)) => self.blocked.push((subject, until)),
+            Err(Refusal::Protected(_) | Refusal::Held(_) | Refusal::Full | Refusal::NotProposed) => {}
         }
     }
 
@@ -220,14 +222,16 @@ impl Listener for Outcome {
                 }
                 self.alerts.push((alert, sighting.flow_packets));
             }
-            Decision::Block { sighting, action, evidence_flows } => {
-                self.carry_out(&sighting, action, evidence_flows);
+            // Whoever only observes wants to know of alerts alone.
+            Decision::Block { .. } if self.mode == Mode::Observe => {}
+            Decision::Block { sighting, subject, action, evidence_flows } => {
+                self.carry_out(&sighting, subject, action, evidence_flows);
             }
         }
         true
     }
 
-    fn checkpoint(&mut self, seen: &Observation<'_>) {
+    fn checkpoint(&mut self, seen: &Observation<'_>, _: Option<Mac>) {
         if let Some(vectors) = &mut self.vectors {
             vectors.checkpoint(seen);
         }

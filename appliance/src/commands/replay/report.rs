@@ -83,7 +83,7 @@ impl BlockLine {
         let block = &made.record;
         Self {
             t,
-            address: block.offender.to_string(),
+            address: block.subject.to_string(),
             source: made.source,
             action: block.action.name(),
             class: block.class.map(ThreatClass::name),
@@ -147,6 +147,7 @@ impl Summary {
         }
         match self.mode {
             Mode::Enforce => writeln!(out, "{} blocks", self.blocks.len())?,
+            Mode::Approve => writeln!(out, "{} blocks that would wait for an approval", self.blocks.len())?,
             Mode::Observe => writeln!(out, "no blocks: mode observe")?,
         }
         for block in &self.blocks {

@@ -42,6 +42,13 @@ impl Key {
         let kind = (kind << set::TYPE_BITS | set::TYPE_PROTOCOL) << set::TYPE_BITS | set::TYPE_PORT;
         KeyType { kind, length_bytes: length_bytes + 8 }
     }
+
+    /// An address, a port, and four bytes that tell one question of it from another.
+    pub(super) const fn question(self) -> KeyType {
+        let KeyType { kind, length_bytes } = self.address();
+        let kind = (kind << set::TYPE_BITS | set::TYPE_PORT) << set::TYPE_BITS | set::TYPE_MARK;
+        KeyType { kind, length_bytes: length_bytes + 8 }
+    }
 }
 
 /// Messages for one table, between the begin and the end of a batch.
@@ -152,7 +159,7 @@ mod tests {
     use crate::enforce::nftables::numbers::FAMILY_NETDEV;
     use crate::enforce::nftables::rules::Base;
     use crate::linux::netlink::replies;
-    use crate::policy::Offender;
+    use crate::policy::Subject;
     use core::time::Duration;
 
     /// `add rule netdev sluice ipv4 ip saddr @deny4 counter drop comment "from the blocked"`
@@ -191,8 +198,8 @@ mod tests {
     #[test]
     fn an_element_is_what_nft_sends() {
         let mut batch = Batch::new(FAMILY_NETDEV);
-        let offender = Offender::of([203, 0, 113, 7].into());
-        add_blocks(&mut batch, "deny4", &[(offender, Duration::from_secs(10))]);
+        let subject = Subject::of([203, 0, 113, 7].into());
+        add_blocks(&mut batch, "deny4", &[(subject, Duration::from_secs(10))], 0);
         assert_eq!(second_message(&mut batch), without_spaces(ELEMENT));
     }
 

@@ -4,36 +4,29 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use ipnet::IpNet;
+use traffic::address::Mac;
 
 use super::batch::{Batch, Key, TABLE};
 use super::numbers::{element, limit, message, rule};
-use crate::enforce::Target;
-use crate::linux::links::Mac;
 use crate::linux::netlink::{FLAG_CREATE, Reply, Request, attributes, read_be_u64};
-use crate::policy::Offender;
+use crate::policy::{Subject, Target};
 
-/// Elements in one message: 40 bytes each at most, and a list of attributes ends at 64 KiB.
-const ELEMENTS_PER_MESSAGE: usize = 1_000;
-/// The same of limits, with 128 bytes each at most.
-const LIMITS_PER_MESSAGE: usize = 400;
+/// Elements in one message: 128 bytes each at most, and a list of attributes ends at 64 KiB.
+const ELEMENTS_PER_MESSAGE: usize = 400;
 /// The shortest time that is asked for: the kernel rounds to its ticks, and takes zero for "for ever".
 const SHORTEST_TIMEOUT_MS: u64 = 20;
 
-/// The set's key of an offender.
-pub(super) const fn key_of(offender: Offender) -> Key {
-    match offender.first_address() {
-        IpAddr::V4(_) => Key::Ipv4,
-        IpAddr::V6(_) => Key::Ipv6,
-    }
-}
-
-/// Adds offenders to a set, each with the time that it stays there.
-pub(super) fn add_blocks(batch: &mut Batch, set: &str, blocks: &[(Offender, Duration)]) {
+/// Adds subjects to a set of their kind, each with the time that it stays there. A service is found there only once more
+/// than `limit_per_s` comes to it.
+pub(super) fn add_blocks(batch: &mut Batch, set: &str, blocks: &[(Subject, Duration)], limit_per_s: u32) {
     for some in blocks.chunks(ELEMENTS_PER_MESSAGE) {
         let request = batch.message("add blocks", message::NEW_SET_ELEMENT, FLAG_CREATE);
-        write_list(request, set, some, |request, (offender, timeout)| {
+        write_list(request, set, some, |request, (subject, timeout)| {
             request.be_u64(element::TIMEOUT, timeout_ms(*timeout));
-            write_key(request, offender.first_address());
+            write_key(request, &key_of(*subject));
+            if let Subject::Service(_) = subject {
+                write_limit(request, limit_per_s);
+            }
         });
     }
 }
@@ -42,59 +35,52 @@ fn timeout_ms(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(SHORTEST_TIMEOUT_MS)
 }
 
-/// Takes one offender, which stands there, out of a set.
-pub(super) fn delete_block(batch: &mut Batch, set: &str, offender: Offender) {
+/// Takes one subject, which stands there, out of a set.
+pub(super) fn delete_block(batch: &mut Batch, set: &str, subject: Subject) {
     let request = batch.message("remove a block", message::DELETE_SET_ELEMENT, 0);
-    write_offender(request, set, offender);
+    write_subject(request, set, subject);
 }
 
-/// Names one offender of a set, to delete or to ask for it.
-pub(super) fn write_offender(request: &mut Request, set: &str, offender: Offender) {
-    write_list(request, set, &[offender], |request, offender| write_key(request, offender.first_address()));
+/// Names one subject of a set, to delete or to ask for it.
+pub(super) fn write_subject(request: &mut Request, set: &str, subject: Subject) {
+    write_list(request, set, &[subject], |request, subject| write_key(request, &key_of(*subject)));
 }
 
-/// Adds limits to a set, each with the time that it stays there. What is looked up there is found once it is over the rate.
-pub(super) fn add_limits(batch: &mut Batch, set: &str, limits: &[(Target, u32, Duration)]) {
-    for some in limits.chunks(LIMITS_PER_MESSAGE) {
-        let request = batch.message("add limits", message::NEW_SET_ELEMENT, FLAG_CREATE);
-        write_list(request, set, some, |request, (target, per_s, timeout)| {
-            request.be_u64(element::TIMEOUT, timeout_ms(*timeout));
-            request.nest(element::KEY, |key| {
-                key.attribute(element::DATA_VALUE, &target_key(target));
-            });
-            request.nest(element::EXPRESSION, |expression| {
-                expression.text(rule::EXPRESSION_NAME, "limit").nest(rule::EXPRESSION_DATA, |data| {
-                    data.be_u64(limit::RATE, u64::from((*per_s).max(1))).be_u64(limit::UNIT_S, 1);
-                    data.be_u32(limit::BURST, (*per_s).max(1)).be_u32(limit::TYPE, limit::TYPE_PACKETS);
-                    data.be_u32(limit::FLAGS, limit::FLAG_OVER);
-                });
-            });
+fn write_limit(request: &mut Request, per_s: u32) {
+    request.nest(element::EXPRESSION, |expression| {
+        expression.text(rule::EXPRESSION_NAME, "limit").nest(rule::EXPRESSION_DATA, |data| {
+            data.be_u64(limit::RATE, u64::from(per_s.max(1))).be_u64(limit::UNIT_S, 1);
+            data.be_u32(limit::BURST, per_s.max(1)).be_u32(limit::TYPE, limit::TYPE_PACKETS);
+            data.be_u32(limit::FLAGS, limit::FLAG_OVER);
         });
-    }
+    });
 }
 
-/// Adds devices to a set, each with the time that it stays there.
-pub(super) fn add_devices(batch: &mut Batch, set: &str, devices: &[(Mac, Duration)]) {
+/// Adds devices to a set, for as long as the table stands.
+pub(super) fn add_devices(batch: &mut Batch, set: &str, devices: &[Mac]) {
     for some in devices.chunks(ELEMENTS_PER_MESSAGE) {
         let request = batch.message("add devices", message::NEW_SET_ELEMENT, FLAG_CREATE);
-        write_list(request, set, some, |request, (device, timeout)| {
-            request.be_u64(element::TIMEOUT, timeout_ms(*timeout));
-            request.nest(element::KEY, |key| {
-                key.attribute(element::DATA_VALUE, device);
-            });
-        });
+        write_list(request, set, some, |request, Mac(bytes)| write_key(request, bytes));
     }
 }
 
-/// Each part of a concatenation fills words of four bytes.
-fn target_key(target: &Target) -> Vec<u8> {
-    let mut key = match target.destination {
+/// The key of a subject: an address, an Ethernet address, or a service, each part of which fills words of four bytes.
+fn key_of(subject: Subject) -> Vec<u8> {
+    match subject {
+        Subject::Source(address) => octets(address),
+        Subject::Device(Mac(bytes)) => bytes.to_vec(),
+        Subject::Service(Target { destination, protocol, port }) => {
+            let [high, low] = port.to_be_bytes();
+            [octets(destination), vec![protocol, 0, 0, 0, high, low, 0, 0]].concat()
+        }
+    }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
-    };
-    let [high, low] = target.port.to_be_bytes();
-    key.extend([target.protocol, 0, 0, 0, high, low, 0, 0]);
-    key
+    }
 }
 
 /// Adds networks to an interval set: overlapping and adjacent ones become one, since the kernel refuses overlaps.
@@ -103,7 +89,7 @@ pub(super) fn add_networks(batch: &mut Batch, set: &str, key: Key, networks: &[I
     for some in bounds.chunks(ELEMENTS_PER_MESSAGE) {
         let request = batch.message("add the allowlist", message::NEW_SET_ELEMENT, FLAG_CREATE);
         write_list(request, set, some, |request, bound| {
-            write_key(request, bound.address);
+            write_key(request, &octets(bound.address));
             if bound.is_end {
                 request.be_u32(element::FLAGS, element::FLAG_INTERVAL_END);
             }
@@ -173,29 +159,32 @@ fn write_list<T>(request: &mut Request, set: &str, items: &[T], write: impl Fn(&
     });
 }
 
-fn write_key(request: &mut Request, address: IpAddr) {
-    request.nest(element::KEY, |key| {
-        match address {
-            IpAddr::V4(v4) => key.attribute(element::DATA_VALUE, &v4.octets()),
-            IpAddr::V6(v6) => key.attribute(element::DATA_VALUE, &v6.octets()),
-        };
+fn write_key(request: &mut Request, key: &[u8]) {
+    request.nest(element::KEY, |nest| {
+        nest.attribute(element::DATA_VALUE, key);
     });
 }
 
-/// The offenders in one message of a dump, and the time that each still stays. One without an end, which only somebody
-/// else can have added, has [`Duration::MAX`].
-pub(super) fn read_blocks(reply: &Reply<'_>) -> Vec<(Offender, Duration)> {
-    elements(reply).filter_map(|one| Some((Offender::of(read_address(key(one)?)?), time_left(one)))).collect()
+/// One element of a dump: whom it means, and the time that it still stays. One without an end, which only somebody else can
+/// have added, has [`Duration::MAX`].
+pub(super) type Standing = (Subject, Duration);
+
+/// The sources in one message of a dump.
+pub(super) fn read_sources(reply: &Reply<'_>) -> Vec<Standing> {
+    elements(reply).filter_map(|one| Some((Subject::of(read_address(key(one)?)?), time_left(one)))).collect()
 }
 
-/// The devices in one message of a dump, and the time that each still stays.
-pub(super) fn read_devices(reply: &Reply<'_>) -> Vec<(Mac, Duration)> {
-    elements(reply).filter_map(|one| Some((Mac::try_from(key(one)?).ok()?, time_left(one)))).collect()
+/// The devices in one message of a dump.
+pub(super) fn read_devices(reply: &Reply<'_>) -> Vec<Standing> {
+    let device = |one| key(one)?.try_into().ok().map(|bytes| Subject::Device(Mac(bytes)));
+    elements(reply).filter_map(|one| Some((device(one)?, time_left(one)))).collect()
 }
 
-/// The limits in one message of a dump, with their rate and the time that each still stays.
-pub(super) fn read_limits(reply: &Reply<'_>) -> Vec<(Target, u32, Duration)> {
-    elements(reply).filter_map(|one| Some((read_target(key(one)?)?, read_rate(one)?, time_left(one)))).collect()
+/// The limited services in one message of a dump, each with its rate.
+pub(super) fn read_services(reply: &Reply<'_>) -> Vec<(Standing, u32)> {
+    elements(reply)
+        .filter_map(|one| Some(((read_target(key(one)?)?.into(), time_left(one)), read_rate(one)?)))
+        .collect()
 }
 
 fn elements<'a>(reply: &Reply<'a>) -> impl Iterator<Item = &'a [u8]> {
@@ -261,25 +250,25 @@ mod tests {
     #[test]
     fn elements_are_read_as_they_are_written() {
         let blocks = [
-            (Offender::of("192.0.2.1".parse().unwrap()), Duration::from_secs(5)),
-            (Offender::of("2001:db8:1:2::1".parse().unwrap()), Duration::from_secs(7)),
+            (Subject::of("192.0.2.1".parse().unwrap()), Duration::from_secs(5)),
+            (Subject::of("2001:db8:1:2::1".parse().unwrap()), Duration::from_secs(7)),
         ];
         let mut request = Request::new();
         request.message(0, 0, &[0; 4]);
-        write_list(&mut request, "deny4", &blocks, |request, (offender, timeout)| {
-            write_key(request, offender.first_address());
+        write_list(&mut request, "deny4", &blocks, |request, (subject, timeout)| {
+            write_key(request, &key_of(*subject));
             request.be_u64(element::EXPIRATION, timeout.as_millis().try_into().unwrap());
         });
         let reply = Reply { kind: 0, flags: 0, sequence: 1, port: 0, payload: &request.finish()[16..] };
-        assert_eq!(read_blocks(&reply), blocks);
+        assert_eq!(read_sources(&reply), blocks);
     }
 
     #[test]
     fn an_element_for_ever_has_no_end() {
         let mut request = Request::new();
         request.message(0, 0, &[0; 4]);
-        write_offender(&mut request, "deny4", Offender::of("192.0.2.1".parse().unwrap()));
+        write_subject(&mut request, "deny4", Subject::of("192.0.2.1".parse().unwrap()));
         let reply = Reply { kind: 0, flags: 0, sequence: 1, port: 0, payload: &request.finish()[16..] };
-        assert_eq!(read_blocks(&reply)[0].1, Duration::MAX);
+        assert_eq!(read_sources(&reply)[0].1, Duration::MAX);
     }
 }

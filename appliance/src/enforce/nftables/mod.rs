@@ -10,9 +10,11 @@
 //! | `deny4`, `deny6` | everything from and to these is dropped |
 //! | `deny_new4`, `deny_new6` | what opens a connection from these is dropped; replies of theirs pass |
 //! | `quarantine` | devices that reach nothing but ARP, neighbour discovery, DHCP, DNS, the allowlist and `own4`, `own6` |
-//! | `limit4`, `limit6` | what opens connections to these services is dropped above their rate |
+//! | `limit4`, `limit6` | what opens connections to these services above their rate is let through where it is asked twice |
+//! | `asked4`, `asked6` | questions to limited services, for some seconds |
+//! | `allow_device` | devices that always pass |
 //!
-//! IPv6 offenders are /64 networks: the sets hold their first address, and the rules mask what they look up.
+//! IPv6 sources are /64 networks: the sets hold their first address, and the rules mask what they look up.
 //! ARP, DHCP and IPv6 neighbour discovery always pass.
 //!
 //! **What opens a connection.** The hook has no connection tracking, so it is told by the packet alone: TCP with SYN and
@@ -33,19 +35,18 @@ mod rules;
 mod table;
 mod watch;
 
-use core::time::Duration;
+use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 use nix::errno::Errno;
 use traffic::time::Timestamp;
 
-use crate::linux::links::Mac;
 use crate::linux::netlink::{
     FLAG_ACK, FLAG_DUMP, NetlinkError, Protocol, Reply, Request, Socket, attributes, read_be_u64,
 };
-use crate::policy::{Action, Offender};
+use crate::policy::{Action, Subject};
 
-use super::{Block, Desired, EnforceError, Enforcer, Found, Target};
+use super::{Block, Desired, EnforceError, Enforcer, Found};
 use batch::{Batch, Key, TABLE};
 use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, message, rule};
 pub use watch::Watch;
@@ -83,26 +84,31 @@ impl Family {
 /// The kernel's blocks, through one netlink socket.
 #[derive(Debug)]
 pub struct Nftables {
-    socket: Socket,
+    socket: Option<Socket>,
     ports: [String; 2],
     capacity: u32,
     family: Family,
     may_fall_back: bool,
     rules: usize,
+    limit_per_s: u32,
     dropped_before: u64,
 }
 
 impl Nftables {
-    /// Opens the socket for blocks on these two ports; changes nothing yet. `capacity` is the size of each set: at most so
-    /// many IPv4 addresses (and so many IPv6 networks) can be blocked by each action.
-    ///
-    /// # Errors
-    /// [`EnforceError::Unsupported`] where the kernel has no netlink for netfilter.
-    pub fn open(ports: [String; 2], capacity: u32) -> Result<Self, EnforceError> {
-        let socket = Socket::open(Protocol::Netfilter)
-            .map_err(|error| EnforceError::Unsupported { what: "nfnetlink", cause: error.into_io() })?;
+    /// For blocks on these two ports; changes nothing yet. `capacity` is the size of each set: at most so many IPv4 addresses
+    /// (and so many IPv6 networks) can be blocked by each action.
+    #[must_use]
+    pub const fn new(ports: [String; 2], capacity: u32) -> Self {
         let (family, may_fall_back) = (Family::Netdev, true);
-        Ok(Self { socket, ports, capacity, family, may_fall_back, rules: 0, dropped_before: 0 })
+        Self { socket: None, ports, capacity, family, may_fall_back, rules: 0, limit_per_s: 0, dropped_before: 0 }
+    }
+
+    /// The socket, which is opened when it is needed first: a box that only observes needs none.
+    fn socket(&mut self) -> Result<&mut Socket, NetlinkError> {
+        match &mut self.socket {
+            Some(socket) => Ok(socket),
+            none => Ok(none.insert(Socket::open(Protocol::Netfilter)?)),
+        }
     }
 
     /// Uses this family only, instead of `netdev` and then `bridge`.
@@ -121,8 +127,8 @@ impl Nftables {
     ///
     /// # Errors
     /// No file descriptor is left.
-    pub fn watch(&self) -> Result<Watch, EnforceError> {
-        let opened = self.socket.port().and_then(Watch::open);
+    pub fn watch(&mut self) -> Result<Watch, EnforceError> {
+        let opened = self.socket().and_then(|socket| socket.port()).and_then(Watch::open);
         opened.map_err(|error| EnforceError::Kernel { what: "tell of changes", cause: error.into_io() })
     }
 
@@ -134,7 +140,8 @@ impl Nftables {
         if batch.is_empty() {
             return Ok(());
         }
-        self.socket.request(batch.finish(), |_| {}).map_err(|error| {
+        let sent = self.socket().and_then(|socket| socket.request(batch.finish(), |_| {}));
+        sent.map_err(|error| {
             let step = match &error {
                 NetlinkError::Refused { message, .. } => batch.step(*message),
                 NetlinkError::Socket(_) | NetlinkError::Malformed => "talk to the kernel",
@@ -158,53 +165,52 @@ impl Nftables {
         // Adding first makes the deletion succeed whether the table stood or not.
         batch.add_table();
         batch.delete_table();
-        let rules = table::add_all(&mut batch, &self.ports, self.family.number(), self.capacity);
-        elements::add_devices(&mut batch, table::QUARANTINE, &quarantined(desired, now));
+        let allows_devices = !desired.allow_devices.is_empty();
+        let rules = table::add_all(&mut batch, &self.ports, self.family.number(), self.capacity, allows_devices);
+        elements::add_devices(&mut batch, table::ALLOW_DEVICE, &desired.allow_devices);
         for key in [Key::Ipv4, Key::Ipv6] {
             elements::add_networks(&mut batch, table::allow_set(key), key, &desired.allow);
             let own: Vec<_> = desired.own.iter().copied().map(IpNet::from).collect();
             elements::add_networks(&mut batch, table::own_set(key), key, &own);
-            elements::add_limits(&mut batch, table::limit_set(key), &standing_limits(desired, key, now));
-            for action in [Action::Deny, Action::DenyNew] {
-                elements::add_blocks(&mut batch, table::block_set(action, key), &standing(desired, action, key, now));
-            }
+        }
+        for (set, blocks) in by_set(&desired.blocks, now) {
+            elements::add_blocks(&mut batch, set, &blocks, desired.limit_per_s);
         }
         self.apply(batch)?;
-        self.rules = rules;
+        (self.rules, self.limit_per_s) = (rules, desired.limit_per_s);
         Ok(())
     }
 
-    /// Whether the offender stands in the set of the action now.
-    fn stands(&mut self, offender: Offender, action: Action) -> Result<bool, Refusal> {
-        let set = table::block_set(action, elements::key_of(offender));
+    /// Whether the subject stands in the set now.
+    fn stands(&mut self, subject: Subject, set: &str) -> Result<bool, Refusal> {
         let mut request = Request::new();
         let kind = batch::message_type(message::GET_SET_ELEMENT);
         request.message(kind, FLAG_ACK, &batch::header(self.family.number()));
-        elements::write_offender(&mut request, set, offender);
-        match self.socket.request(&mut request, |_| {}) {
+        elements::write_subject(&mut request, set, subject);
+        match self.socket().and_then(|socket| socket.request(&mut request, |_| {})) {
             Ok(()) => Ok(true),
             Err(error) if error.errno() == Some(Errno::ENOENT) => Ok(false),
             Err(error) => Err(Refusal { step: "look for a block", error }),
         }
     }
 
-    /// Takes the offenders out of every set, and puts `then` in, in one batch. Blocks end by themselves at any moment: one
+    /// Takes the subjects out of every set, and puts `then` in, in one batch. Blocks end by themselves at any moment: one
     /// that ended since it was looked at makes the kernel refuse the batch, and the next look no longer finds it.
-    fn change(&mut self, offenders: &[Offender], then: Option<(&Block, Timestamp)>) -> Result<(), Refusal> {
+    fn change(&mut self, subjects: &[Subject], then: Option<(&Block, Timestamp)>) -> Result<(), Refusal> {
         let mut attempt = 1;
         loop {
             let mut batch = self.batch();
-            for offender in offenders {
-                for action in [Action::Deny, Action::DenyNew] {
-                    if self.stands(*offender, action)? {
-                        let set = table::block_set(action, elements::key_of(*offender));
-                        elements::delete_block(&mut batch, set, *offender);
+            for subject in subjects {
+                for set in table::sets_of(*subject) {
+                    if self.stands(*subject, set)? {
+                        elements::delete_block(&mut batch, set, *subject);
                     }
                 }
             }
             if let Some((block, now)) = then {
-                let set = table::block_set(block.action, elements::key_of(block.offender));
-                elements::add_blocks(&mut batch, set, &[(block.offender, block.until.since(now))]);
+                let set = table::set_for(block.subject, block.action);
+                let standing = (block.subject, block.until.since(now));
+                elements::add_blocks(&mut batch, set, &[standing], self.limit_per_s);
             }
             match self.apply(batch) {
                 Err(refusal) if refusal.error.errno() == Some(Errno::ENOENT) && attempt < CHANGE_ATTEMPTS => {
@@ -228,7 +234,8 @@ impl Nftables {
             let sum = if is_hidden(&reply) { &mut counted.hidden } else { &mut counted.dropped };
             *sum = sum.saturating_add(packets);
         };
-        self.socket.dump(build, add).map_err(|error| Refusal { step: "read the counters", error })
+        let counted = self.socket().and_then(|socket| socket.dump(build, add));
+        counted.map_err(|error| Refusal { step: "read the counters", error })
     }
 
     /// All elements of a set.
@@ -240,7 +247,7 @@ impl Nftables {
             request.text(element::TABLE, TABLE).text(element::SET, set);
         };
         let add = |elements: &mut Vec<_>, reply: Reply<'_>| elements.append(&mut read(&reply));
-        let elements = self.socket.dump(build, add);
+        let elements = self.socket().and_then(|socket| socket.dump(build, add));
         elements.map_err(|error| self.explain(Refusal { step: "read the blocks", error }))
     }
 
@@ -311,24 +318,30 @@ impl Enforcer for Nftables {
 
     fn block(&mut self, block: &Block, now: Timestamp) -> Result<(), EnforceError> {
         let then = (block.until > now).then_some((block, now));
-        self.change(&[block.offender], then).map_err(|refusal| self.explain(refusal))
+        self.change(&[block.subject], then).map_err(|refusal| self.explain(refusal))
     }
 
-    fn unblock(&mut self, offenders: &[Offender]) -> Result<(), EnforceError> {
-        self.change(offenders, None).map_err(|refusal| self.explain(refusal))
+    fn unblock(&mut self, subjects: &[Subject]) -> Result<(), EnforceError> {
+        self.change(subjects, None).map_err(|refusal| self.explain(refusal))
     }
 
     fn read_back(&mut self) -> Result<Found, EnforceError> {
         self.counted_whole()?;
-        let quarantine = self.read_set(table::QUARANTINE, elements::read_devices)?;
-        let mut found = Found { quarantine, ..Found::default() };
+        let mut found = Found::default();
+        let mut add = |action, standing: Vec<elements::Standing>| {
+            found.blocks.extend(standing.into_iter().map(|(subject, left)| (subject, action, left)));
+        };
         for key in [Key::Ipv4, Key::Ipv6] {
-            found.limits.append(&mut self.read_set(table::limit_set(key), elements::read_limits)?);
             for action in [Action::Deny, Action::DenyNew] {
-                let blocks = self.read_set(table::block_set(action, key), elements::read_blocks)?;
-                found.blocks.extend(blocks.into_iter().map(|(offender, left)| (offender, action, left)));
+                add(action, self.read_set(table::block_set(action, key), elements::read_sources)?);
             }
+            // One of another rate is taken for missing, and so is put right.
+            let mut services = self.read_set(table::block_set(Action::Limit, key), elements::read_services)?;
+            services.retain(|(_, per_s)| *per_s == self.limit_per_s);
+            add(Action::Limit, services.into_iter().map(|(standing, _)| standing).collect());
         }
+        let quarantine = table::block_set(Action::Quarantine, Key::Ipv4);
+        add(Action::Quarantine, self.read_set(quarantine, elements::read_devices)?);
         Ok(found)
     }
 
@@ -388,22 +401,12 @@ fn read_packets(reply: &Reply<'_>) -> Option<u64> {
     })
 }
 
-/// The blocks of an action and family that have not ended, with the time that is left of each.
-fn standing(desired: &Desired, action: Action, key: Key, now: Timestamp) -> Vec<(Offender, Duration)> {
-    let wanted =
-        |block: &&Block| block.action == action && elements::key_of(block.offender) == key && block.until > now;
-    desired.blocks.iter().filter(wanted).map(|block| (block.offender, block.until.since(now))).collect()
-}
-
-/// The limits of a family that have not ended, with their rate and the time that is left of each.
-fn standing_limits(desired: &Desired, key: Key, now: Timestamp) -> Vec<(Target, u32, Duration)> {
-    let is_of_key = |target: Target| target.destination.is_ipv4() == (key == Key::Ipv4);
-    let wanted = desired.limits.iter().filter(|limit| is_of_key(limit.target) && limit.until > now);
-    wanted.map(|limit| (limit.target, limit.per_s, limit.until.since(now))).collect()
-}
-
-/// The devices whose quarantine has not ended, with the time that is left of each.
-fn quarantined(desired: &Desired, now: Timestamp) -> Vec<(Mac, Duration)> {
-    let wanted = desired.quarantine.iter().filter(|(_, until)| *until > now);
-    wanted.map(|(device, until)| (*device, until.since(now))).collect()
+/// The blocks that have not ended with the time that is left of each, by their sets.
+fn by_set(blocks: &[Block], now: Timestamp) -> BTreeMap<&'static str, Vec<elements::Standing>> {
+    let mut sets: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for block in blocks.iter().filter(|block| block.until > now) {
+        let set = sets.entry(table::set_for(block.subject, block.action)).or_default();
+        set.push((block.subject, block.until.since(now)));
+    }
+    sets
 }

@@ -80,11 +80,14 @@ pub mod set {
     pub const DESCRIPTION_SIZE: u16 = 1;
     pub const FLAG_INTERVAL: u32 = 0x4;
     pub const FLAG_TIMEOUT: u32 = 0x10;
+    /// Rules add elements (`NFT_SET_EVAL`, in the words of `nft` "dynamic").
+    pub const FLAG_DYNAMIC: u32 = 0x20;
     pub const TYPE_IPV4_ADDRESS: u32 = 7;
     pub const TYPE_IPV6_ADDRESS: u32 = 8;
     pub const TYPE_ETHERNET_ADDRESS: u32 = 9;
     pub const TYPE_PROTOCOL: u32 = 12;
     pub const TYPE_PORT: u32 = 13;
+    pub const TYPE_MARK: u32 = 19;
     /// By how many bits the types of a concatenation are shifted against each other.
     pub const TYPE_BITS: u32 = 6;
 }
@@ -102,6 +105,16 @@ pub mod element {
     pub const EXPRESSION: u16 = 7;
     pub const DATA_VALUE: u16 = 1;
     pub const FLAG_INTERVAL_END: u32 = 1;
+}
+
+pub mod dynamic_set {
+    //! `enum nft_dynset_attributes` and `enum nft_dynset_ops`.
+    pub const SET: u16 = 1;
+    pub const OPERATION: u16 = 3;
+    pub const KEY_REGISTER: u16 = 4;
+    pub const TIMEOUT: u16 = 6;
+    pub const ADD: u32 = 0;
+    pub const UPDATE: u32 = 1;
 }
 
 pub mod limit {

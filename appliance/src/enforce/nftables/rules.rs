@@ -5,7 +5,7 @@
 
 use crate::linux::netlink::Request;
 
-use super::numbers::rule;
+use super::numbers::{dynamic_set, rule};
 
 /// The register where each load begins that the next expression uses (`NFT_REG_1`).
 const REGISTER: u32 = 1;
@@ -138,8 +138,17 @@ impl Rule {
 
     /// `ether saddr`: the address of the device that sent the frame, loaded.
     pub(super) fn sender(self) -> Self {
+        self.ethernet_address(6)
+    }
+
+    /// `ether daddr`: the address of the device that the frame is sent to, loaded.
+    pub(super) fn receiver(self) -> Self {
+        self.ethernet_address(0)
+    }
+
+    fn ethernet_address(self, offset_bytes: u32) -> Self {
         let ethernet = self.load_meta(META_INTERFACE_TYPE, REGISTER);
-        ethernet.compare(Compare::Equal, &INTERFACE_ETHERNET.to_ne_bytes()).load(Base::Link, 6, 6)
+        ethernet.compare(Compare::Equal, &INTERFACE_ETHERNET.to_ne_bytes()).load(Base::Link, offset_bytes, 6)
     }
 
     /// Loads bytes of the packet.
@@ -194,6 +203,23 @@ impl Rule {
     pub(super) fn in_set(self, name: &str) -> Self {
         self.expression("lookup", |data| {
             data.be_u32(2, REGISTER).text(1, name);
+        })
+    }
+
+    /// Puts the loaded value into the set for this time; where the set is full the rule ends here.
+    pub(super) fn add_to_set(self, name: &str, timeout_ms: u64) -> Self {
+        self.dynamic_set(dynamic_set::ADD, name, timeout_ms)
+    }
+
+    /// The same for a value that may be there already, whose time begins anew.
+    pub(super) fn renew_in_set(self, name: &str, timeout_ms: u64) -> Self {
+        self.dynamic_set(dynamic_set::UPDATE, name, timeout_ms)
+    }
+
+    fn dynamic_set(self, operation: u32, name: &str, timeout_ms: u64) -> Self {
+        self.expression("dynset", |data| {
+            data.be_u32(dynamic_set::KEY_REGISTER, REGISTER).be_u32(dynamic_set::OPERATION, operation);
+            data.text(dynamic_set::SET, name).be_u64(dynamic_set::TIMEOUT, timeout_ms);
         })
     }
 

@@ -3,10 +3,11 @@
 //! | chain | what it does |
 //! |---|---|
 //! | `ingress` | on both ports: sorts IPv4 and IPv6, also inside a second VLAN tag and inside PPPoE; all else passes |
-//! | `ipv4`, `ipv6` | allowlist passes, DHCP and neighbour discovery pass, `deny` drops, `deny_new` goes on below, `limit` drops |
+//! | `ipv4`, `ipv6` | allowlist passes, DHCP and neighbour discovery pass, `deny` drops, `deny_new` and `limit` go on below |
 //! | `deny_new` | drops what opens a connection |
 //! | `qinq*`, `pppoe*`, `qinq_pppoe*` | the same for packets whose headers lie behind a second VLAN tag, PPPoE, or both |
 //! | `quarantine4` and the like | lets a device in quarantine reach the box and DNS |
+//! | `limited4` and the like | lets through who asks a limited service twice |
 //! | `hidden` | counts what lies behind three tags and passes |
 
 use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
@@ -15,7 +16,7 @@ use super::batch::{Batch, ETHERNET, Key};
 use super::numbers::{FAMILY_BRIDGE, FIRST_HOOK, chain, message, set};
 use super::rules::{Base, Compare, Rule};
 use crate::linux::netlink::FLAG_CREATE;
-use crate::policy::Action;
+use crate::policy::{Action, Subject};
 
 const ETHER_IPV4: u16 = 0x0800;
 const ETHER_ARP: u16 = 0x0806;
@@ -36,7 +37,7 @@ const POLICY_ACCEPT: u32 = 1;
 const ALLOW4: &str = "allow4";
 const ALLOW6: &str = "allow6";
 /// IPv6 offenders are /64 networks.
-const OFFENDER_MASK_IPV6: [u8; 16] = [255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0];
+const SOURCE_MASK_IPV6: [u8; 16] = [255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0];
 /// UDP from a port below this is taken for the answer of a service.
 const FIRST_CLIENT_PORT: u16 = 1024;
 /// Neighbour discovery: router and neighbour solicitation and advertisement, redirect.
@@ -48,14 +49,37 @@ const ECHO_REQUEST_IPV6: u8 = 128;
 /// The chain of frames whose addresses no rule finds.
 pub(super) const HIDDEN: &str = "hidden";
 
-/// The set of an action.
+/// The set of an action, and of the family where there are two.
 pub(super) const fn block_set(action: Action, key: Key) -> &'static str {
     match (action, key) {
         (Action::Deny, Key::Ipv4) => "deny4",
         (Action::Deny, Key::Ipv6) => "deny6",
         (Action::DenyNew, Key::Ipv4) => "deny_new4",
         (Action::DenyNew, Key::Ipv6) => "deny_new6",
+        (Action::Limit, Key::Ipv4) => "limit4",
+        (Action::Limit, Key::Ipv6) => "limit6",
+        (Action::Quarantine, _) => "quarantine",
     }
+}
+
+/// The sets that a subject may stand in.
+pub(super) fn sets_of(subject: Subject) -> Vec<&'static str> {
+    let actions: &[Action] = match subject {
+        Subject::Source(_) => &[Action::Deny, Action::DenyNew],
+        Subject::Service(_) => &[Action::Limit],
+        Subject::Device(_) => &[Action::Quarantine],
+    };
+    actions.iter().map(|action| set_for(subject, *action)).collect()
+}
+
+/// The set for what is done about a subject.
+pub(super) fn set_for(subject: Subject, action: Action) -> &'static str {
+    let is_ipv6 = match subject {
+        Subject::Source(address) => address.is_ipv6(),
+        Subject::Service(target) => target.destination.is_ipv6(),
+        Subject::Device(_) => false,
+    };
+    block_set(action, if is_ipv6 { Key::Ipv6 } else { Key::Ipv4 })
 }
 
 /// The set of networks that always pass.
@@ -66,8 +90,16 @@ pub(super) const fn allow_set(key: Key) -> &'static str {
     }
 }
 
-/// The set of devices in quarantine.
-pub(super) const QUARANTINE: &str = "quarantine";
+/// The set of devices that always pass.
+pub(super) const ALLOW_DEVICE: &str = "allow_device";
+
+/// The set of those who asked for a limited service: whoever asks again is let in.
+const fn asked_set(key: Key) -> &'static str {
+    match key {
+        Key::Ipv4 => "asked4",
+        Key::Ipv6 => "asked6",
+    }
+}
 
 /// The set of the box's own addresses.
 pub(super) const fn own_set(key: Key) -> &'static str {
@@ -77,39 +109,32 @@ pub(super) const fn own_set(key: Key) -> &'static str {
     }
 }
 
-/// The set of limited services.
-pub(super) const fn limit_set(key: Key) -> &'static str {
-    match key {
-        Key::Ipv4 => "limit4",
-        Key::Ipv6 => "limit6",
-    }
-}
-
 /// Where the IP header of a packet lies.
 #[derive(Clone, Copy)]
 struct Place {
     chain: &'static str,
     deny_new_chain: &'static str,
     quarantine_chain: &'static str,
+    limited_chain: &'static str,
     key: Key,
     /// Bytes between what the kernel takes for the network header and the IP header; 0 where it is the IP header.
     offset_bytes: u32,
 }
 
-const fn place(names: [&'static str; 3], key: Key, offset_bytes: u32) -> Place {
-    let [chain, deny_new_chain, quarantine_chain] = names;
-    Place { chain, deny_new_chain, quarantine_chain, key, offset_bytes }
+const fn place(names: [&'static str; 4], key: Key, offset_bytes: u32) -> Place {
+    let [chain, deny_new_chain, quarantine_chain, limited_chain] = names;
+    Place { chain, deny_new_chain, quarantine_chain, limited_chain, key, offset_bytes }
 }
 
 const PLACES: [Place; 8] = [
-    place(["ipv4", "deny_new", "quarantine4"], Key::Ipv4, 0),
-    place(["ipv6", "deny_new", "quarantine6"], Key::Ipv6, 0),
-    place(["qinq_ipv4", "qinq_deny_new4", "qinq_quarantine4"], Key::Ipv4, 4),
-    place(["qinq_ipv6", "qinq_deny_new6", "qinq_quarantine6"], Key::Ipv6, 4),
-    place(["pppoe_ipv4", "pppoe_deny_new4", "pppoe_quarantine4"], Key::Ipv4, 8),
-    place(["pppoe_ipv6", "pppoe_deny_new6", "pppoe_quarantine6"], Key::Ipv6, 8),
-    place(["qinq_pppoe_ipv4", "qinq_pppoe_deny_new4", "qinq_pppoe_quarantine4"], Key::Ipv4, 12),
-    place(["qinq_pppoe_ipv6", "qinq_pppoe_deny_new6", "qinq_pppoe_quarantine6"], Key::Ipv6, 12),
+    place(["ipv4", "deny_new", "quarantine4", "limited4"], Key::Ipv4, 0),
+    place(["ipv6", "deny_new", "quarantine6", "limited6"], Key::Ipv6, 0),
+    place(["qinq_ipv4", "qinq_deny_new4", "qinq_quarantine4", "qinq_limited4"], Key::Ipv4, 4),
+    place(["qinq_ipv6", "qinq_deny_new6", "qinq_quarantine6", "qinq_limited6"], Key::Ipv6, 4),
+    place(["pppoe_ipv4", "pppoe_deny_new4", "pppoe_quarantine4", "pppoe_limited4"], Key::Ipv4, 8),
+    place(["pppoe_ipv6", "pppoe_deny_new6", "pppoe_quarantine6", "pppoe_limited6"], Key::Ipv6, 8),
+    place(["qinq_pppoe_ipv4", "qinq_pppoe_deny_new4", "qinq_pppoe_quarantine4", "qinq_pppoe_limited4"], Key::Ipv4, 12),
+    place(["qinq_pppoe_ipv6", "qinq_pppoe_deny_new6", "qinq_pppoe_quarantine6", "qinq_pppoe_limited6"], Key::Ipv6, 12),
 ];
 
 /// A chain that sorts by two bytes behind a tag or in a PPPoE header.
@@ -156,11 +181,20 @@ const SORTERS: [Sorter; 3] = [
     },
 ];
 
-/// Puts everything but the elements into the batch; how many rules that are.
-pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capacity: u32) -> usize {
+/// Puts everything but the elements into the batch; how many rules that are. Those for allowed devices are left out where
+/// there are none: every packet would meet them.
+pub(super) fn add_all(
+    batch: &mut Batch,
+    ports: &[String; 2],
+    family: u8,
+    capacity: u32,
+    allows_devices: bool,
+) -> usize {
     batch.add_table();
     add_sets(batch, capacity);
-    let chains = PLACES.iter().flat_map(|place| [place.deny_new_chain, place.quarantine_chain, place.chain]);
+    let chains = PLACES
+        .iter()
+        .flat_map(|place| [place.deny_new_chain, place.quarantine_chain, place.limited_chain, place.chain]);
     for name in chains.chain(SORTERS.iter().map(|sorter| sorter.chain)).chain([HIDDEN]) {
         // `deny_new` serves two places; the kernel takes a chain that stands for made.
         batch.add_chain(name);
@@ -172,7 +206,7 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capaci
         if place.offset_bytes > 0 {
             encapsulated_deny_new_rules(place, &mut rules);
         }
-        place_rules(place, &mut rules);
+        place_rules(place, allows_devices, &mut rules);
     }
     entry_rules(ports, family, &mut rules);
     let count = rules.len();
@@ -184,19 +218,26 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capaci
 
 type Rules = Vec<(&'static str, Rule)>;
 
+/// Questions to limited services that are remembered at once, of each family: some 8 MiB in the worst flood. Who finds no
+/// room there has to ask once more.
+const QUESTIONS: core::ops::RangeInclusive<u32> = 8_192..=65_536;
+
 fn add_sets(batch: &mut Batch, capacity: u32) {
-    let mut id = 1;
-    batch.add_set(QUARANTINE, id, ETHERNET, set::FLAG_TIMEOUT, capacity);
+    let questions = capacity.saturating_mul(8).clamp(*QUESTIONS.start(), *QUESTIONS.end());
+    let mut id = 0;
+    let mut add = |name, key_type, flags, capacity| {
+        id += 1;
+        batch.add_set(name, id, key_type, flags, capacity);
+    };
+    add(block_set(Action::Quarantine, Key::Ipv4), ETHERNET, set::FLAG_TIMEOUT, capacity);
+    add(ALLOW_DEVICE, ETHERNET, 0, capacity);
     for key in [Key::Ipv4, Key::Ipv6] {
-        id += 1;
-        batch.add_set(own_set(key), id, key.address(), set::FLAG_INTERVAL, capacity);
-        id += 1;
-        batch.add_set(allow_set(key), id, key.address(), set::FLAG_INTERVAL, capacity);
-        id += 1;
-        batch.add_set(limit_set(key), id, key.target(), set::FLAG_TIMEOUT, capacity);
+        add(own_set(key), key.address(), set::FLAG_INTERVAL, capacity);
+        add(allow_set(key), key.address(), set::FLAG_INTERVAL, capacity);
+        add(block_set(Action::Limit, key), key.target(), set::FLAG_TIMEOUT, capacity);
+        add(asked_set(key), key.question(), set::FLAG_TIMEOUT | set::FLAG_DYNAMIC, questions);
         for action in [Action::Deny, Action::DenyNew] {
-            id += 1;
-            batch.add_set(block_set(action, key), id, key.address(), set::FLAG_TIMEOUT, capacity);
+            add(block_set(action, key), key.address(), set::FLAG_TIMEOUT, capacity);
         }
     }
 }
@@ -233,31 +274,48 @@ fn entry_rules(ports: &[String; 2], family: u8, rules: &mut Rules) {
             rules.push((sorter.chain, rule.jump(chain)));
         }
     }
-    rules.push((HIDDEN, Rule::new("from a device in quarantine").sender().in_set(QUARANTINE).drop()));
+    rules.push((
+        HIDDEN,
+        Rule::new("from a device in quarantine").sender().in_set(block_set(Action::Quarantine, Key::Ipv4)).drop(),
+    ));
     rules.push((HIDDEN, Rule::new("passes whatever is blocked").count().accept()));
     // What is not decided by now is neither IPv4 nor IPv6, or not from a device in quarantine.
     rules.push(("ingress", Rule::new("ARP").protocol(ETHER_ARP).accept()));
     rules.push(("qinq", Rule::new("ARP").payload(Base::Network, 2, &ETHER_ARP.to_be_bytes()).accept()));
-    rules.push(("ingress", Rule::new("from a device in quarantine").sender().in_set(QUARANTINE).drop()));
+    rules.push((
+        "ingress",
+        Rule::new("from a device in quarantine").sender().in_set(block_set(Action::Quarantine, Key::Ipv4)).drop(),
+    ));
 }
 
-fn place_rules(place: &Place, rules: &mut Rules) {
+fn place_rules(place: &Place, allows_devices: bool, rules: &mut Rules) {
     let allow = allow_set(place.key);
     let deny = block_set(Action::Deny, place.key);
     let deny_new = block_set(Action::DenyNew, place.key);
     let mut add = |rule| rules.push((place.chain, rule));
     add(place.source("from the allowlist").in_set(allow).accept());
+    if allows_devices {
+        add(place.rule("from an allowed device").sender().in_set(ALLOW_DEVICE).accept());
+    }
     for rule in place.always_pass() {
         add(rule);
     }
     // Whoever is on the allowlist may speak with anybody and gets the answers, but is still protected from the blocked.
     let to_the_allowed = place.offender_source("from the blocked to the allowlist").in_set(deny);
     add(place.and_destination(to_the_allowed).in_set(allow).jump(place.deny_new_chain));
+    if allows_devices {
+        let to_a_device = place.offender_source("from the blocked to an allowed device").in_set(deny);
+        add(to_a_device.receiver().in_set(ALLOW_DEVICE).jump(place.deny_new_chain));
+    }
     add(place.offender_source("no new connections from these").in_set(deny_new).jump(place.deny_new_chain));
     add(place.destination("to the allowlist").in_set(allow).accept());
+    if allows_devices {
+        add(place.rule("to an allowed device").receiver().in_set(ALLOW_DEVICE).accept());
+    }
     add(place.offender_source("from the blocked").in_set(deny).drop());
     add(place.offender_destination("to the blocked").in_set(deny).drop());
-    let quarantined = place.rule("from a device in quarantine").sender().in_set(QUARANTINE);
+    let quarantined =
+        place.rule("from a device in quarantine").sender().in_set(block_set(Action::Quarantine, Key::Ipv4));
     add(quarantined.jump(place.quarantine_chain));
     quarantine_rules(place, rules);
     limit_rules(place, rules);
@@ -283,10 +341,32 @@ fn limit_rules(place: &Place, rules: &mut Rules) {
         _ => {}
     }
     let (base, transport) = place.transport();
+    let limit = block_set(Action::Limit, place.key);
     let syn = syn_only(place.carrying("above the limit of the service", TCP), base, transport);
-    add(place.target(syn).in_set(limit_set(place.key)).drop());
+    add(place.target(syn).in_set(limit).jump(place.limited_chain));
     let udp = client_port(place.carrying("above the limit of the service", UDP), base, transport);
-    add(place.target(udp).in_set(limit_set(place.key)).drop());
+    add(place.target(udp).in_set(limit).jump(place.limited_chain));
+    limited_rules(place, rules);
+}
+
+/// Who wants an answer asks again with the same words when none comes: TCP after a second with the same port and sequence
+/// number (RFC 6298 section 2), UDP from the same port. Forged senders come once. So the first question is remembered and
+/// dropped, and the second let through.
+fn limited_rules(place: &Place, rules: &mut Rules) {
+    // Twice as long as TCP waits at first, and a half.
+    const TCP_AGAIN_MS: u64 = 2_500;
+    // Resolvers ask again after five seconds; what goes on is let through as long as it does.
+    const UDP_AGAIN_MS: u64 = 10_000;
+    let mut add = |rule| rules.push((place.limited_chain, rule));
+    let asked = asked_set(place.key);
+    add(place.question(place.carrying("asks again", TCP), 4).in_set(asked).accept());
+    let first = place.question(place.carrying("asks for the first time", TCP), 4);
+    add(first.add_to_set(asked, TCP_AGAIN_MS).drop());
+    let again = place.question(place.carrying("asks again", UDP), 0).in_set(asked);
+    add(again.renew_in_set(asked, UDP_AGAIN_MS).accept());
+    let first = place.question(place.carrying("asks for the first time", UDP), 0);
+    add(first.add_to_set(asked, UDP_AGAIN_MS).drop());
+    add(place.rule("no room to remember who asks").drop());
 }
 
 /// What opens a connection, where the kernel knows the transport header.
@@ -393,7 +473,7 @@ impl Place {
     fn masked(&self, address: Rule) -> Rule {
         match self.key {
             Key::Ipv4 => address,
-            Key::Ipv6 => address.mask(&OFFENDER_MASK_IPV6),
+            Key::Ipv6 => address.mask(&SOURCE_MASK_IPV6),
         }
     }
 
@@ -426,6 +506,18 @@ impl Place {
         };
         let (base, transport) = self.transport();
         with_protocol.load_behind(words + 1, base, transport + 2, 2)
+    }
+
+    /// Who asks, from which port, and four bytes of the transport header from this offset on; loaded after other conditions.
+    fn question(&self, rule: Rule, offset_bytes: u32) -> Rule {
+        let (words, address_offset, length) = match self.key {
+            Key::Ipv4 => (1, 12, 4),
+            Key::Ipv6 => (4, 8, 16),
+        };
+        let (base, transport) = self.transport();
+        let addressed = rule.load(Base::Network, self.offset_bytes + address_offset, length);
+        let with_port = addressed.load_behind(words, base, transport, 2);
+        with_port.load_behind(words + 1, base, transport + offset_bytes, 4)
     }
 
     /// A rule for packets of this transport protocol, found as this place finds it.

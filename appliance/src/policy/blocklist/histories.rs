@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::tests::{bounds, sighting};
 use super::*;
-use crate::policy::{Exchange, LONGEST_STEP_S, Service};
+use crate::policy::{Allowed, Allowlist, Exchange, LONGEST_STEP_S, Service, Target};
+use traffic::address::Mac;
 
 /// Few, so that histories meet them again; more than half of the hosts that a history speaks of.
 const MAX_BLOCKS: usize = 12;
@@ -15,6 +16,10 @@ type Host = u8;
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     Decide(Host, bool),
+    DecideDevice(Host),
+    DecideLimit(Host),
+    SetMode(bool, u8),
+    Approve(Host),
     ByHand(Host, u32),
     Unblock(Host),
     Gateway(Host),
@@ -36,6 +41,10 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let host = || any::<Host>();
     let deed = prop_oneof![
         12 => (host(), any::<bool>()).prop_map(|(host, proven)| Deed::Decide(host, proven)),
+        4 => host().prop_map(Deed::DecideDevice),
+        2 => host().prop_map(Deed::DecideLimit),
+        1 => (any::<bool>(), 0..3_u8).prop_map(|(of_scans, mode)| Deed::SetMode(of_scans, mode)),
+        2 => host().prop_map(Deed::Approve),
         2 => (host(), 1..LONGEST_STEP_S).prop_map(|(host, ttl_s)| Deed::ByHand(host, ttl_s)),
         2 => host().prop_map(Deed::Unblock),
         1 => host().prop_map(Deed::Gateway),
@@ -60,7 +69,11 @@ impl History {
         let mut rails = Rails::default();
         rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
         let few = Bounds { max_blocks: MAX_BLOCKS, max_blocks_per_minute: 8, ..bounds() };
-        Self { list: Blocklist::new(rails, few), now: Timestamp::from_secs(1_000_000), said: Vec::new() }
+        Self {
+            list: Blocklist::new(rails, Modes::all(Mode::Enforce), few),
+            now: Timestamp::from_secs(1_000_000),
+            said: Vec::new(),
+        }
     }
 
     /// Carries one deed out as the control thread does.
@@ -70,16 +83,33 @@ impl History {
         let said = match deed {
             Deed::Decide(host, proven) => {
                 let action = if proven { Action::Deny } else { Action::DenyNew };
-                format!("{:?}", list.decide(&sighting(&address(host), now.as_secs(), proven), action, 5, now))
+                let seen = sighting(&address(host), now.as_secs(), proven);
+                format!("{:?}", list.decide(&seen, seen.offender(), action, 5, now))
             }
+            Deed::DecideDevice(host) => {
+                let device = Some(Mac([2, 0, 0, 0, 0, host % 8]));
+                let seen = Sighting { device, ..sighting(&address(host % 8), now.as_secs(), false) };
+                format!("{:?}", list.decide(&seen, seen.offender(), Action::Quarantine, 5, now))
+            }
+            Deed::DecideLimit(host) => {
+                let target = Target { destination: parsed(host), protocol: 6, port: 80 };
+                let seen = sighting(&address(host), now.as_secs(), false);
+                format!("{:?}", list.decide(&seen, target.into(), Action::Limit, 40, now))
+            }
+            Deed::SetMode(of_scans, mode) => {
+                let class = of_scans.then_some(ThreatClass::Scan);
+                format!("{:?}", list.set_mode(class, Mode::ALL[usize::from(mode)], now))
+            }
+            Deed::Approve(host) => format!("{:?}", list.approve(Subject::of(parsed(host)), "anna", now)),
             Deed::ByHand(host, ttl_s) => format!("{:?}", list.block(by_hand(parsed(host), ttl_s, now), now)),
-            Deed::Unblock(host) => format!("{:?}", list.unblock(Offender::of(parsed(host)), now)),
+            Deed::Unblock(host) => format!("{:?}", list.unblock(Subject::of(parsed(host)), now)),
             Deed::Gateway(host) => {
                 list.rails.learn(None, vec![parsed(host)], Vec::new());
                 String::new()
             }
             Deed::Allow(host) => {
-                list.rails.allow = vec![Offender::of(parsed(host)).network()];
+                let network = Subject::of(parsed(host)).network().expect("a source");
+                list.rails.allow = Allowlist::new(vec![Allowed::Network(network)]);
                 String::new()
             }
             Deed::LogIn(host) => {
@@ -88,7 +118,7 @@ impl History {
             }
             Deed::Ask(asker, server) => {
                 let (asker, server) = (parsed(asker), parsed(server));
-                list.rails.see(&Exchange { time: now, asker, server, service: Some(Service::Dhcp) });
+                list.rails.see(&Exchange { time: now, asker, device: None, server, service: Some(Service::Dhcp) });
                 String::new()
             }
             Deed::Pass(seconds) => {
@@ -103,8 +133,9 @@ impl History {
 
 fn by_hand(address: core::net::IpAddr, ttl_s: u32, now: Timestamp) -> BlockRecord {
     BlockRecord {
-        offender: Offender::of(address),
+        subject: Subject::of(address),
         action: Action::Deny,
+        state: BlockState::Enforced,
         class: None,
         offence: 0,
         since: now,
@@ -123,9 +154,16 @@ proptest! {
             let History { list, now, .. } = &history;
             prop_assert!(list.standing().count() <= MAX_BLOCKS);
             for block in list.standing() {
-                prop_assert_eq!(list.rails.protect(block.offender, *now), None);
+                prop_assert_eq!(list.rails.protect(block.subject, *now), None);
                 prop_assert!(block.until > *now && block.until.since(block.since).as_secs() <= u64::from(LONGEST_STEP_S));
-                prop_assert!(!list.rails.is_at_home(block.offender) || block.action == Action::DenyNew);
+                let allowed: &[Action] = match block.subject {
+                    Subject::Source(_) if list.rails.is_at_home(block.subject) => &[Action::DenyNew],
+                    Subject::Source(_) => &[Action::DenyNew, Action::Deny],
+                    Subject::Device(_) => &[Action::Quarantine],
+                    Subject::Service(_) => &[Action::Limit],
+                };
+                prop_assert!(allowed.contains(&block.action), "{block:?}");
+                prop_assert!(block.class.is_none() || list.modes().of(block.class).keeps(block.state), "{block:?}");
                 prop_assert!(block.offence <= 4);
             }
         }
@@ -147,11 +185,12 @@ proptest! {
         for number in forged {
             let now = history.now;
             let source = format!("192.0.2.{}", number % 256);
-            let _ = history.list.decide(&sighting(&source, now.as_secs(), false), Action::DenyNew, 5, now);
+            let seen = sighting(&source, now.as_secs(), false);
+            let _ = history.list.decide(&seen, seen.offender(), Action::DenyNew, 5, now);
             history.act(Deed::Pass(u32::from(number) % 30));
         }
         history.act(Deed::Decide(9, true));
-        let attacker = Offender::of(address(9).parse().expect("address"));
-        prop_assert!(history.list.standing().any(|block| block.offender == attacker && block.action == Action::Deny));
+        let attacker = Subject::of(address(9).parse().expect("address"));
+        prop_assert!(history.list.standing().any(|block| block.subject == attacker && block.action == Action::Deny));
     }
 }

@@ -1,16 +1,17 @@
 //! What the list of blocks does, on made-up histories.
 
 use super::*;
-use crate::policy::Action;
-use crate::policy::{Exchange, Service};
+use crate::policy::{Action, Allowlist, Exchange, Service, Target};
 use crate::verdict::{Basis, Verdict};
 use proptest::prelude::*;
+use traffic::address::Mac;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
 fn record(address: &str, action: Action, until_s: u64) -> BlockRecord {
     BlockRecord {
-        offender: Offender::of(address.parse().expect("address")),
+        subject: Subject::of(address.parse().expect("address")),
         action,
+        state: BlockState::Enforced,
         class: Some(ThreatClass::Scan),
         offence: 1,
         since: Timestamp::from_secs(100),
@@ -27,14 +28,16 @@ pub(super) fn bounds() -> Bounds {
         max_blocks_per_minute: 60,
         max_share_of_lan: 0.34,
         unblock_grace: Duration::from_secs(60),
+        approval: Duration::from_secs(300),
     }
 }
 
 fn blocklist(rails: Rails) -> Blocklist {
-    Blocklist::new(rails, Bounds { max_blocks: 3, ..bounds() })
+    Blocklist::new(rails, ENFORCE, Bounds { max_blocks: 3, ..bounds() })
 }
 
 const NOW: Timestamp = Timestamp::from_secs(100);
+const ENFORCE: Modes = Modes::all(Mode::Enforce);
 
 #[test]
 fn a_block_becomes_stricter_but_never_milder() {
@@ -56,7 +59,7 @@ fn an_unblocked_address_is_left_alone_for_the_grace() {
     let mut list = blocklist(Rails::default());
     let wanted = record("2001:db8:7::1", Action::Deny, 900);
     list.block(wanted.clone(), NOW).expect("blocked");
-    assert!(list.unblock(Offender::of("2001:db8:7::ffff".parse().expect("same /64")), NOW).is_some());
+    assert!(list.unblock(Subject::of("2001:db8:7::ffff".parse().expect("same /64")), NOW).is_some());
     assert!(matches!(list.block(wanted.clone(), Timestamp::from_secs(159)), Err(Refusal::Protected(_))));
     assert!(list.block(wanted, Timestamp::from_secs(160)).is_ok());
 }
@@ -77,18 +80,18 @@ proptest! {
         asked in proptest::collection::vec((any::<u8>(), any::<bool>(), 1_u64..500), 1..60)
     ) {
         let mut rails = Rails::default();
-        rails.allow = vec!["203.0.113.64/26".parse().expect("network")];
+        rails.allow = Allowlist::new(vec!["203.0.113.64/26".parse().expect("network")]);
         rails.lan = vec!["203.0.113.128/25".parse().expect("network")];
         rails.own = vec!["203.0.113.2".parse().expect("address"), "2001:db8:0:2::1".parse().expect("address")];
         rails.gateways = vec!["203.0.113.1".parse().expect("address"), "2001:db8:0:1::1".parse().expect("address")];
-        let mut list = Blocklist::new(rails.clone(), Bounds { max_blocks: 1000, ..bounds() });
+        let mut list = Blocklist::new(rails.clone(), ENFORCE, Bounds { max_blocks: 1000, ..bounds() });
         for (last, v6, until) in asked {
             let address = if v6 { format!("2001:db8:0:{last:x}::77") } else { format!("203.0.113.{last}") };
             let _ = list.block(record(&address, Action::Deny, 100 + until), NOW);
         }
         for block in list.standing() {
-            let network = block.offender.network();
-            prop_assert!(!rails.allow.iter().any(|allowed| allowed.contains(&network)));
+            let network = block.subject.network().expect("a source");
+            prop_assert!(!rails.allow.networks().any(|allowed| allowed.contains(&network)));
             prop_assert!(!rails.own.iter().chain(&rails.gateways).any(|address| network.contains(address)));
             let at_home = rails.lan.iter().any(|lan| lan.contains(&network));
             prop_assert!(!at_home || block.action == Action::DenyNew);
@@ -100,7 +103,7 @@ proptest! {
 fn addresses_that_many_share_are_no_offenders() {
     let rails = Rails::default();
     for address in ["127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.251", "fe80::1", "ff02::1", "::1"] {
-        assert!(rails.protect(Offender::of(address.parse().expect("address")), NOW).is_some(), "{address}");
+        assert!(rails.protect(Subject::of(address.parse().expect("address")), NOW).is_some(), "{address}");
     }
 }
 
@@ -109,6 +112,8 @@ pub(super) fn sighting(address: &str, at_s: u64, proven: bool) -> Sighting {
     Sighting {
         time: Timestamp::from_secs(at_s),
         source: address.parse().expect("address"),
+        device: None,
+        protocol: 6,
         destination: "198.51.100.10".parse().expect("address"),
         port: Some(22),
         verdict: Verdict { class: ThreatClass::Scan, confidence: 0.99 },
@@ -120,7 +125,8 @@ pub(super) fn sighting(address: &str, at_s: u64, proven: bool) -> Sighting {
 }
 
 fn decide(list: &mut Blocklist, address: &str, action: Action, at_s: u64) -> Result<Made, Refusal> {
-    list.decide(&sighting(address, at_s, action == Action::Deny), action, 5, Timestamp::from_secs(at_s))
+    let seen = sighting(address, at_s, action == Action::Deny);
+    list.decide(&seen, seen.offender(), action, 5, Timestamp::from_secs(at_s))
 }
 
 /// The length of the block that stands, in seconds.
@@ -137,14 +143,14 @@ fn proof_takes_the_place_of_what_could_be_forged_and_of_nothing_else() {
     decide(&mut list, "203.0.113.2", Action::DenyNew, 102).expect("room");
     decide(&mut list, "203.0.113.1", Action::DenyNew, 101).expect("room");
     assert_eq!(decide(&mut list, "203.0.113.4", Action::DenyNew, 103), Err(Refusal::Full));
-    let displaced = |made: Made| made.displaced.map(|block| block.offender.to_string());
+    let displaced = |made: Made| made.displaced.map(|block| block.subject.to_string());
     let made = decide(&mut list, "203.0.113.4", Action::Deny, 104).expect("proven");
     assert_eq!(displaced(made).as_deref(), Some("203.0.113.1"), "the one that ends first");
     let made = decide(&mut list, "203.0.113.5", Action::Deny, 105).expect("proven");
     assert_eq!(displaced(made.clone()).as_deref(), Some("203.0.113.2"));
     assert_eq!(decide(&mut list, "203.0.113.6", Action::Deny, 106), Err(Refusal::Full), "none is left to give way");
     list.withdraw(made);
-    let standing: Vec<_> = list.standing().map(|block| block.offender.to_string()).collect();
+    let standing: Vec<_> = list.standing().map(|block| block.subject.to_string()).collect();
     assert_eq!(standing, ["198.51.100.7", "203.0.113.2", "203.0.113.4"], "what gave way stands again");
 }
 
@@ -192,7 +198,7 @@ fn an_unblock_by_a_person_takes_the_offence_back() {
     decide(&mut list, "203.0.113.9", Action::Deny, 100).expect("first");
     list.expire(Timestamp::from_secs(700));
     decide(&mut list, "203.0.113.9", Action::Deny, 800).expect("second");
-    let past = list.unblock(Offender::of([203, 0, 113, 9].into()), Timestamp::from_secs(900)).expect("stood");
+    let past = list.unblock(Subject::of([203, 0, 113, 9].into()), Timestamp::from_secs(900)).expect("stood");
     assert_eq!((past.offence, past.exempt_until), (1, Some(Timestamp::from_secs(960))));
     let again = decide(&mut list, "203.0.113.9", Action::Deny, 960).expect("after the grace");
     assert_eq!(again.block.offence, 2);
@@ -201,9 +207,9 @@ fn an_unblock_by_a_person_takes_the_offence_back() {
 #[test]
 fn what_is_remembered_from_before_a_restart_counts() {
     let mut list = blocklist(Rails::default());
-    let offender = Offender::of([203, 0, 113, 9].into());
+    let subject = Subject::of([203, 0, 113, 9].into());
     let exempt_until = Some(Timestamp::from_secs(9_999));
-    list.remember(&PastBlock { offender, offence: 2, ended: NOW, exempt_until }, NOW);
+    list.remember(&PastBlock { subject, offence: 2, ended: NOW, exempt_until }, NOW);
     let refused = decide(&mut list, "203.0.113.9", Action::Deny, 159);
     assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
     let made = decide(&mut list, "203.0.113.9", Action::Deny, 160).expect("the grace is no longer than configured");
@@ -223,7 +229,7 @@ fn a_block_by_hand_is_no_offence_and_forgets_none() {
 
 #[test]
 fn a_storm_of_forged_senders_trips_and_proven_attackers_are_blocked_all_the_same() {
-    let mut list = Blocklist::new(Rails::default(), bounds());
+    let mut list = Blocklist::new(Rails::default(), ENFORCE, bounds());
     let forged = |list: &mut Blocklist, last| decide(list, &format!("203.0.113.{last}"), Action::DenyNew, 120);
     for last in 0..60 {
         forged(&mut list, last).expect("within the limit");
@@ -242,12 +248,12 @@ fn a_storm_of_forged_senders_trips_and_proven_attackers_are_blocked_all_the_same
 fn no_more_than_a_share_of_the_household_is_blocked_and_one_device_always_may_be() {
     let mut rails = Rails::default();
     rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
-    let mut list = Blocklist::new(rails, bounds());
+    let mut list = Blocklist::new(rails, ENFORCE, bounds());
     let device = |last: u64| format!("198.51.100.{last}");
     assert!(decide(&mut list, &device(1), Action::Deny, 100).is_ok(), "nothing was learned yet");
     for last in 1..=6 {
         let (asker, server) = (device(last).parse().expect("address"), "203.0.113.80".parse().expect("address"));
-        list.rails.see(&Exchange { time: NOW, asker, server, service: None });
+        list.rails.see(&Exchange { time: NOW, asker, device: None, server, service: None });
     }
     assert!(decide(&mut list, &device(2), Action::Deny, 100).is_ok(), "a third of six");
     let held = Refusal::Held(Held { trip: Trip::Household, begins: true });
@@ -261,10 +267,10 @@ fn no_more_than_a_share_of_the_household_is_blocked_and_one_device_always_may_be
 fn a_resolver_in_use_is_not_blocked_on_forged_evidence_and_its_answers_pass_whatever_is_proven() {
     let mut rails = Rails::default();
     rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
-    let mut list = Blocklist::new(rails, bounds());
+    let mut list = Blocklist::new(rails, ENFORCE, bounds());
     let [asker, server] = ["198.51.100.7", "203.0.113.53"].map(|address| address.parse().expect("address"));
     for _ in 0..5 {
-        list.rails.see(&Exchange { time: NOW, asker, server, service: Some(Service::Dns) });
+        list.rails.see(&Exchange { time: NOW, asker, device: None, server, service: Some(Service::Dns) });
     }
     let refused = decide(&mut list, "203.0.113.53", Action::DenyNew, 100);
     assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
@@ -276,8 +282,136 @@ fn a_resolver_in_use_is_not_blocked_on_forged_evidence_and_its_answers_pass_what
 fn who_is_logged_in_is_never_blocked() {
     let mut rails = Rails::default();
     rails.managers = vec![("2001:db8:7::5".parse().expect("address"), Timestamp::from_secs(200))];
-    let mut list = Blocklist::new(rails, bounds());
+    let mut list = Blocklist::new(rails, ENFORCE, bounds());
     let refused = decide(&mut list, "2001:db8:7::1", Action::Deny, 199);
     assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
     assert!(decide(&mut list, "2001:db8:7::1", Action::Deny, 200).is_ok());
+}
+
+const CARD: Mac = Mac([2, 0, 0x5e, 0x10, 0, 7]);
+
+/// Decides that the device is to be held, on evidence from this address.
+fn decide_device(list: &mut Blocklist, address: &str, at_s: u64) -> Result<Made, Refusal> {
+    let seen = Sighting { device: Some(CARD), ..sighting(address, at_s, false) };
+    list.decide(&seen, seen.offender(), Action::Quarantine, 5, Timestamp::from_secs(at_s))
+}
+
+#[test]
+fn a_device_is_held_by_its_card_and_protected_by_each_of_its_addresses() {
+    let lan = vec!["198.51.100.0/24".parse().expect("network"), "2001:db8:1::/64".parse().expect("network")];
+    let mut rails = Rails::default();
+    rails.lan = lan;
+    let mut list = Blocklist::new(rails.clone(), ENFORCE, bounds());
+    let made = decide_device(&mut list, "198.51.100.7", 100).expect("held");
+    assert_eq!((made.block.subject, made.block.action), (Subject::Device(CARD), Action::Quarantine));
+    assert_eq!(length_s(&made), 600);
+    // The household's whole IPv6 network is nobody's own.
+    let refused = decide(&mut list, "2001:db8:1::7", Action::Deny, 100);
+    assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
+
+    for (protected, by_address) in [("198.51.100.7", true), ("2001:db8:1::7", true), ("198.51.100.8", false)] {
+        let mut list = Blocklist::new(rails.clone(), ENFORCE, bounds());
+        decide_device(&mut list, "2001:db8:1::7", 100).expect("held");
+        list.rails.managers = vec![(protected.parse().expect("address"), Timestamp::from_secs(900))];
+        list.rails.see(&Exchange {
+            time: NOW,
+            asker: "198.51.100.7".parse().expect("address"),
+            device: Some(CARD),
+            server: "203.0.113.80".parse().expect("address"),
+            service: None,
+        });
+        assert_eq!(list.lift_protected(NOW).len(), usize::from(by_address), "{protected}");
+    }
+    for routers in [vec![CARD], Vec::new()] {
+        let mut list = Blocklist::new(rails.clone(), ENFORCE, bounds());
+        list.rails.routers.clone_from(&routers);
+        if routers.is_empty() {
+            list.rails.allow = Allowlist::new(vec!["02:00:5e:10:00:07".parse().expect("device")]);
+        }
+        let refused = decide_device(&mut list, "198.51.100.7", 100);
+        assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
+    }
+}
+
+/// Decides that a service of a host is to be limited.
+fn decide_limit(list: &mut Blocklist, port: u16, at_s: u64) -> Result<Made, Refusal> {
+    let target = Target { destination: [198, 51, 100, 10].into(), protocol: 6, port };
+    let flood = Verdict { class: ThreatClass::Flood, confidence: 0.99 };
+    let seen = Sighting { verdict: flood, ..sighting("192.0.2.1", at_s, false) };
+    list.decide(&seen, target.into(), Action::Limit, 40, Timestamp::from_secs(at_s))
+}
+
+#[test]
+fn a_limit_is_prolonged_while_the_flood_goes_on_counts_as_no_offence_and_there_are_not_too_many() {
+    let mut list = Blocklist::new(Rails::default(), ENFORCE, bounds());
+    let made = decide_limit(&mut list, 80, 100).expect("limited");
+    assert_eq!((made.block.subject.to_string().as_str(), made.block.offence), ("198.51.100.10:80/tcp", 0));
+    assert_eq!(made.block.until, Timestamp::from_secs(100).plus(LIMIT_LENGTH));
+    let made = decide_limit(&mut list, 80, 140).expect("prolonged");
+    assert_eq!(made.block.until, Timestamp::from_secs(140).plus(LIMIT_LENGTH));
+    assert_eq!(list.expire(Timestamp::from_secs(200)).len(), 1);
+    assert_eq!(
+        decide_limit(&mut list, 80, 900).expect("again").block.until,
+        Timestamp::from_secs(900).plus(LIMIT_LENGTH)
+    );
+    for port in 1..LIMITED_SERVICES as u16 {
+        decide_limit(&mut list, 1_000 + port, 900).expect("room");
+    }
+    assert_eq!(decide_limit(&mut list, 9, 900), Err(Refusal::Full));
+    assert!(decide(&mut list, "203.0.113.9", Action::Deny, 900).is_ok(), "room for blocks is left");
+    list.rails.allow = Allowlist::new(vec!["198.51.100.10".parse().expect("address")]);
+    assert_eq!(list.lift_protected(Timestamp::from_secs(901)).len(), LIMITED_SERVICES);
+}
+
+#[test]
+fn what_waits_for_approval_is_done_for_its_whole_time_once_approved_and_else_forgotten() {
+    let mut list = Blocklist::new(Rails::default(), Modes::all(Mode::Approve), bounds());
+    let made = decide(&mut list, "203.0.113.9", Action::Deny, 100).expect("proposed");
+    assert_eq!((made.block.state, length_s(&made)), (BlockState::Proposed, 300));
+    let subject = made.block.subject;
+    assert_eq!(decide(&mut list, "203.0.113.9", Action::Deny, 200), Err(Refusal::Stands(Timestamp::from_secs(400))));
+    let approved = list.approve(subject, "anna", Timestamp::from_secs(399)).expect("in time").block;
+    assert_eq!((approved.state, approved.until), (BlockState::Enforced, Timestamp::from_secs(999)));
+    assert_eq!((&*approved.actor, &*approved.because), ("anna", &*made.block.because));
+    assert_eq!(list.approve(subject, "anna", Timestamp::from_secs(399)), Err(Refusal::NotProposed), "once");
+
+    decide(&mut list, "203.0.113.10", Action::Deny, 100).expect("proposed");
+    let late = list.approve(Subject::of([203, 0, 113, 10].into()), "anna", Timestamp::from_secs(400));
+    assert_eq!(late, Err(Refusal::NotProposed));
+    assert_eq!(list.expire(Timestamp::from_secs(400)).len(), 1);
+    assert_eq!(decide(&mut list, "203.0.113.10", Action::Deny, 401).expect("again").block.offence, 1, "it was none");
+
+    list.rails.gateways = vec![[203, 0, 113, 10].into()];
+    let protected = list.approve(Subject::of([203, 0, 113, 10].into()), "anna", Timestamp::from_secs(402));
+    assert!(matches!(protected, Err(Refusal::Protected(_))), "{protected:?}");
+}
+
+#[test]
+fn a_mode_is_of_a_class_and_what_does_not_go_with_a_new_one_ends() {
+    let mut list = Blocklist::new(Rails::default(), ENFORCE, bounds());
+    assert_eq!(list.set_mode(Some(ThreatClass::Flood), Mode::Observe, NOW), []);
+    decide(&mut list, "203.0.113.9", Action::Deny, 100).expect("a scan");
+    let limit = decide_limit(&mut list, 80, 100).expect("a flood").block;
+    assert_eq!(limit.state, BlockState::Observed);
+    let by_hand = BlockRecord { class: None, ..record("203.0.113.10", Action::Deny, 900) };
+    list.block(by_hand, NOW).expect("by hand");
+
+    let states = |list: &Blocklist| list.standing().map(|block| block.state).collect::<Vec<_>>();
+    assert_eq!(list.set_mode(None, Mode::Approve, NOW), [limit], "what was only said is decided anew");
+    assert_eq!(states(&list), [BlockState::Enforced; 2], "what is done goes on");
+    decide(&mut list, "203.0.113.11", Action::Deny, 100).expect("proposed");
+    let ended = list.set_mode(None, Mode::Observe, NOW);
+    assert_eq!(ended.len(), 2);
+    assert_eq!(list.standing().map(|block| block.class).collect::<Vec<_>>(), [None], "what a person did by hand stays");
+}
+
+#[test]
+fn a_block_by_hand_makes_what_was_only_proposed_real() {
+    let mut list = Blocklist::new(Rails::default(), Modes::all(Mode::Approve), bounds());
+    decide(&mut list, "203.0.113.9", Action::Deny, 100).expect("proposed");
+    let by_hand = BlockRecord { class: None, ..record("203.0.113.9", Action::Deny, 120) };
+    let made = list.block(by_hand, NOW).expect("by hand");
+    assert_eq!((made.block.state, made.block.until), (BlockState::Enforced, Timestamp::from_secs(400)));
+    let more = decide(&mut list, "203.0.113.9", Action::Deny, 130);
+    assert_eq!(more, Err(Refusal::Stands(Timestamp::from_secs(400))), "a proposal takes nothing back");
 }

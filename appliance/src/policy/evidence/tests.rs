@@ -1,7 +1,9 @@
 //! What evidence adds up to, on made-up histories.
 
 use super::*;
-use traffic::features::FEATURE_COUNT;
+use crate::verdict::Basis;
+use traffic::address::Mac;
+use traffic::features::{FEATURE_COUNT, FeatureVector};
 
 const TTL: Duration = Duration::from_secs(600);
 
@@ -11,14 +13,25 @@ struct Case {
     decisions: Vec<(u64, &'static str)>,
     /// Classes of the blocks.
     classes: Vec<ThreatClass>,
+    /// Whom or what they are about.
+    subjects: Vec<Subject>,
+    /// The network card that the source's frames come from.
+    device: Option<Mac>,
     /// Nobody takes decisions.
     refusing: bool,
 }
 
 impl Case {
     fn new(profile: Profile) -> Self {
-        let evidence = Evidence::new(8_192, profile, TTL, [1, 2]);
-        Self { evidence, decisions: Vec::new(), classes: Vec::new(), refusing: false }
+        let evidence = Evidence::new(8_192, profile, TTL, 100, [1, 2]);
+        Self {
+            evidence,
+            decisions: Vec::new(),
+            classes: Vec::new(),
+            subjects: Vec::new(),
+            device: None,
+            refusing: false,
+        }
     }
 
     /// A new flow that looks like an attack, seen once.
@@ -43,7 +56,9 @@ impl Case {
             (Index::SrcFlows2s, of_source),
             (Index::SrcFlows60s, of_source),
             (Index::DstFlows2s, of_all),
+            (Index::DstServiceFlows2s, of_all),
             (Index::DstServiceFlows60s, of_all),
+            (Index::DstServiceSources60s, of_all / of_source),
         ] {
             features[index as usize] = value;
         }
@@ -65,6 +80,8 @@ impl Case {
         let sighting = Sighting {
             time: Timestamp::from_secs(1_000 + at_s),
             source: address.parse().expect("address"),
+            device: self.device,
+            protocol: 6,
             destination: "198.51.100.10".parse().expect("address"),
             port: Some(22),
             verdict,
@@ -73,12 +90,13 @@ impl Case {
             flow_packets: 1,
             proven: after.proven,
         };
-        let Self { evidence, decisions, classes, refusing } = self;
+        let Self { evidence, decisions, classes, subjects, refusing, .. } = self;
         evidence.add(&sighting, before, after, &mut |decision| {
             let what = match decision {
                 Decision::Alert(_) => "alert",
-                Decision::Block { action, sighting, .. } => {
+                Decision::Block { subject, action, sighting, .. } => {
                     classes.push(sighting.verdict.class);
+                    subjects.push(subject);
                     action.name()
                 }
             };
@@ -137,11 +155,70 @@ fn a_visitor_of_a_flooded_server_is_not_blocked() {
     for second in 0..100 {
         case.flood(second, "203.0.113.9", 1.0, 900.0);
     }
-    assert_eq!(case.said(), ["alert", "alert"], "one a minute");
+    assert!(case.said().iter().all(|what| ["alert", "limit"].contains(what)), "{:?}", case.said());
     for second in 0..10 {
         case.flood(second, "203.0.113.10", 300.0, 900.0);
     }
     assert!(case.said().contains(&"deny_new"), "who sends a third of the flood is blocked");
+}
+
+/// A second of a flood of so many flows, each from somebody else.
+fn second_of_flood(case: &mut Case, at_s: u64, flows: u32) {
+    for n in 0..flows {
+        let source = std::net::Ipv4Addr::from(0xc633_0000 + at_s as u32 * 1_000 + n).to_string();
+        case.flood(at_s, &source, 1.0, 2.0 * flows as f32);
+    }
+}
+
+#[test]
+fn a_flood_from_many_limits_the_service_and_blocks_nobody() {
+    let mut case = Case::new(Profile::Balanced);
+    for second in 0..100 {
+        second_of_flood(&mut case, second, 300);
+    }
+    let said: Vec<_> = case.decisions.iter().filter(|(_, what)| *what != "alert").copied().collect();
+    // Renewed before it ends, as long as more comes than it lets through.
+    assert_eq!(said, [(0, "limit"), (40, "limit"), (80, "limit")]);
+    assert!(case.subjects.iter().all(|subject| subject.to_string() == "198.51.100.10:22/tcp"), "{:?}", case.subjects);
+    assert_eq!(case.said().iter().filter(|what| **what == "alert").count(), 2, "one a minute for the whole flood");
+    assert!(case.evidence.sources.is_empty(), "forged sources take nobody's room");
+}
+
+#[test]
+fn what_a_limit_would_let_through_is_not_limited() {
+    let mut case = Case::new(Profile::Strict);
+    for second in 0..100 {
+        second_of_flood(&mut case, second, 100);
+    }
+    assert!(case.said().iter().all(|what| *what == "alert"), "{:?}", case.said());
+}
+
+#[test]
+fn a_limit_that_a_person_ended_takes_evidence_anew() {
+    let mut case = Case::new(Profile::Balanced);
+    second_of_flood(&mut case, 0, 300);
+    case.evidence.forgive(case.subjects[0]);
+    case.decisions.clear();
+    case.flood(1, "203.0.113.9", 1.0, 600.0);
+    assert_eq!(case.said(), ["alert"]);
+    second_of_flood(&mut case, 1, 300);
+    assert_eq!(case.said(), ["alert", "limit"]);
+}
+
+#[test]
+fn a_device_of_the_household_is_known_by_its_card_and_quarantined() {
+    let mut case = Case::new(Profile::Balanced);
+    case.device = Some(Mac([2, 0, 0x5e, 0x10, 0, 7]));
+    for flow in 0..5 {
+        let address = if flow % 2 == 0 { "198.51.100.7" } else { "2001:db8:1::7" };
+        case.flow(0, address, 0.99, flow == 1);
+    }
+    assert_eq!(case.said(), ["alert", "quarantine"]);
+    assert_eq!(case.subjects[0].to_string(), "02:00:5e:10:00:07");
+    for _ in 0..20 {
+        case.flow(1, "198.51.100.7", 0.99, true);
+    }
+    assert_eq!(case.said(), ["alert", "quarantine"], "there is nothing stricter");
 }
 
 #[test]
@@ -173,16 +250,6 @@ fn a_stricter_block_keeps_its_class() {
 }
 
 #[test]
-fn the_log_of_odds_is_that_of_the_library_up_to_the_most_that_a_flow_adds() {
-    for step in 0..=1_000_u16 {
-        let confidence = f32::from(step) / 1_000.0;
-        let odds = confidence / (1.0 - confidence);
-        let expected = odds.ln().clamp(0.0, MOST_PER_FLOW);
-        assert!((log_odds(confidence) - expected).abs() < 1e-4, "{confidence}: {} {expected}", log_odds(confidence));
-    }
-}
-
-#[test]
 fn the_same_flow_counts_once() {
     let mut case = Case::new(Profile::Strict);
     case.flow(0, "203.0.113.9", 0.9, false);
@@ -199,12 +266,6 @@ fn evidence_fades() {
         case.flow(hour * 3_600, "203.0.113.9", 0.99, true);
     }
     assert!(!case.said().contains(&"deny"), "one flow an hour never adds up");
-    let mut entry = Entry::new(Timestamp::from_secs(0));
-    entry.weights[1] = 8.0;
-    entry.fade(Timestamp::from_secs(60));
-    assert_eq!(entry.weights[1], 4.0);
-    entry.fade(Timestamp::from_secs(90));
-    assert_eq!(entry.weights[1], 3.0, "a straight line within a half-life");
 }
 
 #[test]
@@ -230,11 +291,11 @@ fn a_block_is_renewed_when_it_is_over_and_the_attack_is_not() {
 #[test]
 fn a_block_that_lasts_longer_is_not_decided_on_again_before_its_end() {
     let mut case = Case::new(Profile::Balanced);
-    let offender = Offender::of([203, 0, 113, 9].into());
+    let subject = Subject::of([203, 0, 113, 9].into());
     for second in 0..4_000 {
         case.flow(second, "203.0.113.9", 0.99, false);
         if second == 4 {
-            case.evidence.blocked(offender, Timestamp::from_secs(1_000 + 3_604));
+            case.evidence.blocked(subject, Timestamp::from_secs(1_000 + 3_604));
         }
     }
     let blocks: Vec<u64> = case.decisions.iter().filter(|(_, what)| *what == "deny_new").map(|(at, _)| *at).collect();

@@ -1,51 +1,40 @@
-//! `POST /api/block` and `POST /api/unblock`: JSON in, JSON out.
+//! Requests to change something: `POST /api/block` and its like, JSON in, JSON out; and the forms of the page.
 
-use core::net::IpAddr;
-use core::time::Duration;
-
-use ipnet::IpNet;
-use serde::de::DeserializeOwned;
 use traffic::time::Timestamp;
 
-use super::{App, Visitor};
-use crate::control::ControlError;
-use crate::policy::{LONGEST_BLOCK, Offender};
-use crate::web::api::{BlockRequest, Done, Failed, UnblockRequest};
+use super::{App, COOKIE, Visitor};
+use crate::control::{ControlError, Reply};
+use crate::web::api::{Done, Failed};
+use crate::web::asked::{self, Problem};
 use crate::web::http::{Answer, Incoming};
 use crate::web::sessions::same_token;
 
-/// Longest reason.
-const MAX_BECAUSE_CHARACTERS: usize = 200;
-
-/// A status and its reason in words.
-type Problem = (u16, String);
-
 impl App {
-    pub(super) fn api_block(&self, request: &Incoming, now: Timestamp) -> Answer {
-        answer_of(self.authorized(request, now).and_then(|actor| {
-            let asked: BlockRequest = body_of(request)?;
-            let because = asked.because.trim();
-            if !(1..=LONGEST_BLOCK.as_secs()).contains(&asked.ttl_s) {
-                return Err((400, format!("ttl_s must be from 1 to {} seconds", LONGEST_BLOCK.as_secs())));
-            }
-            if because.chars().count() > MAX_BECAUSE_CHARACTERS || because.chars().any(char::is_control) {
-                return Err((400, format!("because must be one line of at most {MAX_BECAUSE_CHARACTERS} characters")));
-            }
-            let because = if because.is_empty() { "by hand" } else { because };
-            let address = address_of(&asked.address)?;
-            done(self.handle.block(address, Duration::from_secs(asked.ttl_s), because, &actor))
-        }))
+    /// `name` is one of [`asked::NAMES`].
+    pub(super) fn api_call(&self, name: &str, request: &Incoming, now: Timestamp) -> Answer {
+        let outcome = self.authorized(request, now).and_then(|actor| {
+            let asked = asked::by_json(name, request)?;
+            done(self.handle.ask(asked, &actor))
+        });
+        match outcome {
+            Ok(address) => Answer::json(200, &Done { address }),
+            Err((status, error)) => Answer::json(status, &Failed { error }),
+        }
     }
 
-    pub(super) fn api_unblock(&self, request: &Incoming, now: Timestamp) -> Answer {
-        answer_of(self.authorized(request, now).and_then(|actor| {
-            let asked: UnblockRequest = body_of(request)?;
-            self.unblock(&asked.address, &actor)
-        }))
-    }
-
-    pub(super) fn unblock(&self, address: &str, actor: &str) -> Result<Done, Problem> {
-        done(self.handle.unblock(address_of(address)?, actor))
+    /// The same by a form; what became of it is said on the page that follows.
+    pub(super) fn form(&self, name: &str, request: &Incoming, now: Timestamp) -> Answer {
+        let visitor = self.visitor(request, now);
+        if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
+            return Answer::text(403, "This form is out of date, or came from elsewhere. Open the page again.");
+        }
+        let outcome = asked::by_form(name, request).and_then(|asked| {
+            done(self.handle.ask(asked.clone(), visitor.actor())).map(|whom| asked::said(&asked, &whom))
+        });
+        if let Some(session) = self.sessions().find(request.cookie_value(COOKIE).unwrap_or_default(), now) {
+            session.notice = Some(outcome.unwrap_or_else(|(_, why)| why));
+        }
+        Answer::see("/")
     }
 
     /// Who may change things by JSON. A browser that was lured here sends the cookie too, but neither the token nor, from
@@ -62,50 +51,17 @@ impl App {
     }
 }
 
-fn body_of<T: DeserializeOwned>(request: &Incoming) -> Result<T, Problem> {
-    // Forms of other pages cannot send this type.
-    if !request.has_type("application/json") {
-        return Err((415, "send Content-Type: application/json".to_owned()));
-    }
-    serde_json::from_slice(&request.body).map_err(|error| (400, format!("the body is not what is expected: {error}")))
-}
-
-/// An address, or a block's network as the page shows it.
-fn address_of(text: &str) -> Result<IpAddr, Problem> {
-    let text = text.trim();
-    let network =
-        || text.parse::<IpNet>().ok().map(|network| Offender::of(network.addr()).network() == network.trunc());
-    match text.parse() {
-        Ok(address) => Ok(address),
-        Err(_) if network() == Some(true) => {
-            text.split_once('/').and_then(|(address, _)| address.parse().ok()).ok_or_else(|| not_an_address(text))
-        }
-        Err(_) => Err(not_an_address(text)),
-    }
-}
-
-fn not_an_address(text: &str) -> Problem {
-    (400, format!("{text:?} is neither an IPv4 nor an IPv6 address; networks other than an IPv6 /64 are not blocked"))
-}
-
-fn done(outcome: Result<Offender, ControlError>) -> Result<Done, Problem> {
-    match outcome {
-        Ok(offender) => Ok(Done { address: offender.to_string() }),
-        Err(error) => {
-            let status = match &error {
-                ControlError::NotBlocked { .. } => 404,
-                ControlError::Protected { .. } | ControlError::Observing | ControlError::Full => 409,
-                ControlError::Enforce(_) => 500,
-                ControlError::Unavailable => 503,
-            };
-            Err((status, error.to_string()))
-        }
-    }
-}
-
-fn answer_of(outcome: Result<Done, Problem>) -> Answer {
-    match outcome {
-        Ok(done) => Answer::json(200, &done),
-        Err((status, error)) => Answer::json(status, &Failed { error }),
-    }
+fn done(outcome: Reply) -> Result<String, Problem> {
+    outcome.map_err(|error| {
+        let status = match &error {
+            ControlError::NotBlocked { .. } | ControlError::NotProposed { .. } | ControlError::NotAllowed { .. } => 404,
+            ControlError::Protected { .. }
+            | ControlError::Observing
+            | ControlError::Full
+            | ControlError::TooManyAllowances => 409,
+            ControlError::Enforce(_) => 500,
+            ControlError::Unavailable => 503,
+        };
+        (status, error.to_string())
+    })
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use traffic::time::Timestamp;
 
 use super::api::State;
+use super::asked;
 use super::guard;
 use super::http::{Answer, Caller, Incoming, Method};
 use super::page::{self, Reader};
@@ -64,6 +65,21 @@ impl Visitor {
     }
 }
 
+/// By which way something is asked for, and its name.
+enum Way {
+    Api(&'static str),
+    Form(&'static str),
+}
+
+/// What is asked for at a path. Blocks are made by JSON only.
+fn asked_for(path: &str) -> Option<Way> {
+    let named = |name: &str| asked::NAMES.into_iter().find(|known| *known == name);
+    match path.strip_prefix("/api/") {
+        Some(name) => named(name).map(Way::Api),
+        None => named(path.strip_prefix('/')?).filter(|name| *name != "block").map(Way::Form),
+    }
+}
+
 impl App {
     pub(super) fn new(handle: Handle, store: Arc<Store>, writer: Arc<Writer>, host_names: Vec<String>) -> Self {
         Self { handle, store, writer, host_names, sessions: Mutex::default(), attempts: Mutex::default() }
@@ -90,11 +106,12 @@ impl App {
             "/style.css" => Answer::file("text/css; charset=utf-8", page::STYLE),
             "/live.js" => Answer::file("text/javascript; charset=utf-8", page::SCRIPT),
             "/icon.svg" => Answer::file("image/svg+xml", page::ICON),
-            "/login" | "/logout" | "/unblock" => Answer::see("/"),
-            "/api/block" | "/api/unblock" => {
-                Answer::text(405, "Only POST is answered here.").with("Allow", "POST".to_owned())
-            }
-            _ => Answer::text(404, "There is nothing here; the page is at /."),
+            "/login" | "/logout" => Answer::see("/"),
+            other => match asked_for(other) {
+                Some(Way::Form(_)) => Answer::see("/"),
+                Some(Way::Api(_)) => Answer::text(405, "Only POST is answered here.").with("Allow", "POST".to_owned()),
+                None => Answer::text(404, "There is nothing here; the page is at /."),
+            },
         }
     }
 
@@ -102,13 +119,14 @@ impl App {
         match request.path.as_str() {
             "/login" => self.log_in(request, now),
             "/logout" => self.log_out(request, now),
-            "/unblock" => self.unblock_form(request, now),
-            "/api/block" => self.api_block(request, now),
-            "/api/unblock" => self.api_unblock(request, now),
             "/" | "/api/state" | "/style.css" | "/live.js" | "/icon.svg" => {
                 Answer::text(405, "Only GET is answered here.").with("Allow", "GET, HEAD".to_owned())
             }
-            _ => Answer::text(404, "There is nothing here; the page is at /."),
+            other => match asked_for(other) {
+                Some(Way::Form(name)) => self.form(name, request, now),
+                Some(Way::Api(name)) => self.api_call(name, request, now),
+                None => Answer::text(404, "There is nothing here; the page is at /."),
+            },
         }
     }
 
@@ -139,22 +157,6 @@ impl App {
                 Answer::html(page::render(&state, &Reader::Stranger { password_set, notice }))
             }
         }
-    }
-
-    fn unblock_form(&self, request: &Incoming, now: Timestamp) -> Answer {
-        let visitor = self.visitor(request, now);
-        if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
-            return Answer::text(403, "This form is out of date, or came from elsewhere. Open the page again.");
-        }
-        let address = Incoming::field(&request.body, "address");
-        let said = match self.unblock(&address, visitor.actor()) {
-            Ok(done) => format!("{} is unblocked.", done.address),
-            Err((_, why)) => why,
-        };
-        if let Some(session) = self.sessions().find(request.cookie_value(COOKIE).unwrap_or_default(), now) {
-            session.notice = Some(said);
-        }
-        Answer::see("/")
     }
 
     /// Who asks. A session whose password was changed since, or whose user is gone, has ended.

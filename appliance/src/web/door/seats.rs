@@ -4,21 +4,21 @@ use core::net::IpAddr;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::policy::Offender;
+use crate::policy::Subject;
 
 /// All seats. A peer with an IPv6 address is its /64: it has as many addresses as it likes.
 #[derive(Debug)]
 pub(super) struct Seats {
     most: usize,
     most_per_peer: usize,
-    taken: Mutex<HashMap<Offender, usize>>,
+    taken: Mutex<HashMap<Subject, usize>>,
 }
 
 /// One seat; free again when dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     seats: Arc<Seats>,
-    peer: Offender,
+    peer: Subject,
 }
 
 impl Seats {
@@ -28,7 +28,7 @@ impl Seats {
 
     /// A seat for the peer, or `None` when it, or all together, have as many as they may.
     pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Seat> {
-        let peer = Offender::of(peer);
+        let peer = Subject::of(peer);
         let mut taken = self.taken();
         let in_all: usize = taken.values().sum();
         let of_peer = taken.get(&peer).copied().unwrap_or(0);
@@ -39,7 +39,7 @@ impl Seats {
         Some(Seat { seats: Arc::clone(self), peer })
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<Offender, usize>> {
+    fn taken(&self) -> MutexGuard<'_, HashMap<Subject, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

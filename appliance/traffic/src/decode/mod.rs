@@ -14,6 +14,8 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use link::Carried;
 
+use crate::address::Mac;
+
 /// What stands at the beginning of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
@@ -48,6 +50,15 @@ pub struct Frame<'a> {
     pub wire_len_bytes: u32,
     /// The 802.1Q tag control information, where the kernel took the tag out of the frame.
     pub vlan_tag: Option<u16>,
+}
+
+impl Frame<'_> {
+    /// The Ethernet address that sent it; none where the link has no such addresses, or the frame is cut off before it.
+    #[must_use]
+    pub fn sender(&self) -> Option<Mac> {
+        let bytes = self.bytes.get(6..12).filter(|_| self.link == LinkType::Ethernet)?;
+        bytes.try_into().ok().map(Mac)
+    }
 }
 
 /// What a frame turned out to be.

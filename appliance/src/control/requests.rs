@@ -1,0 +1,133 @@
+//! What people ask of the control thread: blocks by hand, their end, approvals, allowances, modes.
+
+use core::time::Duration;
+
+use log::info;
+use traffic::features::ThreatClass;
+use traffic::time::Timestamp;
+
+use super::keeper::{Keeper, State};
+use super::{ControlError, Reply, Request};
+use crate::policy::{Action, Allowance, Allowed, BlockRecord, BlockState, Made, Mode, Refusal, Subject};
+use crate::store::Event;
+
+impl Keeper {
+    /// Carries a request out.
+    pub(super) fn answer(&mut self, request: Request, actor: String, now: Timestamp, state: &mut State) -> Reply {
+        match request {
+            Request::Block { subject, ttl, because } => self.block_by_hand(subject, ttl, because, actor, now, state),
+            Request::Unblock { subject } => self.unblock(subject, actor, now),
+            Request::Approve { subject } => self.approve(subject, &actor, now, state),
+            Request::Allow { allowed, ttl } => self.allow(&allowed, ttl, actor, now),
+            Request::Disallow { allowed } => self.disallow(allowed, actor, now),
+            Request::SetMode { class, mode } => self.set_mode(class, mode, actor, now),
+        }
+    }
+
+    fn block_by_hand(
+        &mut self,
+        subject: Subject,
+        ttl: Duration,
+        because: String,
+        actor: String,
+        now: Timestamp,
+        state: &mut State,
+    ) -> Reply {
+        if self.blocklist.modes().of(None) == Mode::Observe {
+            return Err(ControlError::Observing);
+        }
+        let wanted = BlockRecord {
+            subject,
+            action: match subject {
+                Subject::Source(_) => Action::Deny,
+                Subject::Device(_) => Action::Quarantine,
+                Subject::Service(_) => Action::Limit,
+            },
+            state: BlockState::Enforced,
+            class: None,
+            offence: 0,
+            since: now,
+            until: now.plus(ttl),
+            because: because.into(),
+            actor: actor.into(),
+        };
+        match self.blocklist.block(wanted, now) {
+            Ok(made) => self.carry_out_by_hand(made, now, state),
+            Err(refusal) => refused(refusal, subject),
+        }
+    }
+
+    fn approve(&mut self, subject: Subject, actor: &str, now: Timestamp, state: &mut State) -> Reply {
+        match self.blocklist.approve(subject, actor, now) {
+            Ok(made) => self.carry_out_by_hand(made, now, state),
+            Err(refusal) => refused(refusal, subject),
+        }
+    }
+
+    /// What a person wants is done or refused at once, and not tried again later.
+    fn carry_out_by_hand(&mut self, made: Made, now: Timestamp, state: &mut State) -> Reply {
+        let subject = made.block.subject;
+        if let Err(error) = self.enforce(&made, now) {
+            self.blocklist.withdraw(made);
+            return Err(error.into());
+        }
+        self.block_made(made, now, state);
+        Ok(subject.to_string())
+    }
+
+    fn unblock(&mut self, subject: Subject, actor: String, now: Timestamp) -> Reply {
+        let past = self.blocklist.unblock(subject, now).ok_or(ControlError::NotBlocked { subject })?;
+        info!("{actor} unblocked {subject}");
+        self.forgive(subject);
+        self.record(Event::Unblocked { past, actor });
+        self.enforcer.unblock(&[subject])?;
+        Ok(subject.to_string())
+    }
+
+    fn allow(&mut self, allowed: &Allowed, ttl: Option<Duration>, actor: String, now: Timestamp) -> Reply {
+        let allowance = Allowance { allowed: allowed.clone(), until: ttl.map(|ttl| now.plus(ttl)), actor };
+        if !self.blocklist.rails.allow.allow(allowance.clone()) {
+            return Err(ControlError::TooManyAllowances);
+        }
+        info!("{} allowed {allowed}", allowance.actor);
+        self.record(Event::Allowed { time: now, allowance });
+        self.lift_protected(now);
+        Ok(allowed.to_string())
+    }
+
+    fn disallow(&mut self, allowed: Allowed, actor: String, now: Timestamp) -> Reply {
+        if !self.blocklist.rails.allow.disallow(&allowed) {
+            return Err(ControlError::NotAllowed { allowed });
+        }
+        info!("{actor} no longer allows {allowed}");
+        self.record(Event::Disallowed { time: now, allowed: allowed.clone(), actor });
+        Ok(allowed.to_string())
+    }
+
+    fn set_mode(&mut self, class: Option<ThreatClass>, mode: Mode, actor: String, now: Timestamp) -> Reply {
+        let ended = self.blocklist.set_mode(class, mode, now);
+        for block in &ended {
+            self.forgive(block.subject);
+            if block.is_enforced() {
+                self.record(Event::Unblocked { past: block.ended(now), actor: actor.clone() });
+            }
+        }
+        let subjects: Vec<Subject> =
+            ended.iter().filter(|block| block.is_enforced()).map(|block| block.subject).collect();
+        let name = class.map_or_else(|| String::from("all attacks"), |class| class.name().to_owned());
+        info!("{actor} set the mode for {name} to {}", mode.name());
+        self.record(Event::ModeSet { time: now, class, mode, configured: self.configured_mode, actor });
+        self.enforcer.unblock(&subjects)?;
+        Ok(name)
+    }
+}
+
+fn refused(refusal: Refusal, subject: Subject) -> Reply {
+    match refusal {
+        Refusal::Stands(_) => Ok(subject.to_string()),
+        Refusal::Protected(why) => Err(ControlError::Protected { subject, why: why.to_owned() }),
+        Refusal::NotProposed => Err(ControlError::NotProposed { subject }),
+        // Trips are for the program: what a person wants is not counted.
+        Refusal::Full | Refusal::Held(_) => Err(ControlError::Full),
+    }
+}

@@ -1,0 +1,98 @@
+//! What goes from the packet thread to the control thread: flows that look like attacks, and what should follow.
+
+use core::net::IpAddr;
+
+use traffic::address::Mac;
+use traffic::features::{FeatureVector, Index};
+use traffic::protocols::{TCP, UDP};
+use traffic::time::Timestamp;
+
+use super::{Action, Alert, Subject, Target};
+use crate::verdict::{Basis, Verdict, explain};
+
+/// A flow that looks like an attack, at a checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting {
+    /// When.
+    pub time: Timestamp,
+    /// Who began the flow.
+    pub source: IpAddr,
+    /// The device of the household that the source is, where its frames show it.
+    pub device: Option<Mac>,
+    /// The other side.
+    pub destination: IpAddr,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// The other side's port, for TCP and UDP.
+    pub port: Option<u16>,
+    /// What it looks like.
+    pub verdict: Verdict,
+    /// What said so.
+    pub basis: Basis,
+    /// What the verdict was made from: the reason is told from it.
+    pub features: FeatureVector,
+    /// How many packets the flow had.
+    pub flow_packets: u64,
+    /// The source's address is proven by a completed handshake.
+    pub proven: bool,
+}
+
+impl Sighting {
+    /// Who did it: a device of the household by its network card, which nobody outside can forge, or else the address.
+    #[must_use]
+    pub fn offender(&self) -> Subject {
+        self.device.map_or_else(|| Subject::of(self.source), Subject::Device)
+    }
+
+    /// The service that it was done to, where that is one of a single host.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        let is_service = matches!(self.protocol, TCP | UDP) && self.value(Index::GroupDestination) == 0.0;
+        let port = self.port.filter(|_| is_service)?;
+        Some(Target { destination: self.destination.to_canonical(), protocol: self.protocol, port })
+    }
+
+    /// One of its features.
+    #[must_use]
+    pub fn value(&self, index: Index) -> f32 {
+        self.features.get(index as usize).copied().unwrap_or_default()
+    }
+
+    /// Why it looks like that, in words. Not for the packet path: it makes texts.
+    #[must_use]
+    pub fn because(&self) -> String {
+        explain(self.verdict, self.basis, &self.features)
+    }
+
+    /// The sighting as a person sees it. Not for the packet path either.
+    #[must_use]
+    pub fn alert(&self) -> Alert {
+        Alert {
+            time: self.time,
+            class: self.verdict.class,
+            source: self.source,
+            destination: self.destination,
+            port: self.port,
+            confidence: self.verdict.confidence,
+            because: self.because(),
+        }
+    }
+}
+
+/// What follows from evidence. It is a value without references or allocation, so that it can cross to the control thread.
+#[derive(Clone, Copy, Debug)]
+pub enum Decision {
+    /// A person should see this.
+    Alert(Sighting),
+    /// Something should be done.
+    Block {
+        /// The flow that tipped the scales.
+        sighting: Sighting,
+        /// About whom or what.
+        subject: Subject,
+        /// What.
+        action: Action,
+        /// How many distinct flows spoke for it.
+        evidence_flows: u32,
+    },
+}

@@ -1,0 +1,176 @@
+//! Subjects: who or what something is done about, and what can be done.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::str::FromStr;
+
+use ipnet::{IpNet, Ipv6Net};
+use traffic::address::Mac;
+use traffic::protocols::{TCP, UDP};
+
+/// Who or what something is done about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// Whoever sends from an address: one IPv4 address, or the first of an IPv6 /64, since a host chooses freely among the
+    /// addresses of its /64.
+    Source(IpAddr),
+    /// A device of the household, by the address of its network card.
+    Device(Mac),
+    /// A service that is flooded from so many addresses that blocking them is of no use.
+    Service(Target),
+}
+
+/// A service that floods are kept from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    /// The address of its host: one, also of IPv6.
+    pub destination: IpAddr,
+    /// The number of the transport protocol: TCP or UDP.
+    pub protocol: u8,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Subject {
+    /// The source that the address belongs to.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Source(address),
+            IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(
+                || Self::Source(Ipv6Addr::from_bits(v6.to_bits() & (u128::from(u64::MAX) << 64)).into()),
+                |v4| Self::Source(v4.into()),
+            ),
+        }
+    }
+
+    /// All addresses of a source: a /32 or a /64. Devices and services have none that could be named.
+    #[must_use]
+    pub fn network(self) -> Option<IpNet> {
+        match self {
+            Self::Source(IpAddr::V4(v4)) => Some(IpAddr::V4(v4).into()),
+            Self::Source(IpAddr::V6(v6)) => Some(Ipv6Net::new_assert(v6, 64).into()),
+            Self::Device(_) | Self::Service(_) => None,
+        }
+    }
+}
+
+impl From<Target> for Subject {
+    fn from(target: Target) -> Self {
+        Self::Service(target)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(IpAddr::V4(v4)) => v4.fmt(f),
+            Self::Source(IpAddr::V6(v6)) => write!(f, "{v6}/64"),
+            Self::Device(mac) => mac.fmt(f),
+            Self::Service(target) => target.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.protocol == TCP { "tcp" } else { "udp" };
+        write!(f, "{}/{name}", SocketAddr::new(self.destination, self.port))
+    }
+}
+
+/// A text names nobody that something can be done about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "give an address (198.51.100.7, 2001:db8::7), a device (02:00:5e:10:00:01), or a service as it is listed (198.51.100.7:80/tcp); networks other than an IPv6 /64 are not blocked"
+)]
+pub struct NoSubject;
+
+impl FromStr for Subject {
+    type Err = NoSubject;
+
+    /// As it is shown; of a source any of its addresses will do.
+    fn from_str(text: &str) -> Result<Self, NoSubject> {
+        let text = text.trim();
+        if let Ok(address) = text.parse() {
+            return Ok(Self::of(address));
+        }
+        if let Some(address) = text.strip_suffix("/64").and_then(|first| first.parse::<Ipv6Addr>().ok()) {
+            return Ok(Self::of(address.into()));
+        }
+        if let Some(address) = text.strip_suffix("/32").and_then(|only| only.parse::<core::net::Ipv4Addr>().ok()) {
+            return Ok(Self::of(address.into()));
+        }
+        let device = || text.parse::<Mac>().ok().filter(|mac| mac.is_of_one_host()).map(Self::Device);
+        device().or_else(|| service(text)).ok_or(NoSubject)
+    }
+}
+
+fn service(text: &str) -> Option<Subject> {
+    let (socket, protocol) = text.rsplit_once('/')?;
+    let protocol = [("tcp", TCP), ("udp", UDP)].into_iter().find(|(name, _)| *name == protocol)?.1;
+    let socket: SocketAddr = socket.parse().ok()?;
+    Some(Target { destination: socket.ip().to_canonical(), protocol, port: socket.port() }.into())
+}
+
+/// What is done about a subject. Of a source the stricter one stands further below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// Drop only what opens a connection from the source (TCP SYN without ACK, UDP and ICMP that nobody asked for): the
+    /// answer to evidence that somebody else could have forged in the source's name.
+    DenyNew,
+    /// Of what opens connections to the service let through so much a second, and above that only who asks twice, as those
+    /// do who want an answer.
+    Limit,
+    /// Drop everything from and to the source: the evidence was proven by a two-way exchange.
+    Deny,
+    /// Let the device reach nothing but ARP, neighbour discovery, DHCP, DNS, the allowlist and the box.
+    Quarantine,
+}
+
+impl Action {
+    const ALL: [Self; 4] = [Self::DenyNew, Self::Limit, Self::Deny, Self::Quarantine];
+
+    /// The name in reports, the store, and of the nftables sets.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DenyNew => "deny_new",
+            Self::Limit => "limit",
+            Self::Deny => "deny",
+            Self::Quarantine => "quarantine",
+        }
+    }
+
+    /// The action of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_read_as_it_is_shown() {
+        for (text, shown) in [
+            ("203.0.113.9", "203.0.113.9"),
+            ("203.0.113.9/32", "203.0.113.9"),
+            ("::ffff:203.0.113.9", "203.0.113.9"),
+            ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2::/64", "2001:db8:1:2::/64"),
+            (" 02:00:5E:10:00:01 ", "02:00:5e:10:00:01"),
+            ("198.51.100.10:80/tcp", "198.51.100.10:80/tcp"),
+            ("[2001:db8::1]:53/udp", "[2001:db8::1]:53/udp"),
+        ] {
+            assert_eq!(text.parse::<Subject>().expect(text).to_string(), shown);
+        }
+        let wrong =
+            ["", "203.0.113.0/24", "2001:db8::/32", "01:00:5e:00:00:01", "00:00:00:00:00:00", "198.51.100.10:80/sctp"];
+        for text in wrong {
+            assert_eq!(text.parse::<Subject>(), Err(NoSubject), "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Victims: services that are flooded from so many addresses that none of them does much. Blocking the addresses would be of
+//! no use, since most are forged and each comes once; what opens connections to the service is limited instead.
+//!
+//! A limit is decided where many distinct flows to the service look like a flood, none of which is its source's own doing,
+//! more flows come than the limit would let through, and they come from many addresses. While a limit stands the service
+//! leaves connections unanswered because of it; it is renewed only as long as more come than it lets through.
+//!
+//! Alerts about such a flood go by the victim too: one for each of its senders would be another flood.
+
+use core::time::Duration;
+
+use traffic::arena::{Arena, Footprint, Slot};
+use traffic::features::{Index, ThreatClass};
+use traffic::time::Timestamp;
+
+use super::weights;
+use super::{ALERT_PAUSE, Action, Decision, Sighting, Target, Thresholds};
+use crate::verdict::{FlowVerdict, Verdict};
+
+/// How long a limit stands after it was last decided on.
+pub const LIMIT_LENGTH: Duration = Duration::from_secs(60);
+
+/// A limit that ends within this time is decided on anew where the flood goes on.
+const RENEWED_BEFORE: Duration = Duration::from_secs(20);
+
+/// Fewer addresses in a minute are dealt with one by one.
+const LEAST_SOURCES: f32 = 30.0;
+
+/// So many times as much evidence as for the block of a source: a limit costs every visitor some time.
+const CAUTION: f32 = 4.0;
+
+/// What is known of one service; of a host under port 0, where the flood is of no service.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    faded: Timestamp,
+    weight: f32,
+    flows: u32,
+    alerted: Option<Timestamp>,
+    limited_until: Option<Timestamp>,
+}
+
+/// The evidence that services are flooded. Full: the one that was quiet longest goes.
+#[derive(Debug)]
+pub(super) struct Victims {
+    services: Arena<Target, Entry, 1>,
+    thresholds: Thresholds,
+    limit_per_s: u32,
+}
+
+impl Victims {
+    /// Takes all memory at once. `limit_per_s` is what a limited service may get.
+    pub fn new(capacity: usize, thresholds: Thresholds, limit_per_s: u32, seed: [u64; 2]) -> Self {
+        Self { services: Arena::new(capacity, seed), thresholds, limit_per_s }
+    }
+
+    /// What the table takes.
+    pub const fn footprint(&self) -> Footprint {
+        self.services.footprint("victims of floods")
+    }
+
+    /// Adds a sighting of a flood that is not its source's own doing; whether a person should be told. `sink` as for
+    /// [`super::Evidence::add`].
+    pub fn add(
+        &mut self,
+        sighting: &Sighting,
+        before: FlowVerdict,
+        after: FlowVerdict,
+        sink: &mut dyn FnMut(Decision) -> bool,
+    ) -> bool {
+        let now = sighting.time;
+        let is_flooded = self.is_flooded(sighting);
+        let slot = self.services.find_or_insert(Slot::NONE, place_of(sighting), || Entry::new(now));
+        let entry = self.services.get_mut(slot);
+        entry.fade(now);
+        entry.weight += (weight(after.worst) - weight(before.worst)).max(0.0);
+        entry.flows = entry.flows.saturating_add(u32::from(before.worst.class == ThreatClass::Benign));
+        let tells =
+            entry.weight >= self.thresholds.alert && entry.alerted.is_none_or(|last| now.since(last) >= ALERT_PAUSE);
+        let stands = entry.limited_until.is_some_and(|until| until.since(now) > RENEWED_BEFORE);
+        if let Some(target) = sighting.target().filter(|_| is_flooded && !stands)
+            && entry.weight >= self.thresholds.block * CAUTION
+        {
+            let (subject, action, evidence_flows) = (target.into(), Action::Limit, entry.flows);
+            if sink(Decision::Block { sighting: *sighting, subject, action, evidence_flows }) {
+                entry.limited_until = Some(now.plus(LIMIT_LENGTH));
+                (entry.weight, entry.flows) = (0.0, 0);
+            }
+        }
+        tells
+    }
+
+    /// A person was told of it.
+    pub fn alerted(&mut self, sighting: &Sighting) {
+        self.change(place_of(sighting), |entry| entry.alerted = Some(sighting.time));
+    }
+
+    /// Learns until when a service is limited.
+    pub fn limited(&mut self, target: Target, until: Timestamp) {
+        self.change(target, |entry| entry.limited_until = Some(until));
+    }
+
+    /// Forgets what speaks for a limit.
+    pub fn forgive(&mut self, target: Target) {
+        if let Some(slot) = self.services.find(&target) {
+            self.services.remove(slot);
+        }
+    }
+
+    fn change(&mut self, target: Target, change: impl FnOnce(&mut Entry)) {
+        if let Some(slot) = self.services.find(&target) {
+            change(self.services.get_mut(slot));
+        }
+    }
+
+    /// More comes than a limit would let through, and from many addresses.
+    fn is_flooded(&self, sighting: &Sighting) -> bool {
+        sighting.value(Index::DstServiceFlows2s) > 2.0 * self.limit_per_s as f32
+            && sighting.value(Index::DstServiceSources60s) >= LEAST_SOURCES
+    }
+}
+
+impl Entry {
+    const fn new(now: Timestamp) -> Self {
+        Self { faded: now, weight: 0.0, flows: 0, alerted: None, limited_until: None }
+    }
+
+    fn fade(&mut self, now: Timestamp) {
+        if self.faded.is_from_before_a_reset(now) {
+            *self = Self::new(now);
+        }
+        self.weight *= weights::faded(self.faded, now);
+        self.faded = self.faded.max(now);
+    }
+}
+
+fn place_of(sighting: &Sighting) -> Target {
+    let Sighting { destination, protocol, .. } = *sighting;
+    sighting.target().unwrap_or(Target { destination, protocol, port: 0 })
+}
+
+fn weight(verdict: Verdict) -> f32 {
+    if verdict.class == ThreatClass::Flood { weights::log_odds(verdict.confidence) } else { 0.0 }
+}

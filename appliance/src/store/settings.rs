@@ -1,0 +1,92 @@
+//! Rows of what people set while the box runs: modes, allowances; and the addresses that names had last.
+
+use core::net::IpAddr;
+
+use rusqlite::{Connection, params};
+use traffic::features::ThreatClass;
+use traffic::time::Timestamp;
+
+use super::rows::{from_sql_time, to_sql_time};
+use crate::policy::{Allowance, Allowed, Mode, Modes};
+
+/// The class under which the mode for all stands.
+const ALL: &str = "";
+
+/// Names that are kept. Full: no more are.
+const NAMES: u32 = 1_000;
+
+pub(super) fn set_mode(
+    connection: &Connection,
+    class: Option<ThreatClass>,
+    mode: Mode,
+    configured: Mode,
+) -> rusqlite::Result<()> {
+    if class.is_none() {
+        connection.execute("DELETE FROM modes", [])?;
+    }
+    connection.execute(
+        "INSERT OR REPLACE INTO modes (class, mode, configured) VALUES (?1, ?2, ?3)",
+        params![class.map_or(ALL, ThreatClass::name), mode.name(), configured.name()],
+    )?;
+    Ok(())
+}
+
+/// The configured mode with the changes that were made to it. Rows that make no sense are left out.
+pub(super) fn modes(connection: &Connection, configured: Mode) -> rusqlite::Result<Modes> {
+    let mut query = connection.prepare("SELECT class, mode FROM modes WHERE configured = ?1 ORDER BY class")?;
+    let rows = query.query_map([configured.name()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let mut modes = Modes::all(configured);
+    // The mode for all comes first in this order, and so takes none of the others away.
+    for row in rows {
+        let (class, mode) = row?;
+        match (class.as_str(), ThreatClass::from_name(&class), Mode::from_name(&mode)) {
+            (ALL, _, Some(mode)) => modes.set(None, mode),
+            (_, Some(class), Some(mode)) => modes.set(Some(class), mode),
+            _ => {}
+        }
+    }
+    Ok(modes)
+}
+
+pub(super) fn allow(connection: &Connection, allowance: &Allowance) -> rusqlite::Result<()> {
+    let Allowance { allowed, until, actor } = allowance;
+    connection.execute(
+        "INSERT OR REPLACE INTO allowances (allowed, until, actor) VALUES (?1, ?2, ?3)",
+        params![allowed.to_string(), until.map(to_sql_time), actor],
+    )?;
+    Ok(())
+}
+
+pub(super) fn disallow(connection: &Connection, allowed: &Allowed) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM allowances WHERE allowed = ?1", [allowed.to_string()])?;
+    Ok(())
+}
+
+pub(super) fn allowances(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Allowance>> {
+    let mut query =
+        connection.prepare("SELECT allowed, until, actor FROM allowances WHERE until IS NULL OR until > ?1")?;
+    let rows = query.query_map([to_sql_time(now)], |row| {
+        let until = row.get::<_, Option<i64>>(1)?.map(from_sql_time);
+        Ok((row.get::<_, String>(0)?, until, row.get::<_, String>(2)?))
+    })?;
+    let allowance =
+        |(allowed, until, actor): (String, _, _)| Some(Allowance { allowed: allowed.parse().ok()?, until, actor });
+    rows.filter_map(|row| row.map(allowance).transpose()).collect()
+}
+
+pub(super) fn resolve(connection: &Connection, name: &str, addresses: &[IpAddr]) -> rusqlite::Result<()> {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    connection.execute(
+        "INSERT OR REPLACE INTO names (name, addresses) SELECT ?1, ?2 WHERE (SELECT count(*) FROM names) < ?3 \
+         OR EXISTS (SELECT 1 FROM names WHERE name = ?1)",
+        params![name, texts.join(" "), NAMES],
+    )?;
+    Ok(())
+}
+
+pub(super) fn resolved(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<IpAddr>)>> {
+    let mut query = connection.prepare("SELECT name, addresses FROM names")?;
+    let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let addresses = |text: String| text.split(' ').filter_map(|address| address.parse().ok()).collect();
+    rows.map(|row| row.map(|(name, text)| (name, addresses(text)))).collect()
+}

@@ -1,0 +1,120 @@
+//! What is asked for, from JSON or from a form of the page, and what is said when it is done.
+
+use core::fmt::Display;
+use core::str::FromStr;
+use core::time::Duration;
+
+use serde::de::DeserializeOwned;
+use traffic::features::ThreatClass;
+
+use super::api::{AllowRequest, BlockRequest, DisallowRequest, ModeRequest, SubjectRequest};
+use super::http::Incoming;
+use crate::control::Request;
+use crate::policy::{LONGEST_BLOCK, Mode};
+
+/// Longest reason.
+const MAX_BECAUSE_CHARACTERS: usize = 200;
+
+/// A status and its reason in words.
+pub(super) type Problem = (u16, String);
+
+/// What can be asked for at `/api/NAME`, and all but `block` by a form at `/NAME`.
+pub(super) const NAMES: [&str; 6] = ["block", "unblock", "approve", "allow", "disallow", "mode"];
+
+/// What a body in JSON asks for; `name` is one of [`NAMES`].
+pub(super) fn by_json(name: &str, request: &Incoming) -> Result<Request, Problem> {
+    match name {
+        "block" => body_of(request).and_then(|asked| block(&asked)),
+        "unblock" => body_of(request).and_then(|asked| unblock(&asked)),
+        "approve" => body_of(request).and_then(|asked| approve(&asked)),
+        "allow" => body_of(request).and_then(|asked| allow(&asked)),
+        "disallow" => body_of(request).and_then(|asked| disallow(&asked)),
+        _ => body_of(request).and_then(|asked| mode(&asked)),
+    }
+}
+
+/// What a form of the page asks for.
+pub(super) fn by_form(name: &str, request: &Incoming) -> Result<Request, Problem> {
+    let field = |field: &str| Incoming::field(&request.body, field);
+    match name {
+        "unblock" => unblock(&SubjectRequest { address: field("address") }),
+        "approve" => approve(&SubjectRequest { address: field("address") }),
+        "allow" => {
+            let ttl_s = field("ttl_s").parse().map_err(|_| (400, String::from("ttl_s must be a number of seconds")))?;
+            allow(&AllowRequest { who: field("address"), ttl_s: Some(ttl_s) })
+        }
+        "disallow" => disallow(&DisallowRequest { who: field("address") }),
+        _ => mode(&ModeRequest { mode: field("mode"), class: Some(field("class")).filter(|class| !class.is_empty()) }),
+    }
+}
+
+/// What is said when it is done; `whom` is what the control thread answered.
+#[must_use]
+pub fn said(request: &Request, whom: &str) -> String {
+    match request {
+        Request::Block { ttl, .. } => format!("{whom} is blocked for {}.", super::words::duration(*ttl)),
+        Request::Approve { .. } => format!("{whom} is blocked."),
+        Request::Unblock { .. } => format!("{whom} is unblocked."),
+        Request::Allow { ttl: None, .. } => format!("{whom} is allowed."),
+        Request::Allow { ttl: Some(ttl), .. } => format!("{whom} is allowed for {}.", super::words::duration(*ttl)),
+        Request::Disallow { .. } => format!("{whom} is no longer allowed."),
+        Request::SetMode { mode, .. } => format!("The mode for {whom} is {} now.", mode.name()),
+    }
+}
+
+fn body_of<T: DeserializeOwned>(request: &Incoming) -> Result<T, Problem> {
+    // Forms of other pages cannot send this type.
+    if !request.has_type("application/json") {
+        return Err((415, "send Content-Type: application/json".to_owned()));
+    }
+    serde_json::from_slice(&request.body).map_err(|error| (400, format!("the body is not what is expected: {error}")))
+}
+
+fn block(asked: &BlockRequest) -> Result<Request, Problem> {
+    let because = asked.because.trim();
+    if because.chars().count() > MAX_BECAUSE_CHARACTERS || because.chars().any(char::is_control) {
+        return Err((400, format!("because must be one line of at most {MAX_BECAUSE_CHARACTERS} characters")));
+    }
+    let because = if because.is_empty() { "by hand" } else { because };
+    let ttl = time(asked.ttl_s)?;
+    Ok(Request::Block { subject: parsed(&asked.address)?, ttl, because: because.to_owned() })
+}
+
+fn unblock(asked: &SubjectRequest) -> Result<Request, Problem> {
+    Ok(Request::Unblock { subject: parsed(&asked.address)? })
+}
+
+fn approve(asked: &SubjectRequest) -> Result<Request, Problem> {
+    Ok(Request::Approve { subject: parsed(&asked.address)? })
+}
+
+fn allow(asked: &AllowRequest) -> Result<Request, Problem> {
+    Ok(Request::Allow { allowed: parsed(&asked.who)?, ttl: asked.ttl_s.map(time).transpose()? })
+}
+
+fn disallow(asked: &DisallowRequest) -> Result<Request, Problem> {
+    Ok(Request::Disallow { allowed: parsed(&asked.who)? })
+}
+
+fn mode(asked: &ModeRequest) -> Result<Request, Problem> {
+    let names = Mode::ALL.map(Mode::name).join(", ");
+    let mode = Mode::from_name(&asked.mode).ok_or_else(|| (400, format!("mode must be one of {names}")))?;
+    let class = asked.class.as_deref().map(attack).transpose()?;
+    Ok(Request::SetMode { class, mode })
+}
+
+fn attack(name: &str) -> Result<ThreatClass, Problem> {
+    let class = ThreatClass::from_name(name).filter(|class| *class != ThreatClass::Benign);
+    class.ok_or_else(|| (400, format!("{name:?} is no class of attacks")))
+}
+
+fn time(seconds: u64) -> Result<Duration, Problem> {
+    if (1..=LONGEST_BLOCK.as_secs()).contains(&seconds) {
+        return Ok(Duration::from_secs(seconds));
+    }
+    Err((400, format!("ttl_s must be from 1 to {} seconds", LONGEST_BLOCK.as_secs())))
+}
+
+fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error| (400, format!("{text:?}: {error}")))
+}

@@ -1,0 +1,120 @@
+//! Floods in the names of others: whoever is forged keeps the answers that it gives, and a flooded service is limited without
+//! its visitors being shut out.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{scope, sleep};
+use std::time::Duration;
+
+use lab::attacks::{FLOOD_PACKETS, Flood, flood, forge_sources, start_flood};
+use lab::benign::{PingStream, fetch, look_up_names};
+use lab::daemon::{Config, Daemon};
+use lab::network::{GATEWAY, INTERNET, LAN_HOST, NAME_SERVER, Network};
+use lab::process::wait_until;
+use lab::services;
+use serde_json::Value;
+
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one piece of ordinary traffic may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long a visitor of a flooded server has patience.
+const VISIT: Duration = Duration::from_secs(10);
+/// Visitors at once, and how often each comes.
+const VISITORS: u8 = 5;
+const VISITS: usize = 2;
+
+#[test]
+fn whoever_is_forged_keeps_the_answers_that_it_gives() {
+    let network = Network::new().unwrap();
+    let _servers = [services::nginx(&network.wan).unwrap(), services::dnsmasq(&network.wan).unwrap()];
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let web_server = INTERNET[0];
+    for _ in 0..15 {
+        look_up_names(&network.lan, NAME_SERVER, 2).unwrap();
+        fetch(&network.lan, web_server, "index.html", LIMIT).unwrap();
+        sleep(Duration::from_millis(150));
+    }
+    let pings = PingStream::start(&network.lan, GATEWAY, 50).unwrap();
+    for forged in [NAME_SERVER, GATEWAY, web_server] {
+        let scan = format!("-S -p ++1 -a {forged}");
+        flood(&network.wan, Flood::Other(&scan), LAN_HOST, 2_000, 500, LIMIT).unwrap();
+        let datagrams = format!("--udp -p ++1 -s 53 -a {forged}");
+        flood(&network.wan, Flood::Other(&datagrams), LAN_HOST, 2_000, 500, LIMIT).unwrap();
+    }
+    let blocked = daemon.wait_for_block(web_server, PATIENCE).unwrap();
+    assert_eq!(blocked["action"], "deny_new", "the web server is nothing special, and what it answers passes");
+    for protected in [NAME_SERVER, GATEWAY] {
+        assert!(daemon.block_of(protected).is_none() && !daemon.kernel_blocks(protected), "{protected} is blocked");
+    }
+    look_up_names(&network.lan, NAME_SERVER, 20).unwrap();
+    fetch(&network.lan, web_server, "film.bin", LIMIT).unwrap();
+    let report = pings.stop().unwrap();
+    assert_eq!(report.received, report.sent);
+}
+
+/// The limit of a service, if it stands.
+fn limit_of(daemon: &Daemon<'_>, service: &str) -> Option<Value> {
+    daemon.block_of(service).filter(|block| block["action"] == "limit")
+}
+
+#[test]
+fn a_flood_from_a_hundred_thousand_forged_addresses_limits_the_service_and_its_visitors_get_through() {
+    let network = Network::new().unwrap();
+    let _nginx = services::nginx(&network.lan).unwrap();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let attacker = network.outsider(66).unwrap();
+    let visitors: Vec<_> = (40..40 + VISITORS).map(|number| network.outsider(number).unwrap()).collect();
+    let service = format!("{LAN_HOST}:80/tcp");
+    let over = AtomicBool::new(false);
+    let got_through = scope(|scope| {
+        let _forged = forge_sources(&network, &attacker.namespace).unwrap();
+        let over = &over;
+        let flooder = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                flood(&attacker.namespace, Flood::Syn(80), LAN_HOST, FLOOD_PACKETS, 100, PATIENCE).unwrap();
+            }
+        });
+        let limited = wait_until("the service is limited", PATIENCE, || limit_of(&daemon, &service).is_some());
+        let visit = |visitor: &lab::network::Outsider| {
+            (0..VISITS).filter(|_| fetch(&visitor.namespace, LAN_HOST, "index.html", VISIT).is_ok()).count()
+        };
+        let visits: Vec<_> = visitors.iter().map(|visitor| scope.spawn(move || visit(visitor))).collect();
+        let got_through: usize = visits.into_iter().map(|visits| visits.join().unwrap()).sum();
+        over.store(true, Ordering::Relaxed);
+        flooder.join().unwrap();
+        limited.unwrap();
+        got_through
+    });
+    let limit = limit_of(&daemon, &service).unwrap();
+    println!("{got_through} of {} visits got through; {}", visitors.len() * VISITS, limit["because"]);
+    assert!(limit["because"].as_str().unwrap().contains("from too many addresses to block them one by one"));
+    // Nine in ten, because a busy machine may keep one of them waiting for longer than it has patience.
+    assert!(got_through * 10 >= visitors.len() * VISITS * 9, "{got_through} visits got through");
+    let blocks = daemon.blocks().unwrap();
+    assert!(blocks.len() <= 3, "the list fills with forged senders: {blocks:#?}");
+    for visitor in &visitors {
+        assert!(daemon.block_of(&visitor.address()).is_none(), "a visitor is blocked");
+    }
+    let table = daemon.kernel_table();
+    assert!(table.contains(&format!("{LAN_HOST} . tcp . 80 limit rate over 100/second")), "{table}");
+}
+
+#[test]
+fn a_limit_ends_when_the_flood_is_over_or_a_person_says_so() {
+    let network = Network::new().unwrap();
+    let _nginx = services::nginx(&network.lan).unwrap();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let attacker = network.outsider(66).unwrap();
+    let _forged = forge_sources(&network, &attacker.namespace).unwrap();
+    let service = format!("{LAN_HOST}:80/tcp");
+    let begin = || {
+        let running = start_flood(&attacker.namespace, Flood::Syn(80), LAN_HOST, FLOOD_PACKETS, 100).unwrap();
+        wait_until("the service is limited", PATIENCE, || limit_of(&daemon, &service).is_some()).unwrap();
+        drop(running);
+    };
+    begin();
+    assert!(daemon.command(&["unblock", &service]).unwrap().success());
+    assert!(limit_of(&daemon, &service).is_none() && !daemon.kernel_table().contains("tcp . 80 limit"));
+    let visitor = network.outsider(40).unwrap();
+    fetch(&visitor.namespace, LAN_HOST, "index.html", LIMIT).unwrap();
+}

@@ -1,0 +1,127 @@
+//! Devices of the household that attack: they are held by their network card, and nobody else is.
+
+use std::time::Duration;
+
+use lab::attacks::{Flood, start_flood, start_nmap};
+use lab::benign::{fetch, look_up_names};
+use lab::daemon::{Config, Daemon};
+use lab::namespace::Namespace;
+use lab::network::{BOX, INTERNET, INTERNET_V6, LAN_HOST, NAME_SERVER, Network};
+use lab::process::{Running, SHORT, wait_until};
+use lab::services;
+
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one piece of ordinary traffic may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long a connection of somebody who is held is tried.
+const HELD: Duration = Duration::from_secs(2);
+
+fn stage() -> (Network, Vec<Running>) {
+    let network = Network::with_switch().unwrap();
+    let servers = vec![
+        services::nginx(&network.lan).unwrap(),
+        services::nginx(&network.wan).unwrap(),
+        services::dnsmasq(&network.wan).unwrap(),
+    ];
+    (network, servers)
+}
+
+fn reaches_the_internet(from: &Namespace) -> bool {
+    fetch(from, INTERNET[1], "api.json", HELD).is_ok()
+}
+
+fn opens_the_page(from: &Namespace) -> bool {
+    from.run_within(&format!("curl -s -S --fail -m 10 -o /dev/null http://{BOX}:8080/"), SHORT).is_ok()
+}
+
+#[test]
+fn a_device_that_scans_the_internet_is_quarantined_by_its_card_and_nobody_else_is() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let [infected, healthy] = [30, 31].map(|number| network.device(number).unwrap());
+    for (targets, address) in [(INTERNET.join(" "), "IPv4"), (format!("-6 {INTERNET_V6}"), "IPv6")] {
+        assert!(reaches_the_internet(&infected.namespace) && reaches_the_internet(&healthy.namespace));
+        let scan = start_nmap(&infected.namespace, &format!("-sS -Pn -T4 -p 1-20000 {targets}")).unwrap();
+        let block = daemon.wait_for_block(&infected.mac, PATIENCE).unwrap();
+        assert_eq!(
+            (block["action"].as_str(), block["class"].as_str()),
+            (Some("quarantine"), Some("scan")),
+            "{address}"
+        );
+        drop(scan);
+        wait_until("the kernel holds it", LIMIT, || !reaches_the_internet(&infected.namespace)).unwrap();
+        look_up_names(&infected.namespace, NAME_SERVER, 3).unwrap();
+        assert!(opens_the_page(&infected.namespace), "its owner can be told");
+        assert!(reaches_the_internet(&healthy.namespace) && reaches_the_internet(&network.lan));
+        assert_eq!(daemon.blocks().unwrap().len(), 1, "{address}: {:#?}", daemon.blocks().unwrap());
+        assert!(daemon.command(&["unblock", &infected.mac]).unwrap().success());
+        // The grace after an unblock would hide the second attack.
+        daemon.command(&["allow", &infected.mac, "--for", "1s"]).unwrap();
+        if address == "IPv4" {
+            assert!(reaches_the_internet(&infected.namespace));
+            return_grace(&daemon, &infected.mac);
+        }
+    }
+}
+
+/// Waits until a subject may be blocked again.
+fn return_grace(daemon: &Daemon<'_>, who: &str) {
+    let blocks_again = || {
+        let is_blocked = daemon.command(&["block", who, "--for", "1s"]).unwrap().success();
+        is_blocked && daemon.wait_for_end_of_block(who, PATIENCE).is_ok()
+    };
+    wait_until("the grace is over", PATIENCE, blocks_again).unwrap();
+}
+
+#[test]
+fn a_device_on_the_allowlist_is_never_held_and_becomes_free_at_once() {
+    let (network, _servers) = stage();
+    let [friend, infected] = [30, 31].map(|number| network.device(number).unwrap());
+    let daemon = Daemon::start(&network, &Config { allow: vec![friend.mac.clone()], ..Config::default() }).unwrap();
+    let scan = |from: &Namespace| start_nmap(from, &format!("-sS -Pn -T4 -p 1-20000 {}", INTERNET[0])).unwrap();
+    let (_first, _second) = (scan(&friend.namespace), scan(&infected.namespace));
+    daemon.wait_for_block(&infected.mac, PATIENCE).unwrap();
+    assert!(daemon.block_of(&friend.mac).is_none() && reaches_the_internet(&friend.namespace));
+    wait_until("the kernel holds it", LIMIT, || !reaches_the_internet(&infected.namespace)).unwrap();
+    assert!(daemon.command(&["allow", &infected.mac]).unwrap().success());
+    assert!(daemon.block_of(&infected.mac).is_none(), "allow beats block");
+    wait_until("it is free", LIMIT, || reaches_the_internet(&infected.namespace)).unwrap();
+    assert!(daemon.command(&["disallow", &infected.mac]).unwrap().success());
+    let refused = daemon.command(&["disallow", &friend.mac]).unwrap();
+    assert!(refused.stderr.contains("policy.allow in sluice.toml"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_forged_address_of_the_household_holds_no_device() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let victim = network.device(30).unwrap();
+    for _ in 0..5 {
+        assert!(reaches_the_internet(&victim.namespace));
+    }
+    let scan = "-S -p ++1 -a 198.51.100.30";
+    let _flood = start_flood(&network.wan, Flood::Other(scan), LAN_HOST, 5_000, 500).unwrap();
+    wait_until("it is seen", PATIENCE, || !daemon.status().unwrap()["alerts"].as_array().unwrap().is_empty()).unwrap();
+    assert!(daemon.block_of(&victim.mac).is_none());
+}
+
+#[test]
+fn a_name_on_the_allowlist_is_looked_up() {
+    let (network, _servers) = stage();
+    let [friend, stranger] = [66, 67].map(|number| network.outsider(number).unwrap());
+    network.r#box.private_file("hosts", &format!("{} friend.example.org\n", friend.address())).unwrap();
+    let allow = vec![String::from("friend.example.org")];
+    let mut daemon = Daemon::start(&network, &Config { allow, ..Config::default() }).unwrap();
+    let refuses = |daemon: &Daemon<'_>| {
+        let finished = daemon.command(&["block", &friend.address()]).unwrap();
+        finished.stderr.contains("it is on the allowlist")
+    };
+    wait_until("the name is known", PATIENCE, || refuses(&daemon)).unwrap();
+    // What a name was is known after a restart, also where nobody can be asked.
+    network.r#box.private_file("hosts", "").unwrap();
+    daemon.stop().unwrap();
+    daemon.start_again().unwrap();
+    assert!(refuses(&daemon), "its addresses are forgotten");
+    assert!(daemon.command(&["block", &stranger.address()]).unwrap().success());
+}

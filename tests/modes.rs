@@ -1,0 +1,106 @@
+//! Modes: what is decided is only said, waits for a person, or is done; for each class, and changed while the box runs.
+
+use std::time::Duration;
+
+use lab::attacks::start_nmap;
+use lab::benign::fetch;
+use lab::daemon::{Config, Daemon};
+use lab::namespace::Namespace;
+use lab::network::{LAN_HOST, Network};
+use lab::process::{Running, wait_until};
+use lab::services;
+use serde_json::Value;
+
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a connection of a blocked host is tried.
+const BLOCKED: Duration = Duration::from_secs(2);
+
+fn reaches_the_lan(from: &Namespace) -> bool {
+    fetch(from, LAN_HOST, "api.json", BLOCKED).is_ok()
+}
+
+fn scan(from: &Namespace) -> Running {
+    start_nmap(from, &format!("-sS -T4 -Pn -p 1-40000 {LAN_HOST}")).unwrap()
+}
+
+fn ask(daemon: &Daemon<'_>, words: &[&str]) {
+    let finished = daemon.command(words).unwrap();
+    assert!(finished.success(), "{words:?}: {}", finished.stderr);
+}
+
+fn state_of(daemon: &Daemon<'_>, address: &str) -> Value {
+    daemon.block_of(address).map_or(Value::Null, |block| block["state"].clone())
+}
+
+#[test]
+fn a_mode_is_changed_while_the_box_runs_and_outlives_a_restart() {
+    let network = Network::new().unwrap();
+    let _nginx = services::nginx(&network.lan).unwrap();
+    let mut daemon = Daemon::start(&network, &Config { mode: "observe", ..Config::default() }).unwrap();
+    let attacker = network.outsider(66).unwrap();
+    let address = attacker.address();
+
+    let running = scan(&attacker.namespace);
+    daemon.wait_for_block(&address, PATIENCE).unwrap();
+    assert_eq!(state_of(&daemon, &address), "observed");
+    assert_eq!(daemon.kernel_table(), "", "nothing is in the kernel");
+    assert!(reaches_the_lan(&attacker.namespace));
+    let refused = daemon.command(&["block", &address]).unwrap();
+    assert!(refused.stderr.contains("`sluice mode enforce`"), "{}", refused.stderr);
+    drop(running);
+
+    ask(&daemon, &["mode", "approve"]);
+    assert_eq!(state_of(&daemon, &address), Value::Null, "it is decided anew");
+    let running = scan(&attacker.namespace);
+    wait_until("a person is asked", PATIENCE, || state_of(&daemon, &address) == "proposed").unwrap();
+    assert!(!daemon.kernel_blocks(&address) && reaches_the_lan(&attacker.namespace));
+    ask(&daemon, &["approve", &address]);
+    assert_eq!(daemon.block_of(&address).unwrap()["actor"], "local");
+    assert!(daemon.kernel_blocks(&address) && !reaches_the_lan(&attacker.namespace));
+    drop(running);
+
+    daemon.stop().unwrap();
+    daemon.start_again().unwrap();
+    assert_eq!(daemon.status().unwrap()["mode"], "approve", "the change holds");
+    assert_eq!(state_of(&daemon, &address), "enforced");
+    assert!(daemon.kernel_blocks(&address));
+
+    ask(&daemon, &["mode", "observe", "--class", "scan"]);
+    assert_eq!(state_of(&daemon, &address), Value::Null, "what is not in this mode ends at once");
+    assert!(!daemon.kernel_blocks(&address) && reaches_the_lan(&attacker.namespace));
+    let status = daemon.status().unwrap();
+    assert_eq!((&status["mode"], &status["class_modes"]["scan"]), (&"approve".into(), &"observe".into()));
+
+    let audit = daemon.command(&["audit"]).unwrap().stdout;
+    for line in [
+        "local: set the mode for all attacks to approve",
+        &format!("sluice: proposes to block {address}"),
+        &format!("local: blocked {address}"),
+        "local: set the mode for scan to observe",
+        &format!("local: unblocked {address}"),
+    ] {
+        assert!(audit.contains(line), "no {line:?} in\n{audit}");
+    }
+}
+
+#[test]
+fn who_is_allowed_for_a_while_is_free_at_once_over_a_restart_and_until_the_time_is_over() {
+    let network = Network::new().unwrap();
+    let _nginx = services::nginx(&network.lan).unwrap();
+    let mut daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let attacker = network.outsider(66).unwrap();
+    let address = attacker.address();
+    ask(&daemon, &["block", &address, "--for", "1h"]);
+    assert!(!reaches_the_lan(&attacker.namespace));
+    ask(&daemon, &["allow", &address, "--for", "20s"]);
+    assert!(reaches_the_lan(&attacker.namespace) && daemon.block_of(&address).is_none());
+    daemon.kill();
+    daemon.start_again().unwrap();
+    let refused = daemon.command(&["block", &address]).unwrap();
+    assert!(refused.stderr.contains("it is on the allowlist"), "{}", refused.stderr);
+    let is_over = || daemon.status().unwrap()["allowances"].as_array().is_some_and(Vec::is_empty);
+    wait_until("the time is over", PATIENCE, is_over).unwrap();
+    ask(&daemon, &["block", &address]);
+    assert!(!reaches_the_lan(&attacker.namespace));
+}
