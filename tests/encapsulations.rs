@@ -235,7 +235,8 @@ fn limits(lab: &mut Lab, encapsulation: Encapsulation, family: usize, protocol: 
     );
     let dropped = (lab.enforcer.dropped_packets().unwrap() - before) as usize;
     let passed = marks.len() - dropped;
-    assert!((arrived.len()..=arrived.len() + people).contains(&passed), "{what}: all are counted");
+    let counted = arrived.len()..=arrived.len() + people;
+    assert!(counted.contains(&passed), "{what}: {dropped} of {} were dropped, {} arrived", marks.len(), arrived.len());
     // The limit is used up; nothing else is touched by it.
     let untouched = [packet(40_000, 5_001), udp(53, 5_000), tcp(40_000, 5_000, 0x10), tcp(5_000, 40_000, SYN_ACK)];
     let others = [&untouched[..], &[later_fragment()], &vec![packet(40_000, 5_001); 1_000]].concat();

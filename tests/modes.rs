@@ -26,7 +26,7 @@ fn scan(from: &Namespace) -> Running {
 
 fn ask(daemon: &Daemon<'_>, words: &[&str]) {
     let finished = daemon.command(words).unwrap();
-    assert!(finished.success(), "{words:?}: {}", finished.stderr);
+    assert!(finished.success(), "{words:?}: {}{}", finished.stderr, daemon.log());
 }
 
 fn state_of(daemon: &Daemon<'_>, address: &str) -> Value {

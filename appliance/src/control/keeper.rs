@@ -117,7 +117,7 @@ impl Keeper {
                         }
                         answers.extend(self.take(message, &mut state));
                     }
-                    if state.changed_by.is_some() {
+                    if state.is_stale || state.changed_by.is_some() {
                         self.reconcile(clock::now(), &mut state);
                     }
                     self.publish(&state);
@@ -145,7 +145,7 @@ impl Keeper {
                 self.look_around(state);
                 return Some(Answer { outcome: self.answer(request, actor, now, state), reply });
             }
-            Message::Resolved { name, addresses } => self.resolved(name, addresses, now),
+            Message::Resolved { name, addresses } => self.resolved(name, addresses, now, state),
             Message::TableChanged { by } => state.changed_by = Some(by),
             Message::Stop => {}
         }
@@ -194,11 +194,12 @@ impl Keeper {
         }
     }
 
-    fn resolved(&mut self, name: String, addresses: Vec<IpAddr>, now: Timestamp) {
+    fn resolved(&mut self, name: String, addresses: Vec<IpAddr>, now: Timestamp, state: &mut State) {
         if self.blocklist.rails.allow.resolved(&name, addresses.clone()) {
             info!("{name} of the allowlist is {addresses:?} now");
             self.record(Event::Resolved { name, addresses });
             self.lift_protected(now);
+            state.is_stale = true;
         }
     }
 
@@ -366,6 +367,7 @@ impl Keeper {
     /// Compares the kernel with what it should hold, and puts it right. While everything is only observed it holds nothing.
     fn reconcile(&mut self, now: Timestamp, state: &mut State) {
         let changed_by = state.changed_by.take();
+        state.is_stale = false;
         if !self.blocklist.modes().may_block() {
             return self.clear(state);
         }
@@ -509,6 +511,8 @@ pub(super) struct State {
     pub(super) enforce_fault: Option<String>,
     /// What the table in the kernel was made for, but the blocks; none where it is not known to stand.
     stands: Option<Desired>,
+    /// What a person asked for takes more than the change of a block.
+    pub(super) is_stale: bool,
     /// Nothing of ours is in the kernel.
     is_clear: bool,
     /// What the packet thread knows of the network.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use log::info;
+use log::{info, warn};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
@@ -18,9 +18,9 @@ impl Keeper {
             Request::Block { subject, ttl, because } => self.block_by_hand(subject, ttl, because, actor, now, state),
             Request::Unblock { subject } => self.unblock(subject, actor, now),
             Request::Approve { subject } => self.approve(subject, &actor, now, state),
-            Request::Allow { allowed, ttl } => self.allow(&allowed, ttl, actor, now),
-            Request::Disallow { allowed } => self.disallow(allowed, actor, now),
-            Request::SetMode { class, mode } => self.set_mode(class, mode, actor, now),
+            Request::Allow { allowed, ttl } => self.allow(&allowed, ttl, actor, now, state),
+            Request::Disallow { allowed } => self.disallow(allowed, actor, now, state),
+            Request::SetMode { class, mode } => self.set_mode(class, mode, actor, now, state),
         }
     }
 
@@ -84,7 +84,14 @@ impl Keeper {
         Ok(subject.to_string())
     }
 
-    fn allow(&mut self, allowed: &Allowed, ttl: Option<Duration>, actor: String, now: Timestamp) -> Reply {
+    fn allow(
+        &mut self,
+        allowed: &Allowed,
+        ttl: Option<Duration>,
+        actor: String,
+        now: Timestamp,
+        state: &mut State,
+    ) -> Reply {
         let allowance = Allowance { allowed: allowed.clone(), until: ttl.map(|ttl| now.plus(ttl)), actor };
         if !self.blocklist.rails.allow.allow(allowance.clone()) {
             return Err(ControlError::TooManyAllowances);
@@ -92,19 +99,28 @@ impl Keeper {
         info!("{} allowed {allowed}", allowance.actor);
         self.record(Event::Allowed { time: now, allowance });
         self.lift_protected(now);
+        state.is_stale = true;
         Ok(allowed.to_string())
     }
 
-    fn disallow(&mut self, allowed: Allowed, actor: String, now: Timestamp) -> Reply {
+    fn disallow(&mut self, allowed: Allowed, actor: String, now: Timestamp, state: &mut State) -> Reply {
         if !self.blocklist.rails.allow.disallow(&allowed) {
             return Err(ControlError::NotAllowed { allowed });
         }
         info!("{actor} no longer allows {allowed}");
         self.record(Event::Disallowed { time: now, allowed: allowed.clone(), actor });
+        state.is_stale = true;
         Ok(allowed.to_string())
     }
 
-    fn set_mode(&mut self, class: Option<ThreatClass>, mode: Mode, actor: String, now: Timestamp) -> Reply {
+    fn set_mode(
+        &mut self,
+        class: Option<ThreatClass>,
+        mode: Mode,
+        actor: String,
+        now: Timestamp,
+        state: &mut State,
+    ) -> Reply {
         let ended = self.blocklist.set_mode(class, mode, now);
         for block in &ended {
             self.forgive(block.subject);
@@ -112,12 +128,15 @@ impl Keeper {
                 self.record(Event::Unblocked { past: block.ended(now), actor: actor.clone() });
             }
         }
-        let subjects: Vec<Subject> =
-            ended.iter().filter(|block| block.is_enforced()).map(|block| block.subject).collect();
         let name = class.map_or_else(|| String::from("all attacks"), |class| class.name().to_owned());
         info!("{actor} set the mode for {name} to {}", mode.name());
         self.record(Event::ModeSet { time: now, class, mode, configured: self.configured_mode, actor });
-        self.enforcer.unblock(&subjects)?;
+        let subjects: Vec<Subject> = ended.iter().map(|block| block.subject).collect();
+        if let Err(error) = self.enforcer.unblock(&subjects) {
+            // The comparison that follows finds what is left; it also makes or removes the whole table.
+            warn!("{error}");
+        }
+        state.is_stale = true;
         Ok(name)
     }
 }

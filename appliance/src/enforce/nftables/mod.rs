@@ -96,14 +96,16 @@ pub struct Nftables {
 
 impl Nftables {
     /// For blocks on these two ports; changes nothing yet. `capacity` is the size of each set: at most so many IPv4 addresses
-    /// (and so many IPv6 networks) can be blocked by each action.
+    /// (and so many IPv6 networks) can be blocked by each action. A kernel without netlink for netfilter is told of when it is
+    /// needed: a box that only observes can do without.
     #[must_use]
-    pub const fn new(ports: [String; 2], capacity: u32) -> Self {
+    pub fn new(ports: [String; 2], capacity: u32) -> Self {
         let (family, may_fall_back) = (Family::Netdev, true);
-        Self { socket: None, ports, capacity, family, may_fall_back, rules: 0, limit_per_s: 0, dropped_before: 0 }
+        let socket = Socket::open(Protocol::Netfilter).ok();
+        Self { socket, ports, capacity, family, may_fall_back, rules: 0, limit_per_s: 0, dropped_before: 0 }
     }
 
-    /// The socket, which is opened when it is needed first: a box that only observes needs none.
+    /// The socket; tried again where it could not be opened.
     fn socket(&mut self) -> Result<&mut Socket, NetlinkError> {
         match &mut self.socket {
             Some(socket) => Ok(socket),
