@@ -48,6 +48,8 @@ pub struct Gauges {
     pub flows: AtomicU64,
     /// Frames that the kernel dropped before they could be read.
     pub ring_drops: AtomicU64,
+    /// About how many frames were passed over unread because too many came.
+    pub passed_over: AtomicU64,
     /// Decisions that found the queue to the control thread full, and were left for the next flow.
     pub decisions_delayed: AtomicU64,
     /// Alerts that were not raised because there were too many.
@@ -57,18 +59,19 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// Publishes the counters.
-    pub fn publish(&self, counters: &Counters, flows: usize, ring_drops: u64) {
+    /// Publishes the counters of the path.
+    pub fn publish(&self, counters: &Counters, flows: usize) {
         self.packets.store(counters.packets, Ordering::Relaxed);
         self.bytes.store(counters.bytes, Ordering::Relaxed);
         self.undecodable.store(counters.undecodable_total(), Ordering::Relaxed);
         self.flows.store(flows as u64, Ordering::Relaxed);
         self.alerts_suppressed.store(counters.alerts_suppressed, Ordering::Relaxed);
-        self.ring_drops.store(ring_drops, Ordering::Relaxed);
     }
 
-    /// Puts these faults in the place of the last.
-    pub fn set_port_faults(&self, faults: Vec<String>) {
+    /// Publishes what the source of frames has to say: what it lost, what it passed over, and its faults in the place of the last.
+    pub fn publish_source(&self, ring_drops: u64, passed_over: u64, faults: Vec<String>) {
+        self.ring_drops.store(ring_drops, Ordering::Relaxed);
+        self.passed_over.store(passed_over, Ordering::Relaxed);
         *self.port_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
     }
 

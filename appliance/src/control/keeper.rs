@@ -408,6 +408,7 @@ impl Keeper {
             packets: count(&self.gauges.packets),
             bytes: count(&self.gauges.bytes),
             ring_drops: count(&self.gauges.ring_drops),
+            passed_over: count(&self.gauges.passed_over),
             undecodable: count(&self.gauges.undecodable),
             flows: count(&self.gauges.flows),
             dropped_packets: self.enforcer.dropped_packets().unwrap_or(last.dropped_packets),

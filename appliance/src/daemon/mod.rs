@@ -316,6 +316,7 @@ fn first_snapshot(config: &Config) -> Snapshot {
         packets: 0,
         bytes: 0,
         ring_drops: 0,
+        passed_over: 0,
         undecodable: 0,
         flows: 0,
         dropped_packets: 0,

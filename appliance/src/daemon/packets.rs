@@ -70,8 +70,9 @@ impl PacketThread {
             }
             pipeline.idle(clock::now(), &mut listener);
             if since_published.elapsed() >= PUBLISH_INTERVAL {
-                self.gauges.publish(&pipeline.counters(), pipeline.flows(), self.source.dropped());
-                self.gauges.set_port_faults(self.source.faults());
+                self.gauges.publish(&pipeline.counters(), pipeline.flows());
+                let (dropped, passed_over) = (self.source.dropped(), self.source.passed_over());
+                self.gauges.publish_source(dropped, passed_over, self.source.faults());
                 since_published = Stopwatch::start();
             }
         }
