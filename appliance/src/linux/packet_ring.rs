@@ -40,8 +40,11 @@ pub struct RingConfig {
 
 impl Default for RingConfig {
     /// 4 MiB: some 15,000 short frames, or 25 ms of a flood at 600,000 frames per second.
+    ///
+    /// Many small blocks: one that was handed over because its time was up takes as much of the ring as a full one. Where we
+    /// are behind, the ring does not run out of them as long as a full block (some 220 frames) is read in less than `retire_ms`.
     fn default() -> Self {
-        Self { block_bytes: 256 * 1024, blocks: 16, retire_ms: 8, snap_bytes: 192 }
+        Self { block_bytes: 64 * 1024, blocks: 64, retire_ms: 8, snap_bytes: 192 }
     }
 }
 
@@ -49,7 +52,7 @@ impl RingConfig {
     /// 1 MiB, for boards with little memory.
     #[must_use]
     pub fn small() -> Self {
-        Self { block_bytes: 64 * 1024, blocks: 16, ..Self::default() }
+        Self { block_bytes: 16 * 1024, ..Self::default() }
     }
 
     /// What the rings of so many ports take together.
