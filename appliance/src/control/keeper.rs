@@ -362,8 +362,12 @@ impl Keeper {
         if self.mode() == Mode::Observe {
             return;
         }
-        let desired = Desired::of(&self.blocklist);
         let changed_by = state.changed_by.take();
+        let is_well = changed_by.is_none() && !state.unhooked && state.enforce_fault.is_none();
+        if is_well && self.enforcer.is_unchanged() {
+            return;
+        }
+        let desired = Desired::of(&self.blocklist);
         let differs = match self.enforcer.read_back() {
             Ok(found) => desired.differs_from(&found, now),
             Err(error) => {

@@ -56,6 +56,10 @@ impl Enforcer for DryRun {
         Ok(())
     }
 
+    fn is_unchanged(&mut self) -> bool {
+        false
+    }
+
     fn read_back(&mut self) -> Result<Found, EnforceError> {
         let now = self.now;
         Ok(Found {

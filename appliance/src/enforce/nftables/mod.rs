@@ -39,19 +39,23 @@ use ipnet::IpNet;
 use nix::errno::Errno;
 use traffic::time::Timestamp;
 
+use crate::clock::Stopwatch;
 use crate::linux::links::Mac;
 use crate::linux::netlink::{
-    FLAG_ACK, FLAG_DUMP, NetlinkError, Protocol, Reply, Request, Socket, attributes, read_be_u64,
+    FLAG_ACK, FLAG_DUMP, NetlinkError, Protocol, Reply, Request, Socket, attributes, read_be_u32, read_be_u64,
 };
 use crate::policy::{Action, Offender};
 
 use super::{Block, Desired, EnforceError, Enforcer, Found, Target};
 use batch::{Batch, Key, TABLE};
-use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, message, rule};
+use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, generation, message, rule};
 pub use watch::Watch;
 
 /// How often a change is tried again because a block ended between the look at it and the change.
 const CHANGE_ATTEMPTS: u32 = 4;
+
+/// How long it is believed that all is as it was read, as long as the kernel knows of no change.
+const READ_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Which hook the table uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +94,9 @@ pub struct Nftables {
     may_fall_back: bool,
     rules: usize,
     dropped_before: u64,
+    /// The generation of nftables that was read back last, and when. None once a change was tried: whether it succeeds or
+    /// not, what there is must be looked at.
+    read: Option<(u32, Stopwatch)>,
 }
 
 impl Nftables {
@@ -102,7 +109,7 @@ impl Nftables {
         let socket = Socket::open(Protocol::Netfilter)
             .map_err(|error| EnforceError::Unsupported { what: "nfnetlink", cause: error.into_io() })?;
         let (family, may_fall_back) = (Family::Netdev, true);
-        Ok(Self { socket, ports, capacity, family, may_fall_back, rules: 0, dropped_before: 0 })
+        Ok(Self { socket, ports, capacity, family, may_fall_back, rules: 0, dropped_before: 0, read: None })
     }
 
     /// Uses this family only, instead of `netdev` and then `bridge`.
@@ -134,6 +141,7 @@ impl Nftables {
         if batch.is_empty() {
             return Ok(());
         }
+        self.read = None;
         self.socket.request(batch.finish(), |_| {}).map_err(|error| {
             let step = match &error {
                 NetlinkError::Refused { message, .. } => batch.step(*message),
@@ -191,6 +199,7 @@ impl Nftables {
     /// Takes the offenders out of every set, and puts `then` in, in one batch. Blocks end by themselves at any moment: one
     /// that ended since it was looked at makes the kernel refuse the batch, and the next look no longer finds it.
     fn change(&mut self, offenders: &[Offender], then: Option<(&Block, Timestamp)>) -> Result<(), Refusal> {
+        self.read = None;
         let mut attempt = 1;
         loop {
             let mut batch = self.batch();
@@ -242,6 +251,18 @@ impl Nftables {
         let add = |elements: &mut Vec<_>, reply: Reply<'_>| elements.append(&mut read(&reply));
         let elements = self.socket.dump(build, add);
         elements.map_err(|error| self.explain(Refusal { step: "read the blocks", error }))
+    }
+
+    /// The number that the kernel gives to what nftables holds; each change of any table makes it another.
+    fn generation(&mut self) -> Option<u32> {
+        let mut request = Request::new();
+        request.message(batch::message_type(message::GET_GENERATION), 0, &batch::header(0));
+        let mut found = None;
+        let answered = self.socket.request(&mut request, |reply| {
+            let mut attributes = attributes(reply.payload.get(4..).unwrap_or_default());
+            found = attributes.find(|(kind, _)| *kind == generation::ID).and_then(|(_, id)| read_be_u32(id));
+        });
+        answered.ok().and(found)
     }
 
     /// Asks that the table stands as it was made.
@@ -318,7 +339,15 @@ impl Enforcer for Nftables {
         self.change(offenders, None).map_err(|refusal| self.explain(refusal))
     }
 
+    fn is_unchanged(&mut self) -> bool {
+        let Some((generation, since)) = self.read else { return false };
+        // A port that is removed may take rules with it, which is no change of a table.
+        since.elapsed() < READ_INTERVAL && self.generation() == Some(generation) && self.counted_whole().is_ok()
+    }
+
     fn read_back(&mut self) -> Result<Found, EnforceError> {
+        // Asked for first: a change while the rest is read makes the next look a whole one.
+        let generation = self.generation();
         self.counted_whole()?;
         let quarantine = self.read_set(table::QUARANTINE, elements::read_devices)?;
         let mut found = Found { quarantine, ..Found::default() };
@@ -329,6 +358,7 @@ impl Enforcer for Nftables {
                 found.blocks.extend(blocks.into_iter().map(|(offender, left)| (offender, action, left)));
             }
         }
+        self.read = generation.map(|generation| (generation, Stopwatch::start()));
         Ok(found)
     }
 
