@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use traffic::decode::DecodeError;
 use traffic::features::ThreatClass;
 
+use crate::linux::links::Mac;
+
 /// What the packet path counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -54,6 +56,8 @@ pub struct Gauges {
     pub decisions_delayed: AtomicU64,
     /// Alerts that were not raised because there were too many.
     pub alerts_suppressed: AtomicU64,
+    /// The box's own address on the link; all zeros where it is not known.
+    own_mac: AtomicU64,
     /// What is wrong with the ports.
     port_faults: Mutex<Vec<String>>,
 }
@@ -73,6 +77,20 @@ impl Gauges {
         self.ring_drops.store(ring_drops, Ordering::Relaxed);
         self.passed_over.store(passed_over, Ordering::Relaxed);
         *self.port_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// Tells the packet thread the box's own address on the link. Where it could not be read now, the last one stays.
+    pub fn set_own_mac(&self, mac: Option<Mac>) {
+        if let Some([a, b, c, d, e, f]) = mac {
+            self.own_mac.store(u64::from_be_bytes([0, 0, a, b, c, d, e, f]), Ordering::Relaxed);
+        }
+    }
+
+    /// The box's own address on the link.
+    #[must_use]
+    pub fn own_mac(&self) -> Option<Mac> {
+        let [_, _, mac @ ..] = self.own_mac.load(Ordering::Relaxed).to_be_bytes();
+        (mac != Mac::default()).then_some(mac)
     }
 
     /// What is wrong with the ports, one line each with its remedy.

@@ -15,6 +15,7 @@ use super::{ControlError, Handle, Message, Outcome, Reply, Snapshot};
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
+use crate::linux::links::Mac;
 use crate::policy::{
     Action, Alert, BlockRecord, Blocklist, Decision, Exchange, Held, Made, Mode, Offender, Refusal, Sighting,
 };
@@ -79,6 +80,8 @@ pub struct Surroundings {
     pub gateways: Vec<IpAddr>,
     /// Networks of the household, where they follow from the bridge's addresses.
     pub lan: Vec<IpNet>,
+    /// The bridge's MAC address, which follows its ports.
+    pub own_mac: Option<Mac>,
     /// A port was removed and made again since the last look.
     pub ports_changed: bool,
     /// What could not be learned.
@@ -336,6 +339,7 @@ impl Keeper {
         state.last_look = Some(Stopwatch::start());
         let around = (self.surroundings)();
         state.unhooked |= around.ports_changed;
+        self.gauges.set_own_mac(around.own_mac);
         self.blocklist.rails.learn(around.own, around.gateways, around.lan);
         self.blocklist.rails.managers = self.handle.managers.all();
         while let Ok(exchange) = self.exchanges.try_recv() {

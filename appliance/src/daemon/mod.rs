@@ -79,6 +79,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let (enforcer, table_watch) = enforcer(config, &blocklist, &mut start_faults)?;
 
     let gauges = Arc::new(Gauges::default());
+    gauges.set_own_mac(bridge.mac);
     let (handle, messages) = Handle::new(first_snapshot(config));
     let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
     let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
@@ -110,7 +111,6 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         outcomes: told,
         exchanges,
         stop: Arc::clone(&stop),
-        own_mac: bridge.mac,
     };
     let packets = spawn("packets", move || packets.run())?;
     info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);

@@ -33,8 +33,6 @@ pub(super) struct PacketThread {
     pub outcomes: Receiver<Outcome>,
     pub exchanges: SyncSender<Exchange>,
     pub stop: Arc<AtomicBool>,
-    /// The box's own address on the link.
-    pub own_mac: Option<Mac>,
 }
 
 /// Hands decisions on.
@@ -57,7 +55,7 @@ impl PacketThread {
                     Outcome::Forgiven { offender } => pipeline.forgive(offender),
                 }
             }
-            let own_mac = self.own_mac;
+            let own_mac = self.gauges.own_mac();
             let polled = self.source.poll(POLL_TIMEOUT, &mut |arrival| {
                 if !is_for(own_mac, arrival.frame.bytes) {
                     pipeline.frame(arrival.time, &arrival.frame, &mut listener);
