@@ -9,9 +9,14 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use lab::daemon::{Config, Daemon};
 use lab::frames::read_pcap;
+use lab::network::Network;
 use lab::packets::{ENCAPSULATIONS, Encapsulation, SYN, Transport, icmp, later_fragment, tcp, tcp_with, udp};
+use lab::process::wait_until;
 use lab::wire::Wire;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use sluice::capture::FrameSource;
 use sluice::capture::live::Live;
 use sluice::clock::Stopwatch;
@@ -241,4 +246,33 @@ fn a_reader_that_is_too_slow_loses_no_new_connection_says_so_and_recovers() {
         }
         sleep(TICK * 10);
     }
+}
+
+#[test]
+fn what_the_running_daemon_missed_is_counted_and_shown_with_a_remedy() {
+    let network = Network::new().unwrap();
+    let daemon = Daemon::start(&network, &Config { memory: "small", ..Config::default() }).unwrap();
+    let wire = Wire::open(&network.lan, "lan0").unwrap();
+    let pid = Pid::from_raw(daemon.pid().unwrap().try_into().unwrap());
+    let status = |key: &str| daemon.status().unwrap()[key].clone();
+    // More than its rings hold, while it cannot read.
+    kill(pid, Signal::SIGSTOP).unwrap();
+    for port in 0..20_000 {
+        wire.send(&opening(1_024 + port)).unwrap();
+    }
+    kill(pid, Signal::SIGCONT).unwrap();
+    wait_until("the losses are counted", PATIENCE, || status("ring_drops").as_u64() > Some(0)).unwrap();
+    // It found a ring full, and passes long segments over for some seconds.
+    for _ in 0..1_000 {
+        wire.send(&download()).unwrap();
+    }
+    wait_until("what was passed over is counted", PATIENCE, || status("passed_over").as_u64() > Some(0)).unwrap();
+    let faults = status("faults").to_string();
+    for words in
+        ["packets passed unseen because", "packets of running connections were passed over", "a faster processor"]
+    {
+        assert!(faults.contains(words), "{words}: {faults}");
+    }
+    let shown = daemon.command(&["status"]).unwrap().stdout;
+    assert!(shown.contains("came too fast to be read") && shown.contains("were passed over"), "{shown}");
 }
