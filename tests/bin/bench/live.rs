@@ -21,10 +21,10 @@ use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use sluice::policy::{Decision, Profile};
 use traffic::limits::Limits;
 
-/// Frames of each run; the ring has room for them.
+/// Frames of each run; the ring has room for them, and blocks for eight seconds.
 const FRAMES: u32 = 100_000;
 const ROUNDS: usize = 5;
-const RING: RingConfig = RingConfig { block_bytes: 256 * 1024, blocks: 256, retire_ms: 8, snap_bytes: 192 };
+const RING: RingConfig = RingConfig { block_bytes: 64 * 1024, blocks: 1_024, retire_ms: 8, snap_bytes: 192 };
 
 const PORTS: [&str; 2] = ["port0", "port1"];
 const ACK: u8 = 0x10;
