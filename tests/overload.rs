@@ -189,7 +189,7 @@ struct Read {
 /// Reads until so many connections were seen to begin, taking so long for each frame.
 fn read(hosts: &TwoHosts, live: &mut Live, per_frame: Duration, openings: usize) -> Read {
     let (mut read, begin) = (Read::default(), Stopwatch::start());
-    let source = |bytes: &[u8]| <[u8; 4]>::try_from(bytes.get(26..30)?).ok().map(|octets| IpAddr::from(octets));
+    let source = |bytes: &[u8]| <[u8; 4]>::try_from(bytes.get(26..30)?).ok().map(IpAddr::from);
     let work = || {
         while read.openings < openings {
             let told = (live.dropped(), live.passed_over());

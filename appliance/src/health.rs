@@ -99,3 +99,17 @@ impl Gauges {
         self.port_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_read_for_a_moment_is_not_forgotten() {
+        let gauges = Gauges::default();
+        assert_eq!(gauges.own_mac(), None);
+        gauges.set_own_mac(Some([2, 0, 0, 0, 0, 9]));
+        gauges.set_own_mac(None);
+        assert_eq!(gauges.own_mac(), Some([2, 0, 0, 0, 0, 9]));
+    }
+}
