@@ -23,8 +23,16 @@ use traffic::limits::Limits;
 
 /// Frames of each run; the ring has room for them, and blocks for eight seconds.
 const FRAMES: u32 = 100_000;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 const RING: RingConfig = RingConfig { block_bytes: 64 * 1024, blocks: 1_024, retire_ms: 8, snap_bytes: 192 };
+
+/// What is done with a long segment.
+const KERNEL_ROWS: [(&str, Option<Shedding>); 4] = [
+    ("nobody captures", None),
+    ("taken into the ring", Some(Shedding::Nothing)),
+    ("7 in 8 passed over", Some(Shedding::Most)),
+    ("63 in 64 passed over", Some(Shedding::NearlyAll)),
+];
 
 const PORTS: [&str; 2] = ["port0", "port1"];
 const ACK: u8 = 0x10;
@@ -52,13 +60,8 @@ pub fn run() -> Result<()> {
     let network = Network::new()?;
     let wire = Wire::open(&network.lan, "lan0")?;
     println!("\n{:<58}{:>10}", "the kernel's part, for each long segment", "ns");
-    for (title, shedding) in [
-        ("nobody captures", None),
-        ("taken into the ring", Some(Shedding::Nothing)),
-        ("7 in 8 passed over", Some(Shedding::Most)),
-        ("63 in 64 passed over", Some(Shedding::NearlyAll)),
-    ] {
-        println!("{title:<58}{:>10.0}", median_of(|| kernel_ns(&network, &wire, shedding))?);
+    for ((title, _), ns) in KERNEL_ROWS.iter().zip(kernel_rows(&network, &wire)?) {
+        println!("{title:<58}{ns:>10.0}");
     }
     println!("\n{:<58}{:>10}{:>14}", "behind the ring, for each frame", "ns", "frames/s");
     for (title, frames, looks) in [
@@ -74,6 +77,17 @@ pub fn run() -> Result<()> {
 
 fn median_of(mut measure: impl FnMut() -> Result<f64>) -> Result<f64> {
     Ok(super::median((0..ROUNDS).map(|_| measure()).collect::<Result<Vec<_>>>()?))
+}
+
+/// The least of all rounds for each row: whatever else happens can only add to it. The rows take turns.
+fn kernel_rows(network: &Network, wire: &Wire) -> Result<[f64; KERNEL_ROWS.len()]> {
+    let mut least = [f64::MAX; KERNEL_ROWS.len()];
+    for _ in 0..ROUNDS {
+        for (least, (_, shedding)) in least.iter_mut().zip(KERNEL_ROWS) {
+            *least = least.min(kernel_ns(network, wire, shedding)?);
+        }
+    }
+    Ok(least)
 }
 
 /// How long the sending of a long segment takes, with a ring at the other end or without.
