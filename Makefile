@@ -17,7 +17,7 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features model-compiler/train -- -D warnings
 
-# Packets a second, step by step and whole, then each step alone, then instructions per packet against those recorded.
+# Packets a second, step by step and whole, then the live path (needs root), then each step alone, then instructions per packet against those recorded.
 # PEERS=1 runs Suricata and NFStream on the same capture (needs root); RECORD=1 records the instructions.
 SHARED ?= ../shared
 PEERS_DIR ?= /tmp/peers
@@ -25,6 +25,7 @@ bench:
 	tests/lab/install-packages python3 valgrind zstd $(if $(filter 1,$(PEERS)),python3-venv time)
 	cargo build --release --package sluice --package system-tests --bin sluice --bin bench
 	cargo run --release --quiet --package system-tests --bin bench -- $(SHARED) $(PUBLIC) $(if $(filter 1,$(PEERS)),$(PEERS_DIR))
+	cargo run --release --quiet --package system-tests --bin bench -- live
 	cargo bench --quiet --package sluice --bench path
 	cargo bench --quiet --package sluice --bench instructions -- $(if $(filter 1,$(RECORD)),--record)
 

@@ -2,10 +2,16 @@
 
 mod two_hosts;
 
+use std::time::Duration;
+
 use lab::namespace::Namespace;
+use lab::process::wait_until;
 use sluice::hardware::bridge::{Bridge, BridgeConfig, BridgeError, ensure};
 use sluice::linux::links::{Gateway, Links};
 use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, ping};
+
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn config(addresses: &[&str]) -> BridgeConfig {
     BridgeConfig {
@@ -111,6 +117,36 @@ fn different_mtus_are_a_fault_and_are_kept() {
     hosts.bridge.run(["ip", "link", "set", "lan0", "mtu", "1400"]).unwrap();
     let bridge = ensure_in(&hosts.bridge, &config(&[])).unwrap();
     assert!(bridge.faults[0].contains("different MTUs (1500 and 1400)"), "{:?}", bridge.faults);
+}
+
+#[test]
+fn the_spanning_tree_of_a_bridge_that_stands_is_left_as_it_is() {
+    let hosts = TwoHosts::without_bridge("br-stp").unwrap();
+    hosts.bridge.ip("link add br0 type bridge stp_state 1 priority 4097 forward_delay 200 hello_time 100").unwrap();
+    ensure_in(&hosts.bridge, &config(&[])).unwrap();
+    for setting in ["stp_state 1", "priority 4097", "forward_delay 200", "hello_time 100"] {
+        assert!(bridge_setting(&hosts.bridge, setting), "{setting}");
+    }
+    // It listens and learns for two seconds each before it forwards.
+    wait_until("the spanning tree lets the hosts reach each other", PATIENCE, || ping(&hosts.outside, INSIDE[0]))
+        .unwrap();
+}
+
+#[test]
+fn jumbo_frames_pass_whole_where_the_ports_take_them() {
+    let hosts = TwoHosts::without_bridge("br-jumbo").unwrap();
+    for (namespace, interface) in
+        [(&hosts.outside, "eth0"), (&hosts.inside, "eth0"), (&hosts.bridge, PORTS[0]), (&hosts.bridge, PORTS[1])]
+    {
+        namespace.ip(&format!("link set {interface} mtu 9000")).unwrap();
+    }
+    assert_eq!(ensure_in(&hosts.bridge, &config(&[])).unwrap().faults, [""; 0]);
+    for port in PORTS {
+        assert!(hosts.bridge.ip(&format!("link show {port}")).unwrap().contains(" mtu 9000 "), "{port}");
+    }
+    assert!(hosts.reaches());
+    // 9,000 bytes with the headers of IPv4 and ICMP, not to be fragmented.
+    hosts.outside.run(["ping", "-c", "3", "-W", "1", "-M", "do", "-s", "8972", &INSIDE[0].to_string()]).unwrap();
 }
 
 #[test]

@@ -257,6 +257,26 @@ fn somebody_elses_change_is_noticed_and_put_back() {
 }
 
 #[test]
+fn it_is_known_that_all_is_as_it_was_read_until_anybody_changes_anything() {
+    let hosts = TwoHosts::bridged("nft-same").unwrap();
+    let mut enforcer = enforcer(&hosts);
+    assert!(!enforcer.is_unchanged(), "nothing was read yet");
+    let mut assert_noticed = |what: &str, change: &dyn Fn(&mut Nftables)| {
+        enforcer.read_back().unwrap();
+        assert!(enforcer.is_unchanged(), "before {what}");
+        change(&mut enforcer);
+        assert!(!enforcer.is_unchanged(), "{what}");
+    };
+    let outside = OUTSIDE[0];
+    assert_noticed("a block", &|enforcer| enforcer.block(&block(outside, Action::Deny, 600), NOW).unwrap());
+    assert_noticed("its end", &|enforcer| enforcer.unblock(&[Subject::of(outside)]).unwrap());
+    assert_noticed("a replacement", &|enforcer| enforcer.replace(&Desired::default(), NOW).unwrap());
+    let element = "add element netdev sluice deny4 { 192.0.2.7 timeout 1h }";
+    assert_noticed("somebody else", &|_| _ = hosts.bridge.run(["nft", element]).unwrap());
+    assert_noticed("a flush", &|_| _ = hosts.bridge.run(["nft", "flush table netdev sluice"]).unwrap());
+}
+
+#[test]
 fn changes_by_others_are_told_and_our_own_are_not() {
     let hosts = TwoHosts::bridged("nft-watch").unwrap();
     let mut enforcer = enforcer(&hosts);

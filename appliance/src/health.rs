@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use traffic::address::Mac;
 use traffic::decode::DecodeError;
 use traffic::features::ThreatClass;
 
@@ -48,33 +49,67 @@ pub struct Gauges {
     pub flows: AtomicU64,
     /// Frames that the kernel dropped before they could be read.
     pub ring_drops: AtomicU64,
+    /// About how many frames were passed over unread because too many came.
+    pub passed_over: AtomicU64,
     /// Decisions that found the queue to the control thread full, and were left for the next flow.
     pub decisions_delayed: AtomicU64,
     /// Alerts that were not raised because there were too many.
     pub alerts_suppressed: AtomicU64,
+    /// The box's own address on the link; all zeros where it is not known.
+    own_mac: AtomicU64,
     /// What is wrong with the ports.
     port_faults: Mutex<Vec<String>>,
 }
 
 impl Gauges {
-    /// Publishes the counters.
-    pub fn publish(&self, counters: &Counters, flows: usize, ring_drops: u64) {
+    /// Publishes the counters of the path.
+    pub fn publish(&self, counters: &Counters, flows: usize) {
         self.packets.store(counters.packets, Ordering::Relaxed);
         self.bytes.store(counters.bytes, Ordering::Relaxed);
         self.undecodable.store(counters.undecodable_total(), Ordering::Relaxed);
         self.flows.store(flows as u64, Ordering::Relaxed);
         self.alerts_suppressed.store(counters.alerts_suppressed, Ordering::Relaxed);
-        self.ring_drops.store(ring_drops, Ordering::Relaxed);
     }
 
-    /// Puts these faults in the place of the last.
-    pub fn set_port_faults(&self, faults: Vec<String>) {
+    /// Publishes what the source of frames has to say: what it lost, what it passed over, and its faults in the place of the last.
+    pub fn publish_source(&self, ring_drops: u64, passed_over: u64, faults: Vec<String>) {
+        self.ring_drops.store(ring_drops, Ordering::Relaxed);
+        self.passed_over.store(passed_over, Ordering::Relaxed);
         *self.port_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// Tells the packet thread the box's own address on the link. Where it could not be read now, the last one stays.
+    pub fn set_own_mac(&self, mac: Option<Mac>) {
+        if let Some(Mac([a, b, c, d, e, f])) = mac {
+            self.own_mac.store(u64::from_be_bytes([0, 0, a, b, c, d, e, f]), Ordering::Relaxed);
+        }
+    }
+
+    /// The box's own address on the link.
+    #[must_use]
+    pub fn own_mac(&self) -> Option<Mac> {
+        let [_, _, mac @ ..] = self.own_mac.load(Ordering::Relaxed).to_be_bytes();
+        let mac = Mac(mac);
+        (mac != Mac::default()).then_some(mac)
     }
 
     /// What is wrong with the ports, one line each with its remedy.
     #[must_use]
     pub fn port_faults(&self) -> Vec<String> {
         self.port_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_read_for_a_moment_is_not_forgotten() {
+        let gauges = Gauges::default();
+        assert_eq!(gauges.own_mac(), None);
+        gauges.set_own_mac(Some(Mac([2, 0, 0, 0, 0, 9])));
+        gauges.set_own_mac(None);
+        assert_eq!(gauges.own_mac(), Some(Mac([2, 0, 0, 0, 0, 9])));
     }
 }

@@ -77,17 +77,9 @@ impl Network {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let (lan, r#box, wan) = (Namespace::new("lan")?, Namespace::new("box")?, Namespace::new("wan")?);
         let network = Self { lan, r#box, wan, switch, _turn: turn };
-        match &network.switch {
-            Some(switch) => {
-                switch.ip("link add sw0 type bridge forward_delay 0 mcast_snooping 0")?;
-                switch.ip("link set sw0 up")?;
-                plug(&network.lan, "lan0", switch, "hosts")?;
-                plug(&network.r#box, "port0", switch, "box")?;
-            }
-            None => link(&network.lan, "lan0", &network.r#box, "port0")?,
-        }
+        network.connect_lan()?;
         link(&network.wan, "wan0", &network.r#box, "port1")?;
-        network.furnish_lan()?;
+        network.fence_lan()?;
         network.furnish_wan()?;
         Ok(network)
     }
@@ -189,13 +181,31 @@ impl Network {
         Ok(guard)
     }
 
-    fn furnish_lan(&self) -> Result<()> {
+    /// Makes the link between the LAN and `port0`, which nothing attaches to a bridge, with all that depends on it. Once more
+    /// where the port was removed.
+    ///
+    /// # Errors
+    /// The link stands.
+    pub fn connect_lan(&self) -> Result<()> {
+        match &self.switch {
+            Some(switch) => {
+                switch.ip("link add sw0 type bridge forward_delay 0 mcast_snooping 0")?;
+                switch.ip("link set sw0 up")?;
+                plug(&self.lan, "lan0", switch, "hosts")?;
+                plug(&self.r#box, "port0", switch, "box")?;
+            }
+            None => link(&self.lan, "lan0", &self.r#box, "port0")?,
+        }
         for number in 10..20 {
             self.lan.ip(&format!("addr add 198.51.100.{number}/24 dev lan0"))?;
             self.lan.ip(&format!("addr add 2001:db8:1::{number}/64 dev lan0 nodad"))?;
         }
         self.lan.ip(&format!("route add default via {GATEWAY} src {LAN_HOST}"))?;
         self.lan.ip(&format!("route add default via 2001:db8:1::1 src {LAN_HOST_V6}"))?;
+        Ok(())
+    }
+
+    fn fence_lan(&self) -> Result<()> {
         self.lan.ip(&format!("route add blackhole {DARK_NETWORK}"))?;
         self.lan.private_file("resolv.conf", &format!("nameserver {NAME_SERVER}\n"))?;
         let rule = format!("ip daddr {FIREWALLED_LAN_HOST} tcp dport != {{ 22, 80 }} ct state new drop");

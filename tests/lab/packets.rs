@@ -62,8 +62,15 @@ pub const SYN_ACK: u8 = 0x12;
 /// A TCP packet without payload.
 #[must_use]
 pub fn tcp(source_port: u16, destination_port: u16, flags: u8) -> Transport {
+    tcp_with(source_port, destination_port, flags, 0)
+}
+
+/// A TCP packet with so many bytes of payload.
+#[must_use]
+pub fn tcp_with(source_port: u16, destination_port: u16, flags: u8, payload_bytes: usize) -> Transport {
     let mut bytes = ports(source_port, destination_port);
     bytes.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]);
+    bytes.resize(bytes.len() + payload_bytes, 0);
     Transport { protocol: 6, bytes, fragment_offset: 0 }
 }
 
@@ -110,10 +117,10 @@ impl Encapsulation {
         let mut frame = [&ETHERNET[..], self.header].concat();
         match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let [_, length] = big_endian(20 + carried.bytes.len());
+                let [long, length] = big_endian(20 + carried.bytes.len());
                 let [high, low] = mark.to_be_bytes();
                 let mut header =
-                    vec![0x45, 0, 0, length, high, low, 0, carried.fragment_offset, 64, carried.protocol, 0, 0];
+                    vec![0x45, 0, long, length, high, low, 0, carried.fragment_offset, 64, carried.protocol, 0, 0];
                 header.extend(source.octets().into_iter().chain(destination.octets()));
                 let sum = checksum(&header);
                 header.splice(10..12, sum);
@@ -124,10 +131,10 @@ impl Encapsulation {
                 let protocol = frame.len() - 2;
                 frame.splice(protocol.., self.ipv6);
                 let fragment = carried.fragment_header();
-                let [_, length] = big_endian(fragment.len() + carried.bytes.len());
+                let [long, length] = big_endian(fragment.len() + carried.bytes.len());
                 let [high, low] = mark.to_be_bytes();
                 let next = if fragment.is_empty() { carried.protocol } else { 44 };
-                frame.extend([0x60, 0, high, low, 0, length, next, 64]);
+                frame.extend([0x60, 0, high, low, long, length, next, 64]);
                 frame.extend(source.octets().into_iter().chain(destination.octets()));
                 frame.extend(fragment);
                 frame.extend_from_slice(&carried.bytes);

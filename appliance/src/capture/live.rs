@@ -4,6 +4,8 @@
 //! seen before its question. Frames are therefore taken one by one, the earlier of both rings first; and where one ring
 //! has none, those of the other are held back until it can have none that are earlier. A ring that fills up does not wait.
 //!
+//! Where the rings fill up all the same, the kernel passes over what is worth least ([`super::overload`]).
+//!
 //! A port that goes down or disappears is a fault, not an error: its ring is opened anew when the port is back.
 
 use core::time::Duration;
@@ -15,14 +17,17 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use traffic::decode::{Frame, LinkType};
 use traffic::time::Timestamp;
 
+use super::overload::{Missed, Overload};
 use super::{Arrival, FrameSource, Polled, Port};
 use crate::clock::{self, Stopwatch};
+use crate::linux::capture_filter::{Shedding, passed_over_for};
 use crate::linux::links::Links;
 use crate::linux::netlink::NetlinkError;
 use crate::linux::packet_ring::{PacketRing, RingConfig, RingError};
 
-/// Frames handed out by one poll at most, so that the caller comes to its other work in a flood.
-const FRAMES_PER_POLL: u64 = 8_192;
+/// Frames handed out by one poll at most, so that in a flood the caller comes to its other work, and we to look how full the
+/// rings are.
+const FRAMES_PER_POLL: u64 = 2_048;
 /// How often a port that is down or gone is looked at.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// The kernel hands a block over after twice its time at the latest; after this much more it has done so even on a busy board.
@@ -37,6 +42,11 @@ pub struct Live {
     second: PortRing,
     links: Links,
     hold: Duration,
+    overload: Overload,
+    /// Frames that the kernel dropped.
+    dropped: Missed,
+    /// Frames that it passed over.
+    passed_over: Missed,
 }
 
 /// Why the ports cannot be captured on.
@@ -62,6 +72,9 @@ impl Live {
             second: PortRing::open(second, Port::Second, config)?,
             links: Links::open()?,
             hold: retire.saturating_mul(2).saturating_add(HOLD_MARGIN),
+            overload: Overload::new(),
+            dropped: Missed::default(),
+            passed_over: Missed::default(),
         })
     }
 
@@ -82,6 +95,16 @@ impl Live {
         let may_wait = is_alone && time <= now && !port.ring.is_half_full();
         let wait = if may_wait { time.plus(self.hold).since(now) } else { Duration::ZERO };
         Some((port, wait))
+    }
+
+    /// Has more passed over where a ring fills up, and less when all is calm.
+    fn relieve(&mut self) {
+        let quarters = self.first.ring.quarters_full().max(self.second.ring.quarters_full());
+        if let Some(shedding) = self.overload.look(quarters) {
+            for port in self.ports() {
+                port.shed(shedding);
+            }
+        }
     }
 
     /// Sleeps until a port has frames that it had not, or until held ones are due, or for this time.
@@ -117,6 +140,7 @@ impl FrameSource for Live {
 
     fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Arrival<'_>)) -> io::Result<Polled> {
         self.wait(timeout)?;
+        self.relieve();
         // Read before the rings are: a frame that is due by this time cannot be preceded by one that comes later.
         let now = clock::now();
         let mut frames = 0;
@@ -126,6 +150,7 @@ impl FrameSource for Live {
                 _ => break,
             }
         }
+        self.passed_over.set(self.first.passed_over.saturating_add(self.second.passed_over));
         Ok(Polled::Frames(frames))
     }
 
@@ -133,14 +158,31 @@ impl FrameSource for Live {
         for port in self.ports() {
             port.count_drops();
         }
-        self.first.dropped.saturating_add(self.second.dropped)
+        self.dropped.set(self.first.dropped.saturating_add(self.second.dropped));
+        self.dropped.count()
+    }
+
+    fn passed_over(&self) -> u64 {
+        self.passed_over.count()
     }
 
     fn faults(&self) -> Vec<String> {
-        [&self.first, &self.second]
-            .into_iter()
-            .filter_map(|port| port.trouble.as_ref().map(|it| it.fault.clone()))
-            .collect()
+        let ports = [&self.first, &self.second];
+        let mut faults: Vec<_> =
+            ports.into_iter().filter_map(|port| port.trouble.as_ref().map(|it| it.fault.clone())).collect();
+        faults.extend(self.passed_over.recent().map(|count| {
+            format!(
+                "about {count} packets of running connections were passed over unread because they came too fast; new \
+                 connections are still looked at: give the box less other work, or a faster processor"
+            )
+        }));
+        faults.extend(self.dropped.recent().map(|count| {
+            format!(
+                "{count} packets passed unseen because they came too fast to be read: give the box less other work, \
+                 memory.profile = \"default\" in sluice.toml, or a faster processor"
+            )
+        }));
+        faults
     }
 }
 
@@ -152,7 +194,9 @@ struct PortRing {
     config: RingConfig,
     ring: PacketRing,
     trouble: Option<Trouble>,
+    shedding: Shedding,
     dropped: u64,
+    passed_over: u64,
 }
 
 /// A port that is down or gone.
@@ -165,16 +209,25 @@ struct Trouble {
 impl PortRing {
     fn open(name: &str, port: Port, config: RingConfig) -> Result<Self, RingError> {
         let ring = PacketRing::open(name, config)?;
-        Ok(Self { name: name.to_owned(), port, config, ring, trouble: None, dropped: 0 })
+        let name = name.to_owned();
+        Ok(Self { name, port, config, ring, trouble: None, shedding: Shedding::Nothing, dropped: 0, passed_over: 0 })
     }
 
     /// Hands out the next frame, where there is one.
     fn hand_out(&mut self, sink: &mut dyn FnMut(&Arrival<'_>)) -> bool {
         let Some(seen) = self.ring.next_frame() else { return false };
         let (bytes, wire_len_bytes, vlan_tag) = (seen.bytes, seen.wire_len_bytes, seen.vlan_tag);
+        self.passed_over += passed_over_for(bytes.len(), wire_len_bytes, self.config.snap_bytes);
         let frame = Frame { link: LinkType::Ethernet, bytes, wire_len_bytes, vlan_tag };
         sink(&Arrival { time: seen.time, port: self.port, frame });
         true
+    }
+
+    fn shed(&mut self, shedding: Shedding) {
+        self.shedding = shedding;
+        if let Err(error) = self.ring.shed(shedding) {
+            log::warn!("port `{}`: its filter cannot be changed: {error}", self.name);
+        }
     }
 
     fn count_drops(&mut self) {
@@ -217,6 +270,7 @@ impl PortRing {
             Ok(ring) => {
                 self.count_drops();
                 self.ring = ring;
+                self.shed(self.shedding);
                 self.recovered();
             }
             Err(error) => self.say(error.to_string()),

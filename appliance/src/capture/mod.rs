@@ -1,6 +1,7 @@
 //! Capture: where frames come from. The live ports and a replayed file look the same to what follows.
 
 pub mod live;
+mod overload;
 pub mod replay;
 
 use core::time::Duration;
@@ -50,6 +51,10 @@ pub trait FrameSource {
 
     /// Frames that came in and were lost before they could be handed out, since the source was opened.
     fn dropped(&mut self) -> u64;
+
+    /// About how many frames were passed over unread, because more came than could be looked at. A capture file waits: there it
+    /// is none, and no verdict depends on how fast the machine is.
+    fn passed_over(&self) -> u64;
 
     /// What is wrong at the moment, one line each, with its remedy.
     fn faults(&self) -> Vec<String>;

@@ -85,6 +85,10 @@ impl FrameSource for ReplaySource {
         0
     }
 
+    fn passed_over(&self) -> u64 {
+        0
+    }
+
     fn faults(&self) -> Vec<String> {
         Vec::new()
     }

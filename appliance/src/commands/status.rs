@@ -29,9 +29,12 @@ fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
         writeln!(out, "  mode {mode} for {class}")?;
     }
     writeln!(out, "mode {mode}, bridge {bridge} of {} and {}, model {model}, up {uptime_s} s", ports[0], ports[1])?;
-    let State { packets, bytes, flows, undecodable, ring_drops, dropped_packets, .. } = state;
+    let State { packets, bytes, flows, undecodable, ring_drops, passed_over, dropped_packets, .. } = state;
     writeln!(out, "{packets} packets ({bytes} bytes) seen, {dropped_packets} stopped, {flows} flows now")?;
-    writeln!(out, "{undecodable} could not be decoded, {ring_drops} came too fast to be read")?;
+    writeln!(
+        out,
+        "{undecodable} could not be decoded, {ring_drops} came too fast to be read, {passed_over} were passed over"
+    )?;
     let Some(events) = &state.events else { return Ok(()) };
     write_events(out, events)
 }

@@ -331,6 +331,7 @@ impl Keeper {
         state.last_look = Some(Stopwatch::start());
         let around = (self.surroundings)();
         state.unhooked |= around.ports_changed;
+        self.gauges.set_own_mac(around.own_mac);
         let rails = &mut self.blocklist.rails;
         rails.learn(around.own, around.gateways, around.lan);
         rails.routers = around.gateway_macs.into_iter().chain(around.own_mac).collect();
@@ -374,6 +375,10 @@ impl Keeper {
         state.is_clear = false;
         let desired = Desired::of(&self.blocklist, self.limit_per_s);
         let is_new = !state.stands.as_ref().is_some_and(|stands| stands.is_furnished_as(&desired));
+        let is_well = !is_new && changed_by.is_none() && !state.unhooked && state.enforce_fault.is_none();
+        if is_well && self.enforcer.is_unchanged() {
+            return;
+        }
         let differs = match self.enforcer.read_back() {
             Ok(found) => desired.differs_from(&found, now),
             Err(error) => {
@@ -438,6 +443,7 @@ impl Keeper {
             packets: count(&self.gauges.packets),
             bytes: count(&self.gauges.bytes),
             ring_drops: count(&self.gauges.ring_drops),
+            passed_over: count(&self.gauges.passed_over),
             undecodable: count(&self.gauges.undecodable),
             flows: count(&self.gauges.flows),
             dropped_packets,

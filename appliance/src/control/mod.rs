@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub bytes: u64,
     /// Frames that the kernel dropped before they could be read.
     pub ring_drops: u64,
+    /// About how many frames were passed over unread because too many came.
+    pub passed_over: u64,
     /// Frames that could not be decoded.
     pub undecodable: u64,
     /// Flows in the table now.

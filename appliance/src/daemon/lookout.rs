@@ -54,7 +54,6 @@ impl Lookout {
     }
 
     fn mend(&mut self, all: &[Link], around: &mut Surroundings) {
-        around.own_mac = all.iter().find(|link| link.index == self.bridge_index).and_then(|link| link.mac);
         let ports = self.port_indices(all);
         let is_new = |(now, before): (&Option<u32>, &Option<u32>)| now.is_some() && now != before;
         if ports.iter().zip(&self.ports).any(is_new) {
@@ -65,6 +64,15 @@ impl Lookout {
             }
         }
         self.ports = ports;
+        around.own_mac = all.iter().find(|link| link.index == self.bridge_index).and_then(|bridge| bridge.mac);
+        around.faults.extend(all.iter().filter(|link| self.is_unplugged(link)).map(|link| {
+            format!("port `{}` has no carrier: plug its cable in, or look at what is at its other end", link.name)
+        }));
+    }
+
+    /// A port that is down is told of by the packet thread.
+    fn is_unplugged(&self, link: &Link) -> bool {
+        self.bridge.ports.contains(&link.name) && link.is_up && !link.has_carrier
     }
 
     fn port_indices(&self, all: &[Link]) -> [Option<u32>; 2] {

@@ -81,6 +81,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let names: Vec<String> = blocklist.rails.allow.names().map(str::to_owned).collect();
 
     let gauges = Arc::new(Gauges::default());
+    gauges.set_own_mac(bridge.mac);
     let (handle, messages) = Handle::new(first_snapshot(config, *blocklist.modes()));
     let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
     let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
@@ -115,7 +116,6 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         outcomes: told,
         exchanges,
         stop: Arc::clone(&stop),
-        own_mac: bridge.mac,
     };
     let packets = spawn("packets", move || packets.run())?;
     info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);
@@ -330,6 +330,7 @@ fn first_snapshot(config: &Config, modes: Modes) -> Snapshot {
         packets: 0,
         bytes: 0,
         ring_drops: 0,
+        passed_over: 0,
         undecodable: 0,
         flows: 0,
         dropped_packets: 0,

@@ -33,8 +33,6 @@ pub(super) struct PacketThread {
     pub outcomes: Receiver<Outcome>,
     pub exchanges: SyncSender<Exchange>,
     pub stop: Arc<AtomicBool>,
-    /// The box's own address on the link.
-    pub own_mac: Option<Mac>,
 }
 
 /// Hands decisions on.
@@ -58,7 +56,7 @@ impl PacketThread {
                     Outcome::Around(around) => pipeline.learn(around),
                 }
             }
-            let own_mac = self.own_mac;
+            let own_mac = self.gauges.own_mac();
             let polled = self.source.poll(POLL_TIMEOUT, &mut |arrival| {
                 if !is_for(own_mac, arrival.frame.bytes) {
                     pipeline.frame(arrival, &mut listener);
@@ -71,8 +69,9 @@ impl PacketThread {
             }
             pipeline.idle(clock::now(), &mut listener);
             if since_published.elapsed() >= PUBLISH_INTERVAL {
-                self.gauges.publish(&pipeline.counters(), pipeline.flows(), self.source.dropped());
-                self.gauges.set_port_faults(self.source.faults());
+                self.gauges.publish(&pipeline.counters(), pipeline.flows());
+                let (dropped, passed_over) = (self.source.dropped(), self.source.passed_over());
+                self.gauges.publish_source(dropped, passed_over, self.source.faults());
                 since_published = Stopwatch::start();
             }
         }

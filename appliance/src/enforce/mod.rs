@@ -30,6 +30,10 @@ pub trait Enforcer: Send {
     /// What the kernel refused; nothing has changed then.
     fn unblock(&mut self, subjects: &[Subject]) -> Result<(), EnforceError>;
 
+    /// Whether what the kernel holds is known to be what the last [`Self::read_back`] found, apart from what has ended since:
+    /// nobody has changed anything. It costs less than reading it all again; false where it is not known.
+    fn is_unchanged(&mut self) -> bool;
+
     /// What the kernel holds now.
     ///
     /// # Errors

@@ -23,7 +23,6 @@ mod link {
     pub const NAME: u16 = 3;
     pub const MTU: u16 = 4;
     pub const MASTER: u16 = 10;
-    pub const OPERATIONAL_STATE: u16 = 16;
     pub const INFO: u16 = 18;
     pub const INFO_KIND: u16 = 1;
     pub const INFO_DATA: u16 = 2;
@@ -40,8 +39,6 @@ const ROUTE_GATEWAY: u16 = 5;
 const ROUTE_MULTIPATH: u16 = 9;
 const ROUTE_VIA: u16 = 18;
 
-/// `IF_OPER_UP`
-const OPERATIONAL_UP: u8 = 6;
 /// `RTN_UNICAST`
 const ROUTE_UNICAST: u8 = 1;
 
@@ -60,8 +57,8 @@ pub struct Link {
     pub mtu_bytes: u32,
     /// Somebody set it up.
     pub is_up: bool,
-    /// It is up and the cable carries.
-    pub is_running: bool,
+    /// The other end of its cable is up.
+    pub has_carrier: bool,
     /// What it is, for those made by software: `bridge`, `veth`, `vlan`, …
     pub kind: Option<String>,
 }
@@ -225,7 +222,7 @@ fn read_link(reply: &Reply<'_>) -> Option<Link> {
         master: None,
         mtu_bytes: 0,
         is_up: flags & libc::IFF_UP != 0,
-        is_running: false,
+        has_carrier: flags & libc::IFF_LOWER_UP != 0,
         kind: None,
     };
     for (kind, value) in attributes(reply.payload.get(LINK_HEADER_BYTES..)?) {
@@ -234,7 +231,6 @@ fn read_link(reply: &Reply<'_>) -> Option<Link> {
             link::MAC => found.mac = value.try_into().ok().map(Mac),
             link::MTU => found.mtu_bytes = read_ne_u32(value)?,
             link::MASTER => found.master = read_ne_u32(value),
-            link::OPERATIONAL_STATE => found.is_running = value.first() == Some(&OPERATIONAL_UP),
             link::INFO => {
                 found.kind =
                     attributes(value).find(|(kind, _)| *kind == link::INFO_KIND).and_then(|(_, name)| read_text(name));

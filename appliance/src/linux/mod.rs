@@ -2,10 +2,11 @@
 //!
 //! [`netlink`] carries messages for nftables and for the links; [`links`] reads and changes interfaces, addresses and
 //! routes; [`offloads`] turns off what would merge packets; [`packet_ring`] is the mapped ring that frames arrive in,
-//! and [`ring_block`] the parser of its blocks, which is safe code and trusts nothing that it reads; [`signals`] turns
-//! the signals that end the daemon into something to wait for.
+//! [`ring_block`] the parser of its blocks, which trusts nothing that it reads, and [`capture_filter`] what the kernel puts
+//! there (both are safe code); [`signals`] turns the signals that end the daemon into something to wait for.
 #![allow(unsafe_code)]
 
+pub mod capture_filter;
 pub mod links;
 pub mod netlink;
 pub mod offloads;

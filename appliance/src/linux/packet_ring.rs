@@ -17,14 +17,13 @@ use nix::sys::socket::{getsockopt, sockopt::SocketError};
 use traffic::arena::Footprint;
 use traffic::time::Timestamp;
 
+use super::capture_filter::{self, Shedding};
 use super::ring_block::{Cursor, RingFrame, STATUS_OFFSET_BYTES};
 
 /// What the kernel is told about the size of frames; a `TPACKET_V3` block packs them densely whatever it says.
 const FRAME_BYTES: u32 = 2_048;
 /// All protocols, in the byte order of the network.
 const ALL_PROTOCOLS: u16 = (libc::ETH_P_ALL as u16).to_be();
-/// `BPF_RET | BPF_K`: keeps so many bytes of each frame.
-const FILTER_RETURN: u16 = 0x06;
 
 /// Size and timing of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +40,11 @@ pub struct RingConfig {
 
 impl Default for RingConfig {
     /// 4 MiB: some 15,000 short frames, or 25 ms of a flood at 600,000 frames per second.
+    ///
+    /// Many small blocks: one that was handed over because its time was up takes as much of the ring as a full one. Where we
+    /// are behind, the ring does not run out of them as long as a full block (some 220 frames) is read in less than `retire_ms`.
     fn default() -> Self {
-        Self { block_bytes: 256 * 1024, blocks: 16, retire_ms: 8, snap_bytes: 192 }
+        Self { block_bytes: 64 * 1024, blocks: 64, retire_ms: 8, snap_bytes: 192 }
     }
 }
 
@@ -50,7 +52,7 @@ impl RingConfig {
     /// 1 MiB, for boards with little memory.
     #[must_use]
     pub fn small() -> Self {
-        Self { block_bytes: 64 * 1024, blocks: 16, ..Self::default() }
+        Self { block_bytes: 16 * 1024, ..Self::default() }
     }
 
     /// What the rings of so many ports take together.
@@ -108,6 +110,8 @@ pub struct PacketRing {
     /// Where we are in it, once it is ours.
     cursor: Option<Cursor>,
     interface_index: u32,
+    /// The filters, one for each [`Shedding`] in their order, made in advance.
+    filters: [Vec<libc::sock_filter>; Shedding::ALL.len()],
     fd: OwnedFd,
 }
 
@@ -124,12 +128,14 @@ impl PacketRing {
         let version = libc::tpacket_versions::TPACKET_V3 as c_int;
         set_option(&fd, libc::PACKET_VERSION, &version).map_err(failed("choose TPACKET_V3"))?;
         set_option(&fd, libc::PACKET_IGNORE_OUTGOING, &1).map_err(failed("ignore outgoing frames"))?;
-        set_filter(&fd, config.snap_bytes).map_err(failed("set the filter"))?;
+        let mut filters = Shedding::ALL.map(|shedding| capture_filter::program(config.snap_bytes, shedding));
+        let [whole, ..] = &mut filters;
+        set_filter(&fd, whole).map_err(failed("set the filter"))?;
         set_ring(&fd, config).map_err(failed("make the ring"))?;
         let memory = Memory::map(&fd, config).map_err(failed("map the ring"))?;
         set_promiscuous(&fd, interface_index).map_err(failed("listen to all addresses"))?;
         bind(&fd, interface_index).map_err(failed("bind"))?;
-        Ok(Self { memory, block: 0, cursor: None, interface_index, fd })
+        Ok(Self { memory, block: 0, cursor: None, interface_index, filters, fd })
     }
 
     /// Index of the interface that it was opened on; one that is removed and made again has another.
@@ -153,7 +159,27 @@ impl PacketRing {
     /// Whether more than half of the ring waits to be read.
     #[must_use]
     pub fn is_half_full(&self) -> bool {
-        self.memory.block((self.block + self.memory.blocks / 2) % self.memory.blocks).is_some()
+        self.is_filled_by(2)
+    }
+
+    /// How many quarters of the ring wait to be read, from 0 to 3: more than so many do.
+    #[must_use]
+    pub fn quarters_full(&self) -> usize {
+        (1..=3).rev().find(|quarters| self.is_filled_by(*quarters)).unwrap_or(0)
+    }
+
+    /// Blocks are filled one after the other: more than so many quarters wait where the block is ours that comes after them.
+    fn is_filled_by(&self, quarters: usize) -> bool {
+        let ahead = self.memory.blocks * quarters / 4;
+        self.memory.block((self.block + ahead) % self.memory.blocks).is_some()
+    }
+
+    /// Has the kernel pass over so much from now on. What lies in the ring stays there.
+    ///
+    /// # Errors
+    /// The kernel refused; all is as before then.
+    pub fn shed(&mut self, shedding: Shedding) -> io::Result<()> {
+        self.filters.get_mut(shedding as usize).map_or(Ok(()), |filter| set_filter(&self.fd, filter))
     }
 
     /// What was counted since the last call.
@@ -287,10 +313,11 @@ fn set_option_at<T: Copy>(fd: &OwnedFd, level: c_int, name: c_int, value: &T) ->
     Ok(Errno::result(result).map(drop)?)
 }
 
-fn set_filter(fd: &OwnedFd, snap_bytes: u32) -> io::Result<()> {
-    let mut program = [libc::sock_filter { code: FILTER_RETURN, jt: 0, jf: 0, k: snap_bytes }];
+/// Puts a filter in the place of the last one, without a moment between the two.
+fn set_filter(fd: &OwnedFd, program: &mut [libc::sock_filter]) -> io::Result<()> {
+    let len = u16::try_from(program.len()).map_err(io::Error::other)?;
     // The kernel copies the program while the call runs.
-    let filter = libc::sock_fprog { len: 1, filter: program.as_mut_ptr() };
+    let filter = libc::sock_fprog { len, filter: program.as_mut_ptr() };
     set_option_at(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
 }
 

@@ -46,6 +46,8 @@ pub struct State {
     pub bytes: u64,
     /// Frames that came too fast to be read.
     pub ring_drops: u64,
+    /// About how many frames were passed over unread because too many came: long ones of running connections.
+    pub passed_over: u64,
     /// Frames that could not be decoded.
     pub undecodable: u64,
     /// Flows in the table.
@@ -221,6 +223,7 @@ impl State {
             packets: snapshot.packets,
             bytes: snapshot.bytes,
             ring_drops: snapshot.ring_drops,
+            passed_over: snapshot.passed_over,
             undecodable: snapshot.undecodable,
             flows: snapshot.flows,
             dropped_packets: snapshot.dropped_packets,

@@ -43,6 +43,7 @@ pub(super) fn snapshot(now: Timestamp) -> Snapshot {
         packets: 48_213_377,
         bytes: 39_112_004_551,
         ring_drops: 0,
+        passed_over: 0,
         undecodable: 12,
         flows: 412,
         dropped_packets: 9_204,

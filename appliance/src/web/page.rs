@@ -164,7 +164,7 @@ fn numbers(state: &State) -> Markup {
             (number(&words::bytes(state.bytes), "seen"))
             (number(&words::count(state.flows), "flows now"))
             (number(&spoken(state.uptime_s), "running"))
-            (number(&words::count(state.ring_drops), "packets missed"))
+            (number(&words::count(state.ring_drops.saturating_add(state.passed_over)), "packets missed"))
         }
     }
 }

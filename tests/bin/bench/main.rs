@@ -3,8 +3,11 @@
 //! SHARED holds `data/unpack` and `peers/`, LABELLED is where the labelled captures are or go, PEERS where the peers are
 //! installed; without it they do not run. All read the same capture in turn, round by round, so that a busy moment of the
 //! machine meets all of them. Each is a process of its own, timed from its start to its exit.
+//!
+//! `bench live` measures the live path, in network namespaces.
 
 mod capture;
+mod live;
 mod peers;
 mod stages;
 
@@ -35,9 +38,10 @@ fn main() -> Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();
     let result = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["stage", name, file] => return stages::run(name, Path::new(file)),
+        ["live"] => live::run(),
         [shared, labelled] => bench(Path::new(shared), Path::new(labelled), None),
         [shared, labelled, peers] => bench(Path::new(shared), Path::new(labelled), Some(Path::new(peers))),
-        _ => bail!("usage: bench SHARED LABELLED [PEERS]"),
+        _ => bail!("usage: bench SHARED LABELLED [PEERS], or: bench live"),
     };
     remove_work_folder();
     result

@@ -35,24 +35,29 @@ mod rules;
 mod table;
 mod watch;
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 use nix::errno::Errno;
 use traffic::time::Timestamp;
 
+use crate::clock::Stopwatch;
 use crate::linux::netlink::{
-    FLAG_ACK, FLAG_DUMP, NetlinkError, Protocol, Reply, Request, Socket, attributes, read_be_u64,
+    FLAG_ACK, FLAG_DUMP, NetlinkError, Protocol, Reply, Request, Socket, attributes, read_be_u32, read_be_u64,
 };
 use crate::policy::{Action, Subject};
 
 use super::{Block, Desired, EnforceError, Enforcer, Found};
 use batch::{Batch, Key, TABLE};
-use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, message, rule};
+use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, generation, message, rule};
 pub use watch::Watch;
 
 /// How often a change is tried again because a block ended between the look at it and the change.
 const CHANGE_ATTEMPTS: u32 = 4;
+
+/// How long it is believed that all is as it was read, as long as the kernel knows of no change.
+const READ_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Which hook the table uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +97,9 @@ pub struct Nftables {
     rules: usize,
     limit_per_s: u32,
     dropped_before: u64,
+    /// The generation of nftables that was read back last, and when. None once a change was tried: whether it succeeds or
+    /// not, what there is must be looked at.
+    read: Option<(u32, Stopwatch)>,
 }
 
 impl Nftables {
@@ -102,7 +110,7 @@ impl Nftables {
     pub fn new(ports: [String; 2], capacity: u32) -> Self {
         let (family, may_fall_back) = (Family::Netdev, true);
         let socket = Socket::open(Protocol::Netfilter).ok();
-        Self { socket, ports, capacity, family, may_fall_back, rules: 0, limit_per_s: 0, dropped_before: 0 }
+        Self { socket, ports, capacity, family, may_fall_back, rules: 0, limit_per_s: 0, dropped_before: 0, read: None }
     }
 
     /// The socket; tried again where it could not be opened.
@@ -142,6 +150,7 @@ impl Nftables {
         if batch.is_empty() {
             return Ok(());
         }
+        self.read = None;
         let sent = self.socket().and_then(|socket| socket.request(batch.finish(), |_| {}));
         sent.map_err(|error| {
             let step = match &error {
@@ -199,6 +208,7 @@ impl Nftables {
     /// Takes the subjects out of every set, and puts `then` in, in one batch. Blocks end by themselves at any moment: one
     /// that ended since it was looked at makes the kernel refuse the batch, and the next look no longer finds it.
     fn change(&mut self, subjects: &[Subject], then: Option<(&Block, Timestamp)>) -> Result<(), Refusal> {
+        self.read = None;
         let mut attempt = 1;
         loop {
             let mut batch = self.batch();
@@ -251,6 +261,20 @@ impl Nftables {
         let add = |elements: &mut Vec<_>, reply: Reply<'_>| elements.append(&mut read(&reply));
         let elements = self.socket().and_then(|socket| socket.dump(build, add));
         elements.map_err(|error| self.explain(Refusal { step: "read the blocks", error }))
+    }
+
+    /// The number that the kernel gives to what nftables holds; each change of any table makes it another.
+    fn generation(&mut self) -> Option<u32> {
+        let mut request = Request::new();
+        request.message(batch::message_type(message::GET_GENERATION), 0, &batch::header(0));
+        let mut found = None;
+        let answered = self.socket().and_then(|socket| {
+            socket.request(&mut request, |reply| {
+                let mut attributes = attributes(reply.payload.get(4..).unwrap_or_default());
+                found = attributes.find(|(kind, _)| *kind == generation::ID).and_then(|(_, id)| read_be_u32(id));
+            })
+        });
+        answered.ok().and(found)
     }
 
     /// Asks that the table stands as it was made.
@@ -327,7 +351,15 @@ impl Enforcer for Nftables {
         self.change(subjects, None).map_err(|refusal| self.explain(refusal))
     }
 
+    fn is_unchanged(&mut self) -> bool {
+        let Some((generation, since)) = self.read else { return false };
+        // A port that is removed may take rules with it, which is no change of a table.
+        since.elapsed() < READ_INTERVAL && self.generation() == Some(generation) && self.counted_whole().is_ok()
+    }
+
     fn read_back(&mut self) -> Result<Found, EnforceError> {
+        // Asked for first: a change while the rest is read makes the next look a whole one.
+        let generation = self.generation();
         self.counted_whole()?;
         let mut found = Found::default();
         let mut add = |action, standing: Vec<elements::Standing>| {
@@ -344,6 +376,7 @@ impl Enforcer for Nftables {
         }
         let quarantine = table::block_set(Action::Quarantine, Key::Ipv4);
         add(Action::Quarantine, self.read_set(quarantine, elements::read_devices)?);
+        self.read = generation.map(|generation| (generation, Stopwatch::start()));
         Ok(found)
     }
 

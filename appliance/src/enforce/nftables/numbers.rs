@@ -29,6 +29,7 @@ pub mod message {
     pub const GET_SET_ELEMENT: u16 = 13;
     pub const DELETE_SET_ELEMENT: u16 = 14;
     pub const NEW_GENERATION: u16 = 15;
+    pub const GET_GENERATION: u16 = 16;
 }
 
 pub mod table {
@@ -64,6 +65,7 @@ pub mod rule {
 
 pub mod generation {
     //! `enum nft_gen_attributes`.
+    pub const ID: u16 = 1;
     pub const PROCESS: u16 = 2;
     pub const PROCESS_NAME: u16 = 3;
 }
