@@ -52,13 +52,18 @@ pub struct Gauges {
     pub decisions_delayed: AtomicU64,
     /// Alerts that were not raised because there were too many.
     pub alerts_suppressed: AtomicU64,
+    /// Grows while the packet thread lives.
+    pub beats: AtomicU64,
     /// What is wrong with the ports.
     port_faults: Mutex<Vec<String>>,
+    /// What the self-test of the start found.
+    selftest_faults: Mutex<Vec<String>>,
 }
 
 impl Gauges {
     /// Publishes the counters.
     pub fn publish(&self, counters: &Counters, flows: usize, ring_drops: u64) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
         self.packets.store(counters.packets, Ordering::Relaxed);
         self.bytes.store(counters.bytes, Ordering::Relaxed);
         self.undecodable.store(counters.undecodable_total(), Ordering::Relaxed);
@@ -70,6 +75,17 @@ impl Gauges {
     /// Puts these faults in the place of the last.
     pub fn set_port_faults(&self, faults: Vec<String>) {
         *self.port_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// Puts these faults in the place of the last.
+    pub fn set_selftest_faults(&self, faults: Vec<String>) {
+        *self.selftest_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// What the self-test of the start found, one line each with its remedy.
+    #[must_use]
+    pub fn selftest_faults(&self) -> Vec<String> {
+        self.selftest_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is wrong with the ports, one line each with its remedy.

@@ -22,6 +22,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub struct Config {
     /// `observe` or `enforce`.
     pub mode: &'static str,
+    /// `open` or `closed`.
+    pub on_failure: &'static str,
     /// `lenient`, `balanced` or `strict`.
     pub profile: &'static str,
     /// Never blocked.
@@ -38,6 +40,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             mode: "enforce",
+            on_failure: "open",
             profile: "balanced",
             allow: Vec::new(),
             block_ttl_s: 600,
@@ -51,10 +54,10 @@ impl Config {
     /// The text of `sluice.toml`; state and socket are in the folder.
     #[must_use]
     pub fn text(&self, folder: &Path) -> String {
-        let Self { mode, profile, allow, block_ttl_s, memory, rules } = self;
+        let Self { mode, on_failure, profile, allow, block_ttl_s, memory, rules } = self;
         let folder = folder.display();
         format!(
-            "mode = \"{mode}\"\nstate_dir = \"{folder}/state\"\n\n\
+            "mode = \"{mode}\"\non_failure = \"{on_failure}\"\nstate_dir = \"{folder}/state\"\n\n\
              [bridge]\nname = \"br0\"\nports = [\"port0\", \"port1\"]\naddresses = [\"{BOX}/24\"]\n\n\
              [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nladder_s = [{block_ttl_s}]\nunblock_grace_s = 600\n\n\
              [web]\nlisten_port = 8080\nsocket = \"{folder}/sluice.sock\"\n\n\

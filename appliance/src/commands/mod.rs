@@ -6,6 +6,7 @@ mod check_config;
 mod passwd;
 pub mod replay;
 mod run;
+mod selftest;
 mod status;
 
 use core::time::Duration;
@@ -36,6 +37,14 @@ enum Command {
         /// The configuration
         #[arg(value_name = "FILE", default_value = DEFAULT_PATH)]
         config: PathBuf,
+    },
+    /// Proves that this box sees, recognises and stops an attacker; touches no traffic and no running daemon
+    Selftest {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
     },
     /// Shows what the daemon does: state, last alerts, standing blocks
     Status {
@@ -167,6 +176,7 @@ impl CommandLine {
                 Ok(replay::replay(&args, rules.into())?)
             }
             Command::CheckConfig { config } => check_config::check_config(&config),
+            Command::Selftest { json, config } => selftest::selftest(&Config::load(&config.config)?, json),
             Command::Status { json, daemon } => status::status(&daemon.socket()?, json),
             Command::Block { address, ttl, why, daemon } => blocks::block(&daemon.socket()?, address, ttl, &why),
             Command::Unblock { address, daemon } => blocks::unblock(&daemon.socket()?, address),

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::enforce::OnFailure;
 use crate::policy::{Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile};
 use crate::store::BLOCK_ROWS;
 use crate::verdict::lists::ListConfig;
@@ -32,6 +33,10 @@ pub const DEFAULT_PATH: &str = "/etc/sluice/sluice.toml";
 pub struct Config {
     /// What is done with decisions.
     pub mode: Mode,
+    /// What becomes of the traffic when the daemon dies or hangs.
+    pub on_failure: OnFailure,
+    /// The self-test runs whenever the daemon starts.
+    pub selftest_at_start: bool,
     /// Folder of the database.
     pub state_dir: PathBuf,
     /// The bridge.
@@ -102,6 +107,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             mode: Mode::Observe,
+            on_failure: OnFailure::Open,
+            selftest_at_start: true,
             state_dir: PathBuf::from("/var/lib/sluice"),
             bridge: Bridge::default(),
             policy: Policy::default(),

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use log::{error, info, warn};
 use traffic::time::Timestamp;
 
+use super::pulse::Pulse;
 use super::{ControlError, Handle, Message, Outcome, Reply, Snapshot};
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
@@ -88,7 +89,7 @@ pub struct Surroundings {
 impl Keeper {
     /// Runs until told to stop; then everything is taken out of the kernel and written to the disk.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        let mut state = State::default();
+        let mut state = State { own: self.blocklist.rails.own.clone(), ..State::default() };
         self.tick(&mut state);
         let mut since_tick = Stopwatch::start();
         loop {
@@ -99,8 +100,8 @@ impl Keeper {
                     let waiting = core::iter::once(message).chain(messages.try_iter().take(MESSAGES_AT_ONCE));
                     let mut answers = Vec::new();
                     for message in waiting {
-                        if matches!(message, Message::Stop) {
-                            return self.stop();
+                        if let Message::Stop { leaves_table } = message {
+                            return self.stop(leaves_table);
                         }
                         answers.extend(self.take(message, &mut state));
                     }
@@ -117,7 +118,7 @@ impl Keeper {
                 since_tick = Stopwatch::start();
             }
         }
-        self.stop();
+        self.stop(false);
     }
 
     /// Carries a message out; what a person who asked is to be told.
@@ -136,7 +137,7 @@ impl Keeper {
                 return Some(Answer { outcome: self.unblock(address, actor, now), reply });
             }
             Message::TableChanged { by } => state.changed_by = Some(by),
-            Message::Stop => {}
+            Message::Stop { .. } => {}
         }
         None
     }
@@ -323,9 +324,29 @@ impl Keeper {
         self.record_what_waits();
         self.look_around(state);
         self.lift_protected(now);
+        self.keep_alive(state);
+        self.follow_own_addresses(now, state);
         self.reconcile(now, state);
         self.publish(state);
         state.full = None;
+    }
+
+    /// Keeps a table that closes by itself open, as long as packets are looked at.
+    fn keep_alive(&mut self, state: &mut State) {
+        state.hangs = !state.pulse.is_felt(self.gauges.beats.load(Ordering::Relaxed));
+        if !state.hangs
+            && let Err(error) = self.enforcer.keep_alive()
+        {
+            state.enforce_fault = Some(error.to_string());
+        }
+    }
+
+    /// Makes the table anew where the box has other addresses now: they are part of its rules.
+    fn follow_own_addresses(&mut self, now: Timestamp, state: &mut State) {
+        let own = &self.blocklist.rails.own;
+        if state.own != *own && self.enforcer.replace(&Desired::of(&self.blocklist), now).is_ok() {
+            state.own.clone_from(own);
+        }
     }
 
     /// Who is protected may have changed since the last look: a gateway may have come up a moment ago.
@@ -425,6 +446,10 @@ impl Keeper {
         let mut faults = self.start_faults.clone();
         faults.extend(state.blind_spots.iter().cloned());
         faults.extend(self.gauges.port_faults());
+        faults.extend(self.gauges.selftest_faults());
+        if state.hangs {
+            faults.push(String::from("the packet thread hangs: nothing new is recognised; restart sluice"));
+        }
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());
         let repaired = state.repaired.iter().filter(|(time, _)| clock::now().since(*time) < REPAIR_SHOWN);
@@ -458,10 +483,10 @@ impl Keeper {
         faults
     }
 
-    fn stop(mut self) {
+    fn stop(mut self, leaves_table: bool) {
         self.record_what_waits();
         self.audit(clock::now(), String::from("stopped"));
-        if let Err(error) = self.enforcer.remove() {
+        if !leaves_table && let Err(error) = self.enforcer.remove() {
             error!("the nftables table stays until its blocks end: {error}");
         }
         if let Err(error) = self.writer.flush() {
@@ -481,6 +506,11 @@ struct State {
     /// Blocks that gave way to others since the start, and when that was logged last.
     displaced: u64,
     last_displaced: Option<Stopwatch>,
+    /// Addresses of the box that the kernel's table knows.
+    own: Vec<IpAddr>,
+    pulse: Pulse,
+    /// The packet thread does not live.
+    hangs: bool,
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
     last_look: Option<Stopwatch>,

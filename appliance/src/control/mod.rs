@@ -4,6 +4,7 @@
 
 pub mod keeper;
 mod managers;
+mod pulse;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -83,8 +84,11 @@ pub enum Message {
         /// Who, in words.
         by: String,
     },
-    /// The program is told to end.
-    Stop,
+    /// The program is to end.
+    Stop {
+        /// The kernel's table stays as it is.
+        leaves_table: bool,
+    },
 }
 
 /// What became of a decision, for the packet thread, which weighs the evidence.
@@ -145,10 +149,10 @@ impl Handle {
         let _ = self.messages.try_send(Message::TableChanged { by });
     }
 
-    /// Tells the control thread to end.
-    pub(crate) fn stop(&self) {
+    /// Tells the control thread to end; the kernel's table is removed unless it `leaves_table`.
+    pub(crate) fn stop(&self, leaves_table: bool) {
         // Where the thread is gone already there is nobody to tell.
-        let _ = self.messages.send(Message::Stop);
+        let _ = self.messages.send(Message::Stop { leaves_table });
     }
 
     /// The newest snapshot.

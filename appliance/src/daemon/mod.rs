@@ -5,7 +5,8 @@
 //! 3. the rings on its ports;
 //! 4. the store, and from it the blocks that still stand;
 //! 5. the kernel's table with them, in one batch;
-//! 6. the control thread, the page, and last the packet thread.
+//! 6. the control thread, the page, and last the packet thread;
+//! 7. beside all this the self-test, which nothing waits for.
 //!
 //! Down it goes the other way round. The bridge stays: a daemon that has ended must not end the traffic.
 
@@ -22,7 +23,6 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, bail};
-use caps::{CapSet, Capability};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -33,12 +33,14 @@ use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
 use crate::control::{Handle, Snapshot};
 use crate::enforce::dry_run::DryRun;
 use crate::enforce::nftables::{Nftables, Watch};
-use crate::enforce::{Desired, EnforceError, Enforcer};
+use crate::enforce::{Desired, EnforceError, Enforcer, OnFailure};
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
+use crate::linux::rights;
 use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Blocklist, Mode, Rails};
+use crate::selftest::{self, Outcome};
 use crate::store::{Event, Opened, Store, Writer};
 use crate::verdict::{MODEL_NAME, Rulebook};
 use crate::web::{self, WebConfig, WebServer};
@@ -100,13 +102,13 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         watch_table(watch, handle.clone())?;
     }
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
-    let mut web = web::serve(handle.clone(), store, writer, web_config)?;
+    let mut web = web::serve(handle.clone(), store, Arc::clone(&writer), web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
         source,
         pipeline: pipeline_config(config, rules)?,
         handle: handle.clone(),
-        gauges,
+        gauges: Arc::clone(&gauges),
         outcomes: told,
         exchanges,
         stop: Arc::clone(&stop),
@@ -114,12 +116,16 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     };
     let packets = spawn("packets", move || packets.run())?;
     info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);
+    if config.selftest_at_start {
+        test_itself(config.clone(), gauges, writer)?;
+    }
 
     let ended = watch(&mut signals, &mut web, page_address(config), &[&packets, &control]);
     stop.store(true, Ordering::Relaxed);
     drop(web);
     let packets = packets.join();
-    handle.stop();
+    // Who wants nothing to pass unwatched does not want it after a failure either.
+    handle.stop(ended.is_err() && config.on_failure == OnFailure::Closed);
     let control = control.join();
     if packets.is_err() || control.is_err() {
         bail!("a thread has failed: see the lines above; the blocks in the kernel end by themselves");
@@ -127,14 +133,37 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     ended
 }
 
+/// Proves in a thread of its own that an attacker would be recognised and stopped. Ports and disk are watched all the time
+/// and not looked at here. The thread ends with the program, wherever it is.
+fn test_itself(config: Config, gauges: Arc<Gauges>, writer: Arc<Writer>) -> anyhow::Result<()> {
+    spawn("selftest", move || {
+        let steps = selftest::prove(&config);
+        let failed: Vec<String> = steps
+            .iter()
+            .filter(|step| step.has_failed())
+            .map(|step| format!("the self-test of the start failed: {step}"))
+            .collect();
+        let skipped = steps.iter().filter(|step| matches!(step.outcome, Outcome::Skipped { .. })).count();
+        let what = format!("self-test: {} of {} steps failed, {skipped} skipped", failed.len(), steps.len());
+        for step in steps.iter().filter(|step| step.outcome != Outcome::Ok) {
+            warn!("self-test: {step}");
+        }
+        info!("{what}");
+        gauges.set_selftest_faults(failed);
+        // Where the queue is full, the log and the page still tell it.
+        let _ = writer.send(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
+    })?;
+    Ok(())
+}
+
 /// What the daemon cannot do without.
 fn check_rights() -> anyhow::Result<()> {
-    for right in [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW] {
-        if !caps::has_cap(None, CapSet::Effective, right).unwrap_or(false) {
-            bail!("no right to change the network ({right}); run as root, or give the program that capability");
+    match rights::missing() {
+        Some(right) => {
+            bail!("no right to change the network ({right}); run as root, or give the program that capability")
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Two daemons would fight over the table of blocks.
@@ -258,7 +287,8 @@ fn enforcer(
     blocklist: &Blocklist,
     faults: &mut Vec<String>,
 ) -> anyhow::Result<(Box<dyn Enforcer>, Option<Watch>)> {
-    let opened = Nftables::open(config.bridge.ports.clone(), config.max_blocks());
+    let opened = Nftables::open(config.bridge.ports.clone(), config.max_blocks())
+        .map(|nftables| nftables.on_failure(config.on_failure));
     if config.mode == Mode::Observe {
         // What an earlier run in enforce mode may have left behind.
         if let Err(error) = opened.and_then(|mut nftables| nftables.remove()) {

@@ -87,6 +87,7 @@ impl Desired {
         Self {
             blocks: blocklist.standing().map(Block::from).collect(),
             allow: blocklist.rails.allow.clone(),
+            own: blocklist.rails.own.clone(),
             ..Self::default()
         }
     }

@@ -77,6 +77,10 @@ impl Enforcer for DryRun {
         Ok(0)
     }
 
+    fn keep_alive(&mut self) -> Result<(), EnforceError> {
+        Ok(())
+    }
+
     fn remove(&mut self) -> Result<(), EnforceError> {
         self.blocks.clear();
         self.limits.clear();

@@ -22,10 +22,10 @@ mod link {
     pub const NAME: u16 = 3;
     pub const MTU: u16 = 4;
     pub const MASTER: u16 = 10;
-    pub const OPERATIONAL_STATE: u16 = 16;
     pub const INFO: u16 = 18;
     pub const INFO_KIND: u16 = 1;
     pub const INFO_DATA: u16 = 2;
+    pub const VETH_PEER: u16 = 1;
     pub const BRIDGE_FORWARD_DELAY: u16 = 1;
     pub const BRIDGE_STP: u16 = 5;
     pub const BRIDGE_MULTICAST_SNOOPING: u16 = 23;
@@ -39,8 +39,6 @@ const ROUTE_GATEWAY: u16 = 5;
 const ROUTE_MULTIPATH: u16 = 9;
 const ROUTE_VIA: u16 = 18;
 
-/// `IF_OPER_UP`
-const OPERATIONAL_UP: u8 = 6;
 /// `RTN_UNICAST`
 const ROUTE_UNICAST: u8 = 1;
 
@@ -127,6 +125,24 @@ impl Links {
             info.text(link::INFO_KIND, "bridge").nest(link::INFO_DATA, |bridge| {
                 bridge.ne_u32(link::BRIDGE_FORWARD_DELAY, 0).ne_u32(link::BRIDGE_STP, 0);
                 bridge.attribute(link::BRIDGE_MULTICAST_SNOOPING, &[0]);
+            });
+        });
+        self.socket.request(&mut request, |_| {})
+    }
+
+    /// Makes a pair of interfaces: what goes into one comes out of the other.
+    ///
+    /// # Errors
+    /// What the kernel refused: it has none, or an interface of either name stands already.
+    pub fn create_pair(&mut self, [one, other]: [&str; 2]) -> Result<(), NetlinkError> {
+        let mut request = Request::new();
+        request.message(libc::RTM_NEWLINK, FLAG_ACK | FLAG_CREATE | FLAG_EXCLUSIVE, &link_header(0, false));
+        request.text(link::NAME, one).nest(link::INFO, |info| {
+            info.text(link::INFO_KIND, "veth").nest(link::INFO_DATA, |pair| {
+                pair.nest(link::VETH_PEER, |peer| {
+                    peer.append(&link_header(0, false));
+                    peer.text(link::NAME, other);
+                });
             });
         });
         self.socket.request(&mut request, |_| {})
@@ -227,7 +243,7 @@ fn read_link(reply: &Reply<'_>) -> Option<Link> {
         master: None,
         mtu_bytes: 0,
         is_up: flags & libc::IFF_UP != 0,
-        is_running: false,
+        is_running: flags & libc::IFF_LOWER_UP != 0,
         kind: None,
     };
     for (kind, value) in attributes(reply.payload.get(LINK_HEADER_BYTES..)?) {
@@ -236,7 +252,6 @@ fn read_link(reply: &Reply<'_>) -> Option<Link> {
             link::MAC => found.mac = value.try_into().ok(),
             link::MTU => found.mtu_bytes = read_ne_u32(value)?,
             link::MASTER => found.master = read_ne_u32(value),
-            link::OPERATIONAL_STATE => found.is_running = value.first() == Some(&OPERATIONAL_UP),
             link::INFO => {
                 found.kind =
                     attributes(value).find(|(kind, _)| *kind == link::INFO_KIND).and_then(|(_, name)| read_text(name));

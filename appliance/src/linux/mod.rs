@@ -2,13 +2,16 @@
 //!
 //! [`netlink`] carries messages for nftables and for the links; [`links`] reads and changes interfaces, addresses and
 //! routes; [`offloads`] turns off what would merge packets; [`packet_ring`] is the mapped ring that frames arrive in,
-//! and [`ring_block`] the parser of its blocks, which is safe code and trusts nothing that it reads; [`signals`] turns
-//! the signals that end the daemon into something to wait for.
+//! and [`ring_block`] the parser of its blocks, which is safe code and trusts nothing that it reads; [`rights`] knows what
+//! the process may do; [`signals`] turns the signals that end the daemon into something to wait for; [`wire`] sends and
+//! receives single frames.
 #![allow(unsafe_code)]
 
 pub mod links;
 pub mod netlink;
 pub mod offloads;
 pub mod packet_ring;
+pub mod rights;
 pub mod ring_block;
 pub mod signals;
+pub mod wire;

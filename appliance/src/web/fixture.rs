@@ -100,7 +100,7 @@ pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<Str
                     let _ = reply.send(if found { Ok(offender) } else { Err(ControlError::NotBlocked { offender }) });
                 }
                 Message::Decision(_) | Message::TableChanged { .. } => {}
-                Message::Stop => return,
+                Message::Stop { .. } => return,
             }
         }
     });

@@ -86,6 +86,23 @@ pub(super) fn add_devices(batch: &mut Batch, set: &str, devices: &[(Mac, Duratio
     }
 }
 
+/// Adds types of frames to a set, each with the time that it stays there.
+pub(super) fn add_frame_types(batch: &mut Batch, set: &str, types: &[u16], timeout: Duration) {
+    let request = batch.message("keep the table alive", message::NEW_SET_ELEMENT, FLAG_CREATE);
+    write_list(request, set, types, |request, frame_type| {
+        request.be_u64(element::TIMEOUT, timeout_ms(timeout));
+        request.nest(element::KEY, |key| {
+            key.attribute(element::DATA_VALUE, &frame_type.to_be_bytes());
+        });
+    });
+}
+
+/// Takes all elements out of a set.
+pub(super) fn flush(batch: &mut Batch, set: &str) {
+    let request = batch.message("keep the table alive", message::DELETE_SET_ELEMENT, 0);
+    request.text(element::TABLE, TABLE).text(element::SET, set);
+}
+
 /// Each part of a concatenation fills words of four bytes.
 fn target_key(target: &Target) -> Vec<u8> {
     let mut key = match target.destination {

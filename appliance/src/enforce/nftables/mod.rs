@@ -11,6 +11,7 @@
 //! | `deny_new4`, `deny_new6` | what opens a connection from these is dropped; replies of theirs pass |
 //! | `quarantine` | devices that reach nothing but ARP, neighbour discovery, DHCP, DNS, the allowlist and `own4`, `own6` |
 //! | `limit4`, `limit6` | what opens connections to these services is dropped above their rate |
+//! | `alive` | only with `on_failure = "closed"`: while it is empty, nothing passes but what the box needs to be reached |
 //!
 //! IPv6 offenders are /64 networks: the sets hold their first address, and the rules mask what they look up.
 //! ARP, DHCP and IPv6 neighbour discovery always pass.
@@ -27,6 +28,7 @@
 //! What lies behind a third tag passes, and is counted ([`Enforcer::hidden_packets`]).
 
 mod batch;
+mod closed;
 mod elements;
 mod numbers;
 mod rules;
@@ -45,7 +47,7 @@ use crate::linux::netlink::{
 };
 use crate::policy::{Action, Offender};
 
-use super::{Block, Desired, EnforceError, Enforcer, Found, Target};
+use super::{Block, Desired, EnforceError, Enforcer, Found, OnFailure, Target};
 use batch::{Batch, Key, TABLE};
 use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, message, rule};
 pub use watch::Watch;
@@ -86,6 +88,7 @@ pub struct Nftables {
     socket: Socket,
     ports: [String; 2],
     capacity: u32,
+    on_failure: OnFailure,
     family: Family,
     may_fall_back: bool,
     rules: usize,
@@ -101,8 +104,14 @@ impl Nftables {
     pub fn open(ports: [String; 2], capacity: u32) -> Result<Self, EnforceError> {
         let socket = Socket::open(Protocol::Netfilter)
             .map_err(|error| EnforceError::Unsupported { what: "nfnetlink", cause: error.into_io() })?;
-        let (family, may_fall_back) = (Family::Netdev, true);
-        Ok(Self { socket, ports, capacity, family, may_fall_back, rules: 0, dropped_before: 0 })
+        let (family, may_fall_back, on_failure) = (Family::Netdev, true, OnFailure::Open);
+        Ok(Self { socket, ports, capacity, on_failure, family, may_fall_back, rules: 0, dropped_before: 0 })
+    }
+
+    /// Does this when [`Enforcer::keep_alive`] is no longer called, instead of letting everything pass.
+    #[must_use]
+    pub fn on_failure(self, on_failure: OnFailure) -> Self {
+        Self { on_failure, ..self }
     }
 
     /// Uses this family only, instead of `netdev` and then `bridge`.
@@ -158,7 +167,10 @@ impl Nftables {
         // Adding first makes the deletion succeed whether the table stood or not.
         batch.add_table();
         batch.delete_table();
-        let rules = table::add_all(&mut batch, &self.ports, self.family.number(), self.capacity);
+        let rules = table::add_all(&mut batch, &self.ports, self.family.number(), self.capacity, self.on_failure);
+        if self.on_failure == OnFailure::Closed {
+            closed::fill(&mut batch, &table::FRAME_TYPES);
+        }
         elements::add_devices(&mut batch, table::QUARANTINE, &quarantined(desired, now));
         for key in [Key::Ipv4, Key::Ipv6] {
             elements::add_networks(&mut batch, table::allow_set(key), key, &desired.allow);
@@ -338,6 +350,14 @@ impl Enforcer for Nftables {
 
     fn hidden_packets(&mut self) -> Result<u64, EnforceError> {
         Ok(self.counted_whole()?.hidden)
+    }
+
+    fn keep_alive(&mut self) -> Result<(), EnforceError> {
+        let mut batch = self.batch();
+        if self.on_failure == OnFailure::Closed {
+            closed::renew(&mut batch, &table::FRAME_TYPES);
+        }
+        self.apply(batch).map_err(|refusal| self.explain(refusal))
     }
 
     fn remove(&mut self) -> Result<(), EnforceError> {

@@ -3,7 +3,7 @@
 //! | chain | what it does |
 //! |---|---|
 //! | `ingress` | on both ports: sorts IPv4 and IPv6, also inside a second VLAN tag and inside PPPoE; all else passes |
-//! | `ipv4`, `ipv6` | allowlist passes, DHCP and neighbour discovery pass, `deny` drops, `deny_new` goes on below, `limit` drops |
+//! | `ipv4`, `ipv6` | DHCP and neighbour discovery pass, allowlist passes, `deny` drops, `deny_new` goes on below, `limit` drops |
 //! | `deny_new` | drops what opens a connection |
 //! | `qinq*`, `pppoe*`, `qinq_pppoe*` | the same for packets whose headers lie behind a second VLAN tag, PPPoE, or both |
 //! | `quarantine4` and the like | lets a device in quarantine reach the box and DNS |
@@ -12,8 +12,10 @@
 use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
 
 use super::batch::{Batch, ETHERNET, Key};
+use super::closed;
 use super::numbers::{FAMILY_BRIDGE, FIRST_HOOK, chain, message, set};
 use super::rules::{Base, Compare, Rule};
+use crate::enforce::OnFailure;
 use crate::linux::netlink::FLAG_CREATE;
 use crate::policy::Action;
 
@@ -117,6 +119,8 @@ struct Sorter {
     chain: &'static str,
     /// Where the two bytes are, behind what the kernel takes for the network header.
     offset_bytes: u32,
+    /// They are a number of PPP, and not a frame's type.
+    is_ppp: bool,
     /// What they are, for people as well, and the chain that goes on.
     cases: &'static [(u16, &'static str, &'static str)],
 }
@@ -131,10 +135,25 @@ const FRAMES: [(u16, &str, &str); 6] = [
     (ETHER_PPPOE_SESSION, "in PPPoE", "pppoe"),
 ];
 
+/// All types of frames that can carry IP.
+pub(super) const FRAME_TYPES: [u16; FRAMES.len()] = {
+    let mut types = [0; FRAMES.len()];
+    let mut index = 0;
+    while index < types.len() {
+        types[index] = FRAMES[index].0;
+        index += 1;
+    }
+    types
+};
+
+/// Numbers of PPP below this carry packets of networks; those above keep the session itself (RFC 1661 section 2).
+const FIRST_PPP_CONTROL: u16 = 0x8000;
+
 const SORTERS: [Sorter; 3] = [
     Sorter {
         chain: "qinq",
         offset_bytes: 2,
+        is_ppp: false,
         cases: &[
             (ETHER_IPV4, "IPv4", "qinq_ipv4"),
             (ETHER_IPV6, "IPv6", "qinq_ipv6"),
@@ -147,19 +166,30 @@ const SORTERS: [Sorter; 3] = [
     Sorter {
         chain: "pppoe",
         offset_bytes: 6,
+        is_ppp: true,
         cases: &[(PPP_IPV4, "IPv4", "pppoe_ipv4"), (PPP_IPV6, "IPv6", "pppoe_ipv6")],
     },
     Sorter {
         chain: "qinq_pppoe",
         offset_bytes: 10,
+        is_ppp: true,
         cases: &[(PPP_IPV4, "IPv4", "qinq_pppoe_ipv4"), (PPP_IPV6, "IPv6", "qinq_pppoe_ipv6")],
     },
 ];
 
 /// Puts everything but the elements into the batch; how many rules that are.
-pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capacity: u32) -> usize {
+pub(super) fn add_all(
+    batch: &mut Batch,
+    ports: &[String; 2],
+    family: u8,
+    capacity: u32,
+    on_failure: OnFailure,
+) -> usize {
     batch.add_table();
-    add_sets(batch, capacity);
+    let sets = add_sets(batch, capacity);
+    if on_failure == OnFailure::Closed {
+        closed::add_set(batch, sets + 1);
+    }
     let chains = PLACES.iter().flat_map(|place| [place.deny_new_chain, place.quarantine_chain, place.chain]);
     for name in chains.chain(SORTERS.iter().map(|sorter| sorter.chain)).chain([HIDDEN]) {
         // `deny_new` serves two places; the kernel takes a chain that stands for made.
@@ -172,9 +202,15 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capaci
         if place.offset_bytes > 0 {
             encapsulated_deny_new_rules(place, &mut rules);
         }
+        for rule in place.always_pass() {
+            rules.push((place.chain, rule));
+        }
+        if on_failure == OnFailure::Closed {
+            rules.push((place.chain, place.closed()));
+        }
         place_rules(place, &mut rules);
     }
-    entry_rules(ports, family, &mut rules);
+    entry_rules(ports, family, on_failure, &mut rules);
     let count = rules.len();
     for (chain, rule) in rules {
         batch.add_rule(chain, rule);
@@ -184,7 +220,8 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, capaci
 
 type Rules = Vec<(&'static str, Rule)>;
 
-fn add_sets(batch: &mut Batch, capacity: u32) {
+/// Makes the sets; how many they are, which is the number of the last.
+fn add_sets(batch: &mut Batch, capacity: u32) -> u32 {
     let mut id = 1;
     batch.add_set(QUARANTINE, id, ETHERNET, set::FLAG_TIMEOUT, capacity);
     for key in [Key::Ipv4, Key::Ipv6] {
@@ -199,6 +236,7 @@ fn add_sets(batch: &mut Batch, capacity: u32) {
             batch.add_set(block_set(action, key), id, key.address(), set::FLAG_TIMEOUT, capacity);
         }
     }
+    id
 }
 
 fn add_base_chain(batch: &mut Batch, ports: &[String; 2], family: u8) {
@@ -218,7 +256,7 @@ fn add_base_chain(batch: &mut Batch, ports: &[String; 2], family: u8) {
 }
 
 /// The rules of `ingress`, and of the chains that look behind a tag.
-fn entry_rules(ports: &[String; 2], family: u8, rules: &mut Rules) {
+fn entry_rules(ports: &[String; 2], family: u8, on_failure: OnFailure, rules: &mut Rules) {
     if family == FAMILY_BRIDGE {
         let [first, second] = ports;
         let rule = Rule::new("other bridges").not_from_interface(first).not_from_interface(second).accept();
@@ -233,6 +271,9 @@ fn entry_rules(ports: &[String; 2], family: u8, rules: &mut Rules) {
             rules.push((sorter.chain, rule.jump(chain)));
         }
     }
+    if on_failure == OnFailure::Closed {
+        closed_rules(rules);
+    }
     rules.push((HIDDEN, Rule::new("from a device in quarantine").sender().in_set(QUARANTINE).drop()));
     rules.push((HIDDEN, Rule::new("passes whatever is blocked").count().accept()));
     // What is not decided by now is neither IPv4 nor IPv6, or not from a device in quarantine.
@@ -241,15 +282,25 @@ fn entry_rules(ports: &[String; 2], family: u8, rules: &mut Rules) {
     rules.push(("ingress", Rule::new("from a device in quarantine").sender().in_set(QUARANTINE).drop()));
 }
 
+/// What no place gets to see: behind three tags, and what PPP names by other numbers.
+fn closed_rules(rules: &mut Rules) {
+    rules.push((HIDDEN, closed::if_dead(Rule::new(closed::WHY)).drop()));
+    for sorter in SORTERS.iter().filter(|sorter| sorter.is_ppp) {
+        let mut other = closed::if_dead(Rule::new(closed::WHY)).load(Base::Network, sorter.offset_bytes, 2);
+        // What has a place comes back from it where it goes to the box.
+        for (number, ..) in sorter.cases {
+            other = other.compare(Compare::Different, &number.to_be_bytes());
+        }
+        rules.push((sorter.chain, other.compare(Compare::AtMost, &(FIRST_PPP_CONTROL - 1).to_be_bytes()).drop()));
+    }
+}
+
 fn place_rules(place: &Place, rules: &mut Rules) {
     let allow = allow_set(place.key);
     let deny = block_set(Action::Deny, place.key);
     let deny_new = block_set(Action::DenyNew, place.key);
     let mut add = |rule| rules.push((place.chain, rule));
     add(place.source("from the allowlist").in_set(allow).accept());
-    for rule in place.always_pass() {
-        add(rule);
-    }
     // Whoever is on the allowlist may speak with anybody and gets the answers, but is still protected from the blocked.
     let to_the_allowed = place.offender_source("from the blocked to the allowlist").in_set(deny);
     add(place.and_destination(to_the_allowed).in_set(allow).jump(place.deny_new_chain));
@@ -380,6 +431,11 @@ impl Place {
             Key::Ipv6 => (24, 16),
         };
         rule.load(Base::Network, self.offset_bytes + offset, length)
+    }
+
+    /// Drops everything but what goes to the box while nobody keeps the table.
+    fn closed(&self) -> Rule {
+        self.and_destination(closed::if_dead(self.rule(closed::WHY))).not_in_set(own_set(self.key)).drop()
     }
 
     fn offender_source(&self, comment: &str) -> Rule {
