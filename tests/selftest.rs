@@ -39,6 +39,8 @@ fn configured(network: &Network) -> (PathBuf, PathBuf) {
     for port in ["port0", "port1"] {
         network.r#box.run(["ethtool", "-K", port, "gro", "off", "gso", "off", "tso", "off"]).unwrap();
     }
+    let are_up = || network.r#box.ip("link").is_ok_and(|links| links.matches(" state UP ").count() == 2);
+    wait_until("the ports have carrier", PATIENCE, are_up).unwrap();
     (folder, config)
 }
 
@@ -102,7 +104,6 @@ fn what_is_wrong_is_named_with_its_remedy() {
     let network = Network::new().unwrap();
     let (folder, config) = configured(&network);
     network.r#box.ip("link set port1 down").unwrap();
-    // The other port has lost its carrier with it only where they are one cable, which they are not.
     let line = only_failure(&selftest(&network, &config, &[]));
     assert!(line.contains("port port1: it is down; ") && line.contains("ip link set port1 up"), "{line}");
     network.r#box.ip("link set port1 up").unwrap();
