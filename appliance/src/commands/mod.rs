@@ -43,6 +43,9 @@ enum Command {
         /// As JSON, for programs
         #[arg(long)]
         json: bool,
+        /// Without a look at the real ports and the disk, as at the start of the daemon
+        #[arg(long)]
+        without_ports: bool,
         #[command(flatten)]
         config: ConfigArgs,
     },
@@ -165,7 +168,7 @@ impl CommandLine {
     /// What went wrong, with the remedy.
     pub fn execute(self) -> Result<(), Failure> {
         match self.command {
-            Command::Run(args) => run::run(&Config::load(&args.config)?),
+            Command::Run(args) => run::run(&args.config),
             Command::Replay(args) => {
                 let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
                 let rules = config.rulebook(|list, read| {
@@ -176,7 +179,9 @@ impl CommandLine {
                 Ok(replay::replay(&args, rules.into())?)
             }
             Command::CheckConfig { config } => check_config::check_config(&config),
-            Command::Selftest { json, config } => selftest::selftest(&Config::load(&config.config)?, json),
+            Command::Selftest { json, without_ports, config } => {
+                selftest::selftest(&Config::load(&config.config)?, json, without_ports)
+            }
             Command::Status { json, daemon } => status::status(&daemon.socket()?, json),
             Command::Block { address, ttl, why, daemon } => blocks::block(&daemon.socket()?, address, ttl, &why),
             Command::Unblock { address, daemon } => blocks::unblock(&daemon.socket()?, address),

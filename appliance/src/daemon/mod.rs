@@ -12,6 +12,7 @@
 
 mod lookout;
 mod packets;
+mod selftest;
 
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +41,6 @@ use crate::linux::rights;
 use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Blocklist, Mode, Rails};
-use crate::selftest::{self, Outcome};
 use crate::store::{Event, Opened, Store, Writer};
 use crate::verdict::{MODEL_NAME, Rulebook};
 use crate::web::{self, WebConfig, WebServer};
@@ -57,11 +57,11 @@ const OUTCOME_CAPACITY: usize = 256;
 /// those that matter come again.
 const EXCHANGE_CAPACITY: usize = 128;
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT. The configuration came from the file at `path`.
 ///
 /// # Errors
 /// Something that the daemon cannot be without is missing at the start, or a thread has ended by itself.
-pub fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
     check_rights()?;
     check_alone(&config.web.socket)?;
     let mut signals = EndSignals::catch().context("cannot catch signals")?;
@@ -117,7 +117,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let packets = spawn("packets", move || packets.run())?;
     info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);
     if config.selftest_at_start {
-        test_itself(config.clone(), gauges, writer)?;
+        let path = path.to_owned();
+        spawn("selftest", move || selftest::run(path, &gauges, &writer))?;
     }
 
     let ended = watch(&mut signals, &mut web, page_address(config), &[&packets, &control]);
@@ -131,29 +132,6 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         bail!("a thread has failed: see the lines above; the blocks in the kernel end by themselves");
     }
     ended
-}
-
-/// Proves in a thread of its own that an attacker would be recognised and stopped. Ports and disk are watched all the time
-/// and not looked at here. The thread ends with the program, wherever it is.
-fn test_itself(config: Config, gauges: Arc<Gauges>, writer: Arc<Writer>) -> anyhow::Result<()> {
-    spawn("selftest", move || {
-        let steps = selftest::prove(&config);
-        let failed: Vec<String> = steps
-            .iter()
-            .filter(|step| step.has_failed())
-            .map(|step| format!("the self-test of the start failed: {step}"))
-            .collect();
-        let skipped = steps.iter().filter(|step| matches!(step.outcome, Outcome::Skipped { .. })).count();
-        let what = format!("self-test: {} of {} steps failed, {skipped} skipped", failed.len(), steps.len());
-        for step in steps.iter().filter(|step| step.outcome != Outcome::Ok) {
-            warn!("self-test: {step}");
-        }
-        info!("{what}");
-        gauges.set_selftest_faults(failed);
-        // Where the queue is full, the log and the page still tell it.
-        let _ = writer.send(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
-    })?;
-    Ok(())
 }
 
 /// What the daemon cannot do without.

@@ -16,7 +16,7 @@ mod surroundings;
 
 use core::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::linux::links::Links;
@@ -25,7 +25,7 @@ use recognition::Captured;
 use stage::Stage;
 
 /// What became of a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// It is as it should be.
@@ -43,7 +43,7 @@ pub enum Outcome {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Its name.
     pub name: String,
@@ -54,12 +54,21 @@ pub struct Step {
     pub seen: String,
 }
 
+/// All of it, for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Nothing has failed.
+    pub ok: bool,
+    /// The steps that were done.
+    pub steps: Vec<Step>,
+}
+
 impl Step {
     fn ok(name: &str, seen: impl Into<String>) -> Self {
         Self { name: name.to_owned(), outcome: Outcome::Ok, seen: seen.into() }
     }
 
-    fn failed(name: &str, seen: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn failed(name: &str, seen: impl Into<String>, remedy: impl Into<String>) -> Self {
         let outcome = Outcome::Failed { remedy: remedy.into() };
         Self { name: name.to_owned(), outcome, seen: seen.into() }
     }
