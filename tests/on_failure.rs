@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use lab::benign::PingStream;
 use lab::daemon::{Config, Daemon};
 use lab::namespace::Namespace;
 use lab::network::{BOX, GATEWAY, LAN_HOST, Network};
 use lab::process::wait_until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sluice::clock::Stopwatch;
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,10 +48,15 @@ fn a_killed_daemon_that_fails_closed_stops_traffic_and_leaves_the_box_reachable(
     let network = Network::new().unwrap();
     let mut daemon = Daemon::start(&network, &closed()).unwrap();
     wait_until_open(&network);
+    // Often enough that a gap between two fillings of the set would be met.
+    let pings = PingStream::start(&network.lan, GATEWAY, 1).unwrap();
     std::thread::sleep(LONG_ENOUGH);
-    assert!(passes(&network), "it does not stay open while the daemon runs");
+    let report = pings.stop().unwrap();
+    assert_eq!(report.received, report.sent, "it does not stay open while the daemon runs");
+    let killed = Stopwatch::start();
     daemon.kill();
     wait_until_closed(&network);
+    println!("{} pings without a loss; closed {:?} after kill -9", report.sent, killed.elapsed());
     assert!(reaches(&network.lan, BOX) && reaches(&network.wan, BOX), "the box cannot be reached");
     assert!(reaches(&network.r#box, LAN_HOST), "the box reaches nobody");
     network.lan.ip("neigh flush dev lan0").unwrap();

@@ -118,7 +118,7 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
     info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);
     if config.selftest_at_start {
         let path = path.to_owned();
-        spawn("selftest", move || selftest::run(path, &gauges, &writer))?;
+        spawn("selftest", move || selftest::run(&path, &gauges, &writer))?;
     }
 
     let ended = watch(&mut signals, &mut web, page_address(config), &[&packets, &control]);

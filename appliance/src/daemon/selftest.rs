@@ -1,8 +1,7 @@
 //! The self-test of the start, in a process of its own: so it cannot bring the daemon down, and its memory goes with it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use log::{info, warn};
 
@@ -15,8 +14,11 @@ use crate::store::{Event, Writer};
 const PROGRAM: &str = "/proc/self/exe";
 
 /// Runs it, and tells what came out to the log, the page and the audit log. Takes seconds.
-pub(super) fn run(config: PathBuf, gauges: &Gauges, writer: &Arc<Writer>) {
-    let steps = steps(config);
+pub(super) fn run(config: &Path, gauges: &Gauges, writer: &Writer) {
+    tell(&steps(PROGRAM, config), gauges, writer);
+}
+
+fn tell(steps: &[Step], gauges: &Gauges, writer: &Writer) {
     for step in steps.iter().filter(|step| step.outcome != Outcome::Ok) {
         warn!("self-test: {step}");
     }
@@ -30,9 +32,9 @@ pub(super) fn run(config: PathBuf, gauges: &Gauges, writer: &Arc<Writer>) {
     let _ = writer.send(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
 }
 
-fn steps(config: PathBuf) -> Vec<Step> {
+fn steps(program: &str, config: &Path) -> Vec<Step> {
     // Ports and disk are looked after all the time, and not only now.
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program);
     command.args(["selftest", "--json", "--without-ports", "--config"]).arg(config);
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output();
     let report = output.map_err(anyhow::Error::from).and_then(|output| Ok(serde_json::from_slice(&output.stdout)?));
@@ -41,5 +43,30 @@ fn steps(config: PathBuf) -> Vec<Step> {
         Err(cause) => {
             vec![Step::failed("start", format!("it could not be run: {cause}"), "to see why: sluice selftest")]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use crate::store::test_directory::TestDirectory;
+
+    #[test]
+    fn what_fails_is_shown_and_written_down() {
+        let directory = TestDirectory::new("selftest");
+        let store = Store::open(directory.path(), clock::now()).unwrap().store;
+        let writer = store.writer().unwrap();
+        let gauges = Gauges::default();
+        let steps = [Step::failed("capture", "no frames", "wait"), steps("/nowhere/sluice", Path::new("x")).remove(0)];
+        tell(&steps, &gauges, &writer);
+        let faults = gauges.selftest_faults();
+        assert_eq!(faults[0], "the self-test of the start failed: capture: no frames; wait");
+        assert!(faults[1].ends_with("; to see why: sluice selftest"), "{faults:?}");
+        writer.flush().unwrap();
+        let audit = store.audit_rows(10).unwrap();
+        assert!(audit.iter().any(|row| row.what == "self-test: 2 of 2 steps failed, 0 skipped"));
+        tell(&[], &gauges, &writer);
+        assert!(gauges.selftest_faults().is_empty());
     }
 }
