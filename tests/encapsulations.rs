@@ -15,7 +15,7 @@ use lab::process::wait_until;
 use lab::wire::Wire;
 use sluice::clock::Stopwatch;
 use sluice::enforce::nftables::{Family, Nftables};
-use sluice::enforce::{Block, Desired, Enforcer};
+use sluice::enforce::{Block, Desired, Enforcer, OnFailure};
 use sluice::policy::{Action, Subject, Target};
 use traffic::address::Mac;
 use traffic::time::Timestamp;
@@ -303,11 +303,7 @@ fn a_device_in_quarantine_reaches_the_box_and_what_it_needs_to_be_told() {
             let [(Subject::Device(Mac(SENDER)), Action::Quarantine, left)] = stands[..] else { panic!("{stands:?}") };
             assert!(left > Duration::from_secs(500));
             for arp in ENCAPSULATIONS.iter().filter_map(Encapsulation::arp) {
-                lab.wires[0].send(&arp).unwrap();
-                lab.wires[0].send_last().unwrap();
-                let mut arrived = 0;
-                lab.wires[1].receive(|frame| arrived += usize::from(frame.ends_with(&[0xa7; 20]))).unwrap();
-                assert_eq!(arrived, 1, "{arp:02x?}");
+                assert_eq!(arrivals(&lab, core::slice::from_ref(&arp)), 1, "{arp:02x?}");
             }
             desired.own = vec![INSIDE[family]];
             lab.enforcer.replace(&desired, NOW).unwrap();
@@ -326,6 +322,85 @@ fn a_device_in_quarantine_reaches_the_box_and_what_it_needs_to_be_told() {
 /// A block of everything.
 fn deny(address: IpAddr) -> Block {
     Block { subject: Subject::of(address), action: Action::Deny, until: NOW.plus(Duration::from_secs(600)) }
+}
+
+/// How often the kernel is told that the program lives, and how long it takes to believe that it does not.
+const ALIVE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A PPPoE frame of this PPP protocol that ends as no other frame does.
+fn session(protocol: u16) -> Vec<u8> {
+    let header = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0x64, 0x11, 0, 0, 1, 0, 42];
+    let mut frame = [&header[..], &protocol.to_be_bytes()].concat();
+    frame.resize(60, 0xa7);
+    frame
+}
+
+/// How many of these frames arrive, all of which end with the same bytes.
+fn arrivals(lab: &Lab, frames: &[Vec<u8>]) -> usize {
+    frames.iter().for_each(|frame| lab.wires[0].send(frame).unwrap());
+    lab.wires[0].send_last().unwrap();
+    let mut arrived = 0;
+    lab.wires[1].receive(|frame| arrived += usize::from(frame.ends_with(&[0xa7; 20]))).unwrap();
+    arrived
+}
+
+#[test]
+fn a_closed_table_that_nobody_keeps_lets_only_the_box_be_reached_in_every_encapsulation() {
+    for (name, family) in [("enc-closed-n", Family::Netdev), ("enc-closed-b", Family::Bridge)] {
+        let mut lab = Lab::new(name);
+        lab.enforcer = lab.enforcer.in_family(family).on_failure(OnFailure::Closed);
+        let arp: Vec<_> = ENCAPSULATIONS.iter().filter_map(Encapsulation::arp).collect();
+        for family in [0, 1] {
+            let all = packets(family);
+            let needed: Vec<_> = all.iter().map(|(kind, ..)| *kind == Kind::Needed).collect();
+            let sent: Vec<_> = all.into_iter().map(|(.., packet)| packet).collect();
+            let way = Way { family, inwards: true };
+            // Who is on the allowlist may pass no more than others.
+            let desired = Desired { allow: vec![OUTSIDE[family].into()], ..Desired::default() };
+            lab.enforcer.replace(&desired, NOW).unwrap();
+            each_arrives(&lab, family, &sent, &vec![true; sent.len()], "open");
+            // Longer than it would stay open by itself.
+            for _ in 0..if family == 0 { 7 } else { 0 } {
+                std::thread::sleep(ALIVE);
+                lab.enforcer.keep_alive().unwrap();
+                assert_eq!(lab.arrive(ENCAPSULATIONS[0], way, &sent), vec![true; sent.len()]);
+            }
+            wait_until("it closes", PATIENCE, || lab.arrive(ENCAPSULATIONS[0], way, &sent) == needed).unwrap();
+            let before = lab.enforcer.dropped_packets().unwrap();
+            each_arrives(&lab, family, &sent, &needed, "closed");
+            let dropped = needed.iter().filter(|needed| !*needed).count() * ENCAPSULATIONS.len();
+            assert_eq!(lab.enforcer.dropped_packets().unwrap() - before, dropped as u64);
+            assert_eq!(lab.arrive(THREE_TAGS, way, &sent), vec![false; sent.len()]);
+            assert_eq!(arrivals(&lab, &arp), arp.len(), "ARP");
+            assert_eq!(arrivals(&lab, &[session(0x2145)]), 0, "IPv4 by its short number");
+            assert_eq!(arrivals(&lab, &[session(0xc021)]), 1, "what keeps the session");
+            lab.enforcer.keep_alive().unwrap();
+            each_arrives(&lab, family, &sent, &vec![true; sent.len()], "open again");
+            lab.enforcer.replace(&Desired { own: vec![INSIDE[family]], ..Desired::default() }, NOW).unwrap();
+            let back = Way { family, inwards: false };
+            wait_until("it closes", PATIENCE, || lab.arrive(ENCAPSULATIONS[0], back, &sent) == needed).unwrap();
+            each_arrives(&lab, family, &sent, &vec![true; sent.len()], "to the box");
+        }
+    }
+}
+
+#[test]
+fn a_table_that_closes_is_readable() {
+    let mut lab = Lab::new("enc-closed-text");
+    lab.enforcer = lab.enforcer.on_failure(OnFailure::Closed);
+    lab.enforcer.replace(&Desired::default(), NOW).unwrap();
+    let listing = lab.hosts.bridge.run(["nft", "list", "table", "netdev", "sluice"]).unwrap();
+    for line in [
+        "type ether_type",
+        "meta protocol != @alive ip daddr != @own4 counter packets 0 bytes 0 drop",
+        "meta protocol != @alive ip6 daddr != @own6 counter packets 0 bytes 0 drop",
+    ] {
+        assert!(listing.contains(line), "no `{line}` in:\n{listing}");
+    }
+    let begin = Stopwatch::start();
+    (0..10).for_each(|_| lab.enforcer.keep_alive().unwrap());
+    println!("one keep_alive takes {:?}", begin.elapsed() / 10);
 }
 
 #[test]

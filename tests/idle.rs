@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -11,7 +10,6 @@ use lab::daemon::{Config, Daemon};
 use lab::network::Network;
 use lab::process::wait_until;
 use sluice::clock::Stopwatch;
-use sluice::web::Client;
 
 /// How long it is watched.
 const WATCHED: Duration = Duration::from_secs(10);
@@ -68,11 +66,7 @@ fn the_daemon_sleeps_while_nothing_happens_whatever_is_blocked() {
     let daemon = Daemon::start(&network, &Config::default()).unwrap();
     assert_sleeps("nothing blocked", &daemon);
 
-    let client = Client::new(&daemon.config_file().with_file_name("sluice.sock"));
-    let first = u32::from(Ipv4Addr::new(198, 18, 0, 0));
-    for number in 0..BLOCKS {
-        client.block(Ipv4Addr::from(first + number).into(), PATIENCE * 60, "a test").unwrap();
-    }
+    daemon.block_many(BLOCKS, "a test").unwrap();
     // Until the disk has them all.
     let is_busy = |before: &BTreeMap<String, Done>| {
         done(&daemon).get("store").map(|store| store.wake_ups) != before.get("store").map(|store| store.wake_ups)

@@ -1,7 +1,6 @@
 //! How much memory the running daemon takes, with its tables full: what each profile promises.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +9,8 @@ use lab::daemon::{Config, Daemon, sluice};
 use lab::network::{BOX, FIREWALLED_LAN_HOST, Network};
 use lab::process::{SHORT, run_within, wait_until};
 use sluice::config::{Memory, MemoryProfile};
-use sluice::control::Request;
 use sluice::pipeline::{Pipeline, PipelineConfig};
-use sluice::policy::{Profile, Subject};
-use sluice::web::Client;
+use sluice::policy::Profile;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -45,7 +42,7 @@ fn assert_stays_under(limit_bytes: u64, profile: MemoryProfile) {
     let daemon = Daemon::start(&network, &Config { memory: profile.name(), ..Config::default() }).unwrap();
     let memory = Memory { profile, flows: None };
     fill_flow_table(&network, &daemon, memory.limits().flows as u64);
-    fill_blocklist(&daemon, memory.most_blocks().min(BLOCKS));
+    daemon.block_many(memory.most_blocks().min(BLOCKS), BECAUSE).unwrap();
     for _ in 0..VISITS {
         run_within(&mut network.lan.words(&format!("curl -s -S --fail -m 10 -o /dev/null http://{BOX}:8080/")), SHORT)
             .unwrap();
@@ -70,17 +67,6 @@ fn fill_flow_table(network: &Network, daemon: &Daemon<'_>, capacity: u64) {
     }
     wait_until("the flow table is full", PATIENCE, || daemon.status().unwrap()["flows"].as_u64() == Some(capacity))
         .unwrap();
-}
-
-/// Has so many addresses blocked.
-fn fill_blocklist(daemon: &Daemon<'_>, blocks: u32) {
-    let client = Client::new(&daemon.config_file().with_file_name("sluice.sock"));
-    let first = u32::from(Ipv4Addr::new(198, 18, 0, 0));
-    for number in 0..blocks {
-        let subject = Subject::of(Ipv4Addr::from(first + number).into());
-        let (ttl, because) = (PATIENCE * 60, BECAUSE.to_owned());
-        client.ask_for(&Request::Block { subject, ttl, because }).unwrap();
-    }
 }
 
 /// A line of the daemon's status in /proc, in bytes.

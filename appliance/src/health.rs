@@ -57,13 +57,18 @@ pub struct Gauges {
     pub alerts_suppressed: AtomicU64,
     /// The box's own address on the link; all zeros where it is not known.
     own_mac: AtomicU64,
+    /// Grows while the packet thread lives.
+    pub beats: AtomicU64,
     /// What is wrong with the ports.
     port_faults: Mutex<Vec<String>>,
+    /// What the self-test of the start found.
+    selftest_faults: Mutex<Vec<String>>,
 }
 
 impl Gauges {
     /// Publishes the counters of the path.
     pub fn publish(&self, counters: &Counters, flows: usize) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
         self.packets.store(counters.packets, Ordering::Relaxed);
         self.bytes.store(counters.bytes, Ordering::Relaxed);
         self.undecodable.store(counters.undecodable_total(), Ordering::Relaxed);
@@ -91,6 +96,17 @@ impl Gauges {
         let [_, _, mac @ ..] = self.own_mac.load(Ordering::Relaxed).to_be_bytes();
         let mac = Mac(mac);
         (mac != Mac::default()).then_some(mac)
+    }
+
+    /// Puts these faults in the place of the last.
+    pub fn set_selftest_faults(&self, faults: Vec<String>) {
+        *self.selftest_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// What the self-test of the start found, one line each with its remedy.
+    #[must_use]
+    pub fn selftest_faults(&self) -> Vec<String> {
+        self.selftest_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is wrong with the ports, one line each with its remedy.

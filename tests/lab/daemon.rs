@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use sluice::control::Request;
+use sluice::policy::Subject;
+use sluice::web::Client;
 
 use crate::cleanup::work_folder;
 use crate::network::{BOX, GATEWAY, Network};
@@ -22,6 +26,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub struct Config {
     /// `observe` or `enforce`.
     pub mode: &'static str,
+    /// `open` or `closed`.
+    pub on_failure: &'static str,
     /// `lenient`, `balanced` or `strict`.
     pub profile: &'static str,
     /// Never blocked.
@@ -38,6 +44,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             mode: "enforce",
+            on_failure: "open",
             profile: "balanced",
             allow: Vec::new(),
             block_ttl_s: 600,
@@ -51,10 +58,10 @@ impl Config {
     /// The text of `sluice.toml`; state and socket are in the folder.
     #[must_use]
     pub fn text(&self, folder: &Path) -> String {
-        let Self { mode, profile, allow, block_ttl_s, memory, rules } = self;
+        let Self { mode, on_failure, profile, allow, block_ttl_s, memory, rules } = self;
         let folder = folder.display();
         format!(
-            "mode = \"{mode}\"\nstate_dir = \"{folder}/state\"\n\n\
+            "mode = \"{mode}\"\non_failure = \"{on_failure}\"\nstate_dir = \"{folder}/state\"\n\n\
              [bridge]\nname = \"br0\"\nports = [\"port0\", \"port1\"]\naddresses = [\"{BOX}/24\"]\n\n\
              [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nladder_s = [{block_ttl_s}]\nunblock_grace_s = 600\n\n\
              [web]\nlisten_port = 8080\nsocket = \"{folder}/sluice.sock\"\n\n\
@@ -142,6 +149,21 @@ impl<'a> Daemon<'a> {
         let mut command = self.network.r#box.command(sluice_program()?);
         let (first, rest) = words.split_first().context("no command")?;
         run_any(command.arg(first).arg("--config").arg(self.config_file()).args(rest), SHORT)
+    }
+
+    /// Has so many addresses blocked for an hour, from 198.18.0.0 on, one by one.
+    ///
+    /// # Errors
+    /// The daemon does not answer, or refuses.
+    pub fn block_many(&self, blocks: u32, because: &str) -> Result<()> {
+        let client = Client::new(&self.folder.join("sluice.sock"));
+        let first = u32::from(Ipv4Addr::new(198, 18, 0, 0));
+        for number in 0..blocks {
+            let subject = Subject::of(Ipv4Addr::from(first + number).into());
+            let (ttl, because) = (Duration::from_secs(3_600), because.to_owned());
+            client.ask_for(&Request::Block { subject, ttl, because })?;
+        }
+        Ok(())
     }
 
     /// What `sluice status --json` says.

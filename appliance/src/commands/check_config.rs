@@ -7,7 +7,9 @@ use traffic::arena::Footprint;
 
 use super::Failure;
 use crate::config::Config;
+use crate::enforce::OnFailure;
 use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::policy::Mode;
 use crate::verdict::Rulebook;
 use crate::verdict::lists::{ListConfig, Reading};
 use crate::{control, store};
@@ -18,6 +20,15 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     let list = |networks: &[ipnet::IpNet]| or_none(networks.iter());
     println!("{}: fine", path.display());
     println!("  mode {}, profile {:?}", config.mode.name(), policy.profile);
+    match (config.on_failure, config.mode) {
+        (OnFailure::Open, _) => println!("  if the daemon dies, all traffic passes"),
+        (OnFailure::Closed, Mode::Approve | Mode::Enforce) => {
+            println!("  if the daemon dies, no traffic passes until it runs again");
+        }
+        (OnFailure::Closed, Mode::Observe) => {
+            println!("  on_failure = \"closed\" does nothing yet: in mode observe all traffic passes");
+        }
+    }
     println!(
         "  bridge {} of {} and {}, addresses {}",
         bridge.name,

@@ -6,6 +6,7 @@ mod check_config;
 mod passwd;
 pub mod replay;
 mod run;
+mod selftest;
 mod status;
 
 use core::time::Duration;
@@ -37,6 +38,17 @@ enum Command {
         /// The configuration
         #[arg(value_name = "FILE", default_value = DEFAULT_PATH)]
         config: PathBuf,
+    },
+    /// Proves that this box sees, recognises and stops an attacker; touches no traffic and no running daemon
+    Selftest {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+        /// Without a look at the real ports and the disk, as at the start of the daemon
+        #[arg(long)]
+        without_ports: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
     },
     /// Shows what the daemon does: state, last alerts, standing blocks
     Status {
@@ -195,7 +207,7 @@ impl CommandLine {
     /// What went wrong, with the remedy.
     pub fn execute(self) -> Result<(), Failure> {
         match self.command {
-            Command::Run(args) => run::run(&Config::load(&args.config)?),
+            Command::Run(args) => run::run(&args.config),
             Command::Replay(args) => {
                 let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
                 let rules = config.rulebook(|list, read| {
@@ -206,6 +218,9 @@ impl CommandLine {
                 Ok(replay::replay(&args, rules.into())?)
             }
             Command::CheckConfig { config } => check_config::check_config(&config),
+            Command::Selftest { json, without_ports, config } => {
+                selftest::selftest(&Config::load(&config.config)?, json, without_ports)
+            }
             Command::Status { json, daemon } => status::status(&daemon.socket()?, json),
             Command::Block { subject, ttl, why, daemon } => {
                 blocks::ask(&daemon.socket()?, &Request::Block { subject, ttl, because: why })

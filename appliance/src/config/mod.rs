@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::enforce::OnFailure;
 use crate::policy::{Allowed, Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile};
 use crate::store::BLOCK_ROWS;
 use crate::verdict::lists::ListConfig;
@@ -35,6 +36,10 @@ const MOST_LIMIT_PER_S: u32 = 100_000;
 pub struct Config {
     /// What is done with decisions.
     pub mode: Mode,
+    /// What becomes of the traffic when the daemon dies or hangs.
+    pub on_failure: OnFailure,
+    /// The self-test runs whenever the daemon starts.
+    pub selftest_at_start: bool,
     /// Folder of the database.
     pub state_dir: PathBuf,
     /// The bridge.
@@ -109,6 +114,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             mode: Mode::Observe,
+            on_failure: OnFailure::Open,
+            selftest_at_start: true,
             state_dir: PathBuf::from("/var/lib/sluice"),
             bridge: Bridge::default(),
             policy: Policy::default(),

@@ -12,6 +12,7 @@ use log::{error, info, warn};
 use traffic::address::Mac;
 use traffic::time::Timestamp;
 
+use super::pulse::Pulse;
 use super::{ControlError, Handle, Message, Outcome, Reply, Snapshot};
 use crate::capture::Port;
 use crate::clock::{self, Stopwatch};
@@ -55,6 +56,8 @@ pub struct Keeper {
     pub blocklist: Blocklist,
     /// The kernel's side of them.
     pub enforcer: Box<dyn Enforcer>,
+    /// What the table in the kernel was made for at the start, but the blocks.
+    pub restored: Option<Desired>,
     /// What a limited service may get.
     pub limit_per_s: u32,
     /// The mode of the configuration.
@@ -101,7 +104,7 @@ pub struct Surroundings {
 impl Keeper {
     /// Runs until told to stop; then everything is taken out of the kernel and written to the disk.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        let mut state = State::default();
+        let mut state = State { stands: self.restored.take(), ..State::default() };
         self.tick(&mut state);
         let mut since_tick = Stopwatch::start();
         loop {
@@ -112,8 +115,8 @@ impl Keeper {
                     let waiting = core::iter::once(message).chain(messages.try_iter().take(MESSAGES_AT_ONCE));
                     let mut answers = Vec::new();
                     for message in waiting {
-                        if matches!(message, Message::Stop) {
-                            return self.stop();
+                        if let Message::Stop { leaves_table } = message {
+                            return self.stop(leaves_table);
                         }
                         answers.extend(self.take(message, &mut state));
                     }
@@ -130,7 +133,7 @@ impl Keeper {
                 since_tick = Stopwatch::start();
             }
         }
-        self.stop();
+        self.stop(false);
     }
 
     /// Carries a message out; what a person who asked is to be told.
@@ -147,7 +150,7 @@ impl Keeper {
             }
             Message::Resolved { name, addresses } => self.resolved(name, addresses, now, state),
             Message::TableChanged { by } => state.changed_by = Some(by),
-            Message::Stop => {}
+            Message::Stop { .. } => {}
         }
         None
     }
@@ -305,6 +308,7 @@ impl Keeper {
         self.record_what_waits();
         self.look_around(state);
         self.lift_protected(now);
+        self.keep_alive(state);
         self.reconcile(now, state);
         self.publish(state);
         state.full = None;
@@ -320,6 +324,17 @@ impl Keeper {
         for allowance in self.blocklist.rails.allow.expire(now) {
             info!("{} is no longer allowed", allowance.allowed);
             self.record(Event::Disallowed { time: now, allowed: allowance.allowed, actor: String::from("sluice") });
+        }
+    }
+
+    /// Keeps a table that closes by itself open, as long as packets are looked at.
+    fn keep_alive(&mut self, state: &mut State) {
+        state.hangs = !state.pulse.is_felt(self.gauges.beats.load(Ordering::Relaxed));
+        if !state.hangs
+            && state.stands.is_some()
+            && let Err(error) = self.enforcer.keep_alive()
+        {
+            state.enforce_fault = Some(error.to_string());
         }
     }
 
@@ -395,7 +410,7 @@ impl Keeper {
             Ok(()) => {
                 state.unhooked = false;
                 state.enforce_fault = None;
-                state.stands = Some(Desired { blocks: Vec::new(), ..desired });
+                state.stands = Some(desired.without_blocks());
                 if is_new && changed_by.is_none() {
                     return;
                 }
@@ -466,6 +481,10 @@ impl Keeper {
         let mut faults = self.start_faults.clone();
         faults.extend(state.blind_spots.iter().cloned());
         faults.extend(self.gauges.port_faults());
+        faults.extend(self.gauges.selftest_faults());
+        if state.hangs {
+            faults.push(String::from("the packet thread hangs: nothing new is recognised; restart sluice"));
+        }
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());
         let repaired = state.repaired.iter().filter(|(time, _)| clock::now().since(*time) < REPAIR_SHOWN);
@@ -499,10 +518,10 @@ impl Keeper {
         faults
     }
 
-    fn stop(mut self) {
+    fn stop(mut self, leaves_table: bool) {
         self.record_what_waits();
         self.audit(clock::now(), String::from("stopped"));
-        if let Err(error) = self.enforcer.remove() {
+        if !leaves_table && let Err(error) = self.enforcer.remove() {
             error!("the nftables table stays until its blocks end: {error}");
         }
         if let Err(error) = self.writer.flush() {
@@ -530,6 +549,9 @@ pub(super) struct State {
     /// Blocks that gave way to others since the start, and when that was logged last.
     displaced: u64,
     last_displaced: Option<Stopwatch>,
+    pulse: Pulse,
+    /// The packet thread does not live.
+    hangs: bool,
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
     last_look: Option<Stopwatch>,

@@ -5,6 +5,7 @@
 
 pub mod keeper;
 mod managers;
+mod pulse;
 mod requests;
 
 use core::net::IpAddr;
@@ -84,8 +85,11 @@ pub enum Message {
         /// Who, in words.
         by: String,
     },
-    /// The program is told to end.
-    Stop,
+    /// The program is to end.
+    Stop {
+        /// The kernel's table stays as it is.
+        leaves_table: bool,
+    },
 }
 
 /// What a person asks for.
@@ -191,10 +195,10 @@ impl Handle {
         let _ = self.messages.try_send(Message::TableChanged { by });
     }
 
-    /// Tells the control thread to end.
-    pub(crate) fn stop(&self) {
+    /// Tells the control thread to end; the kernel's table is removed unless it `leaves_table`.
+    pub(crate) fn stop(&self, leaves_table: bool) {
         // Where the thread is gone already there is nobody to tell.
-        let _ = self.messages.send(Message::Stop);
+        let _ = self.messages.send(Message::Stop { leaves_table });
     }
 
     /// The newest snapshot.

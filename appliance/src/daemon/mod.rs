@@ -5,13 +5,15 @@
 //! 3. the rings on its ports;
 //! 4. the store, and from it the blocks that still stand;
 //! 5. the kernel's table with them, in one batch;
-//! 6. the control thread, the page, and last the packet thread.
+//! 6. the control thread, the page, and last the packet thread;
+//! 7. beside all this the self-test, which nothing waits for.
 //!
 //! Down it goes the other way round. The bridge stays: a daemon that has ended must not end the traffic.
 
 mod lookout;
 mod names;
 mod packets;
+mod selftest;
 
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +25,6 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, bail};
-use caps::{CapSet, Capability};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use traffic::time::Timestamp;
@@ -34,9 +35,10 @@ use crate::config::Config;
 use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
 use crate::control::{Handle, Snapshot};
 use crate::enforce::nftables::{Nftables, Watch};
-use crate::enforce::{Desired, EnforceError, Enforcer};
+use crate::enforce::{Desired, EnforceError, Enforcer, OnFailure};
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
+use crate::linux::rights;
 use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
@@ -56,11 +58,11 @@ const OUTCOME_CAPACITY: usize = 256;
 /// those that matter come again.
 const EXCHANGE_CAPACITY: usize = 128;
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT. The configuration came from the file at `path`.
 ///
 /// # Errors
 /// Something that the daemon cannot be without is missing at the start, or a thread has ended by itself.
-pub fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
     check_rights()?;
     check_alone(&config.web.socket)?;
     let mut signals = EndSignals::catch().context("cannot catch signals")?;
@@ -77,7 +79,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let mut lookout = Lookout::new(bridge_config(config), bridge.index, config.policy.lan.is_empty())?;
     let mut surroundings = move || lookout.look();
     let blocklist = restored_blocklist(config, &store, surroundings())?;
-    let (enforcer, table_watch) = enforcer(config, &blocklist)?;
+    let (mut enforcer, restored) = enforcer(config, &blocklist)?;
+    // Without it changes are found by the comparison every second.
+    let table_watch = enforcer.watch().inspect_err(|error| warn!("{error}")).ok();
     let names: Vec<String> = blocklist.rails.allow.names().map(str::to_owned).collect();
 
     let gauges = Arc::new(Gauges::default());
@@ -88,7 +92,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let keeper = Keeper {
         handle: handle.clone(),
         blocklist,
-        enforcer,
+        enforcer: Box::new(enforcer),
+        restored,
         limit_per_s: config.policy.limit_per_s,
         configured_mode: config.mode,
         writer: Arc::clone(&writer),
@@ -106,25 +111,30 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     }
     names::look_up(names, handle.clone())?;
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
-    let mut web = web::serve(handle.clone(), store, writer, web_config)?;
+    let mut web = web::serve(handle.clone(), store, Arc::clone(&writer), web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
         source,
         pipeline: pipeline_config(config, rules)?,
         handle: handle.clone(),
-        gauges,
+        gauges: Arc::clone(&gauges),
         outcomes: told,
         exchanges,
         stop: Arc::clone(&stop),
     };
     let packets = spawn("packets", move || packets.run())?;
     info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);
+    if config.selftest_at_start {
+        let path = path.to_owned();
+        spawn("selftest", move || selftest::run(&path, &gauges, &writer))?;
+    }
 
     let ended = watch(&mut signals, &mut web, page_address(config), &[&packets, &control]);
     stop.store(true, Ordering::Relaxed);
     drop(web);
     let packets = packets.join();
-    handle.stop();
+    // Who wants nothing to pass unwatched does not want it after a failure either.
+    handle.stop(ended.is_err() && config.on_failure == OnFailure::Closed);
     let control = control.join();
     if packets.is_err() || control.is_err() {
         bail!("a thread has failed: see the lines above; the blocks in the kernel end by themselves");
@@ -134,12 +144,12 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 
 /// What the daemon cannot do without.
 fn check_rights() -> anyhow::Result<()> {
-    for right in [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW] {
-        if !caps::has_cap(None, CapSet::Effective, right).unwrap_or(false) {
-            bail!("no right to change the network ({right}); run as root, or give the program that capability");
+    match rights::missing() {
+        Some(right) => {
+            bail!("no right to change the network ({right}); run as root, or give the program that capability")
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Two daemons would fight over the table of blocks.
@@ -275,20 +285,26 @@ fn restored_allowlist(config: &Config, store: &Store, now: Timestamp) -> anyhow:
     Ok(allow)
 }
 
-/// The enforcer with the standing blocks in the kernel. Where the kernel cannot, the daemon watches all the same, shows the
-/// fault, and goes on trying.
-fn enforcer(config: &Config, blocklist: &Blocklist) -> anyhow::Result<(Box<dyn Enforcer>, Option<Watch>)> {
-    let mut nftables = Nftables::new(config.bridge.ports.clone(), config.max_blocks());
-    if blocklist.modes().may_block() {
-        match nftables.replace(&Desired::of(blocklist, config.policy.limit_per_s), clock::now()) {
-            Ok(()) => info!("{} blocks restored", blocklist.standing().count()),
-            Err(error @ EnforceError::NotPermitted) => return Err(error.into()),
-            Err(error) => log::error!("{error}"),
+/// The enforcer, and what its table was made for. Where the kernel cannot, the daemon watches all the same, shows the fault, and
+/// goes on trying.
+fn enforcer(config: &Config, blocklist: &Blocklist) -> anyhow::Result<(Nftables, Option<Desired>)> {
+    let nftables = Nftables::new(config.bridge.ports.clone(), config.max_blocks());
+    let mut nftables = nftables.on_failure(config.on_failure);
+    if !blocklist.modes().may_block() {
+        return Ok((nftables, None));
+    }
+    let desired = Desired::of(blocklist, config.policy.limit_per_s);
+    match nftables.replace(&desired, clock::now()) {
+        Ok(()) => {
+            info!("{} blocks restored", desired.blocks.len());
+            Ok((nftables, Some(desired.without_blocks())))
+        }
+        Err(error @ EnforceError::NotPermitted) => Err(error.into()),
+        Err(error) => {
+            log::error!("{error}");
+            Ok((nftables, None))
         }
     }
-    // Without it changes are found by the comparison every second.
-    let watch = nftables.watch().inspect_err(|error| warn!("{error}")).ok();
-    Ok((Box::new(nftables), watch))
 }
 
 /// Tells the control thread at once of what others do to the table. The thread ends with the program: it only waits.

@@ -67,6 +67,12 @@ impl Desired {
         }
     }
 
+    /// All but the blocks.
+    #[must_use]
+    pub fn without_blocks(self) -> Self {
+        Self { blocks: Vec::new(), ..self }
+    }
+
     /// It is the same but for the blocks, which is all that changes without the table being made anew.
     #[must_use]
     pub fn is_furnished_as(&self, other: &Self) -> bool {

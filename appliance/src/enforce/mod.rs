@@ -10,6 +10,28 @@ use traffic::time::Timestamp;
 
 use crate::policy::Subject;
 
+/// What becomes of the traffic when the program dies or hangs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// All of it passes, but for the blocks that stand until they end.
+    #[default]
+    Open,
+    /// After a few seconds nothing passes but what the box needs to be reached.
+    Closed,
+}
+
+impl OnFailure {
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// Keeps the kernel's state equal to the desired one. Every call is one atomic change: it takes effect whole or not at all.
 pub trait Enforcer: Send {
     /// Replaces everything with the desired state, in one batch: at start, and when somebody else changed the table.
@@ -51,6 +73,12 @@ pub trait Enforcer: Send {
     /// # Errors
     /// As [`Self::read_back`].
     fn hidden_packets(&mut self) -> Result<u64, EnforceError>;
+
+    /// Tells the kernel that the program lives; with [`OnFailure::Closed`] nothing passes some seconds after the last call.
+    ///
+    /// # Errors
+    /// As [`Self::read_back`].
+    fn keep_alive(&mut self) -> Result<(), EnforceError>;
 
     /// Removes everything that this program put into the kernel.
     ///

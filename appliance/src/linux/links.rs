@@ -26,6 +26,7 @@ mod link {
     pub const INFO: u16 = 18;
     pub const INFO_KIND: u16 = 1;
     pub const INFO_DATA: u16 = 2;
+    pub const VETH_PEER: u16 = 1;
     pub const BRIDGE_FORWARD_DELAY: u16 = 1;
     pub const BRIDGE_STP: u16 = 5;
     pub const BRIDGE_MULTICAST_SNOOPING: u16 = 23;
@@ -122,6 +123,24 @@ impl Links {
             info.text(link::INFO_KIND, "bridge").nest(link::INFO_DATA, |bridge| {
                 bridge.ne_u32(link::BRIDGE_FORWARD_DELAY, 0).ne_u32(link::BRIDGE_STP, 0);
                 bridge.attribute(link::BRIDGE_MULTICAST_SNOOPING, &[0]);
+            });
+        });
+        self.socket.request(&mut request, |_| {})
+    }
+
+    /// Makes a pair of interfaces: what goes into one comes out of the other.
+    ///
+    /// # Errors
+    /// What the kernel refused: it has none, or an interface of either name stands already.
+    pub fn create_pair(&mut self, [one, other]: [&str; 2]) -> Result<(), NetlinkError> {
+        let mut request = Request::new();
+        request.message(libc::RTM_NEWLINK, FLAG_ACK | FLAG_CREATE | FLAG_EXCLUSIVE, &link_header(0, false));
+        request.text(link::NAME, one).nest(link::INFO, |info| {
+            info.text(link::INFO_KIND, "veth").nest(link::INFO_DATA, |pair| {
+                pair.nest(link::VETH_PEER, |peer| {
+                    peer.append(&link_header(0, false));
+                    peer.text(link::NAME, other);
+                });
             });
         });
         self.socket.request(&mut request, |_| {})

@@ -3,7 +3,8 @@
 //! [`netlink`] carries messages for nftables and for the links; [`links`] reads and changes interfaces, addresses and
 //! routes; [`offloads`] turns off what would merge packets; [`packet_ring`] is the mapped ring that frames arrive in,
 //! [`ring_block`] the parser of its blocks, which trusts nothing that it reads, and [`capture_filter`] what the kernel puts
-//! there (both are safe code); [`signals`] turns the signals that end the daemon into something to wait for.
+//! there (both are safe code); [`rights`] knows what the process may do; [`signals`] turns the signals that end the daemon into
+//! something to wait for; [`wire`] sends and receives single frames.
 #![allow(unsafe_code)]
 
 pub mod capture_filter;
@@ -11,5 +12,7 @@ pub mod links;
 pub mod netlink;
 pub mod offloads;
 pub mod packet_ring;
+pub mod rights;
 pub mod ring_block;
 pub mod signals;
+pub mod wire;

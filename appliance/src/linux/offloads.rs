@@ -21,7 +21,7 @@ const SWITCHES: [(&str, u32, u32); 3] = [("gro", 0x2b, 0x2c), ("gso", 0x23, 0x24
 /// What became of the offloads of one interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offloads {
-    /// Those that are still on because the driver does not let them be turned off: packets may be seen merged.
+    /// Those that are on: packets may be seen merged. After turning them off, those that the driver does not let go.
     pub still_on: Vec<&'static str>,
 }
 
@@ -37,23 +37,37 @@ struct EthtoolValue {
 /// # Errors
 /// No socket could be opened, or there is no such interface.
 pub fn turn_off(interface: &str) -> io::Result<Offloads> {
-    nix::net::if_::if_nametoindex(interface)?;
-    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    let mut offloads = Offloads::default();
-    for (name, get, set) in SWITCHES {
-        // Turning off what is missing fails, therefore the result is read back instead.
+    let socket = open(interface)?;
+    // Turning off what is missing fails, therefore the result is read back instead.
+    for (_, _, set) in SWITCHES {
         let _ = call(&socket, interface, set, 0);
-        if call(&socket, interface, get, 0).is_ok_and(|value| value != 0) {
-            offloads.still_on.push(name);
-        }
     }
     if let Ok(flags) = call(&socket, interface, GET_FLAGS, 0) {
         let _ = call(&socket, interface, SET_FLAGS, flags & !FLAG_LRO);
-        if call(&socket, interface, GET_FLAGS, 0).is_ok_and(|flags| flags & FLAG_LRO != 0) {
-            offloads.still_on.push("lro");
-        }
     }
-    Ok(offloads)
+    Ok(read(&socket, interface))
+}
+
+/// Looks which of them are on, and changes nothing.
+///
+/// # Errors
+/// As [`turn_off`].
+pub fn look(interface: &str) -> io::Result<Offloads> {
+    Ok(read(&open(interface)?, interface))
+}
+
+fn open(interface: &str) -> io::Result<OwnedFd> {
+    nix::net::if_::if_nametoindex(interface)?;
+    Ok(socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
+}
+
+fn read(socket: &OwnedFd, interface: &str) -> Offloads {
+    let is_on = |get| call(socket, interface, get, 0).is_ok_and(|value| value != 0);
+    let mut still_on: Vec<_> = SWITCHES.into_iter().filter(|(_, get, _)| is_on(*get)).map(|(name, ..)| name).collect();
+    if call(socket, interface, GET_FLAGS, 0).is_ok_and(|flags| flags & FLAG_LRO != 0) {
+        still_on.push("lro");
+    }
+    Offloads { still_on }
 }
 
 /// One `ethtool` call; the value that it leaves.

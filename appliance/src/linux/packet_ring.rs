@@ -294,7 +294,7 @@ fn explain(interface: &str, step: &'static str, cause: io::Error) -> RingError {
 }
 
 /// A packet socket that gets no frames yet: protocol 0.
-fn packet_socket() -> io::Result<OwnedFd> {
+pub(super) fn packet_socket() -> io::Result<OwnedFd> {
     // SAFETY: socket(2) takes no pointers.
     let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
     Errno::result(fd)?;
@@ -302,7 +302,7 @@ fn packet_socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn set_option<T: Copy>(fd: &OwnedFd, name: c_int, value: &T) -> io::Result<()> {
+pub(super) fn set_option<T: Copy>(fd: &OwnedFd, name: c_int, value: &T) -> io::Result<()> {
     set_option_at(fd, libc::SOL_PACKET, name, value)
 }
 
@@ -345,7 +345,8 @@ fn set_promiscuous(fd: &OwnedFd, interface_index: u32) -> io::Result<()> {
     set_option(fd, libc::PACKET_ADD_MEMBERSHIP, &membership)
 }
 
-fn bind(fd: &OwnedFd, interface_index: u32) -> io::Result<()> {
+/// Lets the socket get all frames of the interface, and sends by it what is sent without an address.
+pub(super) fn bind(fd: &OwnedFd, interface_index: u32) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
         sll_protocol: ALL_PROTOCOLS,

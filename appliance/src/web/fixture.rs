@@ -89,7 +89,7 @@ pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<Str
                     let _ = reply.send(carry_out(&request, &publisher));
                 }
                 Message::Decision(_) | Message::TableChanged { .. } | Message::Resolved { .. } => {}
-                Message::Stop => return,
+                Message::Stop { .. } => return,
             }
         }
     });

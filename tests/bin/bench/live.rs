@@ -117,7 +117,9 @@ fn reading_ns(network: &Network, wire: &Wire, frames: fn(u32) -> Vec<u8>, looks:
     std::thread::sleep(Duration::from_millis(50));
     let limits = Limits::default();
     let block_ttl = Duration::from_secs(600);
-    let config = PipelineConfig { limits, profile: Profile::Balanced, rules: Arc::default(), block_ttl, seed: [1, 2] };
+    let (rules, around, limit_per_s) = (Arc::default(), Arc::default(), 100);
+    let profile = Profile::Balanced;
+    let config = PipelineConfig { limits, profile, rules, block_ttl, limit_per_s, around, seed: [1, 2] };
     let mut pipeline = Pipeline::new(&config);
     let mut read = 0;
     let (watch, begin_ns) = (Stopwatch::start(), on_processor_ns()?);
@@ -125,7 +127,7 @@ fn reading_ns(network: &Network, wire: &Wire, frames: fn(u32) -> Vec<u8>, looks:
         live.poll(Duration::from_millis(50), &mut |arrival: &Arrival<'_>| {
             read += 1;
             if looks {
-                pipeline.frame(arrival.time, &arrival.frame, &mut Nobody);
+                pipeline.frame(arrival, &mut Nobody);
             }
         })?;
         ensure!(watch.elapsed() < Duration::from_secs(30), "only {read} of {FRAMES} frames came");

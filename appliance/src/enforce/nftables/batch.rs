@@ -27,6 +27,9 @@ pub(super) struct KeyType {
 /// An Ethernet address.
 pub(super) const ETHERNET: KeyType = KeyType { kind: set::TYPE_ETHERNET_ADDRESS, length_bytes: 6 };
 
+/// The type of a frame, as in `meta protocol`.
+pub(super) const FRAME_TYPE: KeyType = KeyType { kind: set::TYPE_FRAME_TYPE, length_bytes: 2 };
+
 impl Key {
     /// An address.
     pub(super) const fn address(self) -> KeyType {

@@ -64,6 +64,21 @@ pub(super) fn add_devices(batch: &mut Batch, set: &str, devices: &[Mac]) {
     }
 }
 
+/// Adds types of frames to a set, each with the time that it stays there.
+pub(super) fn add_frame_types(batch: &mut Batch, set: &str, types: &[u16], timeout: Duration) {
+    let request = batch.message("keep the table alive", message::NEW_SET_ELEMENT, FLAG_CREATE);
+    write_list(request, set, types, |request, frame_type| {
+        request.be_u64(element::TIMEOUT, timeout_ms(timeout));
+        write_key(request, &frame_type.to_be_bytes());
+    });
+}
+
+/// Takes all elements out of a set.
+pub(super) fn flush(batch: &mut Batch, set: &str) {
+    let request = batch.message("keep the table alive", message::DELETE_SET_ELEMENT, 0);
+    request.text(element::TABLE, TABLE).text(element::SET, set);
+}
+
 /// The key of a subject: an address, an Ethernet address, or a service, each part of which fills words of four bytes.
 fn key_of(subject: Subject) -> Vec<u8> {
     match subject {

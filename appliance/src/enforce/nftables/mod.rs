@@ -13,6 +13,7 @@
 //! | `limit4`, `limit6` | what opens connections to these services above their rate is let through where it is asked twice |
 //! | `asked4`, `asked6` | questions to limited services, for some seconds |
 //! | `allow_device` | devices that always pass |
+//! | `alive` | only with `on_failure = "closed"`: while it is empty, nothing passes but what the box needs to be reached |
 //!
 //! IPv6 sources are /64 networks: the sets hold their first address, and the rules mask what they look up.
 //! ARP, DHCP and IPv6 neighbour discovery always pass.
@@ -29,6 +30,7 @@
 //! What lies behind a third tag passes, and is counted ([`Enforcer::hidden_packets`]).
 
 mod batch;
+mod closed;
 mod elements;
 mod numbers;
 mod rules;
@@ -48,7 +50,7 @@ use crate::linux::netlink::{
 };
 use crate::policy::{Action, Subject};
 
-use super::{Block, Desired, EnforceError, Enforcer, Found};
+use super::{Block, Desired, EnforceError, Enforcer, Found, OnFailure};
 use batch::{Batch, Key, TABLE};
 use numbers::{FAMILY_BRIDGE, FAMILY_NETDEV, element, generation, message, rule};
 pub use watch::Watch;
@@ -92,6 +94,7 @@ pub struct Nftables {
     socket: Option<Socket>,
     ports: [String; 2],
     capacity: u32,
+    on_failure: OnFailure,
     family: Family,
     may_fall_back: bool,
     rules: usize,
@@ -108,9 +111,20 @@ impl Nftables {
     /// needed: a box that only observes can do without.
     #[must_use]
     pub fn new(ports: [String; 2], capacity: u32) -> Self {
-        let (family, may_fall_back) = (Family::Netdev, true);
+        let (family, may_fall_back, on_failure) = (Family::Netdev, true, OnFailure::Open);
         let socket = Socket::open(Protocol::Netfilter).ok();
-        Self { socket, ports, capacity, family, may_fall_back, rules: 0, limit_per_s: 0, dropped_before: 0, read: None }
+        Self {
+            socket,
+            ports,
+            capacity,
+            on_failure,
+            family,
+            may_fall_back,
+            rules: 0,
+            limit_per_s: 0,
+            dropped_before: 0,
+            read: None,
+        }
     }
 
     /// The socket; tried again where it could not be opened.
@@ -119,6 +133,12 @@ impl Nftables {
             Some(socket) => Ok(socket),
             none => Ok(none.insert(Socket::open(Protocol::Netfilter)?)),
         }
+    }
+
+    /// Does this when [`Enforcer::keep_alive`] is no longer called, instead of letting everything pass.
+    #[must_use]
+    pub fn on_failure(self, on_failure: OnFailure) -> Self {
+        Self { on_failure, ..self }
     }
 
     /// Uses this family only, instead of `netdev` and then `bridge`.
@@ -177,7 +197,11 @@ impl Nftables {
         batch.add_table();
         batch.delete_table();
         let allows_devices = !desired.allow_devices.is_empty();
-        let rules = table::add_all(&mut batch, &self.ports, self.family.number(), self.capacity, allows_devices);
+        let made = table::Made { capacity: self.capacity, allows_devices, on_failure: self.on_failure };
+        let rules = table::add_all(&mut batch, &self.ports, self.family.number(), made);
+        if self.on_failure == OnFailure::Closed {
+            closed::fill(&mut batch, &table::FRAME_TYPES);
+        }
         elements::add_devices(&mut batch, table::ALLOW_DEVICE, &desired.allow_devices);
         for key in [Key::Ipv4, Key::Ipv6] {
             elements::add_networks(&mut batch, table::allow_set(key), key, &desired.allow);
@@ -386,6 +410,19 @@ impl Enforcer for Nftables {
 
     fn hidden_packets(&mut self) -> Result<u64, EnforceError> {
         Ok(self.counted_whole()?.hidden)
+    }
+
+    fn keep_alive(&mut self) -> Result<(), EnforceError> {
+        if self.on_failure == OnFailure::Open {
+            return Ok(());
+        }
+        // What was read before holds still: this changes none of it.
+        let read = if self.is_unchanged() { self.read.take() } else { None };
+        let mut batch = self.batch();
+        closed::renew(&mut batch, &table::FRAME_TYPES);
+        self.apply(batch).map_err(|refusal| self.explain(refusal))?;
+        self.read = read.and_then(|(_, since)| Some((self.generation()?, since)));
+        Ok(())
     }
 
     fn remove(&mut self) -> Result<(), EnforceError> {

@@ -87,6 +87,7 @@ pub mod set {
     pub const TYPE_IPV4_ADDRESS: u32 = 7;
     pub const TYPE_IPV6_ADDRESS: u32 = 8;
     pub const TYPE_ETHERNET_ADDRESS: u32 = 9;
+    pub const TYPE_FRAME_TYPE: u32 = 10;
     pub const TYPE_PROTOCOL: u32 = 12;
     pub const TYPE_PORT: u32 = 13;
     pub const TYPE_MARK: u32 = 19;

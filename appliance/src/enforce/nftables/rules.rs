@@ -31,6 +31,8 @@ const META_TRANSPORT: u32 = 16;
 const INTERFACE_NAME_BYTES: usize = 16;
 /// The fragment extension header (RFC 8200 section 4.5).
 const IPV6_FRAGMENT: u8 = 44;
+/// `NFT_LOOKUP_F_INV`
+const LOOKUP_INVERTED: u32 = 1;
 /// The kind of a comment in the user data of a rule and of a table (`NFTNL_UDATA_RULE_COMMENT`).
 const COMMENT: u8 = 0;
 
@@ -119,7 +121,12 @@ impl Rule {
 
     /// `meta protocol`
     pub(super) fn protocol(self, ether_type: u16) -> Self {
-        self.load_meta(META_PROTOCOL, REGISTER).compare(Compare::Equal, &ether_type.to_be_bytes())
+        self.frame_type().compare(Compare::Equal, &ether_type.to_be_bytes())
+    }
+
+    /// `meta protocol`, loaded.
+    pub(super) fn frame_type(self) -> Self {
+        self.load_meta(META_PROTOCOL, REGISTER)
     }
 
     /// `meta l4proto`
@@ -220,6 +227,13 @@ impl Rule {
         self.expression("dynset", |data| {
             data.be_u32(dynamic_set::KEY_REGISTER, REGISTER).be_u32(dynamic_set::OPERATION, operation);
             data.text(dynamic_set::SET, name).be_u64(dynamic_set::TIMEOUT, timeout_ms);
+        })
+    }
+
+    /// Goes on only where the loaded value is not in the set.
+    pub(super) fn not_in_set(self, name: &str) -> Self {
+        self.expression("lookup", |data| {
+            data.be_u32(2, REGISTER).text(1, name).be_u32(5, LOOKUP_INVERTED);
         })
     }
 

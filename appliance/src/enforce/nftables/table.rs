@@ -3,7 +3,7 @@
 //! | chain | what it does |
 //! |---|---|
 //! | `ingress` | on both ports: sorts IPv4 and IPv6, also inside a second VLAN tag and inside PPPoE; all else passes |
-//! | `ipv4`, `ipv6` | allowlist passes, DHCP and neighbour discovery pass, `deny` drops, `deny_new` and `limit` go on below |
+//! | `ipv4`, `ipv6` | DHCP and neighbour discovery pass, allowlist passes, `deny` drops, `deny_new` and `limit` go on below |
 //! | `deny_new` | drops what opens a connection |
 //! | `qinq*`, `pppoe*`, `qinq_pppoe*` | the same for packets whose headers lie behind a second VLAN tag, PPPoE, or both |
 //! | `quarantine4` and the like | lets a device in quarantine reach the box and DNS |
@@ -13,8 +13,10 @@
 use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
 
 use super::batch::{Batch, ETHERNET, Key};
+use super::closed;
 use super::numbers::{FAMILY_BRIDGE, FIRST_HOOK, chain, message, set};
 use super::rules::{Base, Compare, Rule};
+use crate::enforce::OnFailure;
 use crate::linux::netlink::FLAG_CREATE;
 use crate::policy::{Action, Subject};
 
@@ -142,6 +144,8 @@ struct Sorter {
     chain: &'static str,
     /// Where the two bytes are, behind what the kernel takes for the network header.
     offset_bytes: u32,
+    /// They are a number of PPP, and not a frame's type.
+    is_ppp: bool,
     /// What they are, for people as well, and the chain that goes on.
     cases: &'static [(u16, &'static str, &'static str)],
 }
@@ -156,10 +160,25 @@ const FRAMES: [(u16, &str, &str); 6] = [
     (ETHER_PPPOE_SESSION, "in PPPoE", "pppoe"),
 ];
 
+/// All types of frames that can carry IP.
+pub(super) const FRAME_TYPES: [u16; FRAMES.len()] = {
+    let mut types = [0; FRAMES.len()];
+    let mut index = 0;
+    while index < types.len() {
+        types[index] = FRAMES[index].0;
+        index += 1;
+    }
+    types
+};
+
+/// Numbers of PPP below this carry packets of networks; those above keep the session itself (RFC 1661 section 2).
+const FIRST_PPP_CONTROL: u16 = 0x8000;
+
 const SORTERS: [Sorter; 3] = [
     Sorter {
         chain: "qinq",
         offset_bytes: 2,
+        is_ppp: false,
         cases: &[
             (ETHER_IPV4, "IPv4", "qinq_ipv4"),
             (ETHER_IPV6, "IPv6", "qinq_ipv6"),
@@ -172,26 +191,35 @@ const SORTERS: [Sorter; 3] = [
     Sorter {
         chain: "pppoe",
         offset_bytes: 6,
+        is_ppp: true,
         cases: &[(PPP_IPV4, "IPv4", "pppoe_ipv4"), (PPP_IPV6, "IPv6", "pppoe_ipv6")],
     },
     Sorter {
         chain: "qinq_pppoe",
         offset_bytes: 10,
+        is_ppp: true,
         cases: &[(PPP_IPV4, "IPv4", "qinq_pppoe_ipv4"), (PPP_IPV6, "IPv6", "qinq_pppoe_ipv6")],
     },
 ];
 
-/// Puts everything but the elements into the batch; how many rules that are. Those for allowed devices are left out where
-/// there are none: every packet would meet them.
-pub(super) fn add_all(
-    batch: &mut Batch,
-    ports: &[String; 2],
-    family: u8,
-    capacity: u32,
-    allows_devices: bool,
-) -> usize {
+/// How a table is made.
+#[derive(Clone, Copy)]
+pub(super) struct Made {
+    /// Of each set.
+    pub capacity: u32,
+    /// There are allowed devices. The rules for them are left out where there are none: every packet would meet them.
+    pub allows_devices: bool,
+    pub on_failure: OnFailure,
+}
+
+/// Puts everything but the elements into the batch; how many rules that are.
+pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, made: Made) -> usize {
+    let Made { capacity, allows_devices, on_failure } = made;
     batch.add_table();
-    add_sets(batch, capacity);
+    let sets = add_sets(batch, capacity);
+    if on_failure == OnFailure::Closed {
+        closed::add_set(batch, sets + 1);
+    }
     let chains = PLACES
         .iter()
         .flat_map(|place| [place.deny_new_chain, place.quarantine_chain, place.limited_chain, place.chain]);
@@ -206,9 +234,15 @@ pub(super) fn add_all(
         if place.offset_bytes > 0 {
             encapsulated_deny_new_rules(place, &mut rules);
         }
+        for rule in place.always_pass() {
+            rules.push((place.chain, rule));
+        }
+        if on_failure == OnFailure::Closed {
+            rules.push((place.chain, place.closed()));
+        }
         place_rules(place, allows_devices, &mut rules);
     }
-    entry_rules(ports, family, &mut rules);
+    entry_rules(ports, family, on_failure, &mut rules);
     let count = rules.len();
     for (chain, rule) in rules {
         batch.add_rule(chain, rule);
@@ -222,7 +256,8 @@ type Rules = Vec<(&'static str, Rule)>;
 /// room there has to ask once more.
 const QUESTIONS: core::ops::RangeInclusive<u32> = 8_192..=65_536;
 
-fn add_sets(batch: &mut Batch, capacity: u32) {
+/// Makes the sets; how many they are, which is the number of the last.
+fn add_sets(batch: &mut Batch, capacity: u32) -> u32 {
     let questions = capacity.saturating_mul(8).clamp(*QUESTIONS.start(), *QUESTIONS.end());
     let mut id = 0;
     let mut add = |name, key_type, flags, capacity| {
@@ -240,6 +275,7 @@ fn add_sets(batch: &mut Batch, capacity: u32) {
             add(block_set(action, key), key.address(), set::FLAG_TIMEOUT, capacity);
         }
     }
+    id
 }
 
 fn add_base_chain(batch: &mut Batch, ports: &[String; 2], family: u8) {
@@ -259,7 +295,7 @@ fn add_base_chain(batch: &mut Batch, ports: &[String; 2], family: u8) {
 }
 
 /// The rules of `ingress`, and of the chains that look behind a tag.
-fn entry_rules(ports: &[String; 2], family: u8, rules: &mut Rules) {
+fn entry_rules(ports: &[String; 2], family: u8, on_failure: OnFailure, rules: &mut Rules) {
     if family == FAMILY_BRIDGE {
         let [first, second] = ports;
         let rule = Rule::new("other bridges").not_from_interface(first).not_from_interface(second).accept();
@@ -273,6 +309,9 @@ fn entry_rules(ports: &[String; 2], family: u8, rules: &mut Rules) {
             let rule = Rule::new(comment).payload(Base::Network, sorter.offset_bytes, &number.to_be_bytes());
             rules.push((sorter.chain, rule.jump(chain)));
         }
+    }
+    if on_failure == OnFailure::Closed {
+        closed_rules(rules);
     }
     rules.push((
         HIDDEN,
@@ -288,6 +327,19 @@ fn entry_rules(ports: &[String; 2], family: u8, rules: &mut Rules) {
     ));
 }
 
+/// What no place gets to see: behind three tags, and what PPP names by other numbers.
+fn closed_rules(rules: &mut Rules) {
+    rules.push((HIDDEN, closed::if_dead(Rule::new(closed::WHY)).drop()));
+    for sorter in SORTERS.iter().filter(|sorter| sorter.is_ppp) {
+        let mut other = closed::if_dead(Rule::new(closed::WHY)).load(Base::Network, sorter.offset_bytes, 2);
+        // What has a place comes back from it where it goes to the box.
+        for (number, ..) in sorter.cases {
+            other = other.compare(Compare::Different, &number.to_be_bytes());
+        }
+        rules.push((sorter.chain, other.compare(Compare::AtMost, &(FIRST_PPP_CONTROL - 1).to_be_bytes()).drop()));
+    }
+}
+
 fn place_rules(place: &Place, allows_devices: bool, rules: &mut Rules) {
     let allow = allow_set(place.key);
     let deny = block_set(Action::Deny, place.key);
@@ -296,9 +348,6 @@ fn place_rules(place: &Place, allows_devices: bool, rules: &mut Rules) {
     add(place.source("from the allowlist").in_set(allow).accept());
     if allows_devices {
         add(place.rule("from an allowed device").sender().in_set(ALLOW_DEVICE).accept());
-    }
-    for rule in place.always_pass() {
-        add(rule);
     }
     // Whoever is on the allowlist may speak with anybody and gets the answers, but is still protected from the blocked.
     let to_the_allowed = place.offender_source("from the blocked to the allowlist").in_set(deny);
@@ -460,6 +509,11 @@ impl Place {
             Key::Ipv6 => (24, 16),
         };
         rule.load(Base::Network, self.offset_bytes + offset, length)
+    }
+
+    /// Drops everything but what goes to the box while nobody keeps the table.
+    fn closed(&self) -> Rule {
+        self.and_destination(closed::if_dead(self.rule(closed::WHY))).not_in_set(own_set(self.key)).drop()
     }
 
     fn offender_source(&self, comment: &str) -> Rule {

@@ -1,0 +1,120 @@
+//! The dead man's switch: what passes when the daemon is killed, hangs, or is told to stop.
+
+use std::time::Duration;
+
+use lab::benign::PingStream;
+use lab::daemon::{Config, Daemon};
+use lab::namespace::Namespace;
+use lab::network::{BOX, GATEWAY, LAN_HOST, Network};
+use lab::process::wait_until;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sluice::clock::Stopwatch;
+
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long what must not happen is waited for: longer than a table that closes stays open by itself.
+const LONG_ENOUGH: Duration = Duration::from_secs(8);
+
+fn closed() -> Config {
+    Config { on_failure: "closed", ..Config::default() }
+}
+
+/// Whether a ping is answered.
+fn reaches(from: &Namespace, to: &str) -> bool {
+    from.run(["ping", "-c", "1", "-W", "1", to]).is_ok()
+}
+
+fn passes(network: &Network) -> bool {
+    reaches(&network.lan, GATEWAY)
+}
+
+fn wait_until_closed(network: &Network) {
+    wait_until("nothing passes", PATIENCE, || !passes(network)).unwrap();
+    assert!(!reaches(&network.wan, LAN_HOST), "it is closed one way only");
+}
+
+fn wait_until_open(network: &Network) {
+    wait_until("traffic passes", PATIENCE, || passes(network)).unwrap();
+}
+
+fn signal(daemon: &Daemon<'_>, signal: Signal) {
+    let pid = i32::try_from(daemon.pid().unwrap()).unwrap();
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+#[test]
+fn a_killed_daemon_that_fails_closed_stops_traffic_and_leaves_the_box_reachable() {
+    let network = Network::new().unwrap();
+    let mut daemon = Daemon::start(&network, &closed()).unwrap();
+    wait_until_open(&network);
+    // Often enough that a gap between two fillings of the set would be met.
+    let pings = PingStream::start(&network.lan, GATEWAY, 1).unwrap();
+    std::thread::sleep(LONG_ENOUGH);
+    let report = pings.stop().unwrap();
+    assert_eq!(report.received, report.sent, "it does not stay open while the daemon runs");
+    let killed = Stopwatch::start();
+    daemon.kill();
+    wait_until_closed(&network);
+    println!("{} pings without a loss; closed {:?} after kill -9", report.sent, killed.elapsed());
+    assert!(reaches(&network.lan, BOX) && reaches(&network.wan, BOX), "the box cannot be reached");
+    assert!(reaches(&network.r#box, LAN_HOST), "the box reaches nobody");
+    network.lan.ip("neigh flush dev lan0").unwrap();
+    assert!(!passes(&network));
+    let neighbours = network.lan.ip(&format!("neigh show {GATEWAY}")).unwrap();
+    assert!(neighbours.contains("lladdr"), "ARP does not pass: {neighbours}");
+    daemon.start_again().unwrap();
+    wait_until_open(&network);
+    assert_eq!(daemon.stop().unwrap().code(), Some(0));
+    assert_eq!(daemon.kernel_table(), "", "a proper stop leaves the table");
+    assert!(passes(&network), "a proper stop closes");
+}
+
+#[test]
+fn a_daemon_that_hangs_closes_and_opens_when_it_goes_on() {
+    let network = Network::new().unwrap();
+    let daemon = Daemon::start(&network, &closed()).unwrap();
+    wait_until_open(&network);
+    signal(&daemon, Signal::SIGSTOP);
+    wait_until_closed(&network);
+    signal(&daemon, Signal::SIGCONT);
+    wait_until_open(&network);
+    let audit = daemon.command(&["audit"]).unwrap().stdout;
+    assert!(!audit.contains("nftables table right"), "it takes its own renewals for changes: {audit}");
+}
+
+#[test]
+fn the_box_keeps_its_new_addresses_open_as_well() {
+    const NEW: &str = "198.51.100.77";
+    let network = Network::new().unwrap();
+    let mut daemon = Daemon::start(&network, &closed()).unwrap();
+    network.r#box.ip(&format!("addr add {NEW}/24 dev br0")).unwrap();
+    wait_until("the table knows it", PATIENCE, || daemon.kernel_table().contains(NEW)).unwrap();
+    daemon.kill();
+    wait_until_closed(&network);
+    assert!(reaches(&network.lan, NEW));
+}
+
+#[test]
+fn a_daemon_that_fails_open_stops_nothing_when_it_hangs() {
+    let network = Network::new().unwrap();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    wait_until_open(&network);
+    assert!(!daemon.kernel_table().contains("alive"));
+    signal(&daemon, Signal::SIGSTOP);
+    std::thread::sleep(LONG_ENOUGH);
+    assert!(passes(&network));
+    signal(&daemon, Signal::SIGCONT);
+}
+
+#[test]
+fn observing_never_closes_and_check_config_says_so() {
+    let network = Network::new().unwrap();
+    let mut daemon = Daemon::start(&network, &Config { mode: "observe", ..closed() }).unwrap();
+    let config = daemon.config_file().display().to_string();
+    let told = lab::daemon::sluice(&["check-config", &config], PATIENCE).unwrap().stdout;
+    assert!(told.contains("on_failure = \"closed\" does nothing yet"), "{told}");
+    daemon.kill();
+    std::thread::sleep(LONG_ENOUGH);
+    assert!(passes(&network));
+}
