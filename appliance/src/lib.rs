@@ -21,4 +21,5 @@ pub mod hardware;
 pub mod health;
 pub mod linux;
 pub mod store;
+pub mod surroundings;
 pub mod web;

@@ -26,6 +26,7 @@ fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
     }
     let State { mode, bridge, ports, model, uptime_s, .. } = state;
     writeln!(out, "mode {mode}, bridge {bridge} of {} and {}, model {model}, up {uptime_s} s", ports[0], ports[1])?;
+    writeln!(out, "{}", state.orientation())?;
     let State { packets, bytes, flows, undecodable, ring_drops, dropped_packets, .. } = state;
     writeln!(out, "{packets} packets ({bytes} bytes) seen, {dropped_packets} stopped, {flows} flows now")?;
     writeln!(out, "{undecodable} could not be decoded, {ring_drops} came too fast to be read")?;

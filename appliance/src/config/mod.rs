@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::capture::Port;
 use crate::policy::{Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile};
 use crate::store::BLOCK_ROWS;
 use crate::verdict::lists::ListConfig;
@@ -25,6 +26,9 @@ pub use memory::{Memory, MemoryProfile};
 
 /// Where the file is unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/sluice/sluice.toml";
+
+/// The value of `bridge.internet_port` that leaves it to the box.
+const FOUND_OUT: &str = "auto";
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -58,6 +62,8 @@ pub struct Bridge {
     pub name: String,
     /// Its two ports.
     pub ports: [String; 2],
+    /// The port that faces the internet, or [`FOUND_OUT`].
+    pub internet_port: String,
     /// Its addresses, each with the length of its prefix; the page is at the first one.
     pub addresses: Vec<IpNet>,
 }
@@ -115,7 +121,12 @@ impl Default for Config {
 
 impl Default for Bridge {
     fn default() -> Self {
-        Self { name: String::from("br0"), ports: [String::from("eth0"), String::from("eth1")], addresses: Vec::new() }
+        Self {
+            name: String::from("br0"),
+            ports: [String::from("eth0"), String::from("eth1")],
+            internet_port: String::from(FOUND_OUT),
+            addresses: Vec::new(),
+        }
     }
 }
 
@@ -204,6 +215,14 @@ impl Config {
                 String::from("name two different interfaces, neither of them the bridge itself"),
             ));
         }
+        let Bridge { internet_port, ports, .. } = bridge;
+        if internet_port != FOUND_OUT && !ports.contains(internet_port) {
+            let [first, second] = ports;
+            let what = format!(
+                "`{internet_port}` is none of bridge.ports; give \"{first}\", \"{second}\", or \"{FOUND_OUT}\" to have it found out"
+            );
+            return Some(("bridge.internet_port", what));
+        }
         if !is_ladder(&policy.ladder_s) {
             let what = format!(
                 "give 1 to {MOST_STEPS} lengths, none shorter than the one before, from 1 to {LONGEST_STEP_S} seconds"
@@ -244,6 +263,12 @@ impl Config {
             max_share_of_lan: self.policy.max_share_of_lan,
             unblock_grace: Duration::from_secs(self.policy.unblock_grace_s.into()),
         }
+    }
+
+    /// The port that faces the internet; none where it is to be found out.
+    #[must_use]
+    pub fn internet_port(&self) -> Option<Port> {
+        Port::BOTH.into_iter().find(|port| *port.of(&self.bridge.ports) == self.bridge.internet_port)
     }
 
     /// Networks of the household.

@@ -12,13 +12,16 @@ use log::{error, info, warn};
 use traffic::time::Timestamp;
 
 use super::{ControlError, Handle, Message, Outcome, Reply, Snapshot};
+use crate::capture::Port;
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
+use crate::linux::links::Mac;
 use crate::policy::{
     Action, Alert, BlockRecord, Blocklist, Decision, Exchange, Held, Made, Mode, Offender, Refusal, Sighting,
 };
 use crate::store::{Event, Refused, Writer};
+use crate::surroundings::Placement;
 
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
 const TICK: Duration = Duration::from_secs(1);
@@ -75,8 +78,20 @@ pub struct Keeper {
 pub struct Surroundings {
     /// Addresses of the box; `None` where they could not be read.
     pub own: Option<Vec<IpAddr>>,
-    /// Default gateways.
+    /// Default gateways by the kernel's routes.
     pub gateways: Vec<IpAddr>,
+    /// Gateways that announce themselves, and other addresses of gateways.
+    pub heard_gateways: Vec<IpAddr>,
+    /// MACs of all gateways.
+    pub gateway_macs: Vec<Mac>,
+    /// The port that faces the internet, where it is known.
+    pub internet_port: Option<Port>,
+    /// Where the box stands.
+    pub placement: Placement,
+    /// Servers of names that are announced.
+    pub resolvers: Vec<IpAddr>,
+    /// Servers of addresses that are announced.
+    pub dhcp_servers: Vec<IpAddr>,
     /// Networks of the household, where they follow from the bridge's addresses.
     pub lan: Vec<IpNet>,
     /// A port was removed and made again since the last look.
@@ -337,6 +352,9 @@ impl Keeper {
         let around = (self.surroundings)();
         state.unhooked |= around.ports_changed;
         self.blocklist.rails.learn(around.own, around.gateways, around.lan);
+        self.blocklist.rails.hear(around.heard_gateways, around.resolvers.into_iter().chain(around.dhcp_servers));
+        state.internet_port = around.internet_port;
+        state.placement = around.placement;
         self.blocklist.rails.managers = self.handle.managers.all();
         while let Ok(exchange) = self.exchanges.try_recv() {
             self.blocklist.rails.see(&exchange);
@@ -418,6 +436,8 @@ impl Keeper {
             model: last.model,
             bridge: last.bridge.clone(),
             ports: last.ports.clone(),
+            internet_port: state.internet_port.map(|port| port.of(&last.ports).clone()),
+            placement: state.placement,
         });
     }
 
@@ -452,7 +472,7 @@ impl Keeper {
                 faults.push(format!("{count} {what}"));
             }
         }
-        if self.blocklist.rails.gateways.is_empty() {
+        if !self.blocklist.rails.know_a_gateway() {
             faults.push(String::from("no gateway is known that must not be blocked: list your router in policy.allow"));
         }
         faults
@@ -484,6 +504,9 @@ struct State {
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
     last_look: Option<Stopwatch>,
+    /// What is shown of the surroundings.
+    internet_port: Option<Port>,
+    placement: Placement,
     /// Who else changed the table since it was last compared.
     changed_by: Option<String>,
     /// When the table was last put right after somebody changed it, and who that was.

@@ -40,6 +40,7 @@ use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Blocklist, Mode, Rails};
 use crate::store::{Event, Opened, Store, Writer};
+use crate::surroundings::Placement;
 use crate::verdict::{MODEL_NAME, Rulebook};
 use crate::web::{self, WebConfig, WebServer};
 use lookout::Lookout;
@@ -73,7 +74,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let writer = Arc::new(store.writer()?);
     record_start(&writer, config);
 
-    let mut lookout = Lookout::new(bridge_config(config), bridge.index, config.policy.lan.is_empty())?;
+    let mut lookout = Lookout::new(config, bridge.index)?;
     let mut surroundings = move || lookout.look();
     let blocklist = restored_blocklist(config, &store, surroundings())?;
     let (enforcer, table_watch) = enforcer(config, &blocklist, &mut start_faults)?;
@@ -232,6 +233,7 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
     rails.allow.clone_from(&config.policy.allow);
     rails.lan = config.lan();
     rails.learn(around.own, around.gateways, around.lan);
+    rails.hear(around.heard_gateways, around.resolvers.into_iter().chain(around.dhcp_servers));
     let mut blocklist = Blocklist::new(rails, config.bounds());
     let now = clock::now();
     // The last to end are the last to be taken in, or a full memory would forget them first.
@@ -312,6 +314,8 @@ fn first_snapshot(config: &Config) -> Snapshot {
         model: MODEL_NAME,
         bridge: config.bridge.name.clone(),
         ports: config.bridge.ports.clone(),
+        internet_port: None,
+        placement: Placement::default(),
         faults: Vec::new(),
         packets: 0,
         bytes: 0,

@@ -124,7 +124,8 @@ impl PacketRing {
         let version = libc::tpacket_versions::TPACKET_V3 as c_int;
         set_option(&fd, libc::PACKET_VERSION, &version).map_err(failed("choose TPACKET_V3"))?;
         set_option(&fd, libc::PACKET_IGNORE_OUTGOING, &1).map_err(failed("ignore outgoing frames"))?;
-        set_filter(&fd, config.snap_bytes).map_err(failed("set the filter"))?;
+        let mut cut = [libc::sock_filter { code: FILTER_RETURN, jt: 0, jf: 0, k: config.snap_bytes }];
+        set_filter(&fd, &mut cut).map_err(failed("set the filter"))?;
         set_ring(&fd, config).map_err(failed("make the ring"))?;
         let memory = Memory::map(&fd, config).map_err(failed("map the ring"))?;
         set_promiscuous(&fd, interface_index).map_err(failed("listen to all addresses"))?;
@@ -268,7 +269,7 @@ fn explain(interface: &str, step: &'static str, cause: io::Error) -> RingError {
 }
 
 /// A packet socket that gets no frames yet: protocol 0.
-fn packet_socket() -> io::Result<OwnedFd> {
+pub(super) fn packet_socket() -> io::Result<OwnedFd> {
     // SAFETY: socket(2) takes no pointers.
     let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
     Errno::result(fd)?;
@@ -276,7 +277,7 @@ fn packet_socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn set_option<T: Copy>(fd: &OwnedFd, name: c_int, value: &T) -> io::Result<()> {
+pub(super) fn set_option<T: Copy>(fd: &OwnedFd, name: c_int, value: &T) -> io::Result<()> {
     set_option_at(fd, libc::SOL_PACKET, name, value)
 }
 
@@ -287,10 +288,11 @@ fn set_option_at<T: Copy>(fd: &OwnedFd, level: c_int, name: c_int, value: &T) ->
     Ok(Errno::result(result).map(drop)?)
 }
 
-fn set_filter(fd: &OwnedFd, snap_bytes: u32) -> io::Result<()> {
-    let mut program = [libc::sock_filter { code: FILTER_RETURN, jt: 0, jf: 0, k: snap_bytes }];
+/// Lets those frames in that the program accepts, cut to what it returns.
+pub(super) fn set_filter(fd: &OwnedFd, program: &mut [libc::sock_filter]) -> io::Result<()> {
+    let len = u16::try_from(program.len()).map_err(io::Error::other)?;
     // The kernel copies the program while the call runs.
-    let filter = libc::sock_fprog { len: 1, filter: program.as_mut_ptr() };
+    let filter = libc::sock_fprog { len, filter: program.as_mut_ptr() };
     set_option_at(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
 }
 
@@ -318,7 +320,7 @@ fn set_promiscuous(fd: &OwnedFd, interface_index: u32) -> io::Result<()> {
     set_option(fd, libc::PACKET_ADD_MEMBERSHIP, &membership)
 }
 
-fn bind(fd: &OwnedFd, interface_index: u32) -> io::Result<()> {
+pub(super) fn bind(fd: &OwnedFd, interface_index: u32) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
         sll_protocol: ALL_PROTOCOLS,
@@ -334,7 +336,7 @@ fn bind(fd: &OwnedFd, interface_index: u32) -> io::Result<()> {
     Ok(Errno::result(result).map(drop)?)
 }
 
-fn read_statistics(fd: &OwnedFd) -> io::Result<libc::tpacket_stats_v3> {
+pub(super) fn read_statistics(fd: &OwnedFd) -> io::Result<libc::tpacket_stats_v3> {
     let mut statistics = libc::tpacket_stats_v3 { tp_packets: 0, tp_drops: 0, tp_freeze_q_cnt: 0 };
     let mut length = libc::socklen_t::try_from(size_of_val(&statistics)).map_err(io::Error::other)?;
     let place = (&raw mut statistics).cast::<c_void>();

@@ -27,8 +27,12 @@ pub struct Rails {
     pub lan: Vec<IpNet>,
     /// Addresses of the box itself.
     pub own: Vec<IpAddr>,
-    /// Default gateways.
+    /// Default gateways by the kernel's routes.
     pub gateways: Vec<IpAddr>,
+    /// Gateways that announce themselves, and other addresses of gateways, as they are now.
+    heard_gateways: Vec<IpAddr>,
+    /// Servers of names and addresses that are announced to the household, as they are now.
+    heard_servers: Vec<Offender>,
     /// Addresses from which people manage the box, until when.
     pub managers: Vec<(IpAddr, Timestamp)>,
     /// What was learned of the household by watching.
@@ -57,6 +61,19 @@ impl Rails {
         }
     }
 
+    /// Takes in who was announced: their number is bounded where they are heard. They stand apart from the gateways by routes,
+    /// so that they cannot push these out.
+    pub fn hear(&mut self, gateways: Vec<IpAddr>, servers: impl Iterator<Item = IpAddr>) {
+        self.heard_gateways = gateways;
+        self.heard_servers = servers.map(Offender::of).collect();
+    }
+
+    /// Whether any gateway is known.
+    #[must_use]
+    pub fn know_a_gateway(&self) -> bool {
+        self.all_gateways().next().is_some()
+    }
+
     /// Takes in that somebody asked and was answered.
     pub fn see(&mut self, exchange: &Exchange) {
         let Self { household, lan, .. } = self;
@@ -80,7 +97,7 @@ impl Rails {
             Some("it is on the allowlist (policy.allow)")
         } else if self.own.iter().any(|address| network.contains(address)) {
             Some("it is this box")
-        } else if self.gateways.iter().any(|address| network.contains(address)) {
+        } else if self.all_gateways().any(|address| network.contains(address)) {
             Some("it is the gateway")
         } else if self.managers.iter().any(|(address, until)| network.contains(address) && now < *until) {
             Some("somebody is logged in at the page from there")
@@ -96,13 +113,21 @@ impl Rails {
     #[must_use]
     pub fn protect_from_forgery(&self, offender: Offender, now: Timestamp) -> Option<&'static str> {
         let why = "the household's devices get names or addresses from it, and the evidence can be forged";
-        self.household.is_served_by(offender, now).then_some(why)
+        self.is_served_by(offender, now).then_some(why)
     }
 
     /// The strictest that may be done about the offender. `deny_new` lets the answers of a server pass.
     #[must_use]
     pub fn soften(&self, offender: Offender, action: Action, now: Timestamp) -> Action {
-        if self.is_at_home(offender) || self.household.is_served_by(offender, now) { Action::DenyNew } else { action }
+        if self.is_at_home(offender) || self.is_served_by(offender, now) { Action::DenyNew } else { action }
+    }
+
+    fn all_gateways(&self) -> impl Iterator<Item = &IpAddr> {
+        self.gateways.iter().chain(&self.heard_gateways)
+    }
+
+    fn is_served_by(&self, offender: Offender, now: Timestamp) -> bool {
+        self.heard_servers.contains(&offender) || self.household.is_served_by(offender, now)
     }
 
     /// Whether it is a device of the household.
