@@ -70,8 +70,14 @@ pub fn tcp(source_port: u16, destination_port: u16, flags: u8) -> Transport {
 /// A UDP packet.
 #[must_use]
 pub fn udp(source_port: u16, destination_port: u16) -> Transport {
-    let mut bytes = ports(source_port, destination_port);
-    bytes.extend_from_slice(&[0, 12, 0, 0, 1, 2, 3, 4]);
+    datagram(source_port, destination_port, &[1, 2, 3, 4])
+}
+
+/// A UDP packet that carries this.
+#[must_use]
+pub fn datagram(source_port: u16, destination_port: u16, payload: &[u8]) -> Transport {
+    let length = big_endian(8 + payload.len());
+    let bytes = [&ports(source_port, destination_port)[..], &length, &[0, 0], payload].concat();
     Transport { protocol: 17, bytes, fragment_offset: 0 }
 }
 
@@ -110,10 +116,10 @@ impl Encapsulation {
         let mut frame = [&ETHERNET[..], self.header].concat();
         match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let [_, length] = big_endian(20 + carried.bytes.len());
+                let [l0, l1] = big_endian(20 + carried.bytes.len());
                 let [high, low] = mark.to_be_bytes();
                 let mut header =
-                    vec![0x45, 0, 0, length, high, low, 0, carried.fragment_offset, 64, carried.protocol, 0, 0];
+                    vec![0x45, 0, l0, l1, high, low, 0, carried.fragment_offset, 64, carried.protocol, 0, 0];
                 header.extend(source.octets().into_iter().chain(destination.octets()));
                 let sum = checksum(&header);
                 header.splice(10..12, sum);
@@ -124,10 +130,10 @@ impl Encapsulation {
                 let protocol = frame.len() - 2;
                 frame.splice(protocol.., self.ipv6);
                 let fragment = carried.fragment_header();
-                let [_, length] = big_endian(fragment.len() + carried.bytes.len());
+                let [l0, l1] = big_endian(fragment.len() + carried.bytes.len());
                 let [high, low] = mark.to_be_bytes();
                 let next = if fragment.is_empty() { carried.protocol } else { 44 };
-                frame.extend([0x60, 0, high, low, 0, length, next, 64]);
+                frame.extend([0x60, 0, high, low, l0, l1, next, 64]);
                 frame.extend(source.octets().into_iter().chain(destination.octets()));
                 frame.extend(fragment);
                 frame.extend_from_slice(&carried.bytes);

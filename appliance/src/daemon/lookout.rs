@@ -98,7 +98,8 @@ impl Lookout {
 
     /// Adds what the last survey came to.
     fn tell(&self, around: &mut Surroundings) {
-        let Learned { gateways, gateway_macs, resolvers, dhcp_servers, internet_port, placement } = self.learned.clone();
+        let Learned { gateways, gateway_macs, resolvers, dhcp_servers, internet_port, placement } =
+            self.learned.clone();
         around.heard_gateways = gateways;
         around.gateway_macs = gateway_macs;
         around.resolvers = resolvers;
@@ -169,10 +170,12 @@ impl Lookout {
         }
     }
 
-    /// The networks that the bridge has an address in, where the configuration does not name the household's.
+    /// The networks that the bridge has an address in, where the configuration does not name the household's. The kernel gives
+    /// it a link-local one by itself, which says nothing.
     fn household(&self, addresses: &[(u32, IpNet)]) -> Vec<IpNet> {
         let on_bridge = addresses.iter().filter(|(link, _)| self.learns_lan && *link == self.bridge_index);
-        on_bridge.map(|(_, network)| network.trunc()).collect()
+        let networks = on_bridge.map(|(_, network)| network.trunc());
+        networks.filter(|network| !matches!(network, IpNet::V6(v6) if v6.addr().is_unicast_link_local())).collect()
     }
 
     fn mend(&mut self, all: &[Link], around: &mut Surroundings) {

@@ -41,12 +41,13 @@ const fn fork(code: u16, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
 }
 
 /// The filter. X is 0, or 4 behind a VLAN tag, and then also the length of the IPv4 header. A load beyond the frame's end drops it.
-const FILTER: [libc::sock_filter; 31] = {
+const FILTER: [libc::sock_filter; 32] = {
     use code::*;
     [
         step(LOAD_U16, 12),
-        fork(JUMP_IF_EQUAL, 0x8100, 1, 0),
-        fork(JUMP_IF_EQUAL, 0x88a8, 0, 2),
+        fork(JUMP_IF_EQUAL, 0x8100, 2, 0),
+        fork(JUMP_IF_EQUAL, 0x88a8, 1, 0),
+        fork(JUMP_IF_EQUAL, 0x9100, 0, 2),
         step(SET_X, 4),
         step(JUMP, 1),
         step(SET_X, 0),

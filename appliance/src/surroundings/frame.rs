@@ -9,8 +9,8 @@ use smoltcp::wire::{
 use super::{Announcement, dhcp, discovery};
 use crate::linux::links::Mac;
 
-/// Types of VLAN tags: 802.1Q, 802.1ad.
-const TAGS: [u16; 2] = [0x8100, 0x88a8];
+/// Types of VLAN tags: 802.1Q, 802.1ad, and what was used for the outer one before that.
+const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 const TAG_BYTES: usize = 4;
 /// UDP ports that servers send from: DHCP (RFC 2131 section 4.1), DHCPv6 (RFC 8415 section 7.2).
 const DHCP_SERVER: u16 = 67;
@@ -129,6 +129,7 @@ pub(super) mod tests {
         let tagged = [&[0, 9, 0x08, 0x06][..], &plain].concat();
         assert_eq!(told(&ethernet(0x8100, &tagged)), [owner]);
         assert_eq!(told(&ethernet(0x88a8, &tagged)), [owner]);
+        assert_eq!(told(&ethernet(0x9100, &tagged)), [owner]);
         for nobody in [[0; 4], [255; 4], [224, 0, 0, 1], [127, 0, 0, 1]] {
             assert_eq!(told(&ethernet(0x0806, &arp(nobody))), [], "{nobody:?}");
         }

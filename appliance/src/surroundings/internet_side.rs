@@ -109,7 +109,8 @@ mod tests {
     fn forged_gateways_do_not_move_it_while_the_true_one_is_seen() {
         let mut side = InternetSide::new(None);
         look(&mut side, &[ROUTER], &[], &[(ROUTER, Port::Second)]);
-        let places = [(ROUTER, Port::Second), (FORGER, Port::First), (OTHERS[0], Port::First), (OTHERS[1], Port::First)];
+        let places =
+            [(ROUTER, Port::Second), (FORGER, Port::First), (OTHERS[0], Port::First), (OTHERS[1], Port::First)];
         for _ in 0..10 {
             // The box itself was told by ARP that its gateway is at the forger's.
             assert_eq!(look(&mut side, &[FORGER], &[OTHERS[0], OTHERS[1]], &places), Some(Port::Second));

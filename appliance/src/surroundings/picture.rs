@@ -21,7 +21,7 @@ pub struct Facts<'a> {
     pub gateways: &'a [IpAddr],
     /// Where addresses are.
     pub neighbours: &'a [(IpAddr, Mac)],
-    /// Networks of the household; empty where nobody has said.
+    /// Networks of the household, as far as somebody has said.
     pub lan: &'a [IpNet],
 }
 
@@ -155,11 +155,16 @@ impl<'a> View<'a> {
         found
     }
 
+    /// Whether it is known which networks of that family are the household's.
+    fn knows_lan_of(&self, address: IpAddr) -> bool {
+        self.facts.lan.iter().any(|network| network.addr().is_ipv4() == address.is_ipv4())
+    }
+
     /// Gateways that were announced, in the household's networks.
     fn gateways(&self) -> Vec<IpAddr> {
         let mut found = Vec::new();
         for (address, _) in self.standing(|memory| &memory.gateways) {
-            if self.facts.lan.is_empty() || is_link_local(address) || is_in(self.facts.lan, address) {
+            if is_link_local(address) || is_in(self.facts.lan, address) || !self.knows_lan_of(address) {
                 push_new(&mut found, address);
             }
         }
@@ -175,9 +180,10 @@ impl<'a> View<'a> {
     /// gateways were announced for.
     fn siblings(&self, gateways: &[IpAddr], macs: &[Mac]) -> Vec<IpAddr> {
         let announced = self.standing(|memory| &memory.gateways).filter(|(gateway, _)| gateways.contains(gateway));
-        let announced: Vec<IpNet> = announced.filter_map(|(_, network)| network).collect();
-        let networks = if self.facts.lan.is_empty() { &announced[..] } else { self.facts.lan };
-        let shares = |(address, mac): &(IpAddr, Mac)| macs.contains(mac) && is_in(networks, *address);
+        let announced = announced.filter_map(|(_, network)| network);
+        let announced = announced.filter(|network| !self.knows_lan_of(network.addr()));
+        let networks: Vec<IpNet> = self.facts.lan.iter().copied().chain(announced).collect();
+        let shares = |(address, mac): &(IpAddr, Mac)| macs.contains(mac) && is_in(&networks, *address);
         self.kernels_owners().chain(self.heard_owners()).filter(shares).map(|(address, _)| address).collect()
     }
 
@@ -282,6 +288,8 @@ mod tests {
             placement: Placement::Unknown,
         };
         assert_eq!(learned, expected);
+        let v6_only = look_with(&mut picture, &[], &[], &home()[1..]);
+        assert_eq!(v6_only, expected, "networks of IPv6 say nothing about those of IPv4");
         assert_eq!(look(&mut picture), Learned { placement: Placement::LanSide, ..expected });
     }
 
