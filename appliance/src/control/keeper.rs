@@ -73,7 +73,7 @@ pub struct Keeper {
     pub start_faults: Vec<String>,
 }
 
-/// Addresses that nothing may be done to, and why some of them may be unknown.
+/// What the network around the box looks like: most of it is who nothing may be done to.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Addresses of the box; `None` where they could not be read.

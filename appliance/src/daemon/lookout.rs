@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::io;
 
 use ipnet::IpNet;
-use log::warn;
+use log::info;
 
 use super::bridge_config;
 use crate::capture::Port;
@@ -23,8 +23,8 @@ const SURVEY_INTERVAL: Duration = Duration::from_secs(1);
 /// Frames that are taken from each port by one survey. More wait in the socket's buffer, and are lost where it is full.
 const FRAMES_PER_SURVEY: usize = 512;
 
-/// What gets lost of what is heard is logged once in this time.
-const LOG_PAUSE: Duration = Duration::from_secs(600);
+/// What gets lost of what is heard is logged once in this time. In a large network it does no harm: the routers are few.
+const LOG_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// Asks the kernel, listens, and mends the bridge where a port was removed and made again.
 pub(super) struct Lookout {
@@ -140,7 +140,11 @@ impl Lookout {
             },
             now,
         );
-        let words = |error| format!("it cannot be found out which port faces the internet: {error}");
+        let words = |error| {
+            format!(
+                "it cannot be found out which port faces the internet: {error}; set bridge.internet_port in sluice.toml"
+            )
+        };
         self.survey_faults.extend(refused.map(words));
         self.log_losses();
     }
@@ -165,7 +169,7 @@ impl Lookout {
         let lost = frames + self.picture.refused();
         let (logged, last) = &mut self.lost;
         if lost != *logged && last.is_none_or(|last| last.elapsed() >= LOG_PAUSE) {
-            warn!("{lost} announcements of gateways and neighbours were left out: there were too many");
+            info!("{lost} announcements of gateways and neighbours were left out: there were too many");
             (*logged, *last) = (lost, Some(Stopwatch::start()));
         }
     }
@@ -189,6 +193,9 @@ impl Lookout {
             }
         }
         self.ports = ports;
+        if let Some(bridge) = all.iter().find(|link| link.name == self.bridge.name) {
+            self.bridge_index = bridge.index;
+        }
     }
 
     fn port_indices(&self, all: &[Link]) -> [Option<u32>; 2] {
