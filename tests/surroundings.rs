@@ -19,6 +19,9 @@ use sluice::linux::links::Links;
 /// How long something may take that happens by itself. No promise.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What the status says of the laboratory.
+const ORIENTED: &str = "the internet is behind port1; the box stands between the router and the household\n";
+
 fn bare() -> Config {
     Config { is_bare: true, ..Config::default() }
 }
@@ -41,11 +44,11 @@ fn block(daemon: &Daemon<'_>, address: &str) -> Result<(), String> {
     if finished.success() { Ok(()) } else { Err(finished.stderr) }
 }
 
-/// Waits until nobody can block the address; a block from before is lifted by then.
+/// Waits until nobody can block the address, and a block from before is lifted.
 fn wait_for_gateway(daemon: &Daemon<'_>, address: &str) {
     let is_refused = || block(daemon, address).is_err_and(|refused| refused.contains("it is the gateway"));
     wait_until(&format!("{address} is known as a gateway"), PATIENCE, is_refused).unwrap();
-    assert!(daemon.block_of(address).is_none());
+    wait_until("no block of it stands", PATIENCE, || daemon.block_of(address).is_none()).unwrap();
 }
 
 /// The first frame that a device answers the household's DHCP clients with, and takes itself for the gateway.
@@ -72,7 +75,7 @@ fn forged_owner(address: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_lease_that_passes_by_tells_the_gateway_and_the_resolver() {
+fn a_lease_that_passes_by_tells_the_gateway_the_resolver_and_the_household() {
     let network = Network::new().unwrap();
     let _router = services::dhcp(&network.wan).unwrap();
     let daemon = Daemon::start(&network, &bare()).unwrap();
@@ -85,7 +88,11 @@ fn a_lease_that_passes_by_tells_the_gateway_and_the_resolver() {
     let _pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
     wait_for_internet_port(&daemon, "port1");
     let told = daemon.command(&["status"]).unwrap().stdout;
-    assert!(told.contains("the internet is behind port1\n"), "{told}");
+    assert!(told.contains(ORIENTED), "{told}");
+    // The lease says what the household is, so that its devices keep the connections they have.
+    block(&daemon, SECOND_LAN_HOST).unwrap();
+    assert_eq!(daemon.block_of(SECOND_LAN_HOST).unwrap()["action"], "deny_new");
+    assert!(daemon.command(&["unblock", SECOND_LAN_HOST]).unwrap().success());
 
     // Another address of the same machine, known by ARP alone.
     let second = "198.51.100.3";
@@ -127,8 +134,7 @@ fn a_route_tells_which_port_faces_the_internet_and_it_follows_when_the_cables_ar
     let pings = PingStream::start(&network.r#box, GATEWAY, 200).unwrap();
     wait_for_internet_port(&daemon, "port1");
     let told = daemon.command(&["status"]).unwrap().stdout;
-    let expected = "the internet is behind port1; the box stands between the router and the household\n";
-    assert!(told.contains(expected), "{told}");
+    assert!(told.contains(ORIENTED), "{told}");
     drop(pings);
     for (now, then) in [("port0", "port2"), ("port1", "port0"), ("port2", "port1")] {
         network.r#box.ip(&format!("link set {now} down")).unwrap();

@@ -92,7 +92,7 @@ pub struct Surroundings {
     pub resolvers: Vec<IpAddr>,
     /// Servers of addresses that are announced.
     pub dhcp_servers: Vec<IpAddr>,
-    /// Networks of the household, where they follow from the bridge's addresses.
+    /// Networks of the household, where they follow from the bridge's addresses or else from what is announced.
     pub lan: Vec<IpNet>,
     /// A port was removed and made again since the last look.
     pub ports_changed: bool,

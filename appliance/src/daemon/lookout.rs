@@ -98,8 +98,9 @@ impl Lookout {
 
     /// Adds what the last survey came to.
     fn tell(&self, around: &mut Surroundings) {
-        let Learned { gateways, gateway_macs, resolvers, dhcp_servers, internet_port, placement } =
+        let Learned { gateways, gateway_macs, lan, resolvers, dhcp_servers, internet_port, placement } =
             self.learned.clone();
+        around.lan.extend(lan);
         around.heard_gateways = gateways;
         around.gateway_macs = gateway_macs;
         around.resolvers = resolvers;

@@ -36,6 +36,9 @@ pub struct Learned {
     pub resolvers: Vec<IpAddr>,
     /// Servers of addresses.
     pub dhcp_servers: Vec<IpAddr>,
+    /// Networks of the household beside those that somebody has said: gateways were announced for them, and nobody on the
+    /// internet has an address in them.
+    pub lan: Vec<IpNet>,
     /// The port that faces the internet.
     pub internet_port: Option<Port>,
     /// Where the box stands.
@@ -87,14 +90,18 @@ impl Picture {
         // Who is behind the other port only says so.
         gateway_macs.retain(|mac| side.is_none() || port_of(*mac).is_none_or(|port| side == Some(port)));
         gateway_macs.truncate(TOLD);
-        let placement = view.placement(&gateways);
-        for sibling in view.siblings(&gateways, &gateway_macs) {
+        let announced = view.announced_networks(&gateways);
+        let mut lan: Vec<_> = announced.iter().copied().filter(is_never_on_the_internet).collect();
+        lan.truncate(TOLD);
+        let placement = view.placement(&gateways, &lan);
+        for sibling in view.siblings(&announced, &gateway_macs) {
             push_new(&mut gateways, sibling);
         }
         gateways.truncate(TOLD);
         Learned {
             gateways,
             gateway_macs,
+            lan,
             resolvers: view.believed(|memory| &memory.resolvers),
             dhcp_servers: view.believed(|memory| &memory.dhcp_servers),
             internet_port: side,
@@ -176,21 +183,35 @@ impl<'a> View<'a> {
         macs_of(addresses, self.facts.neighbours.iter().copied().chain(self.heard_owners()))
     }
 
-    /// Other addresses of the gateways, in the household's networks: where nobody has said which these are, in those that the
-    /// gateways were announced for.
-    fn siblings(&self, gateways: &[IpAddr], macs: &[Mac]) -> Vec<IpAddr> {
-        let announced = self.standing(|memory| &memory.gateways).filter(|(gateway, _)| gateways.contains(gateway));
-        let announced = announced.filter_map(|(_, network)| network);
-        let announced = announced.filter(|network| !self.knows_lan_of(network.addr()));
-        let networks: Vec<IpNet> = self.facts.lan.iter().copied().chain(announced).collect();
-        let shares = |(address, mac): &(IpAddr, Mac)| macs.contains(mac) && is_in(&networks, *address);
+    /// The networks that these gateways were announced for, where it is not known which are the household's.
+    fn announced_networks(&self, gateways: &[IpAddr]) -> Vec<IpNet> {
+        let mut found = Vec::new();
+        for (gateway, network) in self.standing(|memory| &memory.gateways) {
+            let network = network.filter(|_| gateways.contains(&gateway) && !self.knows_lan_of(gateway));
+            network.into_iter().for_each(|network| push_new(&mut found, network));
+        }
+        found
+    }
+
+    /// Other addresses of the gateways, in the household's networks.
+    fn siblings(&self, announced: &[IpNet], macs: &[Mac]) -> Vec<IpAddr> {
+        let is_at_home = |address| is_in(self.facts.lan, address) || is_in(announced, address);
+        let shares = |(address, mac): &(IpAddr, Mac)| macs.contains(mac) && is_at_home(*address);
         self.kernels_owners().chain(self.heard_owners()).filter(shares).map(|(address, _)| address).collect()
     }
 
-    fn placement(&self, gateways: &[IpAddr]) -> Placement {
+    fn placement(&self, gateways: &[IpAddr], learned_lan: &[IpNet]) -> Placement {
         let mut all = self.facts.gateways.iter().chain(gateways);
-        if all.any(|gateway| is_in(self.facts.lan, *gateway)) { Placement::LanSide } else { Placement::Unknown }
+        let is_home = all.any(|gateway| is_in(self.facts.lan, *gateway) || is_in(learned_lan, *gateway));
+        if is_home { Placement::LanSide } else { Placement::Unknown }
     }
+}
+
+/// All of it is private (RFC 1918) or for documentation (RFC 5737): whoever announces it does not make strangers members of
+/// the household.
+fn is_never_on_the_internet(network: &IpNet) -> bool {
+    let IpNet::V4(v4) = network else { return false };
+    [v4.network(), v4.broadcast()].iter().all(|address| address.is_private() || address.is_documentation())
 }
 
 fn macs_of(addresses: &[IpAddr], owners: impl Iterator<Item = (IpAddr, Mac)>) -> Vec<Mac> {
@@ -282,15 +303,20 @@ mod tests {
         let expected = Learned {
             gateways: ["198.51.100.1", "198.51.100.254"].map(address).to_vec(),
             gateway_macs: vec![ROUTER],
+            lan: vec!["198.51.100.0/24".parse().unwrap()],
             resolvers: vec![address("203.0.113.53")],
             dhcp_servers: vec![address("198.51.100.1")],
             internet_port: Some(OUTSIDE),
-            placement: Placement::Unknown,
+            placement: Placement::LanSide,
         };
         assert_eq!(learned, expected);
         let v6_only = look_with(&mut picture, &[], &[], &home()[1..]);
         assert_eq!(v6_only, expected, "networks of IPv6 say nothing about those of IPv4");
-        assert_eq!(look(&mut picture), Learned { placement: Placement::LanSide, ..expected });
+        assert_eq!(
+            look(&mut picture),
+            Learned { lan: Vec::new(), ..expected },
+            "it is known which are the household's"
+        );
     }
 
     #[test]
@@ -357,6 +383,28 @@ mod tests {
         let learned = look(&mut picture);
         assert_eq!(learned.gateways, ["fe80::1", "2001:db8:1::1"].map(address));
         assert_eq!(learned.internet_port, Some(OUTSIDE));
+    }
+
+    #[test]
+    fn only_networks_that_are_never_on_the_internet_become_the_households() {
+        for (network, is_home) in [
+            ("10.0.0.0/8", true),
+            ("192.168.7.0/24", true),
+            ("10.0.0.0/7", false),
+            ("0.0.0.0/0", false),
+            ("192.168.0.0/15", false),
+            ("100.64.0.0/10", false),
+        ] {
+            let network: IpNet = network.parse().unwrap();
+            assert_eq!(is_never_on_the_internet(&network), is_home, "{network}");
+            let address = network.hosts().next().unwrap();
+            let mut picture = Picture::new(None);
+            tell(&mut picture, OUTSIDE, Announcement::Gateway { address, network: Some(network), lifetime: NOW });
+            let learned = look_with(&mut picture, &[], &[], &[]);
+            assert_eq!((learned.gateways, learned.lan.len()), (vec![address], usize::from(is_home)));
+            let expected = if is_home { Placement::LanSide } else { Placement::Unknown };
+            assert_eq!(learned.placement, expected, "towards the provider it is another");
+        }
     }
 
     #[test]
