@@ -127,27 +127,26 @@ impl Lookout {
             Vec::new()
         });
         let lan = [&self.lan[..], &around.lan].concat();
-        let facts = Facts { gateways: &around.gateways, neighbours: &neighbours, lan: &lan };
-        let Self { links, ports, bridge_index, .. } = self;
+        self.put_together(&Facts { gateways: &around.gateways, neighbours: &neighbours, lan: &lan }, now);
+        self.log_losses();
+    }
+
+    fn put_together(&mut self, facts: &Facts<'_>, now: Duration) {
+        let Self { links, ports, bridge_index, picture, .. } = self;
         let mut refused = None;
-        self.learned = self.picture.look(
-            &facts,
-            |mac| {
-                let found = links.port_of(*bridge_index, mac).unwrap_or_else(|error| {
-                    refused = Some(error);
-                    None
-                });
-                found.and_then(|index| Port::BOTH.into_iter().find(|port| *port.of(ports) == Some(index)))
-            },
-            now,
-        );
-        let words = |error| {
+        let port_of = |mac| match links.port_of(*bridge_index, mac) {
+            Ok(found) => Port::BOTH.into_iter().find(|port| found.is_some() && *port.of(ports) == found),
+            Err(error) => {
+                refused = Some(error);
+                None
+            }
+        };
+        self.learned = picture.look(facts, port_of, now);
+        self.survey_faults.extend(refused.map(|error| {
             format!(
                 "it cannot be found out which port faces the internet: {error}; set bridge.internet_port in sluice.toml"
             )
-        };
-        self.survey_faults.extend(refused.map(words));
-        self.log_losses();
+        }));
     }
 
     /// Takes in what was heard at the port since the last survey.
