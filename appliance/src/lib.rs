@@ -22,4 +22,5 @@ pub mod health;
 pub mod linux;
 pub mod selftest;
 pub mod store;
+pub mod surroundings;
 pub mod web;

@@ -36,6 +36,7 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
         bridge.ports[1],
         list(&bridge.addresses)
     );
+    println!("  internet port: {}", bridge.internet_port);
     println!("  never blocked: {} (and this box, and the gateways)", or_none(policy.allow.iter()));
     println!("  household: {}", list(&config.lan()));
     println!("  blocks last {:?} s by offence, {} at most", policy.ladder_s, config.max_blocks());

@@ -66,6 +66,7 @@ pub(super) fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::super::Config;
+    use crate::capture::Port;
     use std::path::Path;
 
     fn refusal(text: &str) -> String {
@@ -103,6 +104,10 @@ mod tests {
             ("policy.ladder_s = [60, 50]\n", "sluice.toml:1: policy.ladder_s: give 1 to 8 lengths, "),
             ("[bridge]\nports = [\"a\", \"a\"]\n", "sluice.toml:2: bridge.ports: name two different interfaces"),
             ("[bridge]\nports = [\"eth0\"]\n", "sluice.toml:2: ports: invalid length 1, expected an array of length 2"),
+            (
+                "[bridge]\nports = [\"a\", \"b\"]\ninternet_port = \"c\"\n",
+                "sluice.toml:3: bridge.internet_port: `c` is none of bridge.ports; give \"a\", \"b\", or \"auto\"",
+            ),
             ("policy.max_blocks = 0\n", "sluice.toml:1: policy.max_blocks: give a number from 1 to 20000"),
             ("policy.max_blocks_per_minute = 0\n", "sluice.toml:1: policy.max_blocks_per_minute: give a number from 1"),
             ("policy.max_share_of_lan = 34\n", "sluice.toml:1: policy.max_share_of_lan: give a share from 0 to 1"),
@@ -122,6 +127,13 @@ mod tests {
         assert_eq!((small.memory.limits().flows, small.max_blocks()), (8_192, 500));
         assert_eq!(parsed("policy.max_blocks = 7\nmemory.profile = \"small\"\n").max_blocks(), 7);
         assert_eq!(parsed("[memory]\nprofile = \"small\"\nflows = 20000\n").memory.limits().flows, 20_000);
+    }
+
+    #[test]
+    fn the_port_that_faces_the_internet_is_found_out_unless_it_is_named() {
+        let port = |text| Config::parse(text, Path::new("sluice.toml")).expect("valid").internet_port();
+        assert_eq!(port("[bridge]\nports = [\"a\", \"b\"]\n"), None);
+        assert_eq!(port("[bridge]\nports = [\"a\", \"b\"]\ninternet_port = \"b\"\n"), Some(Port::Second));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::capture::Port;
 use crate::enforce::OnFailure;
 use crate::policy::{Allowed, Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile};
 use crate::store::BLOCK_ROWS;
@@ -29,6 +30,9 @@ pub const DEFAULT_PATH: &str = "/etc/sluice/sluice.toml";
 
 /// The largest `policy.limit_per_s`: more is no limit for a board.
 const MOST_LIMIT_PER_S: u32 = 100_000;
+
+/// The value of `bridge.internet_port` that leaves it to the box.
+const FOUND_OUT: &str = "auto";
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -66,6 +70,8 @@ pub struct Bridge {
     pub name: String,
     /// Its two ports.
     pub ports: [String; 2],
+    /// The port that faces the internet, or [`FOUND_OUT`].
+    pub internet_port: String,
     /// Its addresses, each with the length of its prefix; the page is at the first one.
     pub addresses: Vec<IpNet>,
 }
@@ -129,7 +135,12 @@ impl Default for Config {
 
 impl Default for Bridge {
     fn default() -> Self {
-        Self { name: String::from("br0"), ports: [String::from("eth0"), String::from("eth1")], addresses: Vec::new() }
+        Self {
+            name: String::from("br0"),
+            ports: [String::from("eth0"), String::from("eth1")],
+            internet_port: String::from(FOUND_OUT),
+            addresses: Vec::new(),
+        }
     }
 }
 
@@ -220,6 +231,14 @@ impl Config {
                 String::from("name two different interfaces, neither of them the bridge itself"),
             ));
         }
+        let Bridge { internet_port, ports, .. } = bridge;
+        if internet_port != FOUND_OUT && !ports.contains(internet_port) {
+            let [first, second] = ports;
+            let what = format!(
+                "`{internet_port}` is none of bridge.ports; give \"{first}\", \"{second}\", or \"{FOUND_OUT}\" to have it found out"
+            );
+            return Some(("bridge.internet_port", what));
+        }
         if !is_ladder(&policy.ladder_s) {
             let what = format!(
                 "give 1 to {MOST_STEPS} lengths, none shorter than the one before, from 1 to {LONGEST_STEP_S} seconds"
@@ -267,6 +286,12 @@ impl Config {
             unblock_grace: Duration::from_secs(self.policy.unblock_grace_s.into()),
             approval: Duration::from_secs(self.policy.approval_s.into()),
         }
+    }
+
+    /// The port that faces the internet; none where it is to be found out.
+    #[must_use]
+    pub fn internet_port(&self) -> Option<Port> {
+        Port::BOTH.into_iter().find(|port| *port.of(&self.bridge.ports) == self.bridge.internet_port)
     }
 
     /// Networks of the household.

@@ -23,6 +23,7 @@ use crate::policy::{
     Refusal, Sighting, Subject,
 };
 use crate::store::{Event, Refused, Writer};
+use crate::surroundings::Placement;
 
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
 const TICK: Duration = Duration::from_secs(1);
@@ -80,21 +81,29 @@ pub struct Keeper {
     pub start_faults: Vec<String>,
 }
 
-/// Addresses that nothing may be done to, and why some of them may be unknown.
+/// What the network around the box looks like: most of it is who nothing may be done to.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Addresses of the box; `None` where they could not be read.
     pub own: Option<Vec<IpAddr>>,
-    /// Default gateways.
+    /// Default gateways by the kernel's routes.
     pub gateways: Vec<IpAddr>,
-    /// Networks of the household, where they follow from the bridge's addresses.
-    pub lan: Vec<IpNet>,
-    /// Ethernet addresses of the gateways.
+    /// Gateways that announce themselves, and other addresses of gateways.
+    pub heard_gateways: Vec<IpAddr>,
+    /// MACs of all gateways.
     pub gateway_macs: Vec<Mac>,
-    /// That of the box.
-    pub own_mac: Option<Mac>,
-    /// The port that faces the internet, where that is known.
+    /// The port that faces the internet, where it is known.
     pub internet_port: Option<Port>,
+    /// Where the box stands.
+    pub placement: Placement,
+    /// Servers of names that are announced.
+    pub resolvers: Vec<IpAddr>,
+    /// Servers of addresses that are announced.
+    pub dhcp_servers: Vec<IpAddr>,
+    /// Networks of the household, where they follow from the bridge's addresses or else from what is announced.
+    pub lan: Vec<IpNet>,
+    /// The MAC of the box.
+    pub own_mac: Option<Mac>,
     /// A port was removed and made again since the last look.
     pub ports_changed: bool,
     /// What could not be learned.
@@ -350,7 +359,9 @@ impl Keeper {
         let rails = &mut self.blocklist.rails;
         rails.learn(around.own, around.gateways, around.lan);
         rails.routers = around.gateway_macs.into_iter().chain(around.own_mac).collect();
-        self.tell_neighbourhood(around.internet_port, state);
+        rails.hear(around.heard_gateways, around.resolvers.into_iter().chain(around.dhcp_servers));
+        (state.internet_port, state.placement) = (around.internet_port, around.placement);
+        self.tell_neighbourhood(state);
         self.blocklist.rails.managers = self.handle.managers.all();
         while let Ok(exchange) = self.exchanges.try_recv() {
             self.blocklist.rails.see(&exchange);
@@ -359,9 +370,9 @@ impl Keeper {
     }
 
     /// Tells the packet thread what the network looks like, where that has changed or was not taken.
-    fn tell_neighbourhood(&self, internet_port: Option<Port>, state: &mut State) {
+    fn tell_neighbourhood(&self, state: &mut State) {
         let Rails { lan, routers, .. } = &self.blocklist.rails;
-        let around = Neighbourhood { lan: lan.clone(), routers: routers.clone(), internet_port };
+        let around = Neighbourhood { lan: lan.clone(), routers: routers.clone(), internet_port: state.internet_port };
         if state.told.as_deref() != Some(&around) {
             let around = Arc::new(around);
             let taken = self.outcomes.try_send(Outcome::Around(Arc::clone(&around))).is_ok();
@@ -470,6 +481,8 @@ impl Keeper {
             model: last.model,
             bridge: last.bridge.clone(),
             ports: last.ports.clone(),
+            internet_port: state.internet_port.map(|port| port.of(&last.ports).clone()),
+            placement: state.placement,
         });
     }
 
@@ -512,7 +525,7 @@ impl Keeper {
                 faults.push(format!("{count} {what}"));
             }
         }
-        if self.blocklist.rails.gateways.is_empty() {
+        if !self.blocklist.rails.know_a_gateway() {
             faults.push(String::from("no gateway is known that must not be blocked: list your router in policy.allow"));
         }
         faults
@@ -555,6 +568,9 @@ pub(super) struct State {
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
     last_look: Option<Stopwatch>,
+    /// What is shown of the surroundings.
+    internet_port: Option<Port>,
+    placement: Placement,
     /// Who else changed the table since it was last compared.
     changed_by: Option<String>,
     /// When the table was last put right after somebody changed it, and who that was.

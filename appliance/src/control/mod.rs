@@ -19,6 +19,7 @@ use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Decision, Mode, Modes, Neighbourhood, Subject};
+use crate::surroundings::Placement;
 
 /// What the page, `sluice status` and the JSON show; made anew by the control thread every second and after each change.
 #[derive(Clone, Debug)]
@@ -35,6 +36,10 @@ pub struct Snapshot {
     pub bridge: String,
     /// Names of its two ports.
     pub ports: [String; 2],
+    /// The one of them that faces the internet; none where it is not known yet.
+    pub internet_port: Option<String>,
+    /// Where the box stands.
+    pub placement: Placement,
     /// Faults that a person should know of, each one line with its remedy; empty when all is well.
     pub faults: Vec<String>,
     /// Frames captured since the start.

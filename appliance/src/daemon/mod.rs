@@ -43,6 +43,7 @@ use crate::linux::signals::EndSignals;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
 use crate::store::{Event, Opened, Store, Writer};
+use crate::surroundings::Placement;
 use crate::verdict::{MODEL_NAME, Rulebook};
 use crate::web::{self, WebConfig, WebServer};
 use lookout::Lookout;
@@ -76,7 +77,7 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
     let writer = Arc::new(store.writer()?);
     record_start(&writer, config);
 
-    let mut lookout = Lookout::new(bridge_config(config), bridge.index, config.policy.lan.is_empty())?;
+    let mut lookout = Lookout::new(config, bridge.index)?;
     let mut surroundings = move || lookout.look();
     let blocklist = restored_blocklist(config, &store, surroundings())?;
     let (mut enforcer, restored) = enforcer(config, &blocklist)?;
@@ -249,6 +250,7 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
     let mut rails = Rails::default();
     (rails.allow, rails.lan) = (restored_allowlist(config, store, now)?, config.lan());
     rails.learn(around.own, around.gateways, around.lan);
+    rails.hear(around.heard_gateways, around.resolvers.into_iter().chain(around.dhcp_servers));
     let modes = store.modes(config.mode)?;
     let mut blocklist = Blocklist::new(rails, modes, config.bounds());
     // The last to end are the last to be taken in, or a full memory would forget them first.
@@ -342,6 +344,8 @@ fn first_snapshot(config: &Config, modes: Modes) -> Snapshot {
         model: MODEL_NAME,
         bridge: config.bridge.name.clone(),
         ports: config.bridge.ports.clone(),
+        internet_port: None,
+        placement: Placement::default(),
         faults: Vec::new(),
         packets: 0,
         bytes: 0,

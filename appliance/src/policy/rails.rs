@@ -28,10 +28,14 @@ pub struct Rails {
     pub lan: Vec<IpNet>,
     /// Addresses of the box itself.
     pub own: Vec<IpAddr>,
-    /// Default gateways.
+    /// Default gateways by the kernel's routes.
     pub gateways: Vec<IpAddr>,
     /// Ethernet addresses of the box and of the gateways.
     pub routers: Vec<Mac>,
+    /// Gateways that announce themselves, and other addresses of gateways, as they are now.
+    heard_gateways: Vec<IpAddr>,
+    /// Servers of names and addresses that are announced to the household, as they are now.
+    heard_servers: Vec<Subject>,
     /// Addresses from which people manage the box, until when.
     pub managers: Vec<(IpAddr, Timestamp)>,
     /// What was learned of the household by watching.
@@ -58,6 +62,19 @@ impl Rails {
                 self.lan.push(network);
             }
         }
+    }
+
+    /// Takes in who was announced: their number is bounded where they are heard. They stand apart from the gateways by routes,
+    /// so that they cannot push these out.
+    pub fn hear(&mut self, gateways: Vec<IpAddr>, servers: impl Iterator<Item = IpAddr>) {
+        self.heard_gateways = gateways;
+        self.heard_servers = servers.map(Subject::of).collect();
+    }
+
+    /// Whether any gateway is known.
+    #[must_use]
+    pub fn know_a_gateway(&self) -> bool {
+        self.all_gateways().next().is_some()
     }
 
     /// Takes in that somebody asked and was answered.
@@ -109,7 +126,8 @@ impl Rails {
         if address.is_ipv6() && self.is_at_home(subject) {
             return Some("all devices of the household share this IPv6 network, and which of them it was is not known");
         }
-        let concerned = self.own.iter().chain(&self.gateways).chain(self.managers.iter().map(|(manager, _)| manager));
+        let concerned =
+            self.own.iter().chain(self.all_gateways()).chain(self.managers.iter().map(|(manager, _)| manager));
         concerned.copied().filter(holds).find_map(|address| self.protect_address(address, now))
     }
 
@@ -119,7 +137,7 @@ impl Rails {
             Some("it is on the allowlist (policy.allow)")
         } else if self.own.contains(&address) {
             Some("it is this box")
-        } else if self.gateways.contains(&address) {
+        } else if self.all_gateways().any(|gateway| *gateway == address) {
             Some("it is the gateway")
         } else if self.managers.iter().any(|(manager, until)| *manager == address && now < *until) {
             Some("somebody is logged in at the page from there")
@@ -133,14 +151,22 @@ impl Rails {
     #[must_use]
     pub fn protect_from_forgery(&self, subject: Subject, now: Timestamp) -> Option<&'static str> {
         let why = "the household's devices get names or addresses from it, and the evidence can be forged";
-        self.household.is_served_by(subject, now).then_some(why)
+        self.is_served_by(subject, now).then_some(why)
     }
 
     /// The strictest that may be done about the subject. `deny_new` lets the answers of a server pass.
     #[must_use]
     pub fn soften(&self, subject: Subject, action: Action, now: Timestamp) -> Action {
-        let is_needed = self.is_at_home(subject) || self.household.is_served_by(subject, now);
+        let is_needed = self.is_at_home(subject) || self.is_served_by(subject, now);
         if action == Action::Deny && is_needed { Action::DenyNew } else { action }
+    }
+
+    fn all_gateways(&self) -> impl Iterator<Item = &IpAddr> {
+        self.gateways.iter().chain(&self.heard_gateways)
+    }
+
+    fn is_served_by(&self, subject: Subject, now: Timestamp) -> bool {
+        self.heard_servers.contains(&subject) || self.household.is_served_by(subject, now)
     }
 
     /// Whether it is a device of the household.

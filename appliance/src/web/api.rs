@@ -12,6 +12,7 @@ use super::words;
 use crate::control::Snapshot;
 use crate::policy::{Alert, Allowance, BlockRecord, Mode};
 use crate::store::date::iso;
+use crate::surroundings::Placement;
 
 /// Blocks that are listed; the rest are counted. `nft list table netdev sluice` lists all.
 pub const BLOCKS_LISTED: usize = 200;
@@ -40,6 +41,10 @@ pub struct State {
     pub bridge: String,
     /// Names of its two ports.
     pub ports: [String; 2],
+    /// The one of them that faces the internet; missing where it is not known yet.
+    pub internet_port: Option<String>,
+    /// Where the box stands, in plain words.
+    pub placement: String,
     /// Frames captured.
     pub packets: u64,
     /// Their bytes.
@@ -220,6 +225,8 @@ impl State {
             model: snapshot.model.to_owned(),
             bridge: snapshot.bridge.clone(),
             ports: snapshot.ports.clone(),
+            internet_port: snapshot.internet_port.clone(),
+            placement: snapshot.placement.words().to_owned(),
             packets: snapshot.packets,
             bytes: snapshot.bytes,
             ring_drops: snapshot.ring_drops,
@@ -228,6 +235,16 @@ impl State {
             flows: snapshot.flows,
             dropped_packets: snapshot.dropped_packets,
             events: may_see_events.then(|| Events::of(snapshot, now)),
+        }
+    }
+
+    /// Which port faces the internet, and where the box stands, in words.
+    pub(crate) fn orientation(&self) -> String {
+        let stands = format!("the box stands {}", self.placement);
+        match &self.internet_port {
+            Some(port) if self.placement == Placement::Unknown.words() => format!("the internet is behind {port}"),
+            Some(port) => format!("the internet is behind {port}; {stands}"),
+            None => String::from("it is not known yet which port faces the internet"),
         }
     }
 }

@@ -63,7 +63,8 @@ pub(super) fn render(state: &State, reader: &Reader<'_>) -> String {
                     @if let Reader::Stranger { password_set, .. } = reader { (log_in(*password_set)) }
                 }
                 footer {
-                    "Model " (state.model) " · bridge " (state.bridge) " (" (state.ports[0]) ", " (state.ports[1]) ") · "
+                    "Model " (state.model) " · bridge " (state.bridge) " (" (state.ports[0]) ", " (state.ports[1]) "): "
+                    (state.orientation()) " · "
                     a href="/api/state" { "this as JSON" }
                 }
             }

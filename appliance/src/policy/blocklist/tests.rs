@@ -100,6 +100,26 @@ proptest! {
 }
 
 #[test]
+fn who_is_announced_is_protected_as_long_as_it_is_and_pushes_no_gateway_out() {
+    let address = |text: &str| text.parse().expect("address");
+    let mut rails = Rails::default();
+    assert!(!rails.know_a_gateway());
+    rails.learn(None, vec![address("198.51.100.1")], Vec::new());
+    let announced = (2..=255).map(|last| address(&format!("198.51.100.{last}"))).collect();
+    rails.hear(announced, [address("203.0.113.53"), address("198.51.100.53")].into_iter());
+    let protects = |rails: &Rails, text: &str| rails.protect(Subject::of(address(text)), NOW).is_some();
+    assert!(protects(&rails, "198.51.100.1") && protects(&rails, "198.51.100.254"));
+
+    rails.hear(vec![address("198.51.100.7")], [address("203.0.113.53")].into_iter());
+    assert!(protects(&rails, "198.51.100.1") && protects(&rails, "198.51.100.7"));
+    assert!(!protects(&rails, "198.51.100.254") && !protects(&rails, "203.0.113.53"));
+    let mut list = blocklist(rails);
+    assert!(matches!(decide(&mut list, "203.0.113.53", Action::DenyNew, 100), Err(Refusal::Protected(_))));
+    let made = decide(&mut list, "203.0.113.53", Action::Deny, 101).expect("proven");
+    assert_eq!(made.block.action, Action::DenyNew, "its answers pass");
+}
+
+#[test]
 fn addresses_that_many_share_are_no_offenders() {
     let rails = Rails::default();
     for address in ["127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.251", "fe80::1", "ff02::1", "::1"] {
