@@ -103,7 +103,7 @@ impl Evidence {
         entry.fade(now);
         entry.add(sighting, before, after);
         let total = entry.total();
-        if let Some(action) = entry.due_action(subject, self.thresholds.block, now) {
+        if let Some(action) = entry.due_action(sighting, self.thresholds.block) {
             let class = entry.strongest(sighting.verdict.class);
             let decided = Sighting { verdict: Verdict { class, ..sighting.verdict }, ..*sighting };
             if sink(Decision::Block { sighting: decided, subject, action, evidence_flows: entry.flows }) {
@@ -228,10 +228,12 @@ impl Entry {
     }
 
     /// What should be done that is not being done already.
-    fn due_action(&self, subject: Subject, threshold: f32, now: Timestamp) -> Option<Action> {
-        let is_device = matches!(subject, Subject::Device(_));
-        let action = match (self.proven >= threshold, self.total() >= threshold) {
-            (true, _) | (false, true) if is_device => Action::Quarantine,
+    fn due_action(&self, sighting: &Sighting, threshold: f32) -> Option<Action> {
+        let now = sighting.time;
+        let is_enough = self.total() >= threshold || sighting.suffices();
+        let is_proven = self.proven >= threshold || sighting.suffices() && sighting.proven;
+        let action = match (is_proven, is_enough) {
+            (true, _) | (false, true) if sighting.device.is_some() => Action::Quarantine,
             (true, _) => Action::Deny,
             (false, true) => Action::DenyNew,
             (false, false) => return None,

@@ -52,6 +52,12 @@ impl Sighting {
         Some(Target { destination: self.destination.to_canonical(), protocol: self.protocol, port })
     }
 
+    /// A person wrote that one such flow is enough for a block.
+    #[must_use]
+    pub const fn suffices(&self) -> bool {
+        matches!(self.basis, Basis::Rule(rule) if rule.at_once)
+    }
+
     /// One of its features.
     #[must_use]
     pub fn value(&self, index: Index) -> f32 {

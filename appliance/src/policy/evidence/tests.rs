@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::verdict::Basis;
+use crate::verdict::rules::Rule;
 use traffic::address::Mac;
 use traffic::features::{FEATURE_COUNT, FeatureVector};
 
@@ -17,6 +18,8 @@ struct Case {
     subjects: Vec<Subject>,
     /// The network card that the source's frames come from.
     device: Option<Mac>,
+    /// What says so.
+    basis: Basis,
     /// Nobody takes decisions.
     refusing: bool,
 }
@@ -30,6 +33,7 @@ impl Case {
             classes: Vec::new(),
             subjects: Vec::new(),
             device: None,
+            basis: Basis::Model,
             refusing: false,
         }
     }
@@ -85,7 +89,7 @@ impl Case {
             destination: "198.51.100.10".parse().expect("address"),
             port: Some(22),
             verdict,
-            basis: Basis::Model,
+            basis: self.basis,
             features,
             flow_packets: 1,
             proven: after.proven,
@@ -219,6 +223,17 @@ fn a_device_of_the_household_is_known_by_its_card_and_quarantined() {
         case.flow(1, "198.51.100.7", 0.99, true);
     }
     assert_eq!(case.said(), ["alert", "quarantine"], "there is nothing stricter");
+}
+
+#[test]
+fn one_flow_blocks_where_a_person_wrote_that_it_is_enough() {
+    for (proven, action) in [(false, "deny_new"), (true, "deny")] {
+        let mut case = Case::new(Profile::Lenient);
+        let verdict = Verdict { class: ThreatClass::Scan, confidence: 0.6 };
+        case.basis = Basis::Rule(Rule { at_once: true, ..Rule::new("bait", verdict, &[]) });
+        case.flow(0, "203.0.113.9", 0.6, proven);
+        assert_eq!(case.said(), [action]);
+    }
 }
 
 #[test]
