@@ -35,7 +35,7 @@ impl Counters {
     }
 }
 
-/// The figures of the packet thread that others read while it runs.
+/// The figures of the packet thread, and faults, that others read while it runs.
 #[derive(Debug, Default)]
 pub struct Gauges {
     /// Frames.
@@ -54,6 +54,8 @@ pub struct Gauges {
     pub alerts_suppressed: AtomicU64,
     /// What is wrong with the ports.
     port_faults: Mutex<Vec<String>>,
+    /// What is wrong with the lists.
+    list_faults: Mutex<Vec<String>>,
 }
 
 impl Gauges {
@@ -70,6 +72,17 @@ impl Gauges {
     /// Puts these faults in the place of the last.
     pub fn set_port_faults(&self, faults: Vec<String>) {
         *self.port_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// Puts these faults of lists in the place of the last.
+    pub fn set_list_faults(&self, faults: Vec<String>) {
+        *self.list_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// What is wrong with the lists, one line each with its remedy.
+    #[must_use]
+    pub fn list_faults(&self) -> Vec<String> {
+        self.list_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is wrong with the ports, one line each with its remedy.

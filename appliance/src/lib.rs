@@ -20,5 +20,6 @@ pub mod daemon;
 pub mod hardware;
 pub mod health;
 pub mod linux;
+pub mod lists;
 pub mod store;
 pub mod web;

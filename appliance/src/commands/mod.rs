@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::clock;
 use crate::config::{Config, ConfigError, DEFAULT_PATH};
+use crate::lists::Lists;
 use crate::policy::LONGEST_BLOCK;
 
 /// Sluice stops attackers between two Ethernet ports, and says why.
@@ -159,12 +161,9 @@ impl CommandLine {
             Command::Run(args) => run::run(&Config::load(&args.config)?),
             Command::Replay(args) => {
                 let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
-                let rules = config.rulebook(|list, read| {
-                    if let Some(fault) = read.map_or_else(Some, |reading| reading.fault(&list.path)) {
-                        eprintln!("{fault}");
-                    }
-                });
-                Ok(replay::replay(&args, rules.into())?)
+                let lists = Lists::load(&config);
+                lists.faults(clock::now()).iter().for_each(|fault| eprintln!("{fault}"));
+                Ok(replay::replay(&args, lists.rulebook().into())?)
             }
             Command::CheckConfig { config } => check_config::check_config(&config),
             Command::Status { json, daemon } => status::status(&daemon.socket()?, json),

@@ -182,7 +182,7 @@ pub(super) fn accusation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T
     })
 }
 
-fn checked<'de, D: Deserializer<'de>, T: Deserialize<'de>, E: Display>(
+pub(super) fn checked<'de, D: Deserializer<'de>, T: Deserialize<'de>, E: Display>(
     deserializer: D,
     check: impl Fn(&T) -> Result<(), E>,
 ) -> Result<T, D::Error> {

@@ -425,6 +425,7 @@ impl Keeper {
         let mut faults = self.start_faults.clone();
         faults.extend(state.blind_spots.iter().cloned());
         faults.extend(self.gauges.port_faults());
+        faults.extend(self.gauges.list_faults());
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());
         let repaired = state.repaired.iter().filter(|(time, _)| clock::now().since(*time) < REPAIR_SHOWN);
