@@ -71,7 +71,8 @@ fn check_question(message: &[u8]) {
     let Some(question) = dns::question(message) else { return };
     let lens: Vec<usize> = question.labels().map(<[u8]>::len).collect();
     assert!((1..=MOST_LABELS).contains(&lens.len()) && lens.iter().all(|len| (1..=63).contains(len)), "{lens:?}");
-    assert!(lens.iter().sum::<usize>() + lens.len() + 1 <= 255, "{lens:?}");
+    // With its lengths, and the zero at its end, 255 bytes at the most.
+    assert!(lens.iter().sum::<usize>() + lens.len() < 255, "{lens:?}");
 }
 
 /// A frame that was cut is the same packet, or an error that says so.
