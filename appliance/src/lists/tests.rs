@@ -1,3 +1,5 @@
+//! Lists over time: fetched, kept, changed, refused, and handed to the packet thread.
+
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
