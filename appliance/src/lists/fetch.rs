@@ -165,6 +165,17 @@ mod tests {
         assert!(matches!(refused, Err(ureq::Error::RequireHttpsOnly(_))), "{refused:?}");
     }
 
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_server_that_does_not_speak_tls_is_an_error_where_https_was_asked_for() {
+        let server = Server::start(vec![answer("200 OK", "", "203.0.113.9\n")]);
+        let mut out = Vec::new();
+        let url = server.url().replace("http://", "https://");
+        // What it sends instead of a handshake is never taken for the list.
+        let came = fetch(&url, &Note::default(), &mut out);
+        assert!(matches!(came, Err(FetchError::Connection(_))) && out.is_empty(), "{came:?}");
+    }
+
     #[test]
     fn an_answer_that_does_not_end_is_left_at_the_largest_size() {
         let endless = answer("200 OK", "", &"203.0.113.9 and so on\n".repeat(2_000_000));

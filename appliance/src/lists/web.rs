@@ -118,7 +118,7 @@ impl WebList {
         format!("{}://{}", uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |host| host.as_str()))
     }
 
-    /// The time since the server said the last time that this is the list, in hours.
+    /// The time since the server said the last time that this is the list: zero where the clock was set back meanwhile.
     fn age(&self, now: Timestamp) -> Option<Duration> {
         self.note.confirmed.map(|confirmed| now.since(confirmed))
     }
