@@ -36,7 +36,7 @@ impl Counters {
     }
 }
 
-/// The figures of the packet thread that others read while it runs.
+/// The figures of the packet thread, and faults, that others read while it runs.
 #[derive(Debug, Default)]
 pub struct Gauges {
     /// Frames.
@@ -63,6 +63,8 @@ pub struct Gauges {
     port_faults: Mutex<Vec<String>>,
     /// What the self-test of the start found.
     selftest_faults: Mutex<Vec<String>>,
+    /// What is wrong with the lists.
+    list_faults: Mutex<Vec<String>>,
 }
 
 impl Gauges {
@@ -107,6 +109,17 @@ impl Gauges {
     #[must_use]
     pub fn selftest_faults(&self) -> Vec<String> {
         self.selftest_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts these faults of lists in the place of the last.
+    pub fn set_list_faults(&self, faults: Vec<String>) {
+        *self.list_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// What is wrong with the lists, one line each with its remedy.
+    #[must_use]
+    pub fn list_faults(&self) -> Vec<String> {
+        self.list_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is wrong with the ports, one line each with its remedy.

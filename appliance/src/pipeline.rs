@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use traffic::address::Mac;
 use traffic::arena::Footprint;
-use traffic::decode::DecodeError;
+use traffic::decode::{DecodeError, Frame, Packet, datagram, dns};
 use traffic::extractor::{Extractor, Observation};
-use traffic::features::ThreatClass;
+use traffic::features::{FEATURE_COUNT, ThreatClass};
 use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
+use traffic::services::DNS_PORT;
 use traffic::time::Timestamp;
 
 use crate::capture::{Arrival, Port};
 use crate::health::Counters;
 use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject};
-use crate::verdict::lists::AddressList;
+use crate::verdict::lists::{AskedName, List};
 use crate::verdict::{Basis, FlowVerdicts, Rulebook, Verdict, judge_beside};
 
 /// Evidence against a source outlives what the windows keep of it: so many times as many sources have room there.
@@ -109,7 +110,7 @@ impl Pipeline {
     pub fn footprints(&self) -> impl Iterator<Item = Footprint> {
         let judgement = [self.judgement.flow_verdicts.footprint(), self.judgement.devices.footprint()];
         let evidence = self.judgement.evidence.footprints();
-        let lists = AddressList::footprint(&self.judgement.rules.lists);
+        let lists = List::footprint(&self.judgement.rules.lists);
         self.extractor.footprints().chain(judgement).chain(evidence).chain((lists.entries > 0).then_some(lists))
     }
 
@@ -129,6 +130,9 @@ impl Pipeline {
             Ok(Some(outcome)) => {
                 self.counters.flows += u64::from(outcome.created);
                 self.counters.evicted += u64::from(outcome.evicted);
+                if outcome.to_name_server {
+                    self.judgement.query(frame, *time, outcome.flow, listener);
+                }
             }
             Ok(None) => self.counters.not_ip += 1,
             Err(error) => self.count_undecodable(error),
@@ -160,6 +164,12 @@ impl Pipeline {
     /// Forgets what speaks against a subject.
     pub fn forgive(&mut self, subject: Subject) {
         self.judgement.evidence.forgive(subject);
+    }
+
+    /// Puts other rules and lists in the place of those in force, which it gives back: the caller sees to it that they are not
+    /// freed in the packet thread.
+    pub fn replace_rules(&mut self, rules: Arc<Rulebook>) -> Arc<Rulebook> {
+        core::mem::replace(&mut self.judgement.rules, rules)
     }
 
     /// How many flows are in the table.
@@ -226,6 +236,25 @@ impl Judgement {
             listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
         }
     }
+
+    /// Looks at the name that a datagram to a name server asks for. It is seen in each packet, not at checkpoints only, because
+    /// some clients ask for all their names in one flow.
+    fn query(&mut self, frame: &Frame<'_>, time: Timestamp, flow: u64, listener: &mut dyn Listener) {
+        if !self.rules.has_domains() {
+            return;
+        }
+        let Some((packet, payload)) = datagram(frame) else { return };
+        let Some((list, asked)) = dns::question(payload).and_then(|question| self.rules.listed_name(question)) else {
+            return;
+        };
+        let device = self.flow_verdicts.device(flow);
+        let sighting = Sighting { device, ..sighting_by_name(&packet, time, list, asked) };
+        self.evidence.alert_at_once(&sighting, &mut |decision| listener.decision(decision));
+        if list.config.block {
+            let (before, after) = self.flow_verdicts.record(flow, sighting.verdict, sighting.proven);
+            self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
+        }
+    }
 }
 
 /// A flow that its initiator is accused for.
@@ -246,10 +275,27 @@ fn sighting(seen: &Observation<'_>, device: Option<Mac>, verdict: Verdict, basis
 }
 
 /// A flow that a list accuses: whoever is on it is the offender, also where the other side began.
-fn sighting_by_list(seen: &Observation<'_>, device: Option<Mac>, list: &AddressList, began: bool) -> Sighting {
+fn sighting_by_list(seen: &Observation<'_>, device: Option<Mac>, list: &List, began: bool) -> Sighting {
     let listed = sighting(seen, device, list.config.verdict, Basis::List { name: list.config.name, began });
     if began {
         return listed;
     }
     Sighting { source: seen.responder, device: None, destination: seen.initiator, port: None, ..listed }
+}
+
+/// A question for a name that is on a list: whoever asks is the offender. The datagram alone proves nothing.
+fn sighting_by_name(packet: &Packet, time: Timestamp, list: &List, asked: AskedName) -> Sighting {
+    Sighting {
+        time,
+        source: packet.source,
+        device: None,
+        destination: packet.destination,
+        protocol: packet.protocol,
+        port: Some(DNS_PORT),
+        verdict: list.config.verdict,
+        basis: Basis::Domain { list: list.config.name, asked },
+        features: [0.0; FEATURE_COUNT],
+        flow_packets: 1,
+        proven: false,
+    }
 }

@@ -11,6 +11,9 @@ pub(super) fn describe(text: &str, error: &toml::de::Error) -> (usize, String) {
     let line = line_at(text, span.start);
     let message = error.message().trim();
     let mut what = message.lines().collect::<Vec<_>>().join(", ");
+    if let Some((line, what)) = in_table(text, message) {
+        return (line, what);
+    }
     // serde names the unknown field first and then the known ones, each in backticks.
     if let ["unknown field ", unknown, _, known @ ..] = message.split('`').collect::<Vec<_>>().as_slice() {
         let known: Vec<&str> = known.iter().copied().step_by(2).filter(|name| !name.trim().is_empty()).collect();
@@ -23,6 +26,22 @@ pub(super) fn describe(text: &str, error: &toml::de::Error) -> (usize, String) {
         what = format!("{key}: {what}");
     }
     (line, what)
+}
+
+/// What is wrong with the table `[[name]]` of that number, counted from 0, in the words that [`describe`] knows: the TOML reader
+/// tells where the first of them begins, whichever is meant.
+pub(super) fn of_table(name: &str, number: usize, what: &str) -> String {
+    format!("{name}[{number}]: {what}")
+}
+
+/// The line of the table that the message is about, and the message for people.
+fn in_table(text: &str, message: &str) -> Option<(usize, String)> {
+    let (name, rest) = message.split_once('[')?;
+    let (number, what) = rest.split_once("]: ")?;
+    let header = format!("[[{name}]]");
+    let mut headers = text.lines().zip(1..).filter(|(line, _)| line.trim_start().starts_with(&header));
+    let (_, line) = headers.nth(number.parse().ok()?)?;
+    Some((line, format!("{name}: {what}")))
 }
 
 /// The line of a key given as `section.key`; 1 where it stands nowhere.

@@ -53,7 +53,7 @@ pub struct Config {
     /// What is judged beside the model: the rules that are switched on.
     #[serde(deserialize_with = "rules::rules")]
     pub rules: Vec<Rule>,
-    /// Files of addresses that are looked up beside the model.
+    /// Lists of addresses and domains that are looked up beside the model.
     #[serde(deserialize_with = "lists::lists")]
     pub lists: Vec<ListConfig>,
     /// The page.

@@ -107,8 +107,9 @@ pub(super) fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ru
 impl Written {
     fn rule(&self) -> Rule {
         let conditions: Vec<Condition> = self.when.iter().map(|written| written.0).collect();
-        let rule = Rule::new(&self.name, Verdict { class: self.class, confidence: self.confidence }, &conditions);
-        Rule { at_once: self.at_once, ..rule }
+        let mut rule = Rule::new(&self.name, Verdict { class: self.class, confidence: self.confidence }, &conditions);
+        rule.at_once = self.at_once;
+        rule
     }
 }
 
@@ -185,7 +186,7 @@ pub(super) fn accusation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T
     })
 }
 
-fn checked<'de, D: Deserializer<'de>, T: Deserialize<'de>, E: Display>(
+pub(super) fn checked<'de, D: Deserializer<'de>, T: Deserialize<'de>, E: Display>(
     deserializer: D,
     check: impl Fn(&T) -> Result<(), E>,
 ) -> Result<T, D::Error> {

@@ -5,7 +5,7 @@
 //! 3. the rings on its ports;
 //! 4. the store, and from it the blocks that still stand;
 //! 5. the kernel's table with them, in one batch;
-//! 6. the control thread, the page, and last the packet thread;
+//! 6. the control thread, the page, the packet thread, and the one that keeps lists up to date;
 //! 7. beside all this the self-test, which nothing waits for.
 //!
 //! Down it goes the other way round. The bridge stays: a daemon that has ended must not end the traffic.
@@ -40,6 +40,7 @@ use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
 use crate::linux::rights;
 use crate::linux::signals::EndSignals;
+use crate::lists::Lists;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
 use crate::store::{Event, Opened, Store, Writer};
@@ -59,6 +60,9 @@ const OUTCOME_CAPACITY: usize = 256;
 /// those that matter come again.
 const EXCHANGE_CAPACITY: usize = 128;
 
+/// Rulebooks that may wait for the packet thread. Full: the thread that made another one waits.
+const RULEBOOK_CAPACITY: usize = 1;
+
 /// Runs until SIGTERM or SIGINT. The configuration came from the file at `path`.
 ///
 /// # Errors
@@ -70,7 +74,8 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
     let ports = config.bridge.ports.clone();
     let bridge = bridge::ensure(&bridge_config(config))?;
     let mut start_faults = bridge.faults.clone();
-    let rules = Arc::new(rulebook(config, &mut start_faults));
+    let lists = Lists::load(config);
+    let rules = Arc::new(lists.rulebook());
     let source = Live::open([&ports[0], &ports[1]], config.memory.ring())?;
 
     let store = Arc::new(open_store(config, &mut start_faults)?);
@@ -87,6 +92,8 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
 
     let gauges = Arc::new(Gauges::default());
     gauges.set_own_mac(bridge.mac);
+    gauges.set_list_faults(lists.faults(clock::now()));
+    let (rulebooks, next_rulebook) = sync_channel(RULEBOOK_CAPACITY);
     let (handle, messages) = Handle::new(first_snapshot(config, *blocklist.modes()));
     let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
     let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
@@ -116,14 +123,20 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
         source,
-        pipeline: pipeline_config(config, rules)?,
+        pipeline: pipeline_config(config, Arc::clone(&rules))?,
         handle: handle.clone(),
         gauges: Arc::clone(&gauges),
         outcomes: told,
+        rulebooks: next_rulebook,
         exchanges,
         stop: Arc::clone(&stop),
     };
     let packets = spawn("packets", move || packets.run())?;
+    if !lists.is_empty() {
+        // It ends with the program: what it has begun to write is of no use to anybody, and removed with the next start.
+        let gauges = Arc::clone(&gauges);
+        spawn("lists", move || lists.keep(rules, &rulebooks, &gauges))?;
+    }
     info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);
     if config.selftest_at_start {
         let path = path.to_owned();
@@ -218,14 +231,6 @@ fn watch(
 fn bridge_config(config: &Config) -> BridgeConfig {
     let bridge = &config.bridge;
     BridgeConfig { name: bridge.name.clone(), ports: bridge.ports.clone(), addresses: bridge.addresses.clone() }
-}
-
-/// The rules and lists. A list that cannot be read is a fault and no more.
-fn rulebook(config: &Config, faults: &mut Vec<String>) -> Rulebook {
-    config.rulebook(|list, read| match read {
-        Ok(reading) => faults.extend(reading.fault(&list.path)),
-        Err(fault) => faults.push(fault),
-    })
 }
 
 fn pipeline_config(config: &Config, rules: Arc<Rulebook>) -> anyhow::Result<PipelineConfig> {

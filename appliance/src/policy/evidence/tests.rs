@@ -230,7 +230,9 @@ fn one_flow_blocks_where_a_person_wrote_that_it_is_enough() {
     for (proven, action) in [(false, "deny_new"), (true, "deny")] {
         let mut case = Case::new(Profile::Lenient);
         let verdict = Verdict { class: ThreatClass::Scan, confidence: 0.6 };
-        case.basis = Basis::Rule(Rule { at_once: true, ..Rule::new("bait", verdict, &[]) });
+        let mut rule = Rule::new("bait", verdict, &[]);
+        rule.at_once = true;
+        case.basis = Basis::Rule(rule);
         case.flow(0, "203.0.113.9", 0.6, proven);
         assert_eq!(case.said(), [action]);
     }
