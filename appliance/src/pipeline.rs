@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use traffic::address::Mac;
 use traffic::arena::Footprint;
-use traffic::decode::{DecodeError, Frame, Packet, datagram, dns};
+use traffic::decode::{DecodeError, Frame, Packet, datagram, dns, hop_limit};
 use traffic::extractor::{Extractor, Observation};
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 use traffic::flow::FlowEnd;
@@ -17,9 +17,9 @@ use traffic::time::Timestamp;
 
 use crate::capture::{Arrival, Port};
 use crate::health::Counters;
-use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject};
+use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject, was_routed};
 use crate::verdict::lists::{AskedName, List};
-use crate::verdict::{Basis, FlowVerdicts, Rulebook, Verdict, judge_beside};
+use crate::verdict::{Basis, FlowVerdicts, Origin, Rulebook, Verdict, judge_beside};
 
 /// Evidence against a source outlives what the windows keep of it: so many times as many sources have room there.
 const EVIDENCE_PER_SOURCE: usize = 2;
@@ -121,9 +121,7 @@ impl Pipeline {
         self.counters.bytes += u64::from(frame.wire_len_bytes);
         let judgement = &mut self.judgement;
         let mut checkpoint = |seen: &Observation<'_>| {
-            if let Some(mac) = frame.sender() {
-                judgement.see_sender(seen, mac, *port);
-            }
+            judgement.see_sender(seen, frame, *port);
             judgement.checkpoint(seen, listener);
         };
         match self.extractor.frame(frame, *time, &mut checkpoint) {
@@ -198,26 +196,27 @@ impl Pipeline {
 
 impl Judgement {
     /// Whose frame it was that led to the checkpoint. Flows that ended by their silence meanwhile have no sender.
-    fn see_sender(&mut self, seen: &Observation<'_>, mac: Mac, port: Port) {
-        let Some(sender) = seen.sender else { return };
-        self.devices.see(mac, port, sender, seen.time);
-        if seen.packets == 1
-            && sender == seen.initiator
-            && let Some(device) = self.devices.device(mac, port, sender, seen.time)
-        {
-            self.flow_verdicts.begun_by(seen.flow, device);
+    fn see_sender(&mut self, seen: &Observation<'_>, frame: &Frame<'_>, port: Port) {
+        let (Some(sender), Some(mac)) = (seen.sender, frame.sender()) else { return };
+        let is_first = seen.packets == 1 && sender == seen.initiator;
+        let is_routed = is_first && hop_limit(frame).is_some_and(was_routed);
+        self.devices.see(mac, port, sender, is_routed, seen.time);
+        if is_first {
+            let device = self.devices.device(mac, port, sender, seen.time);
+            let is_inside = self.devices.is_inside(port);
+            self.flow_verdicts.begun(seen.flow, Origin { device, is_inside, is_routed });
         }
     }
 
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
-        let device = self.flow_verdicts.device(seen.flow);
-        listener.checkpoint(seen, device);
+        let origin = self.flow_verdicts.origin(seen.flow);
+        listener.checkpoint(seen, origin.device);
         let (judged, basis) = judge_beside(&self.rules.rules, seen.features);
         // Where the initiator was never seen sending, nothing is its doing.
         let mut verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
         let mut by_list = None;
         if let Some((list, began)) = self.rules.listed(seen.initiator, seen.responder).filter(|_| seen.begun) {
-            let listed = sighting_by_list(seen, device, list, began);
+            let listed = sighting_by_list(seen, origin, list, began);
             if seen.packets == 1 {
                 self.evidence.alert_at_once(&listed, &mut |decision| listener.decision(decision));
             }
@@ -228,7 +227,7 @@ impl Judgement {
         }
         let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
         if verdict.class != ThreatClass::Benign {
-            let sighting = by_list.unwrap_or_else(|| sighting(seen, device, verdict, basis));
+            let sighting = by_list.unwrap_or_else(|| sighting(seen, origin, verdict, basis));
             self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
         }
         if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
@@ -247,8 +246,8 @@ impl Judgement {
         let Some((list, asked)) = dns::question(payload).and_then(|question| self.rules.listed_name(question)) else {
             return;
         };
-        let device = self.flow_verdicts.device(flow);
-        let sighting = Sighting { device, ..sighting_by_name(&packet, time, list, asked) };
+        let origin = self.flow_verdicts.origin(flow);
+        let sighting = Sighting { origin, ..sighting_by_name(&packet, time, list, asked) };
         self.evidence.alert_at_once(&sighting, &mut |decision| listener.decision(decision));
         if list.config.block {
             let (before, after) = self.flow_verdicts.record(flow, sighting.verdict, sighting.proven);
@@ -258,11 +257,11 @@ impl Judgement {
 }
 
 /// A flow that its initiator is accused for.
-fn sighting(seen: &Observation<'_>, device: Option<Mac>, verdict: Verdict, basis: Basis) -> Sighting {
+fn sighting(seen: &Observation<'_>, origin: Origin, verdict: Verdict, basis: Basis) -> Sighting {
     Sighting {
         time: seen.time,
         source: seen.initiator,
-        device,
+        origin,
         destination: seen.responder,
         protocol: seen.protocol,
         port: seen.responder_port,
@@ -275,12 +274,12 @@ fn sighting(seen: &Observation<'_>, device: Option<Mac>, verdict: Verdict, basis
 }
 
 /// A flow that a list accuses: whoever is on it is the offender, also where the other side began.
-fn sighting_by_list(seen: &Observation<'_>, device: Option<Mac>, list: &List, began: bool) -> Sighting {
-    let listed = sighting(seen, device, list.config.verdict, Basis::List { name: list.config.name, began });
+fn sighting_by_list(seen: &Observation<'_>, origin: Origin, list: &List, began: bool) -> Sighting {
+    let listed = sighting(seen, origin, list.config.verdict, Basis::List { name: list.config.name, began });
     if began {
         return listed;
     }
-    Sighting { source: seen.responder, device: None, destination: seen.initiator, port: None, ..listed }
+    Sighting { source: seen.responder, origin: Origin::default(), destination: seen.initiator, port: None, ..listed }
 }
 
 /// A question for a name that is on a list: whoever asks is the offender. The datagram alone proves nothing.
@@ -288,7 +287,7 @@ fn sighting_by_name(packet: &Packet, time: Timestamp, list: &List, asked: AskedN
     Sighting {
         time,
         source: packet.source,
-        device: None,
+        origin: Origin::default(),
         destination: packet.destination,
         protocol: packet.protocol,
         port: Some(DNS_PORT),

@@ -1,7 +1,7 @@
 //! What the tables say that they take is what the allocator hands out for them, to the byte.
 
 use std::alloc::System;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sluice::config::{Memory, MemoryProfile};
@@ -16,8 +16,12 @@ use traffic::features::ThreatClass;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+/// The tests would count each other's allocations.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 #[test]
 fn the_path_takes_what_its_tables_say() {
+    let _turn = ONE_AT_A_TIME.lock();
     let given = [(MemoryProfile::Default, None), (MemoryProfile::Small, None), (MemoryProfile::Small, Some(20_000))];
     for (profile, flows) in given {
         let memory = Memory { profile, flows };
@@ -41,6 +45,7 @@ fn the_path_takes_what_its_tables_say() {
 
 #[test]
 fn a_full_list_takes_what_it_says_however_large_its_file_is() {
+    let _turn = ONE_AT_A_TIME.lock();
     let path = std::env::temp_dir().join(format!("sluice-full-list-{}", std::process::id()));
     let line =
         |number: usize| format!("0.0.0.0 host{number}.with-a-long-name-that-takes-room-in-the-file.example # why\n");

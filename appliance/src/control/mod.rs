@@ -7,6 +7,7 @@ pub mod keeper;
 mod managers;
 mod pulse;
 mod requests;
+mod shown;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -62,6 +63,8 @@ pub struct Snapshot {
     pub blocks: Vec<BlockRecord>,
     /// Who is allowed for a while.
     pub allowances: Vec<Allowance>,
+    /// Names of the allowlist, whose addresses are to be looked up.
+    pub allowed_names: Vec<String>,
 }
 
 /// What comes to the control thread, all through one queue. It holds decisions by value: sending one allocates nothing.
@@ -274,7 +277,9 @@ pub enum ControlError {
     #[error(transparent)]
     Enforce(#[from] crate::enforce::EnforceError),
     /// There are as many blocks as are allowed.
-    #[error("there are as many blocks as policy.max_blocks allows; unblock some, or raise it in sluice.toml")]
+    #[error(
+        "there are as many blocks as policy.max_blocks allows, or as many limited services as there may be; unblock some, or raise it in sluice.toml"
+    )]
     Full,
     /// The control thread is gone, or busy for too long.
     #[error("the daemon does not answer; see its log")]

@@ -80,15 +80,15 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
 
     let store = Arc::new(open_store(config, &mut start_faults)?);
     let writer = Arc::new(store.writer()?);
-    record_start(&writer, config);
 
     let mut lookout = Lookout::new(config, bridge.index)?;
     let mut surroundings = move || lookout.look();
     let blocklist = restored_blocklist(config, &store, surroundings())?;
+    record_start(&writer, blocklist.modes());
+    let running = said(blocklist.modes());
     let (mut enforcer, restored) = enforcer(config, &blocklist)?;
     // Without it changes are found by the comparison every second.
     let table_watch = enforcer.watch().inspect_err(|error| warn!("{error}")).ok();
-    let names: Vec<String> = blocklist.rails.allow.names().map(str::to_owned).collect();
 
     let gauges = Arc::new(Gauges::default());
     gauges.set_own_mac(bridge.mac);
@@ -117,7 +117,7 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
     if let Some(watch) = table_watch {
         watch_table(watch, handle.clone())?;
     }
-    names::look_up(names, handle.clone())?;
+    names::look_up(handle.clone())?;
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
     let mut web = web::serve(handle.clone(), store, Arc::clone(&writer), web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -137,7 +137,7 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
         let gauges = Arc::clone(&gauges);
         spawn("lists", move || lists.keep(rules, &rulebooks, &gauges))?;
     }
-    info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);
+    info!("running in mode {running} on {} and {}", ports[0], ports[1]);
     if config.selftest_at_start {
         let path = path.to_owned();
         spawn("selftest", move || selftest::run(&path, &gauges, &writer))?;
@@ -329,10 +329,17 @@ fn watch_table(mut watch: Watch, handle: Handle) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn record_start(writer: &Writer, config: &Config) {
-    let what = format!("started in mode {}", config.mode.name());
+fn record_start(writer: &Writer, modes: &Modes) {
+    let what = format!("started in mode {}", said(modes));
     // The queue is empty: there is room.
     let _ = writer.send(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
+}
+
+/// The modes in words: `observe (scan: enforce)`.
+fn said(modes: &Modes) -> String {
+    let own: Vec<String> = modes.own().map(|(class, mode)| format!("{}: {}", class.name(), mode.name())).collect();
+    let general = modes.general.name();
+    if own.is_empty() { general.to_owned() } else { format!("{general} ({})", own.join(", ")) }
 }
 
 fn page_address(config: &Config) -> Option<SocketAddr> {
@@ -362,6 +369,7 @@ fn first_snapshot(config: &Config, modes: Modes) -> Snapshot {
         alerts: Vec::new(),
         blocks: Vec::new(),
         allowances: Vec::new(),
+        allowed_names: Vec::new(),
     }
 }
 

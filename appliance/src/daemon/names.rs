@@ -1,17 +1,22 @@
-//! Looks up the names of the allowlist again and again: addresses of dynamic DNS change every day.
+//! Looks up the names of the allowlist again and again: addresses of dynamic DNS change every day, and names are added while
+//! the daemon runs.
 //!
 //! A name that cannot be looked up keeps the addresses that it had; the store keeps them over a restart.
 
 use core::net::IpAddr;
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::ToSocketAddrs;
 
 use log::warn;
 
 use super::spawn;
+use crate::clock::Stopwatch;
 use crate::control::Handle;
+
+/// How often it is looked whether a name is due.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long what was found is taken to hold. The system's resolver does not tell how long it does.
 const FOUND_PAUSE: Duration = Duration::from_secs(300);
@@ -22,50 +27,47 @@ const FAILED_PAUSE: Duration = Duration::from_secs(10);
 /// Addresses of one name. More are left out.
 const ADDRESSES: usize = 32;
 
-/// One name.
+/// One name that was looked up.
 struct Lookup {
-    name: String,
+    asked: Stopwatch,
+    /// Until it is looked up again.
     pause: Duration,
-    left: Duration,
-    told: bool,
+    failures: u32,
 }
 
-/// Starts a thread that tells the control thread of the addresses of these names; none where there are no names. It ends with
-/// the program.
-pub(super) fn look_up(names: Vec<String>, handle: Handle) -> anyhow::Result<()> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    let new = |name| Lookup { name, pause: FAILED_PAUSE, left: Duration::ZERO, told: false };
-    let mut lookups: Vec<Lookup> = names.into_iter().map(new).collect();
+/// Starts a thread that tells the control thread of the addresses of names. It ends with the program.
+pub(super) fn look_up(handle: Handle) -> anyhow::Result<()> {
+    let mut lookups: BTreeMap<String, Lookup> = BTreeMap::new();
     spawn("names", move || {
         loop {
-            for lookup in lookups.iter_mut().filter(|lookup| lookup.left.is_zero()) {
-                lookup.ask(&handle);
+            let names = &handle.snapshot().allowed_names;
+            lookups.retain(|name, _| names.contains(name));
+            for name in names {
+                if lookups.get(name).is_none_or(|lookup| lookup.asked.elapsed() >= lookup.pause) {
+                    let failures = lookups.get(name).map_or(0, |lookup| lookup.failures);
+                    lookups.insert(name.clone(), ask(name, failures, &handle));
+                }
             }
-            let pause = lookups.iter().map(|lookup| lookup.left).min().unwrap_or(FOUND_PAUSE);
-            std::thread::sleep(pause);
-            lookups.iter_mut().for_each(|lookup| lookup.left -= pause);
+            std::thread::sleep(LOOK_INTERVAL);
         }
     })?;
     Ok(())
 }
 
-impl Lookup {
-    fn ask(&mut self, handle: &Handle) {
-        match addresses(&self.name) {
-            Ok(addresses) => {
-                handle.resolved(&self.name, addresses);
-                (self.pause, self.told, self.left) = (FAILED_PAUSE, false, FOUND_PAUSE);
+/// Looks a name up that failed so many times before.
+fn ask(name: &str, failures: u32, handle: &Handle) -> Lookup {
+    let asked = Stopwatch::start();
+    match addresses(name) {
+        Ok(addresses) => {
+            handle.resolved(name, addresses);
+            Lookup { asked, pause: FOUND_PAUSE, failures: 0 }
+        }
+        Err(error) => {
+            if failures == 0 {
+                warn!("{name} of the allowlist cannot be looked up: {error}; trying on");
             }
-            Err(error) => {
-                if !self.told {
-                    warn!("{} of policy.allow cannot be looked up: {error}; trying on", self.name);
-                    self.told = true;
-                }
-                self.left = self.pause;
-                self.pause = self.pause.saturating_mul(2).min(FOUND_PAUSE);
-            }
+            let pause = FAILED_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(FOUND_PAUSE);
+            Lookup { asked, pause, failures: failures.saturating_add(1) }
         }
     }
 }

@@ -9,7 +9,7 @@ pub mod lists;
 pub mod rules;
 
 pub use explain::explain;
-pub use flow_verdicts::{FlowVerdict, FlowVerdicts};
+pub use flow_verdicts::{FlowVerdict, FlowVerdicts, Origin};
 
 use core::net::IpAddr;
 use std::sync::Arc;

@@ -37,6 +37,7 @@ pub(super) fn snapshot(now: Timestamp) -> Snapshot {
         started: ago(93_000),
         modes: Modes::all(Mode::Enforce),
         allowances: Vec::new(),
+        allowed_names: Vec::new(),
         model: "household-7",
         bridge: "br-sluice".to_owned(),
         ports: ["eth0".to_owned(), "eth1".to_owned()],

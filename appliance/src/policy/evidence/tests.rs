@@ -1,8 +1,8 @@
 //! What evidence adds up to, on made-up histories.
 
 use super::*;
-use crate::verdict::Basis;
 use crate::verdict::rules::Rule;
+use crate::verdict::{Basis, Origin};
 use traffic::address::Mac;
 use traffic::features::{FEATURE_COUNT, FeatureVector};
 
@@ -84,7 +84,7 @@ impl Case {
         let sighting = Sighting {
             time: Timestamp::from_secs(1_000 + at_s),
             source: address.parse().expect("address"),
-            device: self.device,
+            origin: Origin { device: self.device, is_inside: true, is_routed: false },
             protocol: 6,
             destination: "198.51.100.10".parse().expect("address"),
             port: Some(22),
@@ -328,4 +328,6 @@ fn a_flood_of_sources_is_no_flood_of_alerts() {
     }
     assert_eq!(case.said().len(), ALERTS_PER_MINUTE as usize);
     assert!(case.evidence.alerts_suppressed > 0);
+    case.flow(0, "203.0.113.9", 0.99, true);
+    assert_eq!(case.said().len(), ALERTS_PER_MINUTE as usize + 1, "a proven one is still told of");
 }

@@ -340,6 +340,15 @@ pub fn datagram<'a>(frame: &Frame<'a>) -> Option<(Packet, &'a [u8])> {
     Some((packet, payload.get(..len).unwrap_or(payload)))
 }
 
+/// How many routers the packet may pass yet: the time to live of IPv4, the hop limit of IPv6. Not in [`Packet`], because no
+/// feature may rest on it: it tells the laboratory from the internet.
+#[must_use]
+pub fn hop_limit(frame: &Frame<'_>) -> Option<u8> {
+    let Ok(Carried::Ip(network)) = link::carried(frame) else { return None };
+    let offset = if network.bytes.first()? >> 4 == 4 { 8 } else { 7 };
+    network.bytes.get(offset).copied()
+}
+
 /// Lengths stem from 16-bit fields or from the frame's 32-bit length.
 #[inline]
 fn to_u32(len: usize) -> u32 {
