@@ -1,5 +1,6 @@
 //! The blocks that should stand: decisions pass the rails on their way in, and every block ends.
 
+use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -8,7 +9,8 @@ use traffic::time::Timestamp;
 
 use super::trips::Trips;
 use super::{
-    Action, BlockRecord, BlockState, Held, LIMIT_LENGTH, Ladder, Mode, Modes, PastBlock, Rails, Sighting, Subject, Trip,
+    Action, BlockRecord, BlockState, Held, LIMIT_LENGTH, Ladder, Mode, Modes, PastBlock, Rails, Sighting, Subject,
+    Target, Trip,
 };
 
 /// How long a block by hand may last: every block ends.
@@ -224,9 +226,17 @@ impl Blocklist {
         Ok(Made { block, before, displaced })
     }
 
+    /// Limits have a bound of their own.
     fn is_full_for(&self, action: Action) -> bool {
-        let limits = || self.standing.values().filter(|block| block.action == Action::Limit).count();
-        self.standing.len() >= self.bounds.max_blocks || action == Action::Limit && limits() >= LIMITED_SERVICES
+        // Services are the last in order, and few.
+        let first = Target { destination: Ipv4Addr::UNSPECIFIED.into(), protocol: 0, port: 0 };
+        let limits = self.standing.range(Subject::Service(first)..).count();
+        match action {
+            Action::Limit => limits >= LIMITED_SERVICES,
+            Action::DenyNew | Action::Deny | Action::Quarantine => {
+                self.standing.len() - limits >= self.bounds.max_blocks
+            }
+        }
     }
 
     /// What comes before any block: the rails, and the end of a block whose time is over.

@@ -154,7 +154,8 @@ proptest! {
         for deed in deeds {
             history.act(deed);
             let History { list, now, .. } = &history;
-            prop_assert!(list.standing().count() <= MAX_BLOCKS);
+            let (limits, blocks): (Vec<_>, Vec<_>) = list.standing().partition(|block| block.action == Action::Limit);
+            prop_assert!(blocks.len() <= MAX_BLOCKS && limits.len() <= LIMITED_SERVICES);
             for block in list.standing() {
                 prop_assert_eq!(list.rails.protect(block.subject, *now), None);
                 prop_assert!(block.until > *now && block.until.since(block.since).as_secs() <= u64::from(LONGEST_STEP_S));
