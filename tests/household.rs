@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::attacks::{Flood, start_flood, start_nmap};
+use lab::attacks::{Flood, flood, start_nmap};
 use lab::benign::{fetch, look_up_names};
 use lab::daemon::{Config, Daemon};
 use lab::namespace::Namespace;
@@ -88,9 +88,9 @@ fn a_forged_address_of_the_household_holds_no_device() {
         assert!(reaches_the_internet(&victim.namespace));
     }
     let scan = "-S -p ++1 -a 198.51.100.30";
-    let _flood = start_flood(&network.wan, Flood::Other(scan), LAN_HOST, 5_000, 500).unwrap();
+    flood(&network.wan, Flood::Other(scan), LAN_HOST, 5_000, 500, LIMIT).unwrap();
     wait_until("it is seen", PATIENCE, || !daemon.status().unwrap()["alerts"].as_array().unwrap().is_empty()).unwrap();
-    assert!(daemon.block_of(&victim.mac).is_none());
+    assert!(daemon.block_of(&victim.mac).is_none() && reaches_the_internet(&victim.namespace));
 }
 
 #[test]
