@@ -149,6 +149,7 @@ fn modes(state: &State, form_token: &str) -> Markup {
     html! {
         form method="post" action="/mode" class="modes" {
             input type="hidden" name="token" value=(form_token);
+            span class="fine" { "Where somebody attacks:" }
             @for mode in Mode::ALL {
                 @let is_on = state.mode == mode.name() && state.class_modes.is_empty();
                 button name="mode" value=(mode.name()) class="quiet" aria-pressed=(is_on) disabled[is_on] { (meaning(mode)) }
