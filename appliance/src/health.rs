@@ -36,7 +36,7 @@ impl Counters {
     }
 }
 
-/// The figures of the packet thread that others read while it runs.
+/// The figures of the packet thread, and faults, that others read while it runs.
 #[derive(Debug, Default)]
 pub struct Gauges {
     /// Frames.
@@ -63,6 +63,10 @@ pub struct Gauges {
     port_faults: Mutex<Vec<String>>,
     /// What the self-test of the start found.
     selftest_faults: Mutex<Vec<String>>,
+    /// What is wrong with the lists.
+    list_faults: Mutex<Vec<String>>,
+    /// Why the last reload or restart left everything as it was.
+    order_fault: Mutex<Option<String>>,
 }
 
 impl Gauges {
@@ -107,6 +111,28 @@ impl Gauges {
     #[must_use]
     pub fn selftest_faults(&self) -> Vec<String> {
         self.selftest_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts these faults of lists in the place of the last.
+    pub fn set_list_faults(&self, faults: Vec<String>) {
+        *self.list_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// What is wrong with the lists, one line each with its remedy.
+    #[must_use]
+    pub fn list_faults(&self) -> Vec<String> {
+        self.list_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says why the last reload or restart left everything as it was; `None` where it did not.
+    pub fn set_order_fault(&self, fault: Option<String>) {
+        *self.order_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Why the last reload or restart left everything as it was.
+    #[must_use]
+    pub fn order_fault(&self) -> Option<String> {
+        self.order_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is wrong with the ports, one line each with its remedy.

@@ -16,7 +16,7 @@ use traffic::time::Timestamp;
 
 use crate::capture::{Arrival, Port};
 use crate::health::Counters;
-use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject};
+use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject, Tuning};
 use crate::verdict::lists::AddressList;
 use crate::verdict::{Basis, FlowVerdicts, Rulebook, Verdict, judge_beside};
 
@@ -160,6 +160,17 @@ impl Pipeline {
     /// Forgets what speaks against a subject.
     pub fn forgive(&mut self, subject: Subject) {
         self.judgement.evidence.forgive(subject);
+    }
+
+    /// Decides in another way from now on.
+    pub fn tune(&mut self, tuning: &Tuning) {
+        self.judgement.evidence.tune(tuning);
+    }
+
+    /// Puts other rules and lists in the place of those in force, which it gives back: the caller sees to it that they are not
+    /// freed in the packet thread.
+    pub fn replace_rules(&mut self, rules: Arc<Rulebook>) -> Arc<Rulebook> {
+        core::mem::replace(&mut self.judgement.rules, rules)
     }
 
     /// How many flows are in the table.

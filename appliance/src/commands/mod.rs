@@ -3,6 +3,7 @@
 mod audit;
 mod blocks;
 mod check_config;
+mod orders;
 mod passwd;
 pub mod replay;
 mod run;
@@ -18,6 +19,7 @@ use traffic::features::ThreatClass;
 use crate::config::{Config, ConfigError, DEFAULT_PATH};
 use crate::control::Request;
 use crate::policy::{Allowed, LONGEST_BLOCK, Mode, Subject};
+use crate::web::ClientError;
 
 /// Sluice stops attackers between two Ethernet ports, and says why.
 #[derive(Debug, Parser)]
@@ -118,6 +120,10 @@ enum Command {
         #[command(flatten)]
         daemon: DaemonArgs,
     },
+    /// Has the daemon read its configuration again; a mistake in it changes nothing
+    Reload(DaemonArgs),
+    /// Has the daemon run its program anew, as after an upgrade: no block is lifted, and a program that does not run is refused
+    Restart(DaemonArgs),
     /// Shows what was changed, when, and by whom
     Audit(audit::AuditArgs),
     /// Sets the password of a user of the page
@@ -167,15 +173,14 @@ pub enum Failure {
     /// At run time: 1.
     Runtime(anyhow::Error),
     /// The configuration: 2, as for wrong usage.
-    Configuration(ConfigError),
+    Configuration(anyhow::Error),
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        match error.into().downcast::<ConfigError>() {
-            Ok(error) => Self::Configuration(error),
-            Err(error) => Self::Runtime(error),
-        }
+        let error = error.into();
+        let is_told = matches!(error.downcast_ref::<ClientError>(), Some(ClientError::Mistake(_)));
+        if is_told || error.is::<ConfigError>() { Self::Configuration(error) } else { Self::Runtime(error) }
     }
 }
 
@@ -230,6 +235,8 @@ impl CommandLine {
             Command::Allow { allowed, ttl, daemon } => blocks::ask(&daemon.socket()?, &Request::Allow { allowed, ttl }),
             Command::Disallow { allowed, daemon } => blocks::ask(&daemon.socket()?, &Request::Disallow { allowed }),
             Command::Mode { mode, class, daemon } => blocks::ask(&daemon.socket()?, &Request::SetMode { class, mode }),
+            Command::Reload(daemon) => orders::reload(&daemon),
+            Command::Restart(daemon) => orders::restart(&daemon.socket()?),
             Command::Audit(args) => audit::audit(&args),
             Command::Passwd { user, config } => passwd::passwd(&Config::load(&config.config)?, &user),
         }

@@ -3,6 +3,7 @@
 //! A mistake in it is refused with the file, the line, the key, and what was probably meant. The keys are explained in
 //! `overlay/etc/sluice/sluice.toml`.
 
+mod changes;
 mod lists;
 mod memory;
 mod mistake;
@@ -16,12 +17,13 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::enforce::OnFailure;
-use crate::policy::{Allowed, Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile};
+use crate::policy::{Allowed, Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile, Tuning};
 use crate::store::BLOCK_ROWS;
 use crate::verdict::lists::ListConfig;
 use crate::verdict::rules::Rule;
 use crate::web::DEFAULT_SOCKET;
 
+pub use changes::Changes;
 pub use memory::{Memory, MemoryProfile};
 
 /// Where the file is unless told otherwise.
@@ -267,6 +269,13 @@ impl Config {
             unblock_grace: Duration::from_secs(self.policy.unblock_grace_s.into()),
             approval: Duration::from_secs(self.policy.approval_s.into()),
         }
+    }
+
+    /// How decisions are made in the packet thread.
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        let Policy { profile, limit_per_s, .. } = self.policy;
+        Tuning { profile, block_ttl: self.block_ttl(), limit_per_s }
     }
 
     /// Networks of the household.

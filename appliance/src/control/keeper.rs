@@ -13,14 +13,14 @@ use traffic::address::Mac;
 use traffic::time::Timestamp;
 
 use super::pulse::Pulse;
-use super::{ControlError, Handle, Message, Outcome, Reply, Snapshot};
+use super::{ControlError, Handle, Message, Outcome, Reply, Settings, Snapshot};
 use crate::capture::Port;
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
 use crate::policy::{
-    Action, Alert, BlockRecord, BlockState, Blocklist, Decision, Exchange, Held, Made, Mode, Neighbourhood, Rails,
-    Refusal, Sighting, Subject,
+    Action, Alert, BlockRecord, BlockState, Blocklist, Decision, Exchange, Held, Made, Neighbourhood, Rails, Refusal,
+    Sighting, Subject, Tuning,
 };
 use crate::store::{Event, Refused, Writer};
 
@@ -58,10 +58,8 @@ pub struct Keeper {
     pub enforcer: Box<dyn Enforcer>,
     /// What the table in the kernel was made for at the start, but the blocks.
     pub restored: Option<Desired>,
-    /// What a limited service may get.
-    pub limit_per_s: u32,
-    /// The mode of the configuration.
-    pub configured_mode: Mode,
+    /// What it goes by.
+    pub settings: Settings,
     /// The store's side of them.
     pub writer: Arc<Writer>,
     /// Figures of the packet thread.
@@ -70,8 +68,10 @@ pub struct Keeper {
     pub outcomes: SyncSender<Outcome>,
     /// Who asked and was answered, as the packet thread saw it.
     pub exchanges: Receiver<Exchange>,
+    /// Tells which names of the allowlist are to be looked up.
+    pub names: SyncSender<Vec<String>>,
     /// What the network around looks like now; asked for now and then, because gateways change.
-    pub surroundings: Box<dyn FnMut() -> Surroundings + Send>,
+    pub surroundings: Box<dyn FnMut(&Settings) -> Surroundings + Send>,
     /// The newest alerts first.
     pub alerts: VecDeque<Alert>,
     /// Events that the store could not take yet.
@@ -146,7 +146,11 @@ impl Keeper {
             }
             Message::Request { request, actor, reply } => {
                 self.look_around(state);
-                return Some(Answer { outcome: self.answer(request, actor, now, state), reply });
+                return Some(Answer::Asked { outcome: self.answer(request, actor, now, state), reply });
+            }
+            Message::Configure { settings, actor, reply } => {
+                self.configure(*settings, actor, now, state);
+                return Some(Answer::Configured(reply));
             }
             Message::Resolved { name, addresses } => self.resolved(name, addresses, now, state),
             Message::TableChanged { by } => state.changed_by = Some(by),
@@ -308,6 +312,7 @@ impl Keeper {
         self.record_what_waits();
         self.look_around(state);
         self.lift_protected(now);
+        self.tell_names(state);
         self.keep_alive(state);
         self.reconcile(now, state);
         self.publish(state);
@@ -344,13 +349,14 @@ impl Keeper {
             return;
         }
         state.last_look = Some(Stopwatch::start());
-        let around = (self.surroundings)();
+        let around = (self.surroundings)(&self.settings);
         state.unhooked |= around.ports_changed;
         self.gauges.set_own_mac(around.own_mac);
         let rails = &mut self.blocklist.rails;
         rails.learn(around.own, around.gateways, around.lan);
         rails.routers = around.gateway_macs.into_iter().chain(around.own_mac).collect();
         self.tell_neighbourhood(around.internet_port, state);
+        self.tell_tuning(state);
         self.blocklist.rails.managers = self.handle.managers.all();
         while let Ok(exchange) = self.exchanges.try_recv() {
             self.blocklist.rails.see(&exchange);
@@ -388,7 +394,7 @@ impl Keeper {
             return self.clear(state);
         }
         state.is_clear = false;
-        let desired = Desired::of(&self.blocklist, self.limit_per_s);
+        let desired = Desired::of(&self.blocklist, self.settings.tuning.limit_per_s);
         let is_new = !state.stands.as_ref().is_some_and(|stands| stands.is_furnished_as(&desired));
         let is_well = !is_new && changed_by.is_none() && !state.unhooked && state.enforce_fault.is_none();
         if is_well && self.enforcer.is_unchanged() {
@@ -482,6 +488,8 @@ impl Keeper {
         faults.extend(state.blind_spots.iter().cloned());
         faults.extend(self.gauges.port_faults());
         faults.extend(self.gauges.selftest_faults());
+        faults.extend(self.gauges.list_faults());
+        faults.extend(self.gauges.order_fault());
         if state.hangs {
             faults.push(String::from("the packet thread hangs: nothing new is recognised; restart sluice"));
         }
@@ -535,13 +543,17 @@ impl Keeper {
 pub(super) struct State {
     pub(super) enforce_fault: Option<String>,
     /// What the table in the kernel was made for, but the blocks; none where it is not known to stand.
-    stands: Option<Desired>,
+    pub(super) stands: Option<Desired>,
     /// What a person asked for takes more than the change of a block.
     pub(super) is_stale: bool,
     /// Nothing of ours is in the kernel.
     is_clear: bool,
     /// What the packet thread knows of the network.
     told: Option<Arc<Neighbourhood>>,
+    /// How it decides.
+    pub(super) tuned: Option<Tuning>,
+    /// Names that are being looked up.
+    pub(super) names: Vec<String>,
     /// A block had to be left out since the last tick, because there are too many.
     full: Option<String>,
     /// A port was removed and is back: the kernel's rules do not hold for it until the table is made anew.
@@ -554,22 +566,25 @@ pub(super) struct State {
     hangs: bool,
     /// What could not be learned of the surroundings.
     blind_spots: Vec<String>,
-    last_look: Option<Stopwatch>,
+    pub(super) last_look: Option<Stopwatch>,
     /// Who else changed the table since it was last compared.
     changed_by: Option<String>,
     /// When the table was last put right after somebody changed it, and who that was.
     repaired: Option<(Timestamp, String)>,
 }
 
-/// What a person who asked for something is to be told.
-struct Answer {
-    outcome: Reply,
-    reply: SyncSender<Reply>,
+/// What who asked for something is to be told.
+enum Answer {
+    Asked { outcome: Reply, reply: SyncSender<Reply> },
+    Configured(SyncSender<()>),
 }
 
 impl Answer {
     fn give(self) {
         // Whoever asked may have gone away meanwhile.
-        let _ = self.reply.try_send(self.outcome);
+        match self {
+            Self::Asked { outcome, reply } => drop(reply.try_send(outcome)),
+            Self::Configured(reply) => drop(reply.try_send(())),
+        }
     }
 }

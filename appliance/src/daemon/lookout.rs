@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use crate::control::Settings;
 use crate::control::keeper::Surroundings;
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::linux::links::{Link, Links};
@@ -12,27 +13,25 @@ pub(super) struct Lookout {
     links: Links,
     bridge: BridgeConfig,
     bridge_index: u32,
-    /// The configuration does not say which networks are the household's.
-    learns_lan: bool,
     /// Indices of the ports at the last look: one that was made again has another.
     ports: [Option<u32>; 2],
 }
 
 impl Lookout {
-    pub fn new(bridge: BridgeConfig, bridge_index: u32, learns_lan: bool) -> Result<Self, NetlinkError> {
-        let mut lookout = Self { links: Links::open()?, bridge, bridge_index, learns_lan, ports: [None; 2] };
+    pub fn new(bridge: BridgeConfig, bridge_index: u32) -> Result<Self, NetlinkError> {
+        let mut lookout = Self { links: Links::open()?, bridge, bridge_index, ports: [None; 2] };
         let all = lookout.links.all()?;
         lookout.ports = lookout.port_indices(&all);
         Ok(lookout)
     }
 
     /// Looks once.
-    pub fn look(&mut self) -> Surroundings {
+    pub fn look(&mut self, settings: &Settings) -> Surroundings {
         let mut around = Surroundings::default();
         match self.links.addresses() {
             Ok(addresses) => {
                 around.own = Some(addresses.iter().map(|(_, network)| network.addr()).collect());
-                around.lan = self.household(&addresses);
+                around.lan = if settings.learns_lan { self.household(&addresses) } else { Vec::new() };
             }
             Err(error) => around.faults.push(format!("the box's own addresses cannot be read: {error}")),
         }
@@ -47,9 +46,9 @@ impl Lookout {
         around
     }
 
-    /// The networks that the bridge has an address in, where the configuration does not name the household's.
+    /// The networks that the bridge has an address in.
     fn household(&self, addresses: &[(u32, IpNet)]) -> Vec<IpNet> {
-        let on_bridge = addresses.iter().filter(|(link, _)| self.learns_lan && *link == self.bridge_index);
+        let on_bridge = addresses.iter().filter(|(link, _)| *link == self.bridge_index);
         on_bridge.map(|(_, network)| network.trunc()).collect()
     }
 

@@ -17,6 +17,7 @@ use crate::control::{Handle, Outcome};
 use crate::health::Gauges;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{Decision, Exchange};
+use crate::verdict::Rulebook;
 
 /// How long to wait for frames before time is let pass without them.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
@@ -31,6 +32,8 @@ pub(super) struct PacketThread {
     pub handle: Handle,
     pub gauges: Arc<Gauges>,
     pub outcomes: Receiver<Outcome>,
+    /// Rules and lists that take the place of those in force; whoever sends them holds those before until they are left.
+    pub rulebooks: Receiver<Arc<Rulebook>>,
     pub exchanges: SyncSender<Exchange>,
     pub stop: Arc<AtomicBool>,
 }
@@ -46,6 +49,8 @@ impl PacketThread {
     /// Runs until told to stop.
     pub fn run(mut self) {
         let mut pipeline = Pipeline::new(&self.pipeline);
+        // The pipeline alone holds the rules from here on, so that others know when it has left them.
+        self.pipeline.rules = Arc::default();
         let mut listener = ToControl { handle: &self.handle, gauges: &self.gauges, exchanges: &self.exchanges };
         let mut since_published = Stopwatch::start();
         while !self.stop.load(Ordering::Relaxed) {
@@ -54,7 +59,12 @@ impl PacketThread {
                     Outcome::Blocked { subject, until } => pipeline.blocked(subject, until),
                     Outcome::Forgiven { subject } => pipeline.forgive(subject),
                     Outcome::Around(around) => pipeline.learn(around),
+                    Outcome::Tuned(tuning) => pipeline.tune(&tuning),
                 }
+            }
+            while let Ok(rules) = self.rulebooks.try_recv() {
+                // Freed by the thread that sent it, which holds it too.
+                drop(pipeline.replace_rules(rules));
             }
             let own_mac = self.gauges.own_mac();
             let polled = self.source.poll(POLL_TIMEOUT, &mut |arrival| {
