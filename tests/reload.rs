@@ -14,10 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a connection of a blocked host is tried.
 const BLOCKED: Duration = Duration::from_secs(2);
 
-/// `sluice reload`, by the socket: whatever the file says, the daemon is asked.
 fn reload(daemon: &Daemon<'_>) -> Finished {
-    let socket = daemon.config_file().with_file_name("sluice.sock");
-    daemon.command(&["reload", "--socket", &socket.to_string_lossy()]).unwrap()
+    daemon.command(&["reload"]).unwrap()
 }
 
 /// It is taken over, and the command says what.
@@ -42,7 +40,7 @@ fn a_mistake_leaves_everything_as_it_was_and_is_told_until_the_next_good_reload(
     // What is right of it does not hold either.
     daemon.edit("mode = \"enforce\"", "mode = \"observe\"").unwrap();
     daemon.edit("ladder_s = [600]", "lader_s = [600]").unwrap();
-    let place = format!("{}:12: unknown key `lader_s`; did you mean `ladder_s`?", daemon.config_file().display());
+    let place = format!("{}:13: unknown key `lader_s`; did you mean `ladder_s`?", daemon.config_file().display());
     let finished = reload(&daemon);
     assert_eq!((finished.code(), finished.stdout.as_str()), (Some(2), ""));
     assert!(finished.stderr.starts_with(&format!("sluice: {place}")), "{}", finished.stderr);
@@ -51,8 +49,12 @@ fn a_mistake_leaves_everything_as_it_was_and_is_told_until_the_next_good_reload(
     wait_until("the log tells both", PATIENCE, || told() == 2).unwrap();
     wait_until("the page tells it", PATIENCE, || faults(&daemon).contains("did you mean `ladder_s`?")).unwrap();
     assert_eq!(mode(&daemon), "enforce");
+    daemon.edit("lader_s = [600]", "ladder_s = [600").unwrap();
+    let finished = reload(&daemon);
+    assert_eq!(finished.code(), Some(2), "{}", finished.stdout);
+    assert!(finished.stderr.contains("sluice.toml:1"), "{}", finished.stderr);
 
-    daemon.edit("lader_s", "ladder_s").unwrap();
+    daemon.edit("[600", "[600]").unwrap();
     daemon.signal(Signal::SIGHUP);
     wait_until("it is taken over", PATIENCE, || mode(&daemon) == "observe").unwrap();
     assert!(!faults(&daemon).contains("ladder_s"), "{}", faults(&daemon));
@@ -100,14 +102,16 @@ fn a_new_rule_judges_what_comes_next() {
     let network = Network::new().unwrap();
     let daemon = Daemon::start(&network, &Config { mode: "observe", ..Config::default() }).unwrap();
     let offender = network.outsider(66).unwrap();
+    let alerts = || daemon.status().unwrap()["alerts"].to_string();
+    let accused = || alerts().contains("any echo");
+    let pings = PingStream::start(&offender.namespace, LAN_HOST, 100).unwrap();
+    wait_until("it is passed", PATIENCE, || pings.answers() > 10).unwrap();
+    assert!(!accused());
     let rule = "[[rules]]\nname = \"any echo\"\nwhen = [\"is_icmp = 1\"]\nclass = \"scan\"\nconfidence = 0.95\n";
     daemon.edit("[memory]\nprofile = \"default\"\n", &format!("[memory]\nprofile = \"default\"\n{rule}")).unwrap();
     daemon.edit("profile = \"balanced\"", "profile = \"strict\"").unwrap();
     taken_over(&daemon, "holds: policy.profile, rules.");
-    let alerts = || daemon.status().unwrap()["alerts"].to_string();
-    assert!(!alerts().contains("any echo"));
-    let pings = PingStream::start(&offender.namespace, LAN_HOST, 100).unwrap();
-    wait_until("the rule accuses", PATIENCE, || alerts().contains("any echo")).unwrap();
+    wait_until("the rule accuses", PATIENCE, accused).unwrap();
     pings.stop().unwrap();
 }
 

@@ -19,7 +19,7 @@ use pnet_packet::tcp::TcpFlags;
 use sluice::capture::{Arrival, Port};
 use sluice::config::Config;
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use sluice::policy::{Decision, Neighbourhood, Profile, Subject};
+use sluice::policy::{Decision, Neighbourhood, Profile, Subject, Tuning};
 use sluice::verdict::lists::{AddressList, ListConfig};
 use sluice::verdict::rules::Name;
 use sluice::verdict::{Rulebook, Verdict};
@@ -240,6 +240,8 @@ fn the_packet_path_allocates_nothing() {
     let mut built: Vec<StoredFrame> = packets().iter().flat_map(|ip| framed(ip)).chain([arp()]).collect();
     let floods: Vec<StoredFrame> = floods().collect();
     let rules = Arc::new(Rulebook { rules: Config::default().rules, lists: vec![list()] });
+    // Whoever hands other rules over keeps those before.
+    let (kept, others) = (Arc::clone(&rules), Arc::new(Rulebook::default()));
     // Small tables, so that eviction is on the way too.
     let limits = Limits { flows: 256, sources: 16, destinations: 16, logins: 16 };
     let config = PipelineConfig {
@@ -267,11 +269,14 @@ fn the_packet_path_allocates_nothing() {
         path.frame(stored, &stored.bytes, stored.wire_len_bytes);
     }
     path.pipeline.forgive(Subject::of(frames::SOURCE.into()));
+    drop(path.pipeline.replace_rules(others));
+    path.pipeline.tune(&Tuning { profile: Profile::Lenient, block_ttl: Duration::from_secs(2), limit_per_s: 2 });
     path.pipeline.idle(path.now.plus(Duration::from_secs(100)), &mut path.listener);
     path.pipeline.finish(&mut path.listener);
     let change = region.change();
     assert_eq!((change.allocations, change.reallocations, change.deallocations), (0, 0, 0), "{change:?}");
 
+    drop(kept);
     let (counters, Counting { decisions, checkpoints, flows }) = (path.pipeline.counters(), path.listener);
     assert!(decisions > 0 && flows > 0 && checkpoints > flows, "the captures hold attacks");
     assert!(counters.evicted > 0 && counters.not_ip > 0, "{counters:?}");

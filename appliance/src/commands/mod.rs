@@ -31,7 +31,7 @@ pub struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the daemon: bridge, detection, blocks, page
+    /// Runs the daemon: bridge, detection, blocks, page. SIGHUP is `sluice reload`, SIGUSR2 is `sluice restart`
     Run(ConfigArgs),
     /// Runs captures through the same path and reports what it would have done
     Replay(replay::ReplayArgs),
@@ -155,14 +155,17 @@ struct DaemonArgs {
 }
 
 impl DaemonArgs {
-    /// The socket's path. Without any configuration the default one is meant.
+    /// The socket's path. Without any configuration the default one is meant; one that has a mistake elsewhere still says it,
+    /// because the daemon that refuses it can tell more.
     fn socket(&self) -> Result<PathBuf, ConfigError> {
         match &self.socket {
             Some(socket) => Ok(socket.clone()),
             None if !self.config.config.exists() && self.config.config == Path::new(DEFAULT_PATH) => {
                 Ok(Config::default().web.socket)
             }
-            None => Ok(Config::load(&self.config.config)?.web.socket),
+            None => Config::load(&self.config.config)
+                .map(|config| config.web.socket)
+                .or_else(|mistake| Config::socket_in(&self.config.config).ok_or(mistake)),
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn restart(socket: &Path) -> Result<(), Failure> {
     while since.elapsed() < START_LIMIT {
         std::thread::sleep(START_INTERVAL);
         // The old program has run for longer than it was asked ago.
-        if client.state().is_ok_and(|state| state.uptime_s + 1 <= since.elapsed().as_secs()) {
+        if client.state().is_ok_and(|state| state.uptime_s < since.elapsed().as_secs()) {
             println!("Sluice runs anew; no block was lifted.");
             return Ok(());
         }

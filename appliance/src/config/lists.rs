@@ -61,7 +61,7 @@ impl Config {
 
 fn unreadable(config: &ListConfig, cause: &std::io::Error) -> String {
     let ListConfig { name, path, .. } = config;
-    format!("the list {name:?} is not used: {}: {cause}; put the file there and restart", path.display())
+    format!("the list {name:?} is not used: {}: {cause}; put the file there and run `sluice reload`", path.display())
 }
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
         let rulebook = parsed(LIST).expect("valid").rulebook(|_, read| faults.extend(read.err()));
         assert!(rulebook.lists.is_empty() && !rulebook.rules.is_empty());
         let told = "the list \"n\" is not used: /nowhere/n.txt: No such file or directory (os error 2); put the file there \
-            and restart";
+            and run `sluice reload`";
         assert_eq!(faults, [told]);
         let too_many = parsed(&LIST.repeat(MOST_LISTS + 1)).expect_err("refused");
         assert!(too_many.ends_with("there are 17 lists; give 16 at most"), "{too_many}");

@@ -191,6 +191,22 @@ impl Config {
         Self::parse(&text, path)
     }
 
+    /// The socket that a file names, whatever else is wrong with it; `None` where it cannot be told.
+    #[must_use]
+    pub fn socket_in(path: &Path) -> Option<PathBuf> {
+        #[derive(Deserialize)]
+        struct Part {
+            #[serde(default)]
+            web: WebPart,
+        }
+        #[derive(Default, Deserialize)]
+        struct WebPart {
+            socket: Option<PathBuf>,
+        }
+        let part: Part = toml::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+        Some(part.web.socket.unwrap_or_else(|| Web::default().socket))
+    }
+
     /// Checks the text of a file; `path` is for errors.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ impl Attendant<'_> {
     }
 
     fn answer_signals(&mut self) -> Option<End> {
-        while let Some(asked) = self.signals.next() {
+        while let Some(asked) = self.signals.read() {
             let (order, actor) = match asked {
                 Asked::End => return Some(End::Stop),
                 Asked::Reload => (Order::Reload, "SIGHUP"),

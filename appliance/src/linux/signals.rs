@@ -36,7 +36,7 @@ impl Signals {
     }
 
     /// What the next one that has come asks for. Does not wait: for that, poll the descriptor.
-    pub fn next(&mut self) -> Option<Asked> {
+    pub fn read(&mut self) -> Option<Asked> {
         let caught = self.0.read_signal().ok()??;
         let signal = i32::try_from(caught.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
         Some(match signal {
