@@ -146,6 +146,23 @@ fn neither_kills_nor_restarts_nor_upgrades_nor_reloads_lose_a_ping_or_stall_a_st
 }
 
 #[test]
+fn a_box_that_closes_without_its_daemon_stays_open_over_an_upgrade_and_a_reload() {
+    let network = Network::new().unwrap();
+    let program = copy_of_the_program(&network);
+    let config = Config { on_failure: "closed", ..Config::default() };
+    let daemon = Daemon::start_from(program.clone(), &network, &config).unwrap();
+    let traffic = Traffic::start(&network);
+    upgrade(&program, copy_to);
+    restarted(&daemon, || daemon.signal(Signal::SIGUSR2));
+    daemon.edit("profile = \"balanced\"", "limit_per_s = 7").unwrap();
+    assert!(daemon.command(&["reload"]).unwrap().success());
+    // Longer than a table that nobody keeps open passes anything.
+    sleep(Duration::from_secs(8));
+    traffic.end("on_failure = \"closed\", an upgrade and a reload");
+    fs::remove_file(program).unwrap();
+}
+
+#[test]
 fn an_upgrade_in_place_keeps_the_process_and_lets_no_blocked_frame_through() {
     let network = Network::new().unwrap();
     let program = copy_of_the_program(&network);

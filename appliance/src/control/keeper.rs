@@ -529,7 +529,10 @@ impl Keeper {
     fn stop(mut self, leaves_table: bool) {
         self.record_what_waits();
         self.audit(clock::now(), String::from("stopped"));
-        if !leaves_table && let Err(error) = self.enforcer.remove() {
+        if leaves_table {
+            // One that closes by itself gives the next program all of its time; where none stands there is nothing to keep open.
+            let _ = self.enforcer.keep_alive();
+        } else if let Err(error) = self.enforcer.remove() {
             error!("the nftables table stays until its blocks end: {error}");
         }
         if let Err(error) = self.writer.flush() {

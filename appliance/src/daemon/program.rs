@@ -111,7 +111,7 @@ mod tests {
         for (path, why) in [
             ("/nowhere/sluice", "No such file"),
             ("/bin/false", "exit status: 1"),
-            ("/etc/hostname", "Permission denied"),
+            ("/etc", "Permission denied"),
             ("/bin/ls", "check-config"),
         ] {
             let told = program(path).try_out().unwrap_err();
