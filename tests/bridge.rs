@@ -8,6 +8,7 @@ use lab::namespace::Namespace;
 use lab::process::wait_until;
 use sluice::hardware::bridge::{Bridge, BridgeConfig, BridgeError, ensure};
 use sluice::linux::links::{Gateway, Links};
+use traffic::address::Mac;
 use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, ping};
 
 /// How long something that must happen may take.
@@ -168,4 +169,19 @@ fn ports_addresses_gateways_and_neighbours_are_read() {
     for address in OUTSIDE {
         assert!(gateways.contains(&Gateway { address, link: bridge.index }), "{address} of {gateways:?}");
     }
+    let neighbours = links.neighbours().unwrap();
+    let mac = neighbours.iter().find(|(address, _)| *address == OUTSIDE[0]).unwrap().1;
+    assert!(neighbours.contains(&(OUTSIDE[1], mac)), "{mac:?} of {neighbours:?}");
+    let outer = links.ports(bridge.index).unwrap().into_iter().find(|port| port.name == PORTS[0]).unwrap();
+    assert_eq!(links.port_of(bridge.index, mac).unwrap(), Some(outer.index));
+    for unseen in [Mac([2, 0, 0, 0, 0, 9]), bridge.mac.unwrap(), outer.mac.unwrap()] {
+        assert_eq!(links.port_of(bridge.index, unseen).unwrap(), None, "{unseen:?}");
+    }
+    if hosts.bridge.run(["ip", "link", "set", "br0", "type", "bridge", "vlan_filtering", "1"]).is_err() {
+        return eprintln!("skipped: how a bridge that filters VLANs is asked; this kernel has none");
+    }
+    hosts.bridge.run(["ip", "link", "set", "br0", "type", "bridge", "fdb_flush"]).unwrap();
+    assert_eq!(links.port_of(bridge.index, mac).unwrap(), None);
+    assert!((0..20).any(|_| ping(&hosts.bridge, OUTSIDE[0])));
+    assert_eq!(links.port_of(bridge.index, mac).unwrap(), Some(outer.index), "in the default VLAN");
 }

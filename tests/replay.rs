@@ -179,6 +179,31 @@ fn whoever_is_on_a_list_is_the_offender_whichever_side_began() {
     assert_eq!(told("203.0.113.254", true)["alerts"].as_array().unwrap().len(), 0, "on no list, no alert");
 }
 
+#[test]
+fn whoever_asks_for_a_listed_name_is_the_offender() {
+    let folder = lab::cleanup::work_folder().unwrap();
+    let (config, domains) = (folder.join("names.toml"), folder.join("names.txt"));
+    let told = |listed: &str, block: bool| {
+        fs::write(&domains, format!("# bad\n{listed}\n")).unwrap();
+        let list = "[[lists]]\nname = \"bad\"\nclass = \"botnet\"\nconfidence = 0.95\n";
+        fs::write(&config, format!("{list}path = \"{}\"\nblock = {block}\n", domains.display())).unwrap();
+        report(&capture("benign-mix"), &["--config", config.to_str().unwrap()])
+    };
+    let watched = told("||Example.NET^", false);
+    let alert = &watched["alerts"][0];
+    let because = alert["because"].as_str().unwrap();
+    assert!(because.starts_with("asked for the name name"), "{alert}");
+    assert!(because.contains(".example.net, and example.net is on the list \"bad\": look whether"), "{alert}");
+    assert_eq!((alert["class"].as_str(), alert["port"].as_u64()), (Some("botnet"), Some(53)));
+    assert_eq!(watched["alerts"].as_array().unwrap().len(), 1, "once a minute");
+    assert_eq!(watched["blocks"].as_array().unwrap().len(), 0, "it may only alert");
+    let blocked = told("example.net", true);
+    let blocks = blocked["blocks"].as_array().unwrap();
+    assert!(!blocks.is_empty() && blocks.iter().all(|block| block["source"] == alert["source"]), "{blocks:?}");
+    assert_eq!(blocks[0]["action"], "deny_new", "a datagram can be forged");
+    assert_eq!(told("ample.net", true)["alerts"].as_array().unwrap().len(), 0, "another domain");
+}
+
 /// The events of a replay.
 fn events(file: &Path, more: &[&str]) -> Vec<Value> {
     let events = lab::cleanup::work_folder().unwrap().join("events.jsonl");

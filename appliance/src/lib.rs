@@ -20,6 +20,8 @@ pub mod daemon;
 pub mod hardware;
 pub mod health;
 pub mod linux;
+pub mod lists;
 pub mod selftest;
 pub mod store;
+pub mod surroundings;
 pub mod web;

@@ -7,18 +7,19 @@ use std::sync::Arc;
 
 use traffic::address::Mac;
 use traffic::arena::Footprint;
-use traffic::decode::DecodeError;
+use traffic::decode::{DecodeError, Frame, Packet, datagram, dns, hop_limit};
 use traffic::extractor::{Extractor, Observation};
-use traffic::features::ThreatClass;
+use traffic::features::{FEATURE_COUNT, ThreatClass};
 use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
+use traffic::services::DNS_PORT;
 use traffic::time::Timestamp;
 
 use crate::capture::{Arrival, Port};
 use crate::health::Counters;
-use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject, Tuning};
-use crate::verdict::lists::AddressList;
-use crate::verdict::{Basis, FlowVerdicts, Rulebook, Verdict, judge_beside};
+use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject, Tuning, was_routed};
+use crate::verdict::lists::{AskedName, List};
+use crate::verdict::{Basis, FlowVerdicts, Origin, Rulebook, Verdict, judge_beside};
 
 /// Evidence against a source outlives what the windows keep of it: so many times as many sources have room there.
 const EVIDENCE_PER_SOURCE: usize = 2;
@@ -109,7 +110,7 @@ impl Pipeline {
     pub fn footprints(&self) -> impl Iterator<Item = Footprint> {
         let judgement = [self.judgement.flow_verdicts.footprint(), self.judgement.devices.footprint()];
         let evidence = self.judgement.evidence.footprints();
-        let lists = AddressList::footprint(&self.judgement.rules.lists);
+        let lists = List::footprint(&self.judgement.rules.lists);
         self.extractor.footprints().chain(judgement).chain(evidence).chain((lists.entries > 0).then_some(lists))
     }
 
@@ -120,15 +121,16 @@ impl Pipeline {
         self.counters.bytes += u64::from(frame.wire_len_bytes);
         let judgement = &mut self.judgement;
         let mut checkpoint = |seen: &Observation<'_>| {
-            if let Some(mac) = frame.sender() {
-                judgement.see_sender(seen, mac, *port);
-            }
+            judgement.see_sender(seen, frame, *port);
             judgement.checkpoint(seen, listener);
         };
         match self.extractor.frame(frame, *time, &mut checkpoint) {
             Ok(Some(outcome)) => {
                 self.counters.flows += u64::from(outcome.created);
                 self.counters.evicted += u64::from(outcome.evicted);
+                if outcome.to_name_server {
+                    self.judgement.query(frame, *time, outcome.flow, listener);
+                }
             }
             Ok(None) => self.counters.not_ip += 1,
             Err(error) => self.count_undecodable(error),
@@ -199,26 +201,27 @@ impl Pipeline {
 
 impl Judgement {
     /// Whose frame it was that led to the checkpoint. Flows that ended by their silence meanwhile have no sender.
-    fn see_sender(&mut self, seen: &Observation<'_>, mac: Mac, port: Port) {
-        let Some(sender) = seen.sender else { return };
-        self.devices.see(mac, port, sender, seen.time);
-        if seen.packets == 1
-            && sender == seen.initiator
-            && let Some(device) = self.devices.device(mac, port, sender, seen.time)
-        {
-            self.flow_verdicts.begun_by(seen.flow, device);
+    fn see_sender(&mut self, seen: &Observation<'_>, frame: &Frame<'_>, port: Port) {
+        let (Some(sender), Some(mac)) = (seen.sender, frame.sender()) else { return };
+        let is_first = seen.packets == 1 && sender == seen.initiator;
+        let is_routed = is_first && hop_limit(frame).is_some_and(was_routed);
+        self.devices.see(mac, port, sender, is_routed, seen.time);
+        if is_first {
+            let device = self.devices.device(mac, port, sender, seen.time);
+            let is_inside = self.devices.is_inside(port);
+            self.flow_verdicts.begun(seen.flow, Origin { device, is_inside, is_routed });
         }
     }
 
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
-        let device = self.flow_verdicts.device(seen.flow);
-        listener.checkpoint(seen, device);
+        let origin = self.flow_verdicts.origin(seen.flow);
+        listener.checkpoint(seen, origin.device);
         let (judged, basis) = judge_beside(&self.rules.rules, seen.features);
         // Where the initiator was never seen sending, nothing is its doing.
         let mut verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
         let mut by_list = None;
         if let Some((list, began)) = self.rules.listed(seen.initiator, seen.responder).filter(|_| seen.begun) {
-            let listed = sighting_by_list(seen, device, list, began);
+            let listed = sighting_by_list(seen, origin, list, began);
             if seen.packets == 1 {
                 self.evidence.alert_at_once(&listed, &mut |decision| listener.decision(decision));
             }
@@ -229,7 +232,7 @@ impl Judgement {
         }
         let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
         if verdict.class != ThreatClass::Benign {
-            let sighting = by_list.unwrap_or_else(|| sighting(seen, device, verdict, basis));
+            let sighting = by_list.unwrap_or_else(|| sighting(seen, origin, verdict, basis));
             self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
         }
         if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
@@ -237,14 +240,33 @@ impl Judgement {
             listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
         }
     }
+
+    /// Looks at the name that a datagram to a name server asks for. It is seen in each packet, not at checkpoints only, because
+    /// some clients ask for all their names in one flow.
+    fn query(&mut self, frame: &Frame<'_>, time: Timestamp, flow: u64, listener: &mut dyn Listener) {
+        if !self.rules.has_domains() {
+            return;
+        }
+        let Some((packet, payload)) = datagram(frame) else { return };
+        let Some((list, asked)) = dns::question(payload).and_then(|question| self.rules.listed_name(question)) else {
+            return;
+        };
+        let origin = self.flow_verdicts.origin(flow);
+        let sighting = Sighting { origin, ..sighting_by_name(&packet, time, list, asked) };
+        self.evidence.alert_at_once(&sighting, &mut |decision| listener.decision(decision));
+        if list.config.block {
+            let (before, after) = self.flow_verdicts.record(flow, sighting.verdict, sighting.proven);
+            self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
+        }
+    }
 }
 
 /// A flow that its initiator is accused for.
-fn sighting(seen: &Observation<'_>, device: Option<Mac>, verdict: Verdict, basis: Basis) -> Sighting {
+fn sighting(seen: &Observation<'_>, origin: Origin, verdict: Verdict, basis: Basis) -> Sighting {
     Sighting {
         time: seen.time,
         source: seen.initiator,
-        device,
+        origin,
         destination: seen.responder,
         protocol: seen.protocol,
         port: seen.responder_port,
@@ -257,10 +279,27 @@ fn sighting(seen: &Observation<'_>, device: Option<Mac>, verdict: Verdict, basis
 }
 
 /// A flow that a list accuses: whoever is on it is the offender, also where the other side began.
-fn sighting_by_list(seen: &Observation<'_>, device: Option<Mac>, list: &AddressList, began: bool) -> Sighting {
-    let listed = sighting(seen, device, list.config.verdict, Basis::List { name: list.config.name, began });
+fn sighting_by_list(seen: &Observation<'_>, origin: Origin, list: &List, began: bool) -> Sighting {
+    let listed = sighting(seen, origin, list.config.verdict, Basis::List { name: list.config.name, began });
     if began {
         return listed;
     }
-    Sighting { source: seen.responder, device: None, destination: seen.initiator, port: None, ..listed }
+    Sighting { source: seen.responder, origin: Origin::default(), destination: seen.initiator, port: None, ..listed }
+}
+
+/// A question for a name that is on a list: whoever asks is the offender. The datagram alone proves nothing.
+fn sighting_by_name(packet: &Packet, time: Timestamp, list: &List, asked: AskedName) -> Sighting {
+    Sighting {
+        time,
+        source: packet.source,
+        origin: Origin::default(),
+        destination: packet.destination,
+        protocol: packet.protocol,
+        port: Some(DNS_PORT),
+        verdict: list.config.verdict,
+        basis: Basis::Domain { list: list.config.name, asked },
+        features: [0.0; FEATURE_COUNT],
+        flow_packets: 1,
+        proven: false,
+    }
 }

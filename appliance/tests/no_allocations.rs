@@ -20,9 +20,9 @@ use sluice::capture::{Arrival, Port};
 use sluice::config::Config;
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use sluice::policy::{Decision, Neighbourhood, Profile, Subject, Tuning};
-use sluice::verdict::lists::{AddressList, ListConfig};
+use sluice::verdict::lists::{List, ListConfig, Source};
 use sluice::verdict::rules::Name;
-use sluice::verdict::{Rulebook, Verdict};
+use sluice::verdict::{Basis, Rulebook, Verdict};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use traffic::address::Mac;
 use traffic::capture_file::CaptureFile;
@@ -64,13 +64,16 @@ impl StoredFrame {
 #[derive(Default)]
 struct Counting {
     decisions: u64,
+    asked: u64,
     checkpoints: u64,
     flows: u64,
 }
 
 impl Listener for Counting {
-    fn decision(&mut self, _: Decision) -> bool {
+    fn decision(&mut self, decision: Decision) -> bool {
         self.decisions += 1;
+        let (Decision::Alert(sighting) | Decision::Block { sighting, .. }) = decision;
+        self.asked += u64::from(matches!(sighting.basis, Basis::Domain { .. }));
         true
     }
 
@@ -222,26 +225,40 @@ impl Route {
     }
 }
 
-/// A list that the source of most frames is on.
-fn list() -> AddressList {
+/// A list that the source of most frames is on, and the domain that [`queries`] ask for.
+fn list() -> List {
     let path = std::env::temp_dir().join(format!("sluice-list-{}", std::process::id()));
-    std::fs::write(&path, format!("{}\n", frames::SOURCE)).expect("a file");
+    std::fs::write(&path, format!("{}\nevil.example\n", frames::SOURCE)).expect("a file");
     let verdict = Verdict { class: ThreatClass::Botnet, confidence: 0.9 };
-    let config = ListConfig { name: Name::new("test"), path: path.clone(), verdict, block: true };
-    let (list, _) = AddressList::load(&config).expect("the list");
+    let config = ListConfig { name: Name::new("test"), source: Source::File(path.clone()), verdict, block: true };
+    let (list, _) = List::read(&config, &path).expect("the list");
     std::fs::remove_file(path).expect("removed");
     list
+}
+
+/// Questions for a name on the list, one of them as long as a name can be.
+fn queries() -> Vec<Vec<u8>> {
+    let header = [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let long = [&[1, b'a'].repeat(120)[..], b"\x04evil\x07example\0\0\x01\0\x01"].concat();
+    let names = [&b"\x04mail\x04EVIL\x07example\0\0\x01\0\x01"[..], &long];
+    let datagram = |name: &&[u8]| {
+        let mut datagram = udp(header.len() + name.len());
+        datagram[8..].copy_from_slice(&[&header, *name].concat());
+        datagram
+    };
+    let datagrams: Vec<_> = names.iter().map(datagram).collect();
+    datagrams.iter().flat_map(|datagram| [ipv4(UDP, datagram), ipv6(UDP, datagram)]).collect()
 }
 
 #[test]
 fn the_packet_path_allocates_nothing() {
     let captured: Vec<_> = captures().iter().flat_map(|path| frames_of(path)).collect();
     assert!(captured.len() > 1_000, "only {} frames in tests/captures", captured.len());
-    let mut built: Vec<StoredFrame> = packets().iter().flat_map(|ip| framed(ip)).chain([arp()]).collect();
+    let packets = [packets(), queries()].concat();
+    let mut built: Vec<StoredFrame> = packets.iter().flat_map(|ip| framed(ip)).chain([arp()]).collect();
     let floods: Vec<StoredFrame> = floods().collect();
-    let rules = Arc::new(Rulebook { rules: Config::default().rules, lists: vec![list()] });
-    // Whoever hands other rules over keeps those before.
-    let (kept, others) = (Arc::clone(&rules), Arc::new(Rulebook::default()));
+    let rules = Arc::new(Rulebook { rules: Config::default().rules, lists: vec![Arc::new(list())] });
+    let (others, kept) = (Arc::clone(&rules), Arc::clone(&rules));
     // Small tables, so that eviction is on the way too.
     let limits = Limits { flows: 256, sources: 16, destinations: 16, logins: 16 };
     let config = PipelineConfig {
@@ -269,6 +286,7 @@ fn the_packet_path_allocates_nothing() {
         path.frame(stored, &stored.bytes, stored.wire_len_bytes);
     }
     path.pipeline.forgive(Subject::of(frames::SOURCE.into()));
+    // Whoever hands other rules over keeps those before.
     drop(path.pipeline.replace_rules(others));
     path.pipeline.tune(&Tuning { profile: Profile::Lenient, block_ttl: Duration::from_secs(2), limit_per_s: 2 });
     path.pipeline.idle(path.now.plus(Duration::from_secs(100)), &mut path.listener);
@@ -277,7 +295,8 @@ fn the_packet_path_allocates_nothing() {
     assert_eq!((change.allocations, change.reallocations, change.deallocations), (0, 0, 0), "{change:?}");
 
     drop(kept);
-    let (counters, Counting { decisions, checkpoints, flows }) = (path.pipeline.counters(), path.listener);
+    let (counters, Counting { decisions, asked, checkpoints, flows }) = (path.pipeline.counters(), path.listener);
+    assert!(asked > 0, "nobody was seen asking for a name on the list");
     assert!(decisions > 0 && flows > 0 && checkpoints > flows, "the captures hold attacks");
     assert!(counters.evicted > 0 && counters.not_ip > 0, "{counters:?}");
     let absent: Vec<_> = DecodeError::ALL.iter().zip(counters.undecodable).filter(|(_, count)| *count == 0).collect();

@@ -38,6 +38,8 @@ pub struct Config {
     pub memory: &'static str,
     /// Rules and lists, as they are written.
     pub rules: String,
+    /// The box is nothing but a bridge, without an address and without a route.
+    pub is_bare: bool,
 }
 
 impl Default for Config {
@@ -50,6 +52,7 @@ impl Default for Config {
             block_ttl_s: 600,
             memory: "default",
             rules: String::new(),
+            is_bare: false,
         }
     }
 }
@@ -58,11 +61,12 @@ impl Config {
     /// The text of `sluice.toml`; state and socket are in the folder.
     #[must_use]
     pub fn text(&self, folder: &Path) -> String {
-        let Self { mode, on_failure, profile, allow, block_ttl_s, memory, rules } = self;
+        let Self { mode, on_failure, profile, allow, block_ttl_s, memory, rules, is_bare } = self;
         let folder = folder.display();
+        let addresses = if *is_bare { Vec::new() } else { vec![format!("{BOX}/24")] };
         format!(
             "mode = \"{mode}\"\non_failure = \"{on_failure}\"\nstate_dir = \"{folder}/state\"\n\n\
-             [bridge]\nname = \"br0\"\nports = [\"port0\", \"port1\"]\naddresses = [\"{BOX}/24\"]\n\n\
+             [bridge]\nname = \"br0\"\nports = [\"port0\", \"port1\"]\naddresses = {addresses:?}\n\n\
              [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nladder_s = [{block_ttl_s}]\nunblock_grace_s = 600\n\n\
              [web]\nlisten_port = 8080\nsocket = \"{folder}/sluice.sock\"\n\n\
              [memory]\nprofile = \"{memory}\"\n\n{rules}"
@@ -76,6 +80,7 @@ pub struct Daemon<'a> {
     network: &'a Network,
     folder: PathBuf,
     program: PathBuf,
+    is_bare: bool,
     running: Option<Running>,
 }
 
@@ -96,7 +101,7 @@ impl<'a> Daemon<'a> {
         let folder = work_folder()?.join(network.r#box.name());
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("sluice.toml"), config.text(&folder))?;
-        let mut daemon = Self { network, folder, program, running: None };
+        let mut daemon = Self { network, folder, program, is_bare: config.is_bare, running: None };
         daemon.start_again()?;
         Ok(daemon)
     }
@@ -114,6 +119,9 @@ impl<'a> Daemon<'a> {
         }
         waited.map_err(|error| running.complaint(&error.to_string()))?;
         self.running = Some(running);
+        if self.is_bare {
+            return Ok(());
+        }
         // An administrator's part: the box finds the rest of the world through the gateway.
         self.network.r#box.ip(&format!("route replace default via {GATEWAY}")).map(|_| ())
     }

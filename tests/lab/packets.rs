@@ -77,8 +77,14 @@ pub fn tcp_with(source_port: u16, destination_port: u16, flags: u8, payload_byte
 /// A UDP packet.
 #[must_use]
 pub fn udp(source_port: u16, destination_port: u16) -> Transport {
-    let mut bytes = ports(source_port, destination_port);
-    bytes.extend_from_slice(&[0, 12, 0, 0, 1, 2, 3, 4]);
+    datagram(source_port, destination_port, &[1, 2, 3, 4])
+}
+
+/// A UDP packet that carries this.
+#[must_use]
+pub fn datagram(source_port: u16, destination_port: u16, payload: &[u8]) -> Transport {
+    let length = big_endian(8 + payload.len());
+    let bytes = [&ports(source_port, destination_port)[..], &length, &[0, 0], payload].concat();
     Transport { protocol: 17, bytes, fragment_offset: 0 }
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::cleanup::work_folder;
 use crate::namespace::{Namespace, run};
-use crate::network::{INTERNET, INTERNET_V6, NAME_SERVER};
+use crate::network::{GATEWAY, INTERNET, INTERNET_V6, NAME_SERVER};
 use crate::process::{Running, wait_until};
 
 /// The user whom the servers know.
@@ -129,6 +129,42 @@ pub fn dnsmasq(namespace: &Namespace) -> Result<Running> {
         line.push_str(&format!(" --host-record=host{number}.example.com,{address}"));
     }
     start(namespace, &line, "udp", 53)
+}
+
+/// What a router tells its household over IPv4, said by a real dnsmasq on `wan0`: addresses, with [`GATEWAY`] as the gateway
+/// and [`NAME_SERVER`] as the resolver.
+///
+/// # Errors
+/// dnsmasq is not installed, or it does not start.
+pub fn dhcp(namespace: &Namespace) -> Result<Running> {
+    let line = format!(
+        "{ROUTERS_DNSMASQ} --dhcp-range=198.51.100.100,198.51.100.110,1h --no-ping --dhcp-option=option:router,{GATEWAY} \
+         --dhcp-option=option:dns-server,{NAME_SERVER}"
+    );
+    start(namespace, &line, "udp", 67)
+}
+
+/// The same over IPv6, in router advertisements and over DHCPv6.
+///
+/// # Errors
+/// As [`dhcp`].
+pub fn router_advertisements(namespace: &Namespace) -> Result<Running> {
+    let line = format!(
+        "{ROUTERS_DNSMASQ} --enable-ra --ra-param=wan0,4,1800 --dhcp-range=2001:db8:1::100,2001:db8:1::110,64,1h \
+         --dhcp-option=option6:dns-server,[{INTERNET_V6}]"
+    );
+    start(namespace, &line, "udp", 547)
+}
+
+const ROUTERS_DNSMASQ: &str = "dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= \
+     --port=0 --interface=wan0 --dhcp-leasefile=/dev/null --leasefile-ro";
+
+/// A device at `lan0` that asks for an address as real ones do, by udhcpc, and makes no use of it.
+///
+/// # Errors
+/// udhcpc is not installed, or nobody answers.
+pub fn ask_for_address(lan: &Namespace) -> Result<String> {
+    lan.run_within("udhcpc -f -n -q -i lan0 -s /bin/true", START_LIMIT)
 }
 
 /// A real vsftpd on port 21; knows [`USER`].

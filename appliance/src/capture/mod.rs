@@ -18,6 +18,20 @@ pub enum Port {
     Second,
 }
 
+impl Port {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::First, Self::Second];
+
+    /// What belongs to this port of two things in the order of `bridge.ports`.
+    #[must_use]
+    pub const fn of<T>(self, [first, second]: &[T; 2]) -> &T {
+        match self {
+            Self::First => first,
+            Self::Second => second,
+        }
+    }
+}
+
 /// A frame that came in, and what is known beside its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {

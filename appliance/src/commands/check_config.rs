@@ -8,11 +8,11 @@ use traffic::arena::Footprint;
 use super::Failure;
 use crate::config::Config;
 use crate::enforce::OnFailure;
+use crate::lists::Lists;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::policy::Mode;
 use crate::verdict::Rulebook;
-use crate::verdict::lists::{ListConfig, Reading};
-use crate::{control, store};
+use crate::{clock, control, store};
 
 pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
@@ -36,6 +36,7 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
         bridge.ports[1],
         list(&bridge.addresses)
     );
+    println!("  internet port: {}", bridge.internet_port);
     println!("  never blocked: {} (and this box, and the gateways)", or_none(policy.allow.iter()));
     println!("  household: {}", list(&config.lan()));
     println!("  blocks last {:?} s by offence, {} at most", policy.ladder_s, config.max_blocks());
@@ -45,24 +46,11 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
         (port, Some(address)) => println!("  page at http://{}/", std::net::SocketAddr::new(address.addr(), port)),
     }
     println!("  rules: {}", or_none(config.rules.iter().map(|rule| rule.name.as_str())));
-    let rules = config.rulebook(print_list);
-    print_memory(&config, rules);
+    let lists = Lists::load(&config);
+    lists.summaries(clock::now()).iter().for_each(|summary| println!("  {summary}"));
+    lists.faults(clock::now()).iter().for_each(|fault| println!("  fault: {fault}"));
+    print_memory(&config, lists.rulebook());
     Ok(())
-}
-
-/// One line for a list, and one for what is wrong with it.
-fn print_list(list: &ListConfig, read: Result<Reading, String>) {
-    let fault = match read {
-        Ok(reading) => {
-            let Reading { entries, names, .. } = reading;
-            println!("  list {:?}: {entries} entries, {names} lines left out that name hosts", list.name);
-            reading.fault(&list.path)
-        }
-        Err(fault) => Some(fault),
-    };
-    if let Some(fault) = fault {
-        println!("  fault: {fault}");
-    }
 }
 
 /// The things with commas between them.

@@ -16,8 +16,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use traffic::features::ThreatClass;
 
+use crate::clock;
 use crate::config::{Config, ConfigError, DEFAULT_PATH};
 use crate::control::Request;
+use crate::lists::Lists;
 use crate::policy::{Allowed, LONGEST_BLOCK, Mode, Subject};
 use crate::web::ClientError;
 
@@ -218,12 +220,9 @@ impl CommandLine {
             Command::Run(args) => run::run(&args.config),
             Command::Replay(args) => {
                 let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
-                let rules = config.rulebook(|list, read| {
-                    if let Some(fault) = read.map_or_else(Some, |reading| reading.fault(&list.path)) {
-                        eprintln!("{fault}");
-                    }
-                });
-                Ok(replay::replay(&args, rules.into())?)
+                let lists = Lists::load(&config);
+                lists.faults(clock::now()).iter().for_each(|fault| eprintln!("{fault}"));
+                Ok(replay::replay(&args, lists.rulebook().into())?)
             }
             Command::CheckConfig { config } => check_config::check_config(&config),
             Command::Selftest { json, without_ports, config } => {

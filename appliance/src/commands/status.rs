@@ -29,6 +29,7 @@ fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
         writeln!(out, "  mode {mode} for {class}")?;
     }
     writeln!(out, "mode {mode}, bridge {bridge} of {} and {}, model {model}, up {uptime_s} s", ports[0], ports[1])?;
+    writeln!(out, "{}", state.orientation())?;
     let State { packets, bytes, flows, undecodable, ring_drops, passed_over, dropped_packets, .. } = state;
     writeln!(out, "{packets} packets ({bytes} bytes) seen, {dropped_packets} stopped, {flows} flows now")?;
     writeln!(
@@ -40,7 +41,11 @@ fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
 }
 
 fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
-    writeln!(out, "{} blocks", events.blocks_standing)?;
+    let Events { blocks_standing, blocks_proposed, blocks_observed, .. } = events;
+    writeln!(
+        out,
+        "{blocks_standing} blocks stand, {blocks_proposed} wait for approval, {blocks_observed} would be made"
+    )?;
     for block in &events.blocks {
         let (address, action, until, because) = (&block.address, &block.action, &block.until, &block.because);
         let state = match block.state.as_str() {

@@ -49,10 +49,11 @@ impl Config {
 }
 
 impl Changes {
-    fn bridge(&mut self, Bridge { name, ports, addresses }: &Bridge, next: &mut Bridge) {
+    fn bridge(&mut self, Bridge { name, ports, addresses, internet_port }: &Bridge, next: &mut Bridge) {
         self.keep("bridge.name", name, &mut next.name);
         self.keep("bridge.ports", ports, &mut next.ports);
         self.keep("bridge.addresses", addresses, &mut next.addresses);
+        self.keep("bridge.internet_port", internet_port, &mut next.internet_port);
     }
 
     fn policy(&mut self, policy: &Policy, next: &Policy) {
@@ -105,7 +106,7 @@ mod tests {
             on_failure = "closed"
             selftest_at_start = false
             state_dir = "/elsewhere"
-            bridge = { name = "br9", ports = ["a", "b"], addresses = ["198.51.100.2/24"] }
+            bridge = { name = "br9", ports = ["a", "b"], addresses = ["198.51.100.2/24"], internet_port = "a" }
             web = { listen_port = 81, host_names = ["sluice.lan"], socket = "/elsewhere/socket" }
             memory = { profile = "small" }
             lists = [{ name = "n", path = "/n", class = "botnet", confidence = 0.9 }]
@@ -123,7 +124,15 @@ mod tests {
         "#;
         let (before, next) = (Config::default(), parsed(text));
         let (held, changes) = before.followed_by(next.clone());
-        let fixed = ["on_failure", "selftest_at_start", "state_dir", "bridge.name", "bridge.ports", "bridge.addresses"];
+        let fixed = [
+            "on_failure",
+            "selftest_at_start",
+            "state_dir",
+            "bridge.name",
+            "bridge.ports",
+            "bridge.addresses",
+            "bridge.internet_port",
+        ];
         assert_eq!(changes.at_next_start, [&fixed[..], &["web.socket", "memory"]].concat());
         assert_eq!(changes.at_once.len(), 15, "{:?}", changes.at_once);
         assert_eq!((&held.policy, &held.rules, held.mode), (&next.policy, &next.rules, next.mode));

@@ -11,6 +11,9 @@ pub(super) fn describe(text: &str, error: &toml::de::Error) -> (usize, String) {
     let line = line_at(text, span.start);
     let message = error.message().trim();
     let mut what = message.lines().collect::<Vec<_>>().join(", ");
+    if let Some((line, what)) = in_table(text, message) {
+        return (line, what);
+    }
     // serde names the unknown field first and then the known ones, each in backticks.
     if let ["unknown field ", unknown, _, known @ ..] = message.split('`').collect::<Vec<_>>().as_slice() {
         let known: Vec<&str> = known.iter().copied().step_by(2).filter(|name| !name.trim().is_empty()).collect();
@@ -23,6 +26,22 @@ pub(super) fn describe(text: &str, error: &toml::de::Error) -> (usize, String) {
         what = format!("{key}: {what}");
     }
     (line, what)
+}
+
+/// What is wrong with the table `[[name]]` of that number, counted from 0, in the words that [`describe`] knows: the TOML reader
+/// tells where the first of them begins, whichever is meant.
+pub(super) fn of_table(name: &str, number: usize, what: &str) -> String {
+    format!("{name}[{number}]: {what}")
+}
+
+/// The line of the table that the message is about, and the message for people.
+fn in_table(text: &str, message: &str) -> Option<(usize, String)> {
+    let (name, rest) = message.split_once('[')?;
+    let (number, what) = rest.split_once("]: ")?;
+    let header = format!("[[{name}]]");
+    let mut headers = text.lines().zip(1..).filter(|(line, _)| line.trim_start().starts_with(&header));
+    let (_, line) = headers.nth(number.parse().ok()?)?;
+    Some((line, format!("{name}: {what}")))
 }
 
 /// The line of a key given as `section.key`; 1 where it stands nowhere.
@@ -66,6 +85,7 @@ pub(super) fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::super::Config;
+    use crate::capture::Port;
     use std::path::Path;
 
     fn refusal(text: &str) -> String {
@@ -103,6 +123,10 @@ mod tests {
             ("policy.ladder_s = [60, 50]\n", "sluice.toml:1: policy.ladder_s: give 1 to 8 lengths, "),
             ("[bridge]\nports = [\"a\", \"a\"]\n", "sluice.toml:2: bridge.ports: name two different interfaces"),
             ("[bridge]\nports = [\"eth0\"]\n", "sluice.toml:2: ports: invalid length 1, expected an array of length 2"),
+            (
+                "[bridge]\nports = [\"a\", \"b\"]\ninternet_port = \"c\"\n",
+                "sluice.toml:3: bridge.internet_port: `c` is none of bridge.ports; give \"a\", \"b\", or \"auto\"",
+            ),
             ("policy.max_blocks = 0\n", "sluice.toml:1: policy.max_blocks: give a number from 1 to 20000"),
             ("policy.max_blocks_per_minute = 0\n", "sluice.toml:1: policy.max_blocks_per_minute: give a number from 1"),
             ("policy.max_share_of_lan = 34\n", "sluice.toml:1: policy.max_share_of_lan: give a share from 0 to 1"),
@@ -122,6 +146,13 @@ mod tests {
         assert_eq!((small.memory.limits().flows, small.max_blocks()), (8_192, 500));
         assert_eq!(parsed("policy.max_blocks = 7\nmemory.profile = \"small\"\n").max_blocks(), 7);
         assert_eq!(parsed("[memory]\nprofile = \"small\"\nflows = 20000\n").memory.limits().flows, 20_000);
+    }
+
+    #[test]
+    fn the_port_that_faces_the_internet_is_found_out_unless_it_is_named() {
+        let port = |text| Config::parse(text, Path::new("sluice.toml")).expect("valid").internet_port();
+        assert_eq!(port("[bridge]\nports = [\"a\", \"b\"]\n"), None);
+        assert_eq!(port("[bridge]\nports = [\"a\", \"b\"]\ninternet_port = \"b\"\n"), Some(Port::Second));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::capture::Port;
 use crate::enforce::OnFailure;
 use crate::policy::{Allowed, Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile, Tuning};
 use crate::store::BLOCK_ROWS;
@@ -31,6 +32,9 @@ pub const DEFAULT_PATH: &str = "/etc/sluice/sluice.toml";
 
 /// The largest `policy.limit_per_s`: more is no limit for a board.
 const MOST_LIMIT_PER_S: u32 = 100_000;
+
+/// The value of `bridge.internet_port` that leaves it to the box.
+const FOUND_OUT: &str = "auto";
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -51,7 +55,7 @@ pub struct Config {
     /// What is judged beside the model: the rules that are switched on.
     #[serde(deserialize_with = "rules::rules")]
     pub rules: Vec<Rule>,
-    /// Files of addresses that are looked up beside the model.
+    /// Lists of addresses and domains that are looked up beside the model.
     #[serde(deserialize_with = "lists::lists")]
     pub lists: Vec<ListConfig>,
     /// The page.
@@ -68,6 +72,8 @@ pub struct Bridge {
     pub name: String,
     /// Its two ports.
     pub ports: [String; 2],
+    /// The port that faces the internet, or [`FOUND_OUT`].
+    pub internet_port: String,
     /// Its addresses, each with the length of its prefix; the page is at the first one.
     pub addresses: Vec<IpNet>,
 }
@@ -131,7 +137,12 @@ impl Default for Config {
 
 impl Default for Bridge {
     fn default() -> Self {
-        Self { name: String::from("br0"), ports: [String::from("eth0"), String::from("eth1")], addresses: Vec::new() }
+        Self {
+            name: String::from("br0"),
+            ports: [String::from("eth0"), String::from("eth1")],
+            internet_port: String::from(FOUND_OUT),
+            addresses: Vec::new(),
+        }
     }
 }
 
@@ -238,6 +249,14 @@ impl Config {
                 String::from("name two different interfaces, neither of them the bridge itself"),
             ));
         }
+        let Bridge { internet_port, ports, .. } = bridge;
+        if internet_port != FOUND_OUT && !ports.contains(internet_port) {
+            let [first, second] = ports;
+            let what = format!(
+                "`{internet_port}` is none of bridge.ports; give \"{first}\", \"{second}\", or \"{FOUND_OUT}\" to have it found out"
+            );
+            return Some(("bridge.internet_port", what));
+        }
         if !is_ladder(&policy.ladder_s) {
             let what = format!(
                 "give 1 to {MOST_STEPS} lengths, none shorter than the one before, from 1 to {LONGEST_STEP_S} seconds"
@@ -292,6 +311,12 @@ impl Config {
     pub fn tuning(&self) -> Tuning {
         let Policy { profile, limit_per_s, .. } = self.policy;
         Tuning { profile, block_ttl: self.block_ttl(), limit_per_s }
+    }
+
+    /// The port that faces the internet; none where it is to be found out.
+    #[must_use]
+    pub fn internet_port(&self) -> Option<Port> {
+        Port::BOTH.into_iter().find(|port| *port.of(&self.bridge.ports) == self.bridge.internet_port)
     }
 
     /// Networks of the household.

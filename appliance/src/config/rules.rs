@@ -23,6 +23,8 @@ struct Written {
     class: ThreatClass,
     #[serde(deserialize_with = "confidence")]
     confidence: f32,
+    #[serde(default)]
+    at_once: bool,
     #[serde(default = "yes")]
     enabled: bool,
 }
@@ -105,7 +107,9 @@ pub(super) fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ru
 impl Written {
     fn rule(&self) -> Rule {
         let conditions: Vec<Condition> = self.when.iter().map(|written| written.0).collect();
-        Rule::new(&self.name, Verdict { class: self.class, confidence: self.confidence }, &conditions)
+        let mut rule = Rule::new(&self.name, Verdict { class: self.class, confidence: self.confidence }, &conditions);
+        rule.at_once = self.at_once;
+        rule
     }
 }
 
@@ -182,7 +186,7 @@ pub(super) fn accusation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T
     })
 }
 
-fn checked<'de, D: Deserializer<'de>, T: Deserialize<'de>, E: Display>(
+pub(super) fn checked<'de, D: Deserializer<'de>, T: Deserialize<'de>, E: Display>(
     deserializer: D,
     check: impl Fn(&T) -> Result<(), E>,
 ) -> Result<T, D::Error> {
@@ -225,6 +229,7 @@ mod tests {
             rule.holds(&features)
         };
         assert!(held(21.0, 0.5) && !held(20.0, 0.5) && !held(21.0, 0.6));
+        assert!(!rule.at_once && parsed(&self::rule("at_once = true")).expect("valid").rules[0].at_once);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use traffic::address::Mac;
 use traffic::time::Timestamp;
 
 use super::pulse::Pulse;
-use super::{ControlError, Handle, Message, Outcome, Reply, Settings, Snapshot};
+use super::{ControlError, Handle, Message, Outcome, Reply, Settings};
 use crate::capture::Port;
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
@@ -23,12 +23,13 @@ use crate::policy::{
     Sighting, Subject, Tuning,
 };
 use crate::store::{Event, Refused, Writer};
+use crate::surroundings::Placement;
 
 /// How often blocks are expired, the kernel is compared with what it should hold, and the snapshot is made anew.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How long it is shown that somebody changed the table.
-const REPAIR_SHOWN: Duration = Duration::from_secs(600);
+pub(super) const REPAIR_SHOWN: Duration = Duration::from_secs(600);
 
 /// Messages that are carried out before the snapshot is made anew.
 const MESSAGES_AT_ONCE: usize = 256;
@@ -68,8 +69,6 @@ pub struct Keeper {
     pub outcomes: SyncSender<Outcome>,
     /// Who asked and was answered, as the packet thread saw it.
     pub exchanges: Receiver<Exchange>,
-    /// Tells which names of the allowlist are to be looked up.
-    pub names: SyncSender<Vec<String>>,
     /// What the network around looks like now; asked for now and then, because gateways change.
     pub surroundings: Box<dyn FnMut(&Settings) -> Surroundings + Send>,
     /// The newest alerts first.
@@ -80,21 +79,29 @@ pub struct Keeper {
     pub start_faults: Vec<String>,
 }
 
-/// Addresses that nothing may be done to, and why some of them may be unknown.
+/// What the network around the box looks like: most of it is who nothing may be done to.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Addresses of the box; `None` where they could not be read.
     pub own: Option<Vec<IpAddr>>,
-    /// Default gateways.
+    /// Default gateways by the kernel's routes.
     pub gateways: Vec<IpAddr>,
-    /// Networks of the household, where they follow from the bridge's addresses.
-    pub lan: Vec<IpNet>,
-    /// Ethernet addresses of the gateways.
+    /// Gateways that announce themselves, and other addresses of gateways.
+    pub heard_gateways: Vec<IpAddr>,
+    /// MACs of all gateways.
     pub gateway_macs: Vec<Mac>,
-    /// That of the box.
-    pub own_mac: Option<Mac>,
-    /// The port that faces the internet, where that is known.
+    /// The port that faces the internet, where it is known.
     pub internet_port: Option<Port>,
+    /// Where the box stands.
+    pub placement: Placement,
+    /// Servers of names that are announced.
+    pub resolvers: Vec<IpAddr>,
+    /// Servers of addresses that are announced.
+    pub dhcp_servers: Vec<IpAddr>,
+    /// Networks of the household, where they follow from the bridge's addresses or else from what is announced.
+    pub lan: Vec<IpNet>,
+    /// The MAC of the box.
+    pub own_mac: Option<Mac>,
     /// A port was removed and made again since the last look.
     pub ports_changed: bool,
     /// What could not be learned.
@@ -195,7 +202,7 @@ impl Keeper {
             Err(Refusal::Stands(until)) => self.tell(Outcome::Blocked { subject, until }),
             Err(Refusal::Held(held)) => self.held_back(subject, held, now),
             Err(Refusal::Full | Refusal::NotProposed) => {
-                self.forgive(subject);
+                self.tell(Outcome::Blocked { subject, until: now.plus(HELD_PAUSE) });
                 state.full = Some(ControlError::Full.to_string());
             }
         }
@@ -225,7 +232,7 @@ impl Keeper {
     }
 
     pub(super) fn block_made(&mut self, made: Made, now: Timestamp, state: &mut State) {
-        let Made { block, displaced, .. } = made;
+        let Made { block, before, displaced } = made;
         if let Some(displaced) = displaced {
             self.given_way(&displaced, now, state);
         }
@@ -233,6 +240,8 @@ impl Keeper {
         self.tell(Outcome::Blocked { subject: *subject, until: *until });
         let action = action.name();
         match block.state {
+            // A limit that goes on: its row is there.
+            BlockState::Enforced if block.action == Action::Limit && before.is_some() => {}
             BlockState::Enforced => {
                 info!("{actor}: {action} {subject}: {because}");
                 self.record(Event::Blocked(block));
@@ -287,8 +296,12 @@ impl Keeper {
     /// Writes an event down. What explains or ends a block is kept and tried again where the store is behind; an alert that
     /// it refuses is counted there, and shown as a fault.
     pub(super) fn record(&mut self, event: Event) {
-        if let Err(Refused(event)) = self.writer.send(event)
-            && !matches!(event, Event::Alert(_))
+        let is_alert = matches!(event, Event::Alert(_));
+        // What waits goes first: a block must not be written down behind its end.
+        let refused =
+            if is_alert || self.unrecorded.is_empty() { self.writer.send(event).err() } else { Some(Refused(event)) };
+        if let Some(Refused(event)) = refused
+            && !is_alert
             && self.unrecorded.len() < UNRECORDED
         {
             self.unrecorded.push_back(event);
@@ -296,14 +309,16 @@ impl Keeper {
     }
 
     fn record_what_waits(&mut self) {
-        for _ in 0..self.unrecorded.len() {
-            let Some(event) = self.unrecorded.pop_front() else { return };
-            self.record(event);
+        while let Some(event) = self.unrecorded.pop_front() {
+            if let Err(Refused(event)) = self.writer.send(event) {
+                return self.unrecorded.push_front(event);
+            }
         }
     }
 
     fn tick(&mut self, state: &mut State) {
         let now = clock::now();
+        self.follow_clock(now, state);
         self.expire(now);
         for trip in self.blocklist.end_quiet_trips(now) {
             info!("ten minutes were quiet: {} are made again", trip.name());
@@ -312,17 +327,24 @@ impl Keeper {
         self.record_what_waits();
         self.look_around(state);
         self.lift_protected(now);
-        self.tell_names(state);
         self.keep_alive(state);
         self.reconcile(now, state);
         self.publish(state);
         state.full = None;
     }
 
+    /// Boards without a clock of their own set it once they are on the net: what was promised by the old one is put right.
+    fn follow_clock(&mut self, now: Timestamp, state: &mut State) {
+        if let Some(last) = state.last_tick.replace(now).filter(|last| last.is_from_before_a_reset(now)) {
+            warn!("the clock was set back by {} s", last.since(now).as_secs());
+            self.blocklist.clock_set_back(last.since(now));
+        }
+    }
+
     fn expire(&mut self, now: Timestamp) {
         for block in self.blocklist.expire(now) {
             match block.state {
-                BlockState::Proposed => self.audit(now, format!("nobody approved to block {}", block.subject)),
+                BlockState::Proposed => info!("nobody approved to block {}", block.subject),
                 BlockState::Observed | BlockState::Enforced => info!("the block of {} has ended", block.subject),
             }
         }
@@ -355,7 +377,9 @@ impl Keeper {
         let rails = &mut self.blocklist.rails;
         rails.learn(around.own, around.gateways, around.lan);
         rails.routers = around.gateway_macs.into_iter().chain(around.own_mac).collect();
-        self.tell_neighbourhood(around.internet_port, state);
+        rails.hear(around.heard_gateways, around.resolvers.into_iter().chain(around.dhcp_servers));
+        (state.internet_port, state.placement) = (around.internet_port, around.placement);
+        self.tell_neighbourhood(state);
         self.tell_tuning(state);
         self.blocklist.rails.managers = self.handle.managers.all();
         while let Ok(exchange) = self.exchanges.try_recv() {
@@ -365,9 +389,9 @@ impl Keeper {
     }
 
     /// Tells the packet thread what the network looks like, where that has changed or was not taken.
-    fn tell_neighbourhood(&self, internet_port: Option<Port>, state: &mut State) {
+    fn tell_neighbourhood(&self, state: &mut State) {
         let Rails { lan, routers, .. } = &self.blocklist.rails;
-        let around = Neighbourhood { lan: lan.clone(), routers: routers.clone(), internet_port };
+        let around = Neighbourhood { lan: lan.clone(), routers: routers.clone(), internet_port: state.internet_port };
         if state.told.as_deref() != Some(&around) {
             let around = Arc::new(around);
             let taken = self.outcomes.try_send(Outcome::Around(Arc::clone(&around))).is_ok();
@@ -376,13 +400,20 @@ impl Keeper {
     }
 
     pub(super) fn lift_protected(&mut self, now: Timestamp) {
-        for past in self.blocklist.lift_protected(now) {
-            info!("the block of {} is lifted: it is protected now", past.subject);
-            self.record(Event::Unblocked { past, actor: String::from("sluice") });
-            if let Err(error) = self.enforcer.unblock(&[past.subject]) {
+        for block in self.blocklist.lift_protected(now).into_iter().filter(BlockRecord::is_enforced) {
+            info!("the block of {} is lifted: it is protected now", block.subject);
+            self.record(Event::Unblocked { past: block.ended(now), actor: String::from("sluice") });
+            if let Err(error) = self.enforcer.unblock(&[block.subject]) {
                 // The comparison that follows finds what is left.
-                warn!("{}: {error}", past.subject);
+                warn!("{}: {error}", block.subject);
             }
+        }
+        for block in self.blocklist.soften_needed(now).into_iter().filter(BlockRecord::is_enforced) {
+            info!("{} is blocked by {} only: the household needs its answers", block.subject, block.action.name());
+            if let Err(error) = self.enforcer.block(&(&block).into(), now) {
+                warn!("{}: {error}", block.subject);
+            }
+            self.record(Event::Blocked(block));
         }
     }
 
@@ -451,81 +482,6 @@ impl Keeper {
         }
     }
 
-    fn publish(&mut self, state: &State) {
-        let last = self.handle.snapshot();
-        let mut blocks: Vec<BlockRecord> = self.blocklist.standing().cloned().collect();
-        blocks.sort_by_key(|block| (block.state != BlockState::Proposed, core::cmp::Reverse(block.since)));
-        let dropped_packets = self.dropped_packets(state).unwrap_or(last.dropped_packets);
-        let count = |counter: &core::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let faults = self.faults(state);
-        self.handle.publish(Snapshot {
-            time: clock::now(),
-            faults,
-            packets: count(&self.gauges.packets),
-            bytes: count(&self.gauges.bytes),
-            ring_drops: count(&self.gauges.ring_drops),
-            passed_over: count(&self.gauges.passed_over),
-            undecodable: count(&self.gauges.undecodable),
-            flows: count(&self.gauges.flows),
-            dropped_packets,
-            alerts: self.alerts.iter().cloned().collect(),
-            blocks,
-            allowances: self.blocklist.rails.allow.allowances().cloned().collect(),
-            started: last.started,
-            modes: *self.blocklist.modes(),
-            model: last.model,
-            bridge: last.bridge.clone(),
-            ports: last.ports.clone(),
-        });
-    }
-
-    fn dropped_packets(&mut self, state: &State) -> Option<u64> {
-        state.stands.as_ref().and_then(|_| self.enforcer.dropped_packets().ok())
-    }
-
-    fn faults(&mut self, state: &State) -> Vec<String> {
-        let mut faults = self.start_faults.clone();
-        faults.extend(state.blind_spots.iter().cloned());
-        faults.extend(self.gauges.port_faults());
-        faults.extend(self.gauges.selftest_faults());
-        faults.extend(self.gauges.list_faults());
-        faults.extend(self.gauges.order_fault());
-        if state.hangs {
-            faults.push(String::from("the packet thread hangs: nothing new is recognised; restart sluice"));
-        }
-        faults.extend(state.enforce_fault.clone());
-        faults.extend(state.full.clone());
-        let repaired = state.repaired.iter().filter(|(time, _)| clock::now().since(*time) < REPAIR_SHOWN);
-        faults.extend(repaired.map(|(_, by)| {
-            format!("{by} changed the nftables table a while ago; it was put right: change sluice.toml instead")
-        }));
-        faults.extend(self.blocklist.holding().map(|trip| trip.fault().to_owned()));
-        faults.extend(self.writer.fault());
-        for (count, what) in [
-            (
-                self.gauges.decisions_delayed.load(Ordering::Relaxed),
-                "decisions had to wait: they came faster than they could be carried out",
-            ),
-            (
-                self.gauges.alerts_suppressed.load(Ordering::Relaxed),
-                "alerts were left out: there were too many in a minute",
-            ),
-            (self.writer.dropped(), "events were lost: they came faster than the disk could take them"),
-            (
-                state.stands.as_ref().map_or(0, |_| self.enforcer.hidden_packets().unwrap_or(0)),
-                "packets passed whatever is blocked: they are behind three VLAN tags, where nftables cannot look",
-            ),
-        ] {
-            if count > 0 {
-                faults.push(format!("{count} {what}"));
-            }
-        }
-        if self.blocklist.rails.gateways.is_empty() {
-            faults.push(String::from("no gateway is known that must not be blocked: list your router in policy.allow"));
-        }
-        faults
-    }
-
     fn stop(mut self, leaves_table: bool) {
         self.record_what_waits();
         self.audit(clock::now(), String::from("stopped"));
@@ -550,30 +506,32 @@ pub(super) struct State {
     /// What a person asked for takes more than the change of a block.
     pub(super) is_stale: bool,
     /// Nothing of ours is in the kernel.
-    is_clear: bool,
+    pub(super) is_clear: bool,
     /// What the packet thread knows of the network.
-    told: Option<Arc<Neighbourhood>>,
+    pub(super) told: Option<Arc<Neighbourhood>>,
     /// How it decides.
     pub(super) tuned: Option<Tuning>,
-    /// Names that are being looked up.
-    pub(super) names: Vec<String>,
     /// A block had to be left out since the last tick, because there are too many.
-    full: Option<String>,
+    pub(super) full: Option<String>,
     /// A port was removed and is back: the kernel's rules do not hold for it until the table is made anew.
-    unhooked: bool,
+    pub(super) unhooked: bool,
     /// Blocks that gave way to others since the start, and when that was logged last.
-    displaced: u64,
-    last_displaced: Option<Stopwatch>,
-    pulse: Pulse,
+    pub(super) displaced: u64,
+    pub(super) last_displaced: Option<Stopwatch>,
+    pub(super) last_tick: Option<Timestamp>,
+    pub(super) pulse: Pulse,
     /// The packet thread does not live.
-    hangs: bool,
+    pub(super) hangs: bool,
     /// What could not be learned of the surroundings.
-    blind_spots: Vec<String>,
+    pub(super) blind_spots: Vec<String>,
     pub(super) last_look: Option<Stopwatch>,
+    /// What is shown of the surroundings.
+    pub(super) internet_port: Option<Port>,
+    pub(super) placement: Placement,
     /// Who else changed the table since it was last compared.
-    changed_by: Option<String>,
+    pub(super) changed_by: Option<String>,
     /// When the table was last put right after somebody changed it, and who that was.
-    repaired: Option<(Timestamp, String)>,
+    pub(super) repaired: Option<(Timestamp, String)>,
 }
 
 /// What who asked for something is to be told.

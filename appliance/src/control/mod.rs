@@ -8,6 +8,7 @@ mod managers;
 mod pulse;
 mod requests;
 mod settings;
+mod shown;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -21,6 +22,7 @@ use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Decision, Mode, Modes, Neighbourhood, Subject, Tuning};
+use crate::surroundings::Placement;
 
 /// What the page, `sluice status` and the JSON show; made anew by the control thread every second and after each change.
 #[derive(Clone, Debug)]
@@ -37,6 +39,10 @@ pub struct Snapshot {
     pub bridge: String,
     /// Names of its two ports.
     pub ports: [String; 2],
+    /// The one of them that faces the internet; none where it is not known yet.
+    pub internet_port: Option<String>,
+    /// Where the box stands.
+    pub placement: Placement,
     /// Faults that a person should know of, each one line with its remedy; empty when all is well.
     pub faults: Vec<String>,
     /// Frames captured since the start.
@@ -59,6 +65,8 @@ pub struct Snapshot {
     pub blocks: Vec<BlockRecord>,
     /// Who is allowed for a while.
     pub allowances: Vec<Allowance>,
+    /// Names of the allowlist, whose addresses are to be looked up.
+    pub allowed_names: Vec<String>,
 }
 
 /// What comes to the control thread, all through one queue. It holds decisions by value: sending one allocates nothing.
@@ -357,7 +365,9 @@ pub enum ControlError {
     #[error(transparent)]
     Enforce(#[from] crate::enforce::EnforceError),
     /// There are as many blocks as are allowed.
-    #[error("there are as many blocks as policy.max_blocks allows; unblock some, or raise it in sluice.toml")]
+    #[error(
+        "there are as many blocks as policy.max_blocks allows, or as many limited services as there may be; unblock some, or raise it in sluice.toml"
+    )]
     Full,
     /// The control thread is gone, or busy for too long.
     #[error("the daemon does not answer; see its log")]

@@ -61,12 +61,4 @@ impl Keeper {
             state.tuned = Some(tuning);
         }
     }
-
-    /// Tells the thread that looks names up which they are, where that has changed or was not taken.
-    pub(super) fn tell_names(&self, state: &mut State) {
-        let names: Vec<String> = self.blocklist.rails.allow.names().map(str::to_owned).collect();
-        if state.names != names && self.names.try_send(names.clone()).is_ok() {
-            state.names = names;
-        }
-    }
 }

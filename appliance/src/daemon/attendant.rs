@@ -53,7 +53,7 @@ impl Attendant<'_> {
     pub fn attend(mut self, threads: &[&JoinHandle<()>]) -> anyhow::Result<End> {
         loop {
             self.door.open(&mut self.web);
-            self.reload.rulebooks.tend();
+            self.reload.tend();
             let mut wanted = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             // Interrupted or not, the signal itself is asked for next.
             let _ = poll(&mut wanted, PollTimeout::from(INTERVAL_MS));

@@ -5,7 +5,7 @@
 //! 3. the rings on its ports;
 //! 4. the store, and from it the blocks that still stand;
 //! 5. the kernel's table with them, in one batch;
-//! 6. the control thread, the page, and last the packet thread;
+//! 6. the control thread, the page, the packet thread, and the one that keeps lists up to date;
 //! 7. beside all this the self-test, which nothing waits for.
 //!
 //! Down it goes the other way round. The bridge stays: a daemon that has ended must not end the traffic. Where the program is
@@ -17,7 +17,6 @@ mod names;
 mod packets;
 mod program;
 mod reload;
-mod rulebooks;
 mod selftest;
 
 use core::net::SocketAddr;
@@ -43,9 +42,11 @@ use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
 use crate::linux::rights;
 use crate::linux::signals::Signals;
+use crate::lists::Lists;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
 use crate::store::{Event, Opened, Store, Writer};
+use crate::surroundings::Placement;
 use crate::verdict::{MODEL_NAME, Rulebook};
 use crate::web::{self, WebConfig};
 use attendant::{Attendant, Door, End};
@@ -53,7 +54,6 @@ use lookout::Lookout;
 use packets::PacketThread;
 use program::Program;
 use reload::{Reload, settings};
-use rulebooks::{RULEBOOK_CAPACITY, Rulebooks};
 
 /// Outcomes of decisions that may wait for the packet thread.
 const OUTCOME_CAPACITY: usize = 256;
@@ -62,8 +62,11 @@ const OUTCOME_CAPACITY: usize = 256;
 /// those that matter come again.
 const EXCHANGE_CAPACITY: usize = 128;
 
-/// Lists of names to be looked up that may wait. Full: the newest is handed over with the next tick.
-const NAMES_CAPACITY: usize = 1;
+/// Rulebooks that may wait for the packet thread. Full: the thread that made another one waits.
+const RULEBOOK_CAPACITY: usize = 1;
+
+/// Lists that take the place of others and may wait for the thread that keeps them. Full: the newest waits in the main thread.
+const LISTS_CAPACITY: usize = 1;
 
 /// Runs until SIGTERM or SIGINT. The configuration came from the file at `path`, and is read again on SIGHUP; on SIGUSR2 the
 /// program is run anew from its file.
@@ -88,30 +91,30 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     let ports = config.bridge.ports.clone();
     let bridge = bridge::ensure(&bridge_config(config))?;
     let mut start_faults = bridge.faults.clone();
-    let mut list_faults = Vec::new();
-    let rules = Arc::new(rulebook(config, &mut list_faults));
+    let lists = Lists::load(config);
+    let rules = Arc::new(lists.rulebook());
     let source = Live::open([&ports[0], &ports[1]], config.memory.ring())?;
 
     let store = Arc::new(open_store(config, &mut start_faults)?);
     let writer = Arc::new(store.writer()?);
-    record_start(&writer, config);
 
-    let mut lookout = Lookout::new(bridge_config(config), bridge.index)?;
+    let mut lookout = Lookout::new(config, bridge.index)?;
     let settings = settings(config);
     let mut surroundings = move |settings: &Settings| lookout.look(settings);
     let blocklist = restored_blocklist(config, &store, surroundings(&settings))?;
+    record_start(&writer, blocklist.modes());
+    let running = said(blocklist.modes());
     let (mut enforcer, restored) = enforcer(config, &blocklist)?;
     // Without it changes are found by the comparison every second.
     let table_watch = enforcer.watch().inspect_err(|error| warn!("{error}")).ok();
 
     let gauges = Arc::new(Gauges::default());
     gauges.set_own_mac(bridge.mac);
-    gauges.set_list_faults(list_faults);
+    gauges.set_list_faults(lists.faults(clock::now()));
+    let (rulebooks, next_rulebook) = sync_channel(RULEBOOK_CAPACITY);
     let (handle, messages, orders) = Handle::new(first_snapshot(config, *blocklist.modes()));
     let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
     let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
-    let (rulebooks, next_rulebook) = sync_channel(RULEBOOK_CAPACITY);
-    let (names, wanted_names) = sync_channel(NAMES_CAPACITY);
     let keeper = Keeper {
         handle: handle.clone(),
         blocklist,
@@ -122,7 +125,6 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
         gauges: Arc::clone(&gauges),
         outcomes,
         exchanges: seen,
-        names,
         surroundings: Box::new(surroundings),
         alerts: VecDeque::from(store.newest_alerts(SHOWN_ALERTS as u32)?),
         unrecorded: VecDeque::new(),
@@ -132,7 +134,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     if let Some(watch) = table_watch {
         watch_table(watch, handle.clone())?;
     }
-    names::look_up(wanted_names, handle.clone())?;
+    names::look_up(handle.clone())?;
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
     let web = web::serve(handle.clone(), store, Arc::clone(&writer), web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -147,16 +149,19 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
         stop: Arc::clone(&stop),
     };
     let packets = spawn("packets", move || packets.run())?;
-    info!("running in mode {} on {} and {}", config.mode.name(), ports[0], ports[1]);
+    let (other_lists, next_lists) = sync_channel(LISTS_CAPACITY);
+    let (list_gauges, more_rulebooks) = (Arc::clone(&gauges), rulebooks.clone());
+    // It ends with the program: what it has begun to write is of no use to anybody, and removed with the next start.
+    spawn("lists", move || lists.keep(rules, &rulebooks, &list_gauges, &next_lists))?;
+    info!("running in mode {running} on {} and {}", ports[0], ports[1]);
     if config.selftest_at_start {
         let (path, gauges, writer) = (path.to_owned(), Arc::clone(&gauges), Arc::clone(&writer));
         spawn("selftest", move || selftest::run(&path, &gauges, &writer))?;
     }
 
-    let rulebooks = Rulebooks::new(rulebooks, rules);
     let (config, path) = (config.clone(), path.to_owned());
     let (door, on_failure) = (Door::new(&config), config.on_failure);
-    let reload = Reload { path, config, handle: handle.clone(), writer, gauges, rulebooks };
+    let reload = Reload::new(path, config, handle.clone(), writer, gauges, more_rulebooks, other_lists);
     let attendant = Attendant { signals, orders, web, door, reload, program };
     let ended = attendant.attend(&[&packets, &control]);
     stop.store(true, Ordering::Relaxed);
@@ -219,14 +224,6 @@ fn bridge_config(config: &Config) -> BridgeConfig {
     BridgeConfig { name: bridge.name.clone(), ports: bridge.ports.clone(), addresses: bridge.addresses.clone() }
 }
 
-/// The rules and lists. A list that cannot be read is a fault and no more.
-fn rulebook(config: &Config, faults: &mut Vec<String>) -> Rulebook {
-    config.rulebook(|list, read| match read {
-        Ok(reading) => faults.extend(reading.fault(&list.path)),
-        Err(fault) => faults.push(fault),
-    })
-}
-
 fn pipeline_config(config: &Config, rules: Arc<Rulebook>) -> anyhow::Result<PipelineConfig> {
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).map_err(|cause| anyhow::anyhow!("no random numbers from the kernel: {cause}"))?;
@@ -249,6 +246,7 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
     let mut rails = Rails::default();
     (rails.allow, rails.lan) = (restored_allowlist(config, store, now)?, config.lan());
     rails.learn(around.own, around.gateways, around.lan);
+    rails.hear(around.heard_gateways, around.resolvers.into_iter().chain(around.dhcp_servers));
     let modes = store.modes(config.mode)?;
     let mut blocklist = Blocklist::new(rails, modes, config.bounds());
     // The last to end are the last to be taken in, or a full memory would forget them first.
@@ -323,10 +321,17 @@ fn watch_table(mut watch: Watch, handle: Handle) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn record_start(writer: &Writer, config: &Config) {
-    let what = format!("started in mode {}", config.mode.name());
+fn record_start(writer: &Writer, modes: &Modes) {
+    let what = format!("started in mode {}", said(modes));
     // The queue is empty: there is room.
     let _ = writer.send(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
+}
+
+/// The modes in words: `observe (scan: enforce)`.
+fn said(modes: &Modes) -> String {
+    let own: Vec<String> = modes.own().map(|(class, mode)| format!("{}: {}", class.name(), mode.name())).collect();
+    let general = modes.general.name();
+    if own.is_empty() { general.to_owned() } else { format!("{general} ({})", own.join(", ")) }
 }
 
 fn page_address(config: &Config) -> Option<SocketAddr> {
@@ -343,6 +348,8 @@ fn first_snapshot(config: &Config, modes: Modes) -> Snapshot {
         model: MODEL_NAME,
         bridge: config.bridge.name.clone(),
         ports: config.bridge.ports.clone(),
+        internet_port: None,
+        placement: Placement::default(),
         faults: Vec::new(),
         packets: 0,
         bytes: 0,
@@ -354,6 +361,7 @@ fn first_snapshot(config: &Config, modes: Modes) -> Snapshot {
         alerts: Vec::new(),
         blocks: Vec::new(),
         allowances: Vec::new(),
+        allowed_names: Vec::new(),
     }
 }
 

@@ -1,19 +1,22 @@
-//! Looks up the names of the allowlist again and again: addresses of dynamic DNS change every day.
+//! Looks up the names of the allowlist again and again: addresses of dynamic DNS change every day, and names are added while
+//! the daemon runs.
 //!
 //! A name that cannot be looked up keeps the addresses that it had; the store keeps them over a restart.
 
 use core::net::IpAddr;
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::ToSocketAddrs;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use log::warn;
 
 use super::spawn;
 use crate::clock::Stopwatch;
 use crate::control::Handle;
+
+/// How often it is looked whether a name is due.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long what was found is taken to hold. The system's resolver does not tell how long it does.
 const FOUND_PAUSE: Duration = Duration::from_secs(300);
@@ -24,69 +27,47 @@ const FAILED_PAUSE: Duration = Duration::from_secs(10);
 /// Addresses of one name. More are left out.
 const ADDRESSES: usize = 32;
 
-/// One name.
+/// One name that was looked up.
 struct Lookup {
-    name: String,
+    asked: Stopwatch,
+    /// Until it is looked up again.
     pause: Duration,
-    left: Duration,
-    told: bool,
+    failures: u32,
 }
 
-/// Starts a thread that tells the control thread of the addresses of the names that were `wanted` last. It ends with the control
-/// thread.
-pub(super) fn look_up(wanted: Receiver<Vec<String>>, handle: Handle) -> anyhow::Result<()> {
+/// Starts a thread that tells the control thread of the addresses of names. It ends with the program.
+pub(super) fn look_up(handle: Handle) -> anyhow::Result<()> {
+    let mut lookups: BTreeMap<String, Lookup> = BTreeMap::new();
     spawn("names", move || {
-        let mut lookups = Vec::new();
-        while wait(&wanted, &mut lookups) {
-            for lookup in lookups.iter_mut().filter(|lookup| lookup.left.is_zero()) {
-                lookup.ask(&handle);
+        loop {
+            let names = &handle.snapshot().allowed_names;
+            lookups.retain(|name, _| names.contains(name));
+            for name in names {
+                if lookups.get(name).is_none_or(|lookup| lookup.asked.elapsed() >= lookup.pause) {
+                    let failures = lookups.get(name).map_or(0, |lookup| lookup.failures);
+                    lookups.insert(name.clone(), ask(name, failures, &handle));
+                }
             }
+            std::thread::sleep(LOOK_INTERVAL);
         }
     })?;
     Ok(())
 }
 
-/// Waits until a name is due, or others are wanted, which are taken in; false where nobody wants any more.
-fn wait(wanted: &Receiver<Vec<String>>, lookups: &mut Vec<Lookup>) -> bool {
-    let pause = lookups.iter().map(|lookup| lookup.left).min();
-    let since = Stopwatch::start();
-    let names = match pause {
-        Some(pause) => wanted.recv_timeout(pause),
-        None => wanted.recv().map_err(|_| RecvTimeoutError::Disconnected),
-    };
-    lookups.iter_mut().for_each(|lookup| lookup.left = lookup.left.saturating_sub(since.elapsed()));
-    match names {
-        Ok(names) => *lookups = followed_by(core::mem::take(lookups), names),
-        Err(RecvTimeoutError::Timeout) => {}
-        Err(RecvTimeoutError::Disconnected) => return false,
-    }
-    true
-}
-
-/// The same for other names: those that stay are not asked for before their time.
-fn followed_by(mut before: Vec<Lookup>, names: Vec<String>) -> Vec<Lookup> {
-    let mut lookup = |name: String| match before.iter().position(|lookup| lookup.name == name) {
-        Some(place) => before.swap_remove(place),
-        None => Lookup { name, pause: FAILED_PAUSE, left: Duration::ZERO, told: false },
-    };
-    names.into_iter().map(&mut lookup).collect()
-}
-
-impl Lookup {
-    fn ask(&mut self, handle: &Handle) {
-        match addresses(&self.name) {
-            Ok(addresses) => {
-                handle.resolved(&self.name, addresses);
-                (self.pause, self.told, self.left) = (FAILED_PAUSE, false, FOUND_PAUSE);
+/// Looks a name up that failed so many times before.
+fn ask(name: &str, failures: u32, handle: &Handle) -> Lookup {
+    let asked = Stopwatch::start();
+    match addresses(name) {
+        Ok(addresses) => {
+            handle.resolved(name, addresses);
+            Lookup { asked, pause: FOUND_PAUSE, failures: 0 }
+        }
+        Err(error) => {
+            if failures == 0 {
+                warn!("{name} of the allowlist cannot be looked up: {error}; trying on");
             }
-            Err(error) => {
-                if !self.told {
-                    warn!("{} of policy.allow cannot be looked up: {error}; trying on", self.name);
-                    self.told = true;
-                }
-                self.left = self.pause;
-                self.pause = self.pause.saturating_mul(2).min(FOUND_PAUSE);
-            }
+            let pause = FAILED_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(FOUND_PAUSE);
+            Lookup { asked, pause, failures: failures.saturating_add(1) }
         }
     }
 }
@@ -95,31 +76,4 @@ impl Lookup {
 fn addresses(name: &str) -> io::Result<Vec<IpAddr>> {
     let found: BTreeSet<IpAddr> = (name, 0).to_socket_addrs()?.map(|socket| socket.ip().to_canonical()).collect();
     Ok(found.into_iter().take(ADDRESSES).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc::sync_channel;
-
-    use super::*;
-
-    #[test]
-    fn a_new_name_is_due_at_once_and_one_that_stays_is_not() {
-        let (sender, wanted) = sync_channel(1);
-        let mut lookups = Vec::new();
-        let want = |lookups: &mut Vec<Lookup>, names: &[&str]| {
-            sender.send(names.iter().map(|name| (*name).to_owned()).collect()).unwrap();
-            assert!(wait(&wanted, lookups));
-            lookups.iter().map(|lookup| (lookup.name.clone(), lookup.left.is_zero())).collect::<Vec<_>>()
-        };
-        let due = |name: &str, is_due| (name.to_owned(), is_due);
-        assert_eq!(want(&mut lookups, &["a.example"]), [due("a.example", true)]);
-        lookups[0].left = FOUND_PAUSE;
-        let both = [due("b.example", true), due("a.example", false)];
-        assert_eq!(want(&mut lookups, &["b.example", "a.example"]), both);
-        assert_eq!(want(&mut lookups, &["b.example"]), [due("b.example", true)]);
-        drop(sender);
-        lookups[0].left = FOUND_PAUSE;
-        assert!(!wait(&wanted, &mut lookups));
-    }
 }

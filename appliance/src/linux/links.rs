@@ -1,4 +1,4 @@
-//! Interfaces, bridges, addresses and routes, over route netlink.
+//! Interfaces, bridges, addresses, routes and neighbours, over route netlink.
 
 use core::net::IpAddr;
 
@@ -15,6 +15,7 @@ use super::netlink::{
 const LINK_HEADER_BYTES: usize = 16;
 const ADDRESS_HEADER_BYTES: usize = 8;
 const ROUTE_HEADER_BYTES: usize = 12;
+const NEIGHBOUR_HEADER_BYTES: usize = 12;
 const NEXT_HOP_HEADER_BYTES: usize = 8;
 
 /// `IFLA_*`
@@ -39,9 +40,18 @@ const ROUTE_LINK: u16 = 4;
 const ROUTE_GATEWAY: u16 = 5;
 const ROUTE_MULTIPATH: u16 = 9;
 const ROUTE_VIA: u16 = 18;
+const NEIGHBOUR_MAC: u16 = 2;
+const NEIGHBOUR_VLAN: u16 = 5;
+const NEIGHBOUR_MASTER: u16 = 9;
 
 /// `RTN_UNICAST`
 const ROUTE_UNICAST: u8 = 1;
+/// `NUD_REACHABLE`, `NUD_STALE`, `NUD_DELAY`, `NUD_PROBE` and `NUD_PERMANENT`: somebody has answered, or was put there by hand.
+const NEIGHBOUR_ANSWERED: u16 = 0x02 | 0x04 | 0x08 | 0x10 | 0x80;
+/// `NUD_PERMANENT`: in a bridge, an address of its own.
+const NEIGHBOUR_PERMANENT: u16 = 0x80;
+/// The VLAN of everything on a bridge that filters VLANs and was told nothing else; a bridge that does not filter has none.
+const DEFAULT_VLANS: [Option<u16>; 2] = [None, Some(1)];
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,6 +213,39 @@ impl Links {
         self.list(libc::RTM_GETROUTE, ROUTE_HEADER_BYTES, read_gateways)
     }
 
+    /// The MACs of the addresses that the kernel has spoken with, of both families.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn neighbours(&mut self) -> Result<Vec<(IpAddr, Mac)>, NetlinkError> {
+        self.list(libc::RTM_GETNEIGH, NEIGHBOUR_HEADER_BYTES, |reply, found| found.extend(read_neighbour(reply)))
+    }
+
+    /// Index of the bridge's port behind which it has seen the MAC; none where it has not, or the MAC is its own. One MAC is
+    /// asked for, because of forged ones the bridge may have seen any number.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn port_of(&mut self, bridge: u32, mac: Mac) -> Result<Option<u32>, NetlinkError> {
+        for vlan in DEFAULT_VLANS {
+            let mut header = [0; NEIGHBOUR_HEADER_BYTES];
+            header[0] = libc::AF_BRIDGE as u8;
+            let mut request = Request::new();
+            request.message(libc::RTM_GETNEIGH, 0, &header).attribute(NEIGHBOUR_MAC, &mac.0);
+            request.ne_u32(NEIGHBOUR_MASTER, bridge);
+            if let Some(vlan) = vlan {
+                request.attribute(NEIGHBOUR_VLAN, &vlan.to_ne_bytes());
+            }
+            let mut port = None;
+            match self.socket.request(&mut request, |reply| port = read_port(&reply)) {
+                Ok(()) => return Ok(port),
+                Err(error) if error.errno() == Some(Errno::ENOENT) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     fn list<T>(
         &mut self,
         kind: u16,
@@ -247,7 +290,7 @@ fn read_link(reply: &Reply<'_>) -> Option<Link> {
     for (kind, value) in attributes(reply.payload.get(LINK_HEADER_BYTES..)?) {
         match kind {
             link::NAME => found.name = read_text(value)?,
-            link::MAC => found.mac = value.try_into().ok().map(Mac),
+            link::MAC => found.mac = value.try_into().ok(),
             link::MTU => found.mtu_bytes = read_ne_u32(value)?,
             link::MASTER => found.master = read_ne_u32(value),
             link::INFO => {
@@ -281,6 +324,26 @@ fn read_own_address(reply: &Reply<'_>) -> Option<(u32, IpNet)> {
         }
     }
     Some((u32::from_ne_bytes(index), IpNet::new(address?, prefix_len).ok()?))
+}
+
+/// State and interface of a `struct ndmsg`.
+fn read_neighbour_header(reply: &Reply<'_>) -> Option<(u16, u32)> {
+    let [_, _, _, _, i0, i1, i2, i3, s0, s1, _, _] = *reply.payload.first_chunk::<NEIGHBOUR_HEADER_BYTES>()?;
+    Some((u16::from_ne_bytes([s0, s1]), u32::from_ne_bytes([i0, i1, i2, i3])))
+}
+
+fn read_neighbour(reply: &Reply<'_>) -> Option<(IpAddr, Mac)> {
+    let (state, _) = read_neighbour_header(reply)?;
+    if state & NEIGHBOUR_ANSWERED == 0 {
+        return None;
+    }
+    let value = |wanted| attributes(reply.payload.get(NEIGHBOUR_HEADER_BYTES..)?).find(|(kind, _)| *kind == wanted);
+    let ((_, address), (_, mac)) = (value(ADDRESS)?, value(NEIGHBOUR_MAC)?);
+    Some((read_address(address)?, mac.try_into().ok()?))
+}
+
+fn read_port(reply: &Reply<'_>) -> Option<u32> {
+    read_neighbour_header(reply).filter(|(state, _)| state & NEIGHBOUR_PERMANENT == 0).map(|(_, port)| port)
 }
 
 fn read_gateways(reply: &Reply<'_>, found: &mut Vec<Gateway>) {
@@ -357,7 +420,7 @@ mod tests {
         #[test]
         fn hostile_replies_are_read_to_nothing_worse_than_nonsense(payload in proptest::collection::vec(any::<u8>(), 0..128)) {
             let reply = Reply { kind: 0, flags: 0, sequence: 1, port: 0, payload: &payload };
-            let _ = (read_link(&reply), read_own_address(&reply));
+            let _ = (read_link(&reply), read_own_address(&reply), read_neighbour(&reply), read_port(&reply));
             read_gateways(&reply, &mut Vec::new());
             read_hops(&payload, &mut Vec::new());
         }

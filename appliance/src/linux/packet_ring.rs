@@ -314,7 +314,7 @@ fn set_option_at<T: Copy>(fd: &OwnedFd, level: c_int, name: c_int, value: &T) ->
 }
 
 /// Puts a filter in the place of the last one, without a moment between the two.
-fn set_filter(fd: &OwnedFd, program: &mut [libc::sock_filter]) -> io::Result<()> {
+pub(super) fn set_filter(fd: &OwnedFd, program: &mut [libc::sock_filter]) -> io::Result<()> {
     let len = u16::try_from(program.len()).map_err(io::Error::other)?;
     // The kernel copies the program while the call runs.
     let filter = libc::sock_fprog { len, filter: program.as_mut_ptr() };
@@ -362,7 +362,7 @@ pub(super) fn bind(fd: &OwnedFd, interface_index: u32) -> io::Result<()> {
     Ok(Errno::result(result).map(drop)?)
 }
 
-fn read_statistics(fd: &OwnedFd) -> io::Result<libc::tpacket_stats_v3> {
+pub(super) fn read_statistics(fd: &OwnedFd) -> io::Result<libc::tpacket_stats_v3> {
     let mut statistics = libc::tpacket_stats_v3 { tp_packets: 0, tp_drops: 0, tp_freeze_q_cnt: 0 };
     let mut length = libc::socklen_t::try_from(size_of_val(&statistics)).map_err(io::Error::other)?;
     let place = (&raw mut statistics).cast::<c_void>();

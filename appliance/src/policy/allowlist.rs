@@ -4,6 +4,7 @@
 use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
@@ -82,6 +83,13 @@ impl Allowlist {
             self.allowances.remove(&allowance.allowed);
         }
         over
+    }
+
+    /// The clock was set back by so much.
+    pub fn clock_set_back(&mut self, by: Duration) {
+        for allowance in self.allowances.values_mut() {
+            allowance.until = allowance.until.map(|until| until.minus(by));
+        }
     }
 
     /// The allowances.

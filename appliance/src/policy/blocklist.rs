@@ -1,5 +1,6 @@
 //! The blocks that should stand: decisions pass the rails on their way in, and every block ends.
 
+use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -8,7 +9,8 @@ use traffic::time::Timestamp;
 
 use super::trips::Trips;
 use super::{
-    Action, BlockRecord, BlockState, Held, LIMIT_LENGTH, Ladder, Mode, Modes, PastBlock, Rails, Sighting, Subject, Trip,
+    Action, BlockRecord, BlockState, Held, LIMIT_LENGTH, Ladder, Mode, Modes, PastBlock, Rails, Sighting, Subject,
+    Target, Trip,
 };
 
 /// How long a block by hand may last: every block ends.
@@ -90,12 +92,11 @@ impl Blocklist {
         self.bounds.ladder.take_over(before.ladder);
     }
 
-    /// Sets the mode of a class of attacks, or that of all, and ends the blocks on evidence that do not go with it; those are
-    /// returned.
+    /// Sets the mode of a class of attacks, or that of all, and ends the blocks that do not go with it; those are returned.
     pub fn set_mode(&mut self, class: Option<ThreatClass>, mode: Mode, now: Timestamp) -> Vec<BlockRecord> {
         self.modes.set(class, mode);
         let modes = &self.modes;
-        let ends = |block: &&BlockRecord| block.class.is_some() && !modes.of(block.class).keeps(block.state);
+        let ends = |block: &&BlockRecord| !modes.of(block.class).keeps(block.state);
         let ended: Vec<BlockRecord> = self.standing.values().filter(ends).cloned().collect();
         for block in &ended {
             self.standing.remove(&block.subject);
@@ -119,12 +120,22 @@ impl Blocklist {
     ) -> Result<Made, Refusal> {
         self.rails.see_offender(sighting, now);
         self.check(subject, action, now)?;
+        if action != Action::Limit
+            && let Some(why) = self.rails.protect_origin(sighting)
+        {
+            return Err(Refusal::Protected(why));
+        }
         let class = Some(sighting.verdict.class);
-        let state = self.modes.of(class).state();
-        let is_as_far = |block: &BlockRecord| block.is_enforced() || state != BlockState::Enforced;
-        let offence = match self.standing.get(&subject).filter(|block| block.class.is_some()) {
-            Some(_) if action == Action::Limit => 0,
-            Some(block) if block.action >= self.rails.soften(subject, action, now) && is_as_far(block) => {
+        let mut state = self.modes.of(class).state();
+        let offence = match self.standing.get(&subject) {
+            // What a person did by hand stands as it is.
+            Some(block) if block.class.is_none() => return Err(Refusal::Stands(block.until)),
+            // A limit is prolonged as it was approved.
+            Some(block) if action == Action::Limit => {
+                state = if block.is_enforced() { BlockState::Enforced } else { state };
+                0
+            }
+            Some(block) if covers(block, self.rails.soften(subject, action, now), state) => {
                 return Err(Refusal::Stands(block.until));
             }
             Some(block) => block.offence,
@@ -170,6 +181,7 @@ impl Blocklist {
         let proposed = self.standing.get(&subject).filter(is_proposed).cloned().ok_or(Refusal::NotProposed)?;
         self.check(subject, proposed.action, now)?;
         let block = BlockRecord {
+            action: self.rails.soften(subject, proposed.action, now),
             state: BlockState::Enforced,
             since: now,
             until: now.plus(self.length(proposed.action, proposed.offence)),
@@ -180,34 +192,36 @@ impl Blocklist {
         Ok(Made { block, before, displaced: None })
     }
 
-    /// Adds a block, or prolongs one or makes it stricter. Where there are as many as are allowed, one that follows from
-    /// proof takes the place of one that could be forged: or forged senders could keep the true one in.
+    /// Adds a block, or prolongs one or makes it stricter; one that is done takes the place of what was only said. Where there
+    /// are as many as are allowed, one that follows from proof and is done takes the place of one that could be forged: or forged
+    /// senders could keep the true one in.
     ///
     /// # Errors
     /// It was not made: see [`Refusal`].
     pub fn block(&mut self, wanted: BlockRecord, now: Timestamp) -> Result<Made, Refusal> {
         let subject = wanted.subject;
         self.check(subject, wanted.action, now)?;
-        let (is_proven, mut displaced) = (wanted.action >= Action::Deny, None);
+        let (may_displace, mut displaced) = (wanted.action >= Action::Deny && wanted.is_enforced(), None);
         let mut block = BlockRecord { action: self.rails.soften(subject, wanted.action, now), ..wanted };
         match self.standing.get(&subject) {
-            Some(standing) if covers(standing, &block) => return Err(Refusal::Stands(standing.until)),
-            // What is only said changes nothing of what is done for another reason.
-            Some(standing) if standing.is_enforced() && !block.is_enforced() && standing.class != block.class => {
+            Some(standing) if covers(standing, block.action, block.state) && standing.until >= block.until => {
+                return Err(Refusal::Stands(standing.until));
+            }
+            // What is only said changes nothing of what is done.
+            Some(standing) if standing.is_enforced() && !block.is_enforced() => {
                 return Err(Refusal::Stands(standing.until));
             }
             Some(standing) => {
-                block.action = block.action.max(standing.action);
-                block.until = block.until.max(standing.until);
                 block.offence = block.offence.max(standing.offence);
-                if standing.is_enforced() {
-                    block.state = BlockState::Enforced;
+                if standing.is_enforced() == block.is_enforced() {
+                    block.action = block.action.max(standing.action);
+                    block.until = block.until.max(standing.until);
                 }
             }
             None => {
                 block.offence = block.offence.max(self.bounds.ladder.remembered(subject, now));
                 if self.is_full_for(block.action) {
-                    displaced = is_proven.then(|| self.displace(now)).flatten();
+                    displaced = may_displace.then(|| self.displace(now)).flatten();
                     if displaced.is_none() {
                         return Err(Refusal::Full);
                     }
@@ -218,9 +232,17 @@ impl Blocklist {
         Ok(Made { block, before, displaced })
     }
 
+    /// Limits have a bound of their own.
     fn is_full_for(&self, action: Action) -> bool {
-        let limits = || self.standing.values().filter(|block| block.action == Action::Limit).count();
-        self.standing.len() >= self.bounds.max_blocks || action == Action::Limit && limits() >= LIMITED_SERVICES
+        // Services are the last in order, and few.
+        let first = Target { destination: Ipv4Addr::UNSPECIFIED.into(), protocol: 0, port: 0 };
+        let limits = self.standing.range(Subject::Service(first)..).count();
+        match action {
+            Action::Limit => limits >= LIMITED_SERVICES,
+            Action::DenyNew | Action::Deny | Action::Quarantine => {
+                self.standing.len() - limits >= self.bounds.max_blocks
+            }
+        }
     }
 
     /// What comes before any block: the rails, and the end of a block whose time is over.
@@ -241,7 +263,8 @@ impl Blocklist {
         if !self.rails.is_at_home(subject) {
             return Ok(());
         }
-        let is_one = |block: &&BlockRecord| block.class.is_some() && self.rails.is_at_home(block.subject);
+        let is_one =
+            |block: &&BlockRecord| block.class.is_some() && block.is_enforced() && self.rails.is_at_home(block.subject);
         let blocked = self.standing.values().filter(is_one).count();
         let most = (self.rails.devices(now) as f32 * self.bounds.max_share_of_lan) as usize;
         self.trips.hold(Trip::Household, blocked >= most.max(1), now)
@@ -296,14 +319,34 @@ impl Blocklist {
 
     /// Ends the blocks of those who are protected by now: allow beats block, also where it became known only after the block
     /// was made.
-    pub fn lift_protected(&mut self, now: Timestamp) -> Vec<PastBlock> {
+    pub fn lift_protected(&mut self, now: Timestamp) -> Vec<BlockRecord> {
         let is_protected = |block: &&BlockRecord| self.rails.protect(block.subject, now).is_some();
-        let lifted: Vec<_> = self.standing.values().filter(is_protected).map(|block| block.ended(now)).collect();
-        for past in &lifted {
-            self.standing.remove(&past.subject);
-            self.remember(past, now);
+        let lifted: Vec<BlockRecord> = self.standing.values().filter(is_protected).cloned().collect();
+        for block in &lifted {
+            self.standing.remove(&block.subject);
+            self.remember_end(block, now);
         }
         lifted
+    }
+
+    /// Makes the blocks milder of those who are needed by now; those are returned.
+    pub fn soften_needed(&mut self, now: Timestamp) -> Vec<BlockRecord> {
+        let rails = &self.rails;
+        let softened = |block: &mut BlockRecord| {
+            let action = rails.soften(block.subject, block.action, now);
+            let is_softer = action != block.action;
+            block.action = action;
+            is_softer
+        };
+        self.standing.values_mut().filter_map(|block| softened(block).then(|| block.clone())).collect()
+    }
+
+    /// The clock was set back by so much: every block ends as much earlier, so that none lasts longer than it was made for.
+    pub fn clock_set_back(&mut self, by: Duration) {
+        for block in self.standing.values_mut() {
+            (block.since, block.until) = (block.since.minus(by), block.until.minus(by));
+        }
+        self.rails.clock_set_back(by);
     }
 
     /// Takes in what is known of a block that has ended: at the start, from the store.
@@ -335,10 +378,9 @@ impl Blocklist {
     }
 }
 
-/// The standing block is as strict, as long, and as far as the other.
-fn covers(standing: &BlockRecord, other: &BlockRecord) -> bool {
-    let is_as_far = standing.is_enforced() || !other.is_enforced();
-    standing.action >= other.action && standing.until >= other.until && is_as_far
+/// The standing block is as strict, and has come as far.
+fn covers(standing: &BlockRecord, action: Action, state: BlockState) -> bool {
+    standing.action >= action && (standing.is_enforced() || state != BlockState::Enforced)
 }
 
 #[cfg(test)]

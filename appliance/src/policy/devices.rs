@@ -18,11 +18,18 @@ use crate::capture::Port;
 /// Devices that are told apart. Full: the one that was quiet longest goes, and is known again with its next connection.
 const DEVICES: usize = 512;
 
-/// A network card with more IPv4 addresses of the household than this speaks for others.
-const MOST_ADDRESSES: usize = 4;
+/// A network card with more IPv4 addresses of the household in a day than this speaks for others.
+pub(super) const MOST_ADDRESSES: usize = 2;
 
-/// Who was seen to speak for others is taken to do so for this long.
-const SPEAKS_FOR_OTHERS: Duration = Duration::from_secs(86_400);
+/// For how long an address is taken for the card's, and who was seen to speak for others to do so.
+const A_DAY: Duration = Duration::from_secs(86_400);
+
+/// Whether a packet of this hop limit came through a router or two: hosts begin with 64, 128 or 255. One that was sent with a
+/// smaller number on purpose, as for groups and by traceroute, says nothing.
+#[must_use]
+pub const fn was_routed(hop_limit: u8) -> bool {
+    matches!(hop_limit, 62 | 63 | 126 | 127 | 253 | 254)
+}
 
 /// On which side of the box a frame came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +66,8 @@ impl Neighbourhood {
 /// What is known of a network card.
 #[derive(Clone, Copy, Debug)]
 struct Card {
-    /// IPv4 addresses of the household that it sent from.
-    v4: [Option<Ipv4Addr>; MOST_ADDRESSES],
+    /// IPv4 addresses of the household that it sent from, and when it did last.
+    v4: [Option<(Ipv4Addr, Timestamp)>; MOST_ADDRESSES],
     /// It sent from an IPv6 address of the household.
     has_v6: bool,
     /// When it was last seen to speak for others.
@@ -91,14 +98,18 @@ impl Devices {
         self.around = around;
     }
 
-    /// Takes in that a frame of this card came in by the port, with a packet from this address.
-    pub fn see(&mut self, mac: Mac, port: Port, address: IpAddr, now: Timestamp) {
+    /// Takes in that a frame of this card came in by the port, with a packet from this address that came through a router or
+    /// did not.
+    pub fn see(&mut self, mac: Mac, port: Port, address: IpAddr, is_routed: bool, now: Timestamp) {
         if self.around.side(port) == Side::Outside || !mac.is_of_one_host() {
             return;
         }
         let is_at_home = self.is_at_home(address);
         let slot = self.cards.find_or_insert(Slot::NONE, mac, || Card::NEW);
         let card = self.cards.get_mut(slot);
+        if is_routed {
+            card.for_others = Some(now);
+        }
         match address {
             IpAddr::V4(v4) if is_at_home => card.add(v4, now),
             // Before it has an address a device asks for one from none or from one that it made up.
@@ -109,6 +120,12 @@ impl Devices {
         }
     }
 
+    /// Whether the port is known to be the household's.
+    #[must_use]
+    pub fn is_inside(&self, port: Port) -> bool {
+        self.around.side(port) == Side::Inside
+    }
+
     /// The device that sent from this address, where that is one of the household and its own card says so.
     #[must_use]
     pub fn device(&self, mac: Mac, port: Port, address: IpAddr, now: Timestamp) -> Option<Mac> {
@@ -117,7 +134,7 @@ impl Devices {
             return None;
         }
         let card = self.cards.get(self.cards.find(&mac)?);
-        let speaks_for_others = card.for_others.is_some_and(|seen| now.since(seen) < SPEAKS_FOR_OTHERS);
+        let speaks_for_others = card.for_others.is_some_and(|seen| now.since(seen) < A_DAY);
         let is_at_home = card.has_v6 || card.v4.iter().any(Option::is_some);
         (is_at_home && !speaks_for_others).then_some(mac)
     }
@@ -131,11 +148,11 @@ impl Card {
     const NEW: Self = Self { v4: [None; MOST_ADDRESSES], has_v6: false, for_others: None };
 
     fn add(&mut self, address: Ipv4Addr, now: Timestamp) {
-        if self.v4.contains(&Some(address)) {
-            return;
-        }
-        match self.v4.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(address),
+        let is_free = |place: &Option<(Ipv4Addr, Timestamp)>| place.is_none_or(|(_, last)| now.since(last) >= A_DAY);
+        // Its own place comes first, or it would take a second one.
+        let own = self.v4.iter().position(|place| place.is_some_and(|(known, _)| known == address));
+        match own.or_else(|| self.v4.iter().position(is_free)).and_then(|place| self.v4.get_mut(place)) {
+            Some(place) => *place = Some((address, now)),
             None => self.for_others = Some(now),
         }
     }
@@ -160,7 +177,7 @@ mod tests {
     }
 
     fn see(devices: &mut Devices, address: &str) {
-        devices.see(CARD, INSIDE, address.parse().expect("address"), NOW);
+        devices.see(CARD, INSIDE, address.parse().expect("address"), false, NOW);
     }
 
     #[test]
@@ -187,7 +204,7 @@ mod tests {
         see(&mut router, "198.51.100.1");
         see(&mut router, "203.0.113.80");
         assert_eq!(device(&router, "198.51.100.1", INSIDE), None);
-        let later = NOW.plus(SPEAKS_FOR_OTHERS);
+        let later = NOW.plus(A_DAY);
         assert_eq!(router.device(CARD, INSIDE, [198, 51, 100, 1].into(), later), Some(CARD));
 
         let mut repeater = devices(Vec::new(), Some(OUTSIDE));
@@ -199,6 +216,21 @@ mod tests {
         see(&mut repeater, "198.51.100.99");
         assert_eq!(device(&repeater, "198.51.100.1", INSIDE), None);
 
+        let mut renewed = devices(Vec::new(), Some(OUTSIDE));
+        for day in 0..5 {
+            let now = NOW.plus(A_DAY * day);
+            renewed.see(CARD, INSIDE, [198, 51, 100, day as u8].into(), false, now);
+            assert_eq!(
+                renewed.device(CARD, INSIDE, [198, 51, 100, 9].into(), now),
+                Some(CARD),
+                "another lease each day"
+            );
+        }
+
+        let mut router = devices(Vec::new(), Some(OUTSIDE));
+        router.see(CARD, INSIDE, [198, 51, 100, 7].into(), was_routed(63), NOW);
+        assert_eq!(device(&router, "198.51.100.7", INSIDE), None, "what it sends came through it");
+
         let mut gateway = devices(vec![CARD], Some(OUTSIDE));
         see(&mut gateway, "198.51.100.1");
         assert_eq!(device(&gateway, "198.51.100.1", INSIDE), None);
@@ -207,7 +239,7 @@ mod tests {
     #[test]
     fn a_forged_address_of_the_household_from_outside_is_no_device() {
         let mut devices = devices(Vec::new(), Some(OUTSIDE));
-        devices.see(CARD, OUTSIDE, [198, 51, 100, 7].into(), NOW);
+        devices.see(CARD, OUTSIDE, [198, 51, 100, 7].into(), false, NOW);
         assert_eq!(device(&devices, "198.51.100.7", OUTSIDE), None);
         assert_eq!(device(&devices, "198.51.100.7", INSIDE), None);
     }

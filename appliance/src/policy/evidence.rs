@@ -26,7 +26,8 @@ const FAIR_PARTS: f32 = 4.0;
 /// Evidence below this is none: what comes next is counted anew.
 const FORGOTTEN: f32 = 0.05;
 
-/// Most alerts in a minute, over all sources: a flood from many addresses must not become a flood of alerts.
+/// Most alerts in a minute, over all sources that can be forged, and as many again over those that cannot: a flood from many
+/// addresses must not become a flood of alerts, nor hide the others.
 const ALERTS_PER_MINUTE: u32 = 120;
 
 const CLASSES: usize = ThreatClass::ALL.len();
@@ -53,7 +54,8 @@ pub struct Evidence {
     thresholds: Thresholds,
     block_ttl: Duration,
     alert_minute: u64,
-    alerts_in_minute: u32,
+    /// Of those that can be forged, and of the others.
+    alerts_in_minute: [u32; 2],
     /// Alerts that were not raised because there were too many.
     pub alerts_suppressed: u64,
 }
@@ -70,7 +72,7 @@ impl Evidence {
             thresholds: profile.thresholds(),
             block_ttl,
             alert_minute: 0,
-            alerts_in_minute: 0,
+            alerts_in_minute: [0; 2],
             alerts_suppressed: 0,
         }
     }
@@ -110,7 +112,7 @@ impl Evidence {
         entry.fade(now);
         entry.add(sighting, before, after);
         let total = entry.total();
-        if let Some(action) = entry.due_action(subject, self.thresholds.block, now) {
+        if let Some(action) = entry.due_action(sighting, self.thresholds.block) {
             let class = entry.strongest(sighting.verdict.class);
             let decided = Sighting { verdict: Verdict { class, ..sighting.verdict }, ..*sighting };
             if sink(Decision::Block { sighting: decided, subject, action, evidence_flows: entry.flows }) {
@@ -159,14 +161,16 @@ impl Evidence {
     fn alert(&mut self, sighting: Sighting, sink: &mut dyn FnMut(Decision) -> bool) -> bool {
         let minute = sighting.time.as_secs() / 60;
         if minute != self.alert_minute {
-            (self.alert_minute, self.alerts_in_minute) = (minute, 0);
+            (self.alert_minute, self.alerts_in_minute) = (minute, [0; 2]);
         }
-        if self.alerts_in_minute == ALERTS_PER_MINUTE {
+        let is_known = sighting.proven || sighting.origin.device.is_some();
+        let in_minute = &mut self.alerts_in_minute[usize::from(is_known)];
+        if *in_minute == ALERTS_PER_MINUTE {
             self.alerts_suppressed += 1;
             return false;
         }
         let taken = sink(Decision::Alert(sighting));
-        self.alerts_in_minute += u32::from(taken);
+        *in_minute += u32::from(taken);
         taken
     }
 }
@@ -235,10 +239,12 @@ impl Entry {
     }
 
     /// What should be done that is not being done already.
-    fn due_action(&self, subject: Subject, threshold: f32, now: Timestamp) -> Option<Action> {
-        let is_device = matches!(subject, Subject::Device(_));
-        let action = match (self.proven >= threshold, self.total() >= threshold) {
-            (true, _) | (false, true) if is_device => Action::Quarantine,
+    fn due_action(&self, sighting: &Sighting, threshold: f32) -> Option<Action> {
+        let now = sighting.time;
+        let is_enough = self.total() >= threshold || sighting.suffices();
+        let is_proven = self.proven >= threshold || sighting.suffices() && sighting.proven;
+        let action = match (is_proven, is_enough) {
+            (true, _) | (false, true) if sighting.origin.device.is_some() => Action::Quarantine,
             (true, _) => Action::Deny,
             (false, true) => Action::DenyNew,
             (false, false) => return None,

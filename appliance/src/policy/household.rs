@@ -17,7 +17,8 @@ use super::Subject;
 /// Devices that are remembered. Full: the one that was not seen for longest goes.
 const DEVICES: usize = 256;
 
-/// Addresses that are remembered of each. Full: the one that was seen first goes; devices change those of IPv6 every day.
+/// Addresses that are remembered of each. Full: the one that was not seen for longest goes; devices change those of IPv6 every
+/// day.
 const ADDRESSES: usize = 8;
 
 /// Servers that are remembered. Full: one that is not in use any more goes, or else one that has not answered often enough
@@ -104,7 +105,9 @@ impl Server {
 #[derive(Clone, Debug)]
 struct Device {
     last: Timestamp,
-    /// The one that was seen first comes first.
+    /// It has asked somebody and was answered: it is no invention of another device.
+    was_answered: bool,
+    /// The one that was seen last comes last.
     addresses: Vec<IpAddr>,
 }
 
@@ -122,7 +125,11 @@ impl Household {
         if exchange.device.is_none() && !is_at_home(asker) {
             return;
         }
-        self.see_device(exchange.device.map_or(asker, Subject::Device), exchange.asker, exchange.time);
+        let who = exchange.device.map_or(asker, Subject::Device);
+        self.see_device(who, exchange.asker, exchange.time);
+        if let Some(device) = self.devices.get_mut(&who) {
+            device.was_answered = true;
+        }
         if let Some(service) = exchange.service
             && !is_at_home(server)
         {
@@ -133,7 +140,7 @@ impl Household {
     /// How many devices there are.
     #[must_use]
     pub fn devices(&self, now: Timestamp) -> usize {
-        self.devices.values().filter(|device| now.since(device.last) < IN_USE).count()
+        self.devices.values().filter(|device| device.was_answered && now.since(device.last) < IN_USE).count()
     }
 
     /// Whether it is a server in use.
@@ -142,9 +149,14 @@ impl Household {
         self.servers.iter().any(|server| server.who == who && server.is_in_use(now))
     }
 
-    /// The addresses that a device was seen with of late.
+    /// The addresses that a device was seen with of late, and no other device: one that two claim is nobody's, or a device
+    /// could hide behind that of another.
     pub fn addresses_of(&self, who: Subject) -> impl Iterator<Item = IpAddr> {
-        self.devices.get(&who).into_iter().flat_map(|device| device.addresses.iter().copied())
+        let others = move |address: &IpAddr| {
+            self.devices.iter().any(|(other, device)| *other != who && device.addresses.contains(address))
+        };
+        let own = self.devices.get(&who).into_iter().flat_map(|device| device.addresses.iter().copied());
+        own.filter(move |address| !others(address))
     }
 
     /// Takes in that a device has an address.
@@ -153,14 +165,14 @@ impl Household {
             let longest_unseen = self.devices.iter().min_by_key(|(_, device)| device.last).map(|(who, _)| *who);
             longest_unseen.map(|who| self.devices.remove(&who));
         }
-        let device = self.devices.entry(who).or_insert_with(|| Device { last: now, addresses: Vec::new() });
+        let device =
+            self.devices.entry(who).or_insert_with(|| Device { last: now, was_answered: false, addresses: Vec::new() });
         device.last = now;
-        if !device.addresses.contains(&address) {
-            if device.addresses.len() == ADDRESSES {
-                device.addresses.remove(0);
-            }
-            device.addresses.push(address);
+        device.addresses.retain(|known| *known != address);
+        if device.addresses.len() == ADDRESSES {
+            device.addresses.remove(0);
         }
+        device.addresses.push(address);
     }
 
     fn see_server(&mut self, who: Subject, service: Service, now: Timestamp) {

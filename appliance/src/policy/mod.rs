@@ -21,7 +21,7 @@ mod weights;
 
 pub use allowlist::{Allowance, Allowed, Allowlist};
 pub use blocklist::{Blocklist, Bounds, LONGEST_BLOCK, Made, Refusal};
-pub use devices::{Devices, Neighbourhood};
+pub use devices::{Devices, Neighbourhood, was_routed};
 pub use evidence::Evidence;
 pub use household::{Exchange, Service};
 pub use ladder::{LONGEST_STEP_S, Ladder, MOST_STEPS};

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use traffic::address::Mac;
 use traffic::time::Timestamp;
 
+use super::devices::MOST_ADDRESSES;
 use super::household::Household;
 use super::{Action, Allowlist, Exchange, Sighting, Subject};
 
@@ -19,6 +20,9 @@ const GATEWAYS: usize = 16;
 /// Networks of the household that are remembered. Full: no more are learned.
 const LANS: usize = 64;
 
+/// Why a server in use is protected.
+const SERVES: &str = "the household's devices get names or addresses from it, and the evidence can be forged";
+
 /// Who is protected.
 #[derive(Clone, Debug, Default)]
 pub struct Rails {
@@ -28,10 +32,14 @@ pub struct Rails {
     pub lan: Vec<IpNet>,
     /// Addresses of the box itself.
     pub own: Vec<IpAddr>,
-    /// Default gateways.
+    /// Default gateways by the kernel's routes.
     pub gateways: Vec<IpAddr>,
     /// Ethernet addresses of the box and of the gateways.
     pub routers: Vec<Mac>,
+    /// Gateways that announce themselves, and other addresses of gateways, as they are now.
+    heard_gateways: Vec<IpAddr>,
+    /// Servers of names and addresses that are announced to the household, as they are now.
+    heard_servers: Vec<Subject>,
     /// Addresses from which people manage the box, until when.
     pub managers: Vec<(IpAddr, Timestamp)>,
     /// What was learned of the household by watching.
@@ -60,8 +68,24 @@ impl Rails {
         }
     }
 
+    /// Takes in who was announced: their number is bounded where they are heard. They stand apart from the gateways by routes,
+    /// so that they cannot push these out.
+    pub fn hear(&mut self, gateways: Vec<IpAddr>, servers: impl Iterator<Item = IpAddr>) {
+        self.heard_gateways = gateways;
+        self.heard_servers = servers.map(Subject::of).collect();
+    }
+
+    /// Whether any gateway is known.
+    #[must_use]
+    pub fn know_a_gateway(&self) -> bool {
+        self.all_gateways().next().is_some()
+    }
+
     /// Takes in that somebody asked and was answered.
     pub fn see(&mut self, exchange: &Exchange) {
+        if self.is_no_devices(exchange.asker) {
+            return;
+        }
         let Self { household, lan, .. } = self;
         household.see(exchange, |who| is_in(lan, who));
     }
@@ -74,9 +98,25 @@ impl Rails {
 
     /// Takes in whom a sighting shows.
     pub fn see_offender(&mut self, sighting: &Sighting, now: Timestamp) {
-        if let Some(device) = sighting.device {
+        if let Some(device) = sighting.origin.device.filter(|_| !self.is_no_devices(sighting.source)) {
             self.household.see_device(Subject::Device(device), sighting.source, now);
         }
+    }
+
+    /// The address is the box's or a gateway's: a device that sends from it has forged it.
+    fn is_no_devices(&self, address: IpAddr) -> bool {
+        self.own.contains(&address) || self.all_gateways().any(|gateway| *gateway == address)
+    }
+
+    /// Why nobody must be blocked for a sighting, though its offender alone may be. Whoever is on the household's side and not
+    /// known by its card may be a router with all of the household behind it: one of an address that is none of the
+    /// household's, or one that passes packets on, as their hop limit tells.
+    #[must_use]
+    pub fn protect_origin(&self, sighting: &Sighting) -> Option<&'static str> {
+        let offender = sighting.offender();
+        let is_one_of_many = self.is_at_home(offender) && sighting.source.is_ipv4() && !sighting.origin.is_routed;
+        let is_hidden = sighting.origin.is_inside && matches!(offender, Subject::Source(_)) && !is_one_of_many;
+        is_hidden.then_some("it is on the household's side, and others may be behind its address")
     }
 
     /// Why nothing must be done about the subject; `None` where something may be.
@@ -91,13 +131,24 @@ impl Rails {
         match subject {
             Subject::Source(address) => self.protect_source(subject, address, now),
             Subject::Device(mac) if self.routers.contains(&mac) => Some("it is the gateway or this box"),
-            Subject::Device(_) => {
-                self.household.addresses_of(subject).find_map(|address| self.protect_address(address, now))
-            }
+            Subject::Device(_) => self.protect_device(subject, now),
             Subject::Service(target) => {
-                self.allow.holds_address(target.destination).then_some("its host is on the allowlist (policy.allow)")
+                let host = target.destination;
+                let is_server = || self.is_served_by(Subject::of(host), now).then_some(SERVES);
+                self.protect_address(host, now).or_else(is_server)
             }
         }
+    }
+
+    fn protect_device(&self, subject: Subject, now: Timestamp) -> Option<&'static str> {
+        let addresses: Vec<IpAddr> = self.household.addresses_of(subject).collect();
+        if addresses.iter().filter(|address| address.is_ipv4()).count() > MOST_ADDRESSES {
+            return Some("it has so many addresses that others must be behind it");
+        }
+        addresses.into_iter().find_map(|address| {
+            let is_server = || self.heard_servers.contains(&Subject::of(address)).then_some(SERVES);
+            self.protect_address(address, now).or_else(is_server)
+        })
     }
 
     fn protect_source(&self, subject: Subject, address: IpAddr, now: Timestamp) -> Option<&'static str> {
@@ -109,7 +160,8 @@ impl Rails {
         if address.is_ipv6() && self.is_at_home(subject) {
             return Some("all devices of the household share this IPv6 network, and which of them it was is not known");
         }
-        let concerned = self.own.iter().chain(&self.gateways).chain(self.managers.iter().map(|(manager, _)| manager));
+        let concerned =
+            self.own.iter().chain(self.all_gateways()).chain(self.managers.iter().map(|(manager, _)| manager));
         concerned.copied().filter(holds).find_map(|address| self.protect_address(address, now))
     }
 
@@ -119,7 +171,7 @@ impl Rails {
             Some("it is on the allowlist (policy.allow)")
         } else if self.own.contains(&address) {
             Some("it is this box")
-        } else if self.gateways.contains(&address) {
+        } else if self.all_gateways().any(|gateway| *gateway == address) {
             Some("it is the gateway")
         } else if self.managers.iter().any(|(manager, until)| *manager == address && now < *until) {
             Some("somebody is logged in at the page from there")
@@ -132,21 +184,36 @@ impl Rails {
     /// [`Self::protect`], so that an attacker who has made devices ask him gains no more than this.
     #[must_use]
     pub fn protect_from_forgery(&self, subject: Subject, now: Timestamp) -> Option<&'static str> {
-        let why = "the household's devices get names or addresses from it, and the evidence can be forged";
-        self.household.is_served_by(subject, now).then_some(why)
+        self.is_served_by(subject, now).then_some(SERVES)
     }
 
     /// The strictest that may be done about the subject. `deny_new` lets the answers of a server pass.
     #[must_use]
     pub fn soften(&self, subject: Subject, action: Action, now: Timestamp) -> Action {
-        let is_needed = self.is_at_home(subject) || self.household.is_served_by(subject, now);
+        let is_needed = self.is_at_home(subject) || self.is_served_by(subject, now);
         if action == Action::Deny && is_needed { Action::DenyNew } else { action }
+    }
+
+    fn all_gateways(&self) -> impl Iterator<Item = &IpAddr> {
+        self.gateways.iter().chain(&self.heard_gateways)
+    }
+
+    fn is_served_by(&self, subject: Subject, now: Timestamp) -> bool {
+        self.heard_servers.contains(&subject) || self.household.is_served_by(subject, now)
     }
 
     /// Whether it is a device of the household.
     #[must_use]
     pub fn is_at_home(&self, subject: Subject) -> bool {
         matches!(subject, Subject::Device(_)) || is_in(&self.lan, subject)
+    }
+
+    /// The clock was set back by so much: what was promised ends as much earlier.
+    pub fn clock_set_back(&mut self, by: Duration) {
+        for (_, until) in &mut self.graces {
+            *until = until.minus(by);
+        }
+        self.allow.clock_set_back(by);
     }
 
     /// Exempts a subject for a while.

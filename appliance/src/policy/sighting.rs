@@ -2,13 +2,12 @@
 
 use core::net::IpAddr;
 
-use traffic::address::Mac;
 use traffic::features::{FeatureVector, Index};
 use traffic::protocols::{TCP, UDP};
 use traffic::time::Timestamp;
 
 use super::{Action, Alert, Subject, Target};
-use crate::verdict::{Basis, Verdict, explain};
+use crate::verdict::{Basis, Origin, Verdict, explain};
 
 /// A flow that looks like an attack, at a checkpoint.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +16,8 @@ pub struct Sighting {
     pub time: Timestamp,
     /// Who began the flow.
     pub source: IpAddr,
-    /// The device of the household that the source is, where its frames show it.
-    pub device: Option<Mac>,
+    /// Where the flow began.
+    pub origin: Origin,
     /// The other side.
     pub destination: IpAddr,
     /// IP protocol number.
@@ -41,7 +40,7 @@ impl Sighting {
     /// Who did it: a device of the household by its network card, which nobody outside can forge, or else the address.
     #[must_use]
     pub fn offender(&self) -> Subject {
-        self.device.map_or_else(|| Subject::of(self.source), Subject::Device)
+        self.origin.device.map_or_else(|| Subject::of(self.source), Subject::Device)
     }
 
     /// The service that it was done to, where that is one of a single host.
@@ -50,6 +49,12 @@ impl Sighting {
         let is_service = matches!(self.protocol, TCP | UDP) && self.value(Index::GroupDestination) == 0.0;
         let port = self.port.filter(|_| is_service)?;
         Some(Target { destination: self.destination.to_canonical(), protocol: self.protocol, port })
+    }
+
+    /// A person wrote that one such flow is enough for a block.
+    #[must_use]
+    pub const fn suffices(&self) -> bool {
+        matches!(self.basis, Basis::Rule(rule) if rule.at_once)
     }
 
     /// One of its features.

@@ -23,8 +23,8 @@ pub const LIMIT_LENGTH: Duration = Duration::from_secs(60);
 /// A limit that ends within this time is decided on anew where the flood goes on.
 const RENEWED_BEFORE: Duration = Duration::from_secs(20);
 
-/// Fewer addresses in a minute are dealt with one by one.
-const LEAST_SOURCES: f32 = 30.0;
+/// From fewer addresses in a minute at least one does a fair part of a flood, and is dealt with itself.
+const LEAST_SOURCES: f32 = 5.0;
 
 /// So many times as much evidence as for the block of a source: a limit costs every visitor some time.
 const CAUTION: f32 = 4.0;

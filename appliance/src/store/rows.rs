@@ -96,17 +96,22 @@ fn put_block(connection: &Connection, block: &BlockRecord) -> rusqlite::Result<(
 }
 
 fn end_block(connection: &Connection, past: &PastBlock, actor: &str) -> rusqlite::Result<()> {
-    connection.execute(
+    let (subject, ended) = (past.subject.to_string(), to_sql_time(past.ended));
+    let exempt_until = past.exempt_until.map(to_sql_time);
+    let changed = connection.execute(
         "UPDATE blocks SET ended = ?2, ended_by = ?3, offence = ?4, exempt_until = ?5 \
          WHERE subject = ?1 AND ended IS NULL",
-        params![
-            past.subject.to_string(),
-            to_sql_time(past.ended),
-            actor,
-            past.offence,
-            past.exempt_until.map(to_sql_time),
-        ],
+        params![subject, ended, actor, past.offence, exempt_until],
     )?;
+    if changed == 0 && exempt_until.is_some() {
+        // What was only proposed has no row, but whoever dismissed it is to be heeded after a restart as well.
+        connection.execute(
+            "INSERT OR REPLACE INTO blocks \
+             (subject, action, since, until, because, actor, offence, ended, ended_by, exempt_until) \
+             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?3, ?5, ?7)",
+            params![subject, Action::DenyNew.name(), ended, "dismissed", actor, past.offence, exempt_until],
+        )?;
+    }
     Ok(())
 }
 

@@ -31,8 +31,10 @@ pub(super) fn set_mode(
     Ok(())
 }
 
-/// The configured mode with the changes that were made to it. Rows that make no sense are left out.
+/// The configured mode with the changes that were made to it. Those that were made to another one are forgotten, or they would
+/// come back with it. Rows that make no sense are left out.
 pub(super) fn modes(connection: &Connection, configured: Mode) -> rusqlite::Result<Modes> {
+    connection.execute("DELETE FROM modes WHERE configured <> ?1", [configured.name()])?;
     let mut query = connection.prepare("SELECT class, mode FROM modes WHERE configured = ?1 ORDER BY class")?;
     let rows = query.query_map([configured.name()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let mut modes = Modes::all(configured);

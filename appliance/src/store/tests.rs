@@ -324,6 +324,7 @@ fn what_people_set_while_the_box_runs_outlives_a_restart_until_the_configuration
     assert_eq!(modes.general, Mode::Approve);
     assert_eq!(modes.own().collect::<Vec<_>>(), [(ThreatClass::Scan, Mode::Enforce)]);
     assert_eq!(store.modes(Mode::Enforce).unwrap(), Modes::all(Mode::Enforce), "the file was changed since");
+    assert_eq!(store.modes(Mode::Observe).unwrap(), Modes::all(Mode::Observe), "and is not haunted by what was before");
     let who =
         |now| store.allowances(now).unwrap().iter().map(|allowance| allowance.allowed.to_string()).collect::<Vec<_>>();
     assert_eq!(who(at(99)), ["203.0.113.9", "nas.example.org"]);

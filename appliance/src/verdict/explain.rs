@@ -25,6 +25,15 @@ pub fn explain(verdict: Verdict, basis: Basis, features: &FeatureVector) -> Stri
                 "on the list {name:?}, and the destination began a flow to it: look whether that device is infected"
             )
         }
+        Basis::Domain { list, asked } if asked.is_listed_itself() => {
+            format!("asked for the name {asked}, which is on the list {list:?}: look whether that device is infected")
+        }
+        Basis::Domain { list, asked } => {
+            let domain = asked.listed();
+            format!(
+                "asked for the name {asked}, and {domain} is on the list {list:?}: look whether that device is infected"
+            )
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What is remembered of each running flow: its worst verdict so far, since a flow counts once, however many checkpoints it
-//! has; and the device that began it, whose frame is not at hand at the later ones.
+//! has; and where it began, since the first frame is not at hand at the later ones.
 
 use traffic::address::Mac;
 use traffic::arena::Footprint;
@@ -20,21 +20,32 @@ pub struct FlowVerdict {
 
 const UNKNOWN: FlowVerdict = FlowVerdict { worst: BENIGN, proven: false };
 
+/// Where a flow began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The device of the household, where its frames show it.
+    pub device: Option<Mac>,
+    /// It came in by the port that is known to be the household's.
+    pub is_inside: bool,
+    /// Its hop limit says that it came through a router.
+    pub is_routed: bool,
+}
+
 /// A flow, by its number, and what is remembered of it.
 #[derive(Clone, Copy, Debug)]
 struct Remembered {
     flow: u64,
     verdict: FlowVerdict,
-    device: Option<Mac>,
+    origin: Origin,
 }
 
 impl Remembered {
     const fn nothing(flow: u64) -> Self {
-        Self { flow, verdict: UNKNOWN, device: None }
+        Self { flow, verdict: UNKNOWN, origin: Origin { device: None, is_inside: false, is_routed: false } }
     }
 }
 
-/// Worst verdicts and devices by flow number. As large as the flow table; a flow that outlives as many newer ones as there is room
+/// Worst verdicts and origins by flow number. As large as the flow table; a flow that outlives as many newer ones as there is room
 /// for is forgotten, and may count a second time.
 #[derive(Debug)]
 pub struct FlowVerdicts(Vec<Remembered>);
@@ -52,16 +63,16 @@ impl FlowVerdicts {
         Footprint { name: "verdicts", entries: self.0.len(), bytes }
     }
 
-    /// The device that began the flow.
+    /// Where the flow began, as far as that is remembered.
     #[must_use]
-    pub fn device(&self, flow: u64) -> Option<Mac> {
+    pub fn origin(&self, flow: u64) -> Origin {
         let remembered = &self.0[self.place(flow)];
-        remembered.device.filter(|_| remembered.flow == flow)
+        if remembered.flow == flow { remembered.origin } else { Origin::default() }
     }
 
-    /// Remembers which device began the flow.
-    pub fn begun_by(&mut self, flow: u64, device: Mac) {
-        self.remembered(flow).device = Some(device);
+    /// Remembers where the flow began.
+    pub fn begun(&mut self, flow: u64, origin: Origin) {
+        self.remembered(flow).origin = origin;
     }
 
     /// Takes a verdict in: what the flow was taken for before it, and with it.
@@ -113,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn a_device_stays_until_another_flow_takes_the_place() {
+    fn an_origin_stays_until_another_flow_takes_the_place() {
         let mut flows = FlowVerdicts::new(4);
-        let mac = Mac([2, 0, 0, 0, 0, 1]);
-        flows.begun_by(1, mac);
+        let origin = Origin { device: Some(Mac([2, 0, 0, 0, 0, 1])), is_inside: true, is_routed: false };
+        flows.begun(1, origin);
         flows.record(1, BENIGN, false);
-        assert_eq!((flows.device(1), flows.device(5)), (Some(mac), None));
+        assert_eq!((flows.origin(1), flows.origin(5)), (origin, Origin::default()));
         flows.record(5, BENIGN, false);
-        assert_eq!((flows.device(1), flows.device(5)), (None, None));
+        assert_eq!((flows.origin(1), flows.origin(5)), (Origin::default(), Origin::default()));
     }
 }

@@ -9,12 +9,14 @@ pub mod lists;
 pub mod rules;
 
 pub use explain::explain;
-pub use flow_verdicts::{FlowVerdict, FlowVerdicts};
+pub use flow_verdicts::{FlowVerdict, FlowVerdicts, Origin};
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
-use lists::AddressList;
+use lists::{AskedName, List, Suffixes};
 use rules::{Name, Rule};
+use traffic::decode::dns::Question;
 use traffic::features::{FEATURE_COUNT, FeatureVector, SCHEMA_HASH, ThreatClass};
 
 /// What a vector looks like.
@@ -40,6 +42,13 @@ pub enum Basis {
         /// The offender began the flow; else somebody began it towards the offender.
         began: bool,
     },
+    /// A list of the configuration that holds the domain of a name that the offender asked for.
+    Domain {
+        /// The list.
+        list: Name,
+        /// The name.
+        asked: AskedName,
+    },
 }
 
 /// What is judged beside the model.
@@ -47,8 +56,8 @@ pub enum Basis {
 pub struct Rulebook {
     /// Rules on features.
     pub rules: Vec<Rule>,
-    /// Lists of addresses.
-    pub lists: Vec<AddressList>,
+    /// Lists of addresses and domains, the first one first.
+    pub lists: Vec<Arc<List>>,
 }
 
 /// The answer at a leaf of the tree.
@@ -73,6 +82,8 @@ pub use model::MODEL_NAME;
 
 const _: () = assert!(model::MODEL_SCHEMA_HASH == SCHEMA_HASH, "the model was made for another feature schema");
 const _: () = assert!(FEATURE_COUNT <= u16::MAX as usize);
+// A decision is copied into a queue with what it rests on: a rule is the largest of it.
+const _: () = assert!(size_of::<Basis>() <= size_of::<Rule>() + size_of::<usize>());
 
 /// What the model says.
 #[must_use]
@@ -104,10 +115,22 @@ impl Verdict {
 
 impl Rulebook {
     /// The first list that one side of a flow is on; where both sides are on it, the one that began the flow is meant.
-    pub(crate) fn listed(&self, initiator: IpAddr, responder: IpAddr) -> Option<(&AddressList, bool)> {
+    pub(crate) fn listed(&self, initiator: IpAddr, responder: IpAddr) -> Option<(&List, bool)> {
         self.lists.iter().find_map(|list| {
             let began = list.holds(initiator);
-            (began || list.holds(responder)).then_some((list, began))
+            (began || list.holds(responder)).then_some((&**list, began))
         })
+    }
+
+    /// It makes a difference which names are asked for.
+    pub(crate) fn has_domains(&self) -> bool {
+        self.lists.iter().any(|list| list.has_domains())
+    }
+
+    /// The first list with the name that a question asks for, or with a domain above it.
+    pub(crate) fn listed_name(&self, question: Question<'_>) -> Option<(&List, AskedName)> {
+        let suffixes = Suffixes::of(question);
+        let (list, labels) = self.lists.iter().find_map(|list| Some((list, list.find(&suffixes)?)))?;
+        Some((list, AskedName::new(question, labels)))
     }
 }

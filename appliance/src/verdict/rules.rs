@@ -59,6 +59,8 @@ pub struct Rule {
     pub name: Name,
     /// What a flow is taken for where all conditions hold.
     pub verdict: Verdict,
+    /// One such flow is enough for a block.
+    pub at_once: bool,
     conditions: [Option<Condition>; MOST_CONDITIONS],
 }
 
@@ -122,7 +124,7 @@ impl Rule {
     /// A rule of at most [`MOST_CONDITIONS`]; more are not looked at.
     #[must_use]
     pub fn new(name: &str, verdict: Verdict, conditions: &[Condition]) -> Self {
-        let mut rule = Self { name: Name::new(name), verdict, conditions: [None; MOST_CONDITIONS] };
+        let mut rule = Self { name: Name::new(name), verdict, at_once: false, conditions: [None; MOST_CONDITIONS] };
         for (place, condition) in rule.conditions.iter_mut().zip(conditions) {
             *place = Some(*condition);
         }

@@ -10,11 +10,15 @@ use traffic::time::Timestamp;
 
 use super::words;
 use crate::control::Snapshot;
-use crate::policy::{Alert, Allowance, BlockRecord, Mode};
+use crate::policy::{Alert, Allowance, BlockRecord, BlockState, Mode, Modes};
 use crate::store::date::iso;
+use crate::surroundings::Placement;
 
-/// Blocks that are listed; the rest are counted. `nft list table netdev sluice` lists all.
+/// Blocks of each state that are listed; the rest are counted. `nft list table netdev sluice` lists all.
 pub const BLOCKS_LISTED: usize = 200;
+
+/// In the order in which they matter to a person.
+const BLOCK_STATES: [BlockState; 3] = [BlockState::Proposed, BlockState::Enforced, BlockState::Observed];
 
 /// A snapshot older than this means that the control thread hangs.
 const STALE_AFTER: Duration = Duration::from_secs(15);
@@ -40,6 +44,10 @@ pub struct State {
     pub bridge: String,
     /// Names of its two ports.
     pub ports: [String; 2],
+    /// The one of them that faces the internet; missing where it is not known yet.
+    pub internet_port: Option<String>,
+    /// Where the box stands, in plain words.
+    pub placement: String,
     /// Frames captured.
     pub packets: u64,
     /// Their bytes.
@@ -64,10 +72,15 @@ pub struct State {
 pub struct Events {
     /// The newest first.
     pub alerts: Vec<AlertRow>,
-    /// The newest first, at most [`BLOCKS_LISTED`].
+    /// What waits for an approval first, then what is done, then what would be done; of each the newest first and at most
+    /// [`BLOCKS_LISTED`].
     pub blocks: Vec<BlockRow>,
-    /// How many there are, listed or not.
+    /// How many are done, listed or not.
     pub blocks_standing: u64,
+    /// How many wait for an approval, listed or not.
+    pub blocks_proposed: u64,
+    /// How many would be done in another mode, listed or not.
+    pub blocks_observed: u64,
     /// Who is allowed for a while.
     pub allowances: Vec<AllowanceRow>,
 }
@@ -223,12 +236,14 @@ impl State {
             time: iso(snapshot.time),
             mode: snapshot.modes.general.name().to_owned(),
             class_modes: snapshot.modes.own().map(|(class, mode)| (class.name().into(), mode.name().into())).collect(),
-            summary: summary(snapshot.modes.general, faults.is_empty()).to_owned(),
+            summary: summary(&snapshot.modes, faults.is_empty()).to_owned(),
             faults,
             uptime_s: now.since(snapshot.started).as_secs(),
             model: snapshot.model.to_owned(),
             bridge: snapshot.bridge.clone(),
             ports: snapshot.ports.clone(),
+            internet_port: snapshot.internet_port.clone(),
+            placement: snapshot.placement.words().to_owned(),
             packets: snapshot.packets,
             bytes: snapshot.bytes,
             ring_drops: snapshot.ring_drops,
@@ -239,14 +254,29 @@ impl State {
             events: may_see_events.then(|| Events::of(snapshot, now)),
         }
     }
+
+    /// Which port faces the internet, and where the box stands, in words.
+    pub(crate) fn orientation(&self) -> String {
+        let stands = format!("the box stands {}", self.placement);
+        match &self.internet_port {
+            Some(port) if self.placement == Placement::Unknown.words() => format!("the internet is behind {port}"),
+            Some(port) => format!("the internet is behind {port}; {stands}"),
+            None => String::from("it is not known yet which port faces the internet"),
+        }
+    }
 }
 
 impl Events {
     fn of(snapshot: &Snapshot, now: Timestamp) -> Self {
+        let of = |state| snapshot.blocks.iter().filter(move |block| block.state == state);
+        let count = |state| of(state).count() as u64;
+        let row = |block| BlockRow::of(block, now);
         Self {
             alerts: snapshot.alerts.iter().map(|alert| AlertRow::of(alert, now)).collect(),
-            blocks: snapshot.blocks.iter().take(BLOCKS_LISTED).map(|block| BlockRow::of(block, now)).collect(),
-            blocks_standing: snapshot.blocks.len() as u64,
+            blocks: BLOCK_STATES.into_iter().flat_map(|state| of(state).take(BLOCKS_LISTED)).map(row).collect(),
+            blocks_standing: count(BlockState::Enforced),
+            blocks_proposed: count(BlockState::Proposed),
+            blocks_observed: count(BlockState::Observed),
             allowances: snapshot.allowances.iter().map(|allowance| AllowanceRow::of(allowance, now)).collect(),
         }
     }
@@ -305,8 +335,9 @@ fn seconds(time: Timestamp) -> f64 {
     time.as_nanos() as f64 / 1e9
 }
 
-fn summary(mode: Mode, well: bool) -> &'static str {
-    match (mode, well) {
+fn summary(modes: &Modes, well: bool) -> &'static str {
+    match (modes.general, well) {
+        (Mode::Observe, true) if modes.may_block() => "Everything passes but what the modes of single classes stop.",
         (Mode::Enforce, true) => "Attackers are stopped, and everything else passes.",
         (Mode::Approve, true) => "Everything passes but what you have approved to be stopped.",
         (Mode::Observe, true) => "Everything passes. The box says what it would stop, and stops nothing.",

@@ -11,6 +11,7 @@ use super::{WebConfig, WebServer, serve};
 use crate::control::{ControlError, Done, Handle, Message, Order, OrderError, Ordered, Reply, Request, Snapshot};
 use crate::policy::{Action, Alert, BlockRecord, BlockState, Mode, Modes, Subject};
 use crate::store::{Store, Writer};
+use crate::surroundings::Placement;
 
 pub(super) use crate::store::test_directory::TestDirectory;
 
@@ -36,9 +37,12 @@ pub(super) fn snapshot(now: Timestamp) -> Snapshot {
         started: ago(93_000),
         modes: Modes::all(Mode::Enforce),
         allowances: Vec::new(),
+        allowed_names: Vec::new(),
         model: "household-7",
         bridge: "br-sluice".to_owned(),
         ports: ["eth0".to_owned(), "eth1".to_owned()],
+        internet_port: Some("eth1".to_owned()),
+        placement: Placement::LanSide,
         faults: Vec::new(),
         packets: 48_213_377,
         bytes: 39_112_004_551,

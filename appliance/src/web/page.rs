@@ -63,7 +63,8 @@ pub(super) fn render(state: &State, reader: &Reader<'_>) -> String {
                     @if let Reader::Stranger { password_set, .. } = reader { (log_in(*password_set)) }
                 }
                 footer {
-                    "Model " (state.model) " · bridge " (state.bridge) " (" (state.ports[0]) ", " (state.ports[1]) ") · "
+                    "Model " (state.model) " · bridge " (state.bridge) " (" (state.ports[0]) ", " (state.ports[1]) "): "
+                    (state.orientation()) " · "
                     a href="/api/state" { "this as JSON" }
                 }
             }
@@ -175,28 +176,28 @@ fn number(value: &str, name: &str) -> Markup {
 
 /// What waits for an approval first, then what is done, then what would be done.
 fn blocks(events: &Events, form_token: &str) -> Markup {
-    let unlisted = events.blocks_standing.saturating_sub(events.blocks.len() as u64);
     let of =
         |state: BlockState| events.blocks.iter().filter(move |block| block.state == state.name()).collect::<Vec<_>>();
     let (proposed, enforced, observed) = (of(BlockState::Proposed), of(BlockState::Enforced), of(BlockState::Observed));
     html! {
         @if !proposed.is_empty() {
             section {
-                h2 { "Waiting for you " span class="count" { (proposed.len()) } }
+                h2 { "Waiting for you " span class="count" { (words::count(events.blocks_proposed)) } }
                 @for block in &proposed { (block_card(block, form_token)) }
             }
         }
         section {
-            h2 { "Blocked now " span class="count" { (words::count(enforced.len() as u64 + unlisted)) } }
+            h2 { "Blocked now " span class="count" { (words::count(events.blocks_standing)) } }
             @if enforced.is_empty() { p class="empty" { "Nobody is blocked." } }
             @for block in &enforced { (block_card(block, form_token)) }
+            @let unlisted = events.blocks_standing.saturating_sub(enforced.len() as u64);
             @if unlisted > 0 {
                 p class="empty" { "And " (words::count(unlisted)) " more: " code { "nft list table netdev sluice" } }
             }
         }
         @if !observed.is_empty() {
             section {
-                h2 { "Would be blocked " span class="count" { (observed.len()) } }
+                h2 { "Would be blocked " span class="count" { (words::count(events.blocks_observed)) } }
                 @for block in &observed { (block_card(block, form_token)) }
             }
         }

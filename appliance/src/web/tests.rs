@@ -154,10 +154,12 @@ fn the_json_says_what_the_page_says() {
     let page = open_page("json");
     let cookie = page.log_in();
     let (state, html) = (state(&page, &cookie), page.get("/", &cookie).body);
+    let oriented = state.orientation();
+    assert_eq!(oriented, "the internet is behind eth1; the box stands between the router and the household");
     let events = state.events.unwrap();
     assert_eq!((events.alerts.len(), events.blocks.len(), events.blocks_standing), (2, 3, 3));
     let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let mut texts = vec![state.summary, state.model, state.bridge, state.ports.concat()];
+    let mut texts = vec![oriented, state.summary, state.model, state.bridge, state.ports.concat()];
     texts.pop();
     for alert in events.alerts {
         texts.extend([alert.source, alert.destination, alert.deed, alert.because, alert.time]);

@@ -18,6 +18,14 @@ impl Mac {
     }
 }
 
+impl TryFrom<&[u8]> for Mac {
+    type Error = NotAMac;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, NotAMac> {
+        bytes.try_into().map(Self).map_err(|_| NotAMac)
+    }
+}
+
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self([a, b, c, d, e, g]) = self;
@@ -42,7 +50,7 @@ impl FromStr for Mac {
     }
 }
 
-/// A text is no Ethernet address.
+/// A text is no Ethernet address, or there are not six bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAMac;
 

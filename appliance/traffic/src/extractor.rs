@@ -3,11 +3,11 @@
 use core::net::IpAddr;
 
 use crate::arena::Footprint;
-use crate::decode::{DecodeError, Decoded, Frame, Packet, decode};
+use crate::decode::{DecodeError, Decoded, Frame, Packet, Transport, decode};
 use crate::features::{self, FeatureVector};
 use crate::flow::{Change, Flow, FlowEnd, FlowTable};
 use crate::limits::{self, Limits};
-use crate::services::Service;
+use crate::services::{DNS_PORT, Service};
 use crate::time::{Timestamp, nanos};
 use crate::windows::{Deed, Windows};
 
@@ -44,13 +44,17 @@ pub struct Observation<'a> {
     pub features: &'a FeatureVector,
 }
 
-/// What became of the flow table. The caller counts.
+/// What a packet was, and what became of the flow table. The caller counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
+    /// Number of its flow.
+    pub flow: u64,
     /// The packet began a flow.
     pub created: bool,
     /// A flow had to go for it before its time.
     pub evicted: bool,
+    /// It is a datagram to a name server.
+    pub to_name_server: bool,
 }
 
 /// Flow table, windows and features over one stream of packets in the order of time.
@@ -106,7 +110,12 @@ impl Extractor {
         if taken.is_checkpoint {
             observe(flows.get(taken.slot), Some(packet.source), taken.change.end, windows, *now, sink);
         }
-        Outcome { created: taken.created, evicted: taken.evicted }
+        Outcome {
+            flow: flows.get(taken.slot).number,
+            created: taken.created,
+            evicted: taken.evicted,
+            to_name_server: matches!(packet.transport, Transport::Udp { destination_port: DNS_PORT, .. }),
+        }
     }
 
     /// Lets time pass without a packet: ends all flows that were silent for too long. They end before the next packet is

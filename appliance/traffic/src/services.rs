@@ -9,6 +9,9 @@ const LOGIN_PORTS: [u16; 19] =
 /// TCP ports of web services.
 const WEB_PORTS: [u16; 5] = [80, 443, 8000, 8080, 8443];
 
+/// UDP port of name servers.
+pub const DNS_PORT: u16 = 53;
+
 /// The kind of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {

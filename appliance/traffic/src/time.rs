@@ -67,6 +67,12 @@ impl Timestamp {
         if self.is_from_before_a_reset(now) { now } else { self.max(now) }
     }
 
+    /// The moment `duration` earlier, saturating.
+    #[must_use]
+    pub const fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(duration)))
+    }
+
     /// The moment `duration` later, saturating.
     #[must_use]
     pub const fn plus(self, duration: Duration) -> Self {

@@ -11,7 +11,7 @@ use frames::{
 };
 use pnet_packet::ethernet::{EtherType, EtherTypes};
 use pnet_packet::tcp::TcpFlags;
-use traffic::decode::{Arp, ArpOperation, Decoded, Frame, LinkType, SynOptions, Tcp, Transport, decode};
+use traffic::decode::{Arp, ArpOperation, Decoded, Frame, LinkType, SynOptions, Tcp, Transport, datagram, decode};
 use traffic::protocols::{GRE, IPV6_TUNNEL, TCP, UDP};
 
 /// The PPPoE header of a session, and the PPP protocol IPv4, before so many bytes.
@@ -229,5 +229,30 @@ fn a_tag_inside_a_cooked_capture_is_taken_off() {
     for (link, bytes) in [(LinkType::LinuxCooked, cooked), (LinkType::LinuxCooked2, cooked2)] {
         let packet = packet_of(&Frame { link, ..frame(&bytes) });
         assert_eq!((packet.vlan, packet.ports()), (Some(7), Some((40_000, 443))), "{link:?}");
+    }
+}
+
+#[test]
+fn what_a_datagram_carries_is_found_behind_all_headers_and_without_padding() {
+    let mut segment = udp(5);
+    segment[8..].copy_from_slice(b"query");
+    let mut options = ipv4(UDP, &[vec![1; 8], segment.clone()].concat());
+    options[0] = 0x47;
+    let hop_by_hop = ipv6(0, &[&[UDP, 0, 1, 4, 0, 0, 0, 0][..], &segment].concat());
+    for ip in [ipv4(UDP, &segment), options, ipv6(UDP, &segment), hop_by_hop] {
+        let mut bytes = ip_frame(&ip);
+        let whole = bytes.len();
+        bytes.resize(100, 0xaa);
+        let (found, payload) = datagram(&frame(&bytes)).expect("a datagram");
+        assert_eq!((payload, found), (&b"query"[..], packet(&bytes)));
+        let cut = Frame { bytes: &bytes[..whole - 2], ..frame(&bytes) };
+        assert_eq!(datagram(&cut).map(|(_, payload)| payload), Some(&b"que"[..]));
+    }
+    let session = ipv4(UDP, &segment);
+    let tagged = [&[0, 7, 0x88, 0x64][..], &pppoe(session.len()), &session].concat();
+    let bytes = ethernet(EtherTypes::Vlan, &tagged);
+    assert_eq!(datagram(&frame(&bytes)).map(|(_, payload)| payload), Some(&b"query"[..]));
+    for other in [ipv4(TCP, &tcp(5)), ipv4_fragment(UDP, 3, false, &segment)] {
+        assert_eq!(datagram(&frame(&ip_frame(&other))), None);
     }
 }

@@ -44,7 +44,7 @@ pub struct ReplayArgs {
     /// The rules and lists of this configuration are judged beside the model, in the place of the default ones
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// A network of the household: its devices get deny_new at most. Can be given several times
+    /// A network of the household: its devices get quarantine, or deny_new at most. Can be given several times
     #[arg(long, value_name = "CIDR", value_parser = crate::config::network)]
     pub lan: Vec<IpNet>,
     /// What is done with decisions

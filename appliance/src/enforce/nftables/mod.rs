@@ -11,7 +11,7 @@
 //! | `deny_new4`, `deny_new6` | what opens a connection from these is dropped; replies of theirs pass |
 //! | `quarantine` | devices that reach nothing but ARP, neighbour discovery, DHCP, DNS, the allowlist and `own4`, `own6` |
 //! | `limit4`, `limit6` | what opens connections to these services above their rate is let through where it is asked twice |
-//! | `asked4`, `asked6` | questions to limited services, for some seconds |
+//! | `asked_tcp4` and the like | questions to limited services, for some seconds |
 //! | `allow_device` | devices that always pass |
 //! | `alive` | only with `on_failure = "closed"`: while it is empty, nothing passes but what the box needs to be reached |
 //!

@@ -95,11 +95,14 @@ pub(super) const fn allow_set(key: Key) -> &'static str {
 /// The set of devices that always pass.
 pub(super) const ALLOW_DEVICE: &str = "allow_device";
 
-/// The set of those who asked for a limited service: whoever asks again is let in.
-const fn asked_set(key: Key) -> &'static str {
-    match key {
-        Key::Ipv4 => "asked4",
-        Key::Ipv6 => "asked6",
+/// The set of those who asked for a limited service of this transport protocol: whoever asks again is let in. A flood by one
+/// protocol must not take the room of the other.
+const fn asked_set(key: Key, protocol: u8) -> &'static str {
+    match (key, protocol) {
+        (Key::Ipv4, TCP) => "asked_tcp4",
+        (Key::Ipv4, _) => "asked_udp4",
+        (Key::Ipv6, TCP) => "asked_tcp6",
+        (Key::Ipv6, _) => "asked_udp6",
     }
 }
 
@@ -252,8 +255,8 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, made: 
 
 type Rules = Vec<(&'static str, Rule)>;
 
-/// Questions to limited services that are remembered at once, of each family: some 8 MiB in the worst flood. Who finds no
-/// room there has to ask once more.
+/// Questions to limited services that are remembered at once, of each family and protocol: some 8 MiB in the worst flood. Who
+/// finds no room there has to ask once more.
 const QUESTIONS: core::ops::RangeInclusive<u32> = 8_192..=65_536;
 
 /// Makes the sets; how many they are, which is the number of the last.
@@ -270,7 +273,9 @@ fn add_sets(batch: &mut Batch, capacity: u32) -> u32 {
         add(own_set(key), key.address(), set::FLAG_INTERVAL, capacity);
         add(allow_set(key), key.address(), set::FLAG_INTERVAL, capacity);
         add(block_set(Action::Limit, key), key.target(), set::FLAG_TIMEOUT, capacity);
-        add(asked_set(key), key.question(), set::FLAG_TIMEOUT | set::FLAG_DYNAMIC, questions);
+        for protocol in [TCP, UDP] {
+            add(asked_set(key, protocol), key.question(), set::FLAG_TIMEOUT | set::FLAG_DYNAMIC, questions);
+        }
         for action in [Action::Deny, Action::DenyNew] {
             add(block_set(action, key), key.address(), set::FLAG_TIMEOUT, capacity);
         }
@@ -398,19 +403,19 @@ fn limit_rules(place: &Place, rules: &mut Rules) {
     limited_rules(place, rules);
 }
 
-/// Who wants an answer asks again with the same words when none comes: TCP after a second with the same port and sequence
-/// number (RFC 6298 section 2), UDP from the same port. Forged senders come once. So the first question is remembered and
-/// dropped, and the second let through.
+/// Who wants an answer asks again with the same words when none comes: TCP after one second, or three in old systems, with the
+/// same port and sequence number (RFC 6298 section 2), UDP from the same port. Forged senders come once. So the first question is
+/// remembered and dropped, and the second let through.
 fn limited_rules(place: &Place, rules: &mut Rules) {
-    // Twice as long as TCP waits at first, and a half.
-    const TCP_AGAIN_MS: u64 = 2_500;
+    const TCP_AGAIN_MS: u64 = 3_500;
     // Resolvers ask again after five seconds; what goes on is let through as long as it does.
     const UDP_AGAIN_MS: u64 = 10_000;
     let mut add = |rule| rules.push((place.limited_chain, rule));
-    let asked = asked_set(place.key);
+    let asked = asked_set(place.key, TCP);
     add(place.question(place.carrying("asks again", TCP), 4).in_set(asked).accept());
     let first = place.question(place.carrying("asks for the first time", TCP), 4);
     add(first.add_to_set(asked, TCP_AGAIN_MS).drop());
+    let asked = asked_set(place.key, UDP);
     let again = place.question(place.carrying("asks again", UDP), 0).in_set(asked);
     add(again.renew_in_set(asked, UDP_AGAIN_MS).accept());
     let first = place.question(place.carrying("asks for the first time", UDP), 0);

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::tests::{bounds, sighting};
 use super::*;
 use crate::policy::{Allowed, Allowlist, Exchange, LONGEST_STEP_S, Service, Target};
+use crate::verdict::Origin;
 use traffic::address::Mac;
 
 /// Few, so that histories meet them again; more than half of the hosts that a history speaks of.
@@ -88,7 +89,8 @@ impl History {
             }
             Deed::DecideDevice(host) => {
                 let device = Some(Mac([2, 0, 0, 0, 0, host % 8]));
-                let seen = Sighting { device, ..sighting(&address(host % 8), now.as_secs(), false) };
+                let origin = Origin { device, is_inside: true, is_routed: false };
+                let seen = Sighting { origin, ..sighting(&address(host % 8), now.as_secs(), false) };
                 format!("{:?}", list.decide(&seen, seen.offender(), Action::Quarantine, 5, now))
             }
             Deed::DecideLimit(host) => {
@@ -152,7 +154,8 @@ proptest! {
         for deed in deeds {
             history.act(deed);
             let History { list, now, .. } = &history;
-            prop_assert!(list.standing().count() <= MAX_BLOCKS);
+            let (limits, blocks): (Vec<_>, Vec<_>) = list.standing().partition(|block| block.action == Action::Limit);
+            prop_assert!(blocks.len() <= MAX_BLOCKS && limits.len() <= LIMITED_SERVICES);
             for block in list.standing() {
                 prop_assert_eq!(list.rails.protect(block.subject, *now), None);
                 prop_assert!(block.until > *now && block.until.since(block.since).as_secs() <= u64::from(LONGEST_STEP_S));

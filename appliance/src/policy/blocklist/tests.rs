@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::policy::{Action, Allowlist, Exchange, Service, Target};
-use crate::verdict::{Basis, Verdict};
+use crate::verdict::{Basis, Origin, Verdict};
 use proptest::prelude::*;
 use traffic::address::Mac;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
@@ -116,6 +116,26 @@ proptest! {
 }
 
 #[test]
+fn who_is_announced_is_protected_as_long_as_it_is_and_pushes_no_gateway_out() {
+    let address = |text: &str| text.parse().expect("address");
+    let mut rails = Rails::default();
+    assert!(!rails.know_a_gateway());
+    rails.learn(None, vec![address("198.51.100.1")], Vec::new());
+    let announced = (2..=255).map(|last| address(&format!("198.51.100.{last}"))).collect();
+    rails.hear(announced, [address("203.0.113.53"), address("198.51.100.53")].into_iter());
+    let protects = |rails: &Rails, text: &str| rails.protect(Subject::of(address(text)), NOW).is_some();
+    assert!(protects(&rails, "198.51.100.1") && protects(&rails, "198.51.100.254"));
+
+    rails.hear(vec![address("198.51.100.7")], [address("203.0.113.53")].into_iter());
+    assert!(protects(&rails, "198.51.100.1") && protects(&rails, "198.51.100.7"));
+    assert!(!protects(&rails, "198.51.100.254") && !protects(&rails, "203.0.113.53"));
+    let mut list = blocklist(rails);
+    assert!(matches!(decide(&mut list, "203.0.113.53", Action::DenyNew, 100), Err(Refusal::Protected(_))));
+    let made = decide(&mut list, "203.0.113.53", Action::Deny, 101).expect("proven");
+    assert_eq!(made.block.action, Action::DenyNew, "its answers pass");
+}
+
+#[test]
 fn addresses_that_many_share_are_no_offenders() {
     let rails = Rails::default();
     for address in ["127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.251", "fe80::1", "ff02::1", "::1"] {
@@ -128,7 +148,7 @@ pub(super) fn sighting(address: &str, at_s: u64, proven: bool) -> Sighting {
     Sighting {
         time: Timestamp::from_secs(at_s),
         source: address.parse().expect("address"),
-        device: None,
+        origin: Origin::default(),
         protocol: 6,
         destination: "198.51.100.10".parse().expect("address"),
         port: Some(22),
@@ -292,6 +312,12 @@ fn a_resolver_in_use_is_not_blocked_on_forged_evidence_and_its_answers_pass_what
     assert!(matches!(refused, Err(Refusal::Protected(_))), "{refused:?}");
     let made = decide(&mut list, "203.0.113.53", Action::Deny, 100).expect("proven");
     assert_eq!(made.block.action, Action::DenyNew);
+    decide(&mut list, "203.0.113.54", Action::Deny, 100).expect("a stranger yet");
+    list.rails.hear(Vec::new(), core::iter::once([203, 0, 113, 54].into()));
+    let softened = list.soften_needed(NOW);
+    assert_eq!((softened.len(), softened[0].action), (1, Action::DenyNew), "it was announced since");
+    let limit = Target { destination: [203, 0, 113, 54].into(), protocol: 17, port: 53 };
+    assert!(list.rails.protect(limit.into(), NOW).is_some(), "nor is its service limited");
 }
 
 #[test]
@@ -308,7 +334,10 @@ const CARD: Mac = Mac([2, 0, 0x5e, 0x10, 0, 7]);
 
 /// Decides that the device is to be held, on evidence from this address.
 fn decide_device(list: &mut Blocklist, address: &str, at_s: u64) -> Result<Made, Refusal> {
-    let seen = Sighting { device: Some(CARD), ..sighting(address, at_s, false) };
+    let seen = Sighting {
+        origin: Origin { device: Some(CARD), is_inside: true, is_routed: false },
+        ..sighting(address, at_s, false)
+    };
     list.decide(&seen, seen.offender(), Action::Quarantine, 5, Timestamp::from_secs(at_s))
 }
 
@@ -417,8 +446,7 @@ fn a_mode_is_of_a_class_and_what_does_not_go_with_a_new_one_ends() {
     assert_eq!(states(&list), [BlockState::Enforced; 2], "what is done goes on");
     decide(&mut list, "203.0.113.11", Action::Deny, 100).expect("proposed");
     let ended = list.set_mode(None, Mode::Observe, NOW);
-    assert_eq!(ended.len(), 2);
-    assert_eq!(list.standing().map(|block| block.class).collect::<Vec<_>>(), [None], "what a person did by hand stays");
+    assert_eq!((ended.len(), list.standing().count()), (3, 0), "also what a person did by hand: nothing is blocked");
 }
 
 #[test]
@@ -427,7 +455,88 @@ fn a_block_by_hand_makes_what_was_only_proposed_real() {
     decide(&mut list, "203.0.113.9", Action::Deny, 100).expect("proposed");
     let by_hand = BlockRecord { class: None, ..record("203.0.113.9", Action::Deny, 120) };
     let made = list.block(by_hand, NOW).expect("by hand");
-    assert_eq!((made.block.state, made.block.until), (BlockState::Enforced, Timestamp::from_secs(400)));
-    let more = decide(&mut list, "203.0.113.9", Action::Deny, 130);
-    assert_eq!(more, Err(Refusal::Stands(Timestamp::from_secs(400))), "a proposal takes nothing back");
+    let until = Timestamp::from_secs(120);
+    assert_eq!((made.block.state, made.block.until), (BlockState::Enforced, until), "for as long as the person said");
+    let more = decide(&mut list, "203.0.113.9", Action::Deny, 110);
+    assert_eq!(more, Err(Refusal::Stands(until)), "a proposal takes nothing back");
+    assert_eq!(list.set_mode(Some(ThreatClass::Scan), Mode::Enforce, NOW), []);
+    let more = decide(&mut list, "203.0.113.9", Action::Deny, 110);
+    assert_eq!(more, Err(Refusal::Stands(until)), "nor does evidence");
+}
+
+#[test]
+fn what_was_approved_is_made_no_stricter_without_asking_again() {
+    let mut list = Blocklist::new(Rails::default(), Modes::all(Mode::Approve), bounds());
+    let subject = decide(&mut list, "203.0.113.9", Action::DenyNew, 100).expect("proposed").block.subject;
+    let approved = list.approve(subject, "anna", NOW).expect("approved").block;
+    assert_eq!(decide(&mut list, "203.0.113.9", Action::Deny, 150), Err(Refusal::Stands(approved.until)));
+    let limit = decide_limit(&mut list, 80, 100).expect("proposed").block.subject;
+    list.approve(limit, "anna", NOW).expect("approved");
+    let renewed = decide_limit(&mut list, 80, 140).expect("it goes on").block;
+    assert_eq!((renewed.state, renewed.until), (BlockState::Enforced, Timestamp::from_secs(140).plus(LIMIT_LENGTH)));
+}
+
+#[test]
+fn what_is_only_said_makes_nothing_stricter_that_is_done_for_another_reason() {
+    let mut list = Blocklist::new(Rails::default(), Modes::all(Mode::Observe), bounds());
+    list.set_mode(Some(ThreatClass::Scan), Mode::Enforce, NOW);
+    let guesses = Sighting {
+        verdict: Verdict { class: ThreatClass::BruteForce, confidence: 0.99 },
+        ..sighting("203.0.113.9", 100, true)
+    };
+    list.decide(&guesses, guesses.offender(), Action::Deny, 5, NOW).expect("observed");
+    let scan = decide(&mut list, "203.0.113.9", Action::DenyNew, 100).expect("enforced").block;
+    assert_eq!((scan.action, scan.state, scan.class), (Action::DenyNew, BlockState::Enforced, Some(ThreatClass::Scan)));
+    let more = list.decide(&guesses, guesses.offender(), Action::Deny, 5, NOW);
+    assert_eq!(more, Err(Refusal::Stands(scan.until)));
+}
+
+#[test]
+fn a_clock_that_is_set_back_prolongs_nothing() {
+    let mut list = Blocklist::new(Rails::default(), ENFORCE, bounds());
+    let day = 86_400;
+    decide(&mut list, "203.0.113.9", Action::Deny, day).expect("blocked");
+    list.clock_set_back(Duration::from_secs(day - 1_000));
+    assert_eq!(list.expire(Timestamp::from_secs(1_599)), []);
+    assert_eq!(list.expire(Timestamp::from_secs(1_600)).len(), 1);
+}
+
+#[test]
+fn nobody_is_blocked_who_may_have_the_household_behind_him() {
+    let mut rails = Rails::default();
+    rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
+    let mut list = Blocklist::new(rails, ENFORCE, bounds());
+    let mut decide_from = |address: &str, is_inside, is_routed| {
+        let origin = Origin { device: None, is_inside, is_routed };
+        let seen = Sighting { origin, ..sighting(address, 100, true) };
+        list.decide(&seen, seen.offender(), Action::Deny, 5, NOW)
+    };
+    for (address, is_routed) in [("203.0.113.7", false), ("2001:db8:9::7", false), ("198.51.100.7", true)] {
+        let refused = decide_from(address, true, is_routed);
+        assert!(matches!(refused, Err(Refusal::Protected(_))), "{address}: {refused:?}");
+    }
+    assert!(decide_from("198.51.100.8", true, false).is_ok(), "one of many behind a repeater");
+    assert!(decide_from("203.0.113.8", false, true).is_ok(), "everybody outside");
+}
+
+#[test]
+fn a_device_hides_behind_nobody_elses_address() {
+    let mut rails = Rails::default();
+    rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
+    rails.gateways = vec![[198, 51, 100, 1].into()];
+    rails.allow = Allowlist::new(vec!["198.51.100.10".parse().expect("address")]);
+    let mut list = Blocklist::new(rails, ENFORCE, bounds());
+    let see = |list: &mut Blocklist, asker: [u8; 4], device| {
+        let (asker, server) = (asker.into(), [203, 0, 113, 80].into());
+        list.rails.see(&Exchange { time: NOW, asker, device: Some(device), server, service: None });
+    };
+    see(&mut list, [198, 51, 100, 10], Mac([2, 0, 0, 0, 0, 1]));
+    decide_device(&mut list, "198.51.100.7", 100).expect("held");
+    for forged in [[198, 51, 100, 1], [198, 51, 100, 10]] {
+        see(&mut list, forged, CARD);
+        assert_eq!(list.lift_protected(NOW), [], "{forged:?}");
+    }
+    // A resolver of the household that the router announces is needed, whatever it does.
+    list.rails.hear(Vec::new(), core::iter::once([198, 51, 100, 7].into()));
+    assert_eq!(list.lift_protected(NOW).len(), 1);
 }

@@ -1,7 +1,8 @@
 //! What evidence adds up to, on made-up histories.
 
 use super::*;
-use crate::verdict::Basis;
+use crate::verdict::rules::Rule;
+use crate::verdict::{Basis, Origin};
 use traffic::address::Mac;
 use traffic::features::{FEATURE_COUNT, FeatureVector};
 
@@ -17,6 +18,8 @@ struct Case {
     subjects: Vec<Subject>,
     /// The network card that the source's frames come from.
     device: Option<Mac>,
+    /// What says so.
+    basis: Basis,
     /// Nobody takes decisions.
     refusing: bool,
 }
@@ -30,6 +33,7 @@ impl Case {
             classes: Vec::new(),
             subjects: Vec::new(),
             device: None,
+            basis: Basis::Model,
             refusing: false,
         }
     }
@@ -80,12 +84,12 @@ impl Case {
         let sighting = Sighting {
             time: Timestamp::from_secs(1_000 + at_s),
             source: address.parse().expect("address"),
-            device: self.device,
+            origin: Origin { device: self.device, is_inside: true, is_routed: false },
             protocol: 6,
             destination: "198.51.100.10".parse().expect("address"),
             port: Some(22),
             verdict,
-            basis: Basis::Model,
+            basis: self.basis,
             features,
             flow_packets: 1,
             proven: after.proven,
@@ -222,6 +226,19 @@ fn a_device_of_the_household_is_known_by_its_card_and_quarantined() {
 }
 
 #[test]
+fn one_flow_blocks_where_a_person_wrote_that_it_is_enough() {
+    for (proven, action) in [(false, "deny_new"), (true, "deny")] {
+        let mut case = Case::new(Profile::Lenient);
+        let verdict = Verdict { class: ThreatClass::Scan, confidence: 0.6 };
+        let mut rule = Rule::new("bait", verdict, &[]);
+        rule.at_once = true;
+        case.basis = Basis::Rule(rule);
+        case.flow(0, "203.0.113.9", 0.6, proven);
+        assert_eq!(case.said(), [action]);
+    }
+}
+
+#[test]
 fn a_decision_that_is_not_taken_comes_again() {
     let mut case = Case::new(Profile::Balanced);
     case.refusing = true;
@@ -311,6 +328,8 @@ fn a_flood_of_sources_is_no_flood_of_alerts() {
     }
     assert_eq!(case.said().len(), ALERTS_PER_MINUTE as usize);
     assert!(case.evidence.alerts_suppressed > 0);
+    case.flow(0, "203.0.113.9", 0.99, true);
+    assert_eq!(case.said().len(), ALERTS_PER_MINUTE as usize + 1, "a proven one is still told of");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Decode: any bytes are a packet whose lengths fit, or a named error; cutting a frame changes nothing else.
 
-use traffic::decode::{DecodeError, Decoded, Frame, IcmpKind, Packet, Tcp, Transport, decode as decode_frame};
+use traffic::decode::dns::{self, MOST_LABELS};
+use traffic::decode::{
+    DecodeError, Decoded, Frame, IcmpKind, Packet, Tcp, Transport, datagram, decode as decode_frame,
+};
 
 use crate::input::{Input, link};
 
@@ -22,6 +25,9 @@ pub fn decode(data: &[u8]) {
     if let Ok(Decoded::Ip(packet)) = whole {
         check_lengths(&packet, frame.wire_len_bytes);
     }
+    check_datagram(&frame, whole);
+    // The bytes as the payload itself, which mutations seldom reach through all headers.
+    check_question(frame.bytes);
     // Nobody captures more than there was; what then happens when some of it is missing means nothing.
     if frame.bytes.len() > frame.wire_len_bytes as usize {
         return;
@@ -47,6 +53,26 @@ fn wire_len_bytes(len: usize, choice: u8) -> u32 {
 fn check_lengths(packet: &Packet, wire_len_bytes: u32) {
     assert!(packet.ip_len_bytes <= wire_len_bytes, "longer than its frame of {wire_len_bytes} bytes: {packet:?}");
     assert!(packet.payload_len_bytes <= packet.ip_len_bytes, "payload longer than the packet: {packet:?}");
+}
+
+/// What a datagram carries is a part of its frame, no longer than its header says.
+fn check_datagram(frame: &Frame<'_>, whole: Result<Decoded, DecodeError>) {
+    let Some((packet, payload)) = datagram(frame) else {
+        let is_udp = matches!(whole, Ok(Decoded::Ip(Packet { transport: Transport::Udp { .. }, .. })));
+        return assert!(!is_udp, "the datagram is not found: {whole:?}");
+    };
+    assert_eq!(whole, Ok(Decoded::Ip(packet)));
+    assert!(payload.len() <= packet.payload_len_bytes as usize && payload.len() <= frame.bytes.len());
+    check_question(payload);
+}
+
+/// A question has labels of fair length, and not too many.
+fn check_question(message: &[u8]) {
+    let Some(question) = dns::question(message) else { return };
+    let lens: Vec<usize> = question.labels().map(<[u8]>::len).collect();
+    assert!((1..=MOST_LABELS).contains(&lens.len()) && lens.iter().all(|len| (1..=63).contains(len)), "{lens:?}");
+    // With its lengths, and the zero at its end, 255 bytes at the most.
+    assert!(lens.iter().sum::<usize>() + lens.len() < 255, "{lens:?}");
 }
 
 /// A frame that was cut is the same packet, or an error that says so.

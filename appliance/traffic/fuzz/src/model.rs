@@ -117,6 +117,8 @@ impl Model {
         };
         self.created += u64::from(outcome.created);
         flow.take(packet, is_from_low, time, seen);
+        outcome.flow = flow.number;
+        outcome.to_name_server = matches!(packet.transport, Transport::Udp { destination_port: 53, .. });
         self.flows.push(flow);
         outcome
     }

@@ -116,6 +116,19 @@ fn ipv6(network: &Network<'_>) -> Result<Decoded, DecodeError> {
     Ok(Decoded::Ip(packet))
 }
 
+/// The captured bytes behind the IP headers of a packet that [`decode`] has found nothing wrong with.
+pub(super) fn behind_headers<'a>(network: &Network<'a>) -> Option<&'a [u8]> {
+    let first = *network.bytes.first()?;
+    if first >> 4 == 4 {
+        return network.bytes.get(usize::from(first & 0x0f) * 4..);
+    }
+    let (header, bytes) = network.bytes.split_first_chunk::<IPV6_LEN>()?;
+    let next = u8::from(Ipv6Packet::new_unchecked(header).next_header());
+    let segment = Segment { bytes, len_bytes: network.wire_len_bytes.checked_sub(IPV6_LEN)?, is_fragment: false };
+    let chain = if is_extension(next) { extension_headers(next, segment).ok()? } else { Chain::end(next, segment) };
+    Some(chain.segment.bytes)
+}
+
 /// Refuses a fragment at `offset` bytes that no honest sender makes: one that begins inside the TCP header and may
 /// overwrite its flags (RFC 1858, RFC 3128), and one that ends behind the longest packet ("ping of death").
 fn check_later_fragment(protocol: u8, offset: usize, len_bytes: usize) -> Result<(), DecodeError> {

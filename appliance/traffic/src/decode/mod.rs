@@ -5,6 +5,7 @@
 //! types: first the length that the packet states, then that so much was captured, so that a packet that is too short is
 //! never taken for one that was cut. Whatever does not fit is a [`DecodeError`], which the pipeline counts by kind.
 
+pub mod dns;
 mod icmp;
 mod ip;
 mod link;
@@ -322,6 +323,30 @@ fn decode_behind_headers(frame: &Frame<'_>) -> Result<Decoded, DecodeError> {
         Carried::Arp(arp) => Ok(Decoded::Arp(arp)),
         Carried::Other => Ok(Decoded::NotIp),
     }
+}
+
+/// What a UDP datagram carries, as far as it was captured, with the packet that [`decode`] makes of the frame. It takes the
+/// headers off once more, so it is for the few frames whose payload is looked at.
+#[must_use]
+pub fn datagram<'a>(frame: &Frame<'a>) -> Option<(Packet, &'a [u8])> {
+    let Carried::Ip(network) = link::carried(frame).ok()? else { return None };
+    let Decoded::Ip(packet) = ip::decode(&network).ok()? else { return None };
+    if !matches!(packet.transport, Transport::Udp { .. }) {
+        return None;
+    }
+    let payload = ip::behind_headers(&network)?.get(transport::UDP_LEN..)?;
+    // Padding of the frame may follow.
+    let len = usize::try_from(packet.payload_len_bytes).unwrap_or(usize::MAX);
+    Some((packet, payload.get(..len).unwrap_or(payload)))
+}
+
+/// How many routers the packet may pass yet: the time to live of IPv4, the hop limit of IPv6. Not in [`Packet`], because no
+/// feature may rest on it: it tells the laboratory from the internet.
+#[must_use]
+pub fn hop_limit(frame: &Frame<'_>) -> Option<u8> {
+    let Ok(Carried::Ip(network)) = link::carried(frame) else { return None };
+    let offset = if network.bytes.first()? >> 4 == 4 { 8 } else { 7 };
+    network.bytes.get(offset).copied()
 }
 
 /// Lengths stem from 16-bit fields or from the frame's 32-bit length.

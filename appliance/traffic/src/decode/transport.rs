@@ -6,7 +6,7 @@ use super::{DecodeError, Packet, SynOptions, Tcp, TcpFlags, Transport, icmp, to_
 use crate::protocols::{ICMP, ICMPV6, TCP, UDP};
 
 const TCP_LEN: usize = 20;
-const UDP_LEN: usize = 8;
+pub(super) const UDP_LEN: usize = 8;
 
 /// What stands behind the IP header.
 #[derive(Clone, Copy, Debug)]

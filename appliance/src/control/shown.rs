@@ -1,0 +1,89 @@
+//! What the control thread shows: the snapshot, and the faults that a person should see to.
+
+use std::sync::atomic::Ordering;
+
+use super::Snapshot;
+use super::keeper::{Keeper, REPAIR_SHOWN, State};
+use crate::clock;
+use crate::policy::BlockRecord;
+
+impl Keeper {
+    /// Makes the snapshot anew.
+    pub(super) fn publish(&mut self, state: &State) {
+        let last = self.handle.snapshot();
+        let mut blocks: Vec<BlockRecord> = self.blocklist.standing().cloned().collect();
+        blocks.sort_by_key(|block| core::cmp::Reverse(block.since));
+        let dropped_packets = self.dropped_packets(state).unwrap_or(last.dropped_packets);
+        let count = |counter: &core::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let faults = self.faults(state);
+        self.handle.publish(Snapshot {
+            time: clock::now(),
+            faults,
+            packets: count(&self.gauges.packets),
+            bytes: count(&self.gauges.bytes),
+            ring_drops: count(&self.gauges.ring_drops),
+            passed_over: count(&self.gauges.passed_over),
+            undecodable: count(&self.gauges.undecodable),
+            flows: count(&self.gauges.flows),
+            dropped_packets,
+            alerts: self.alerts.iter().cloned().collect(),
+            blocks,
+            allowances: self.blocklist.rails.allow.allowances().cloned().collect(),
+            allowed_names: self.blocklist.rails.allow.names().map(str::to_owned).collect(),
+            started: last.started,
+            modes: *self.blocklist.modes(),
+            model: last.model,
+            bridge: last.bridge.clone(),
+            ports: last.ports.clone(),
+            internet_port: state.internet_port.map(|port| port.of(&last.ports).clone()),
+            placement: state.placement,
+        });
+    }
+
+    fn dropped_packets(&mut self, state: &State) -> Option<u64> {
+        state.stands.as_ref().and_then(|_| self.enforcer.dropped_packets().ok())
+    }
+
+    fn faults(&mut self, state: &State) -> Vec<String> {
+        let mut faults = self.start_faults.clone();
+        faults.extend(state.blind_spots.iter().cloned());
+        faults.extend(self.gauges.port_faults());
+        faults.extend(self.gauges.selftest_faults());
+        if state.hangs {
+            faults.push(String::from("the packet thread hangs: nothing new is recognised; restart sluice"));
+        }
+        faults.extend(self.gauges.list_faults());
+        faults.extend(self.gauges.order_fault());
+        faults.extend(state.enforce_fault.clone());
+        faults.extend(state.full.clone());
+        let repaired = state.repaired.iter().filter(|(time, _)| clock::now().since(*time) < REPAIR_SHOWN);
+        faults.extend(repaired.map(|(_, by)| {
+            format!("{by} changed the nftables table a while ago; it was put right: change sluice.toml instead")
+        }));
+        faults.extend(self.blocklist.holding().map(|trip| trip.fault().to_owned()));
+        faults.extend(self.writer.fault());
+        for (count, what) in [
+            (
+                self.gauges.decisions_delayed.load(Ordering::Relaxed),
+                "decisions had to wait: they came faster than they could be carried out",
+            ),
+            (
+                self.gauges.alerts_suppressed.load(Ordering::Relaxed),
+                "alerts were left out: there were too many in a minute",
+            ),
+            (self.writer.dropped(), "events were lost: they came faster than the disk could take them"),
+            (
+                state.stands.as_ref().map_or(0, |_| self.enforcer.hidden_packets().unwrap_or(0)),
+                "packets passed whatever is blocked: they are behind three VLAN tags, where nftables cannot look",
+            ),
+        ] {
+            if count > 0 {
+                faults.push(format!("{count} {what}"));
+            }
+        }
+        if !self.blocklist.rails.know_a_gateway() {
+            faults.push(String::from("no gateway is known that must not be blocked: list your router in policy.allow"));
+        }
+        faults
+    }
+}
