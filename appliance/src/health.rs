@@ -65,6 +65,8 @@ pub struct Gauges {
     selftest_faults: Mutex<Vec<String>>,
     /// What is wrong with the lists.
     list_faults: Mutex<Vec<String>>,
+    /// Why the last reload or restart left everything as it was.
+    order_fault: Mutex<Option<String>>,
 }
 
 impl Gauges {
@@ -120,6 +122,17 @@ impl Gauges {
     #[must_use]
     pub fn list_faults(&self) -> Vec<String> {
         self.list_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says why the last reload or restart left everything as it was; `None` where it did not.
+    pub fn set_order_fault(&self, fault: Option<String>) {
+        *self.order_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Why the last reload or restart left everything as it was.
+    #[must_use]
+    pub fn order_fault(&self) -> Option<String> {
+        self.order_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is wrong with the ports, one line each with its remedy.

@@ -17,7 +17,7 @@ use traffic::time::Timestamp;
 
 use crate::capture::{Arrival, Port};
 use crate::health::Counters;
-use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject, was_routed};
+use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject, Tuning, was_routed};
 use crate::verdict::lists::{AskedName, List};
 use crate::verdict::{Basis, FlowVerdicts, Origin, Rulebook, Verdict, judge_beside};
 
@@ -162,6 +162,11 @@ impl Pipeline {
     /// Forgets what speaks against a subject.
     pub fn forgive(&mut self, subject: Subject) {
         self.judgement.evidence.forgive(subject);
+    }
+
+    /// Decides in another way from now on.
+    pub fn tune(&mut self, tuning: &Tuning) {
+        self.judgement.evidence.tune(tuning);
     }
 
     /// Puts other rules and lists in the place of those in force, which it gives back: the caller sees to it that they are not

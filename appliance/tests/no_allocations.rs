@@ -19,7 +19,7 @@ use pnet_packet::tcp::TcpFlags;
 use sluice::capture::{Arrival, Port};
 use sluice::config::Config;
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use sluice::policy::{Decision, Neighbourhood, Profile, Subject};
+use sluice::policy::{Decision, Neighbourhood, Profile, Subject, Tuning};
 use sluice::verdict::lists::{List, ListConfig, Source};
 use sluice::verdict::rules::Name;
 use sluice::verdict::{Basis, Rulebook, Verdict};
@@ -288,6 +288,7 @@ fn the_packet_path_allocates_nothing() {
     path.pipeline.forgive(Subject::of(frames::SOURCE.into()));
     // Whoever hands other rules over keeps those before.
     drop(path.pipeline.replace_rules(others));
+    path.pipeline.tune(&Tuning { profile: Profile::Lenient, block_ttl: Duration::from_secs(2), limit_per_s: 2 });
     path.pipeline.idle(path.now.plus(Duration::from_secs(100)), &mut path.listener);
     path.pipeline.finish(&mut path.listener);
     let change = region.change();

@@ -79,6 +79,7 @@ impl Config {
 pub struct Daemon<'a> {
     network: &'a Network,
     folder: PathBuf,
+    program: PathBuf,
     is_bare: bool,
     running: Option<Running>,
 }
@@ -89,10 +90,18 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// The program is not built, or it ends with a complaint.
     pub fn start(network: &'a Network, config: &Config) -> Result<Self> {
+        Self::start_from(sluice_program()?, network, config)
+    }
+
+    /// The same from another file than the one that was built.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_from(program: PathBuf, network: &'a Network, config: &Config) -> Result<Self> {
         let folder = work_folder()?.join(network.r#box.name());
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("sluice.toml"), config.text(&folder))?;
-        let mut daemon = Self { network, folder, is_bare: config.is_bare, running: None };
+        let mut daemon = Self { network, folder, program, is_bare: config.is_bare, running: None };
         daemon.start_again()?;
         Ok(daemon)
     }
@@ -102,7 +111,7 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_again(&mut self) -> Result<()> {
-        let mut command = self.network.r#box.command(sluice_program()?);
+        let mut command = self.network.r#box.command(&self.program);
         let mut running = Running::start(command.arg("run").arg("--config").arg(self.config_file()))?;
         let waited = wait_until("the daemon answers", START_LIMIT, || !running.is_alive() || self.status().is_ok());
         if !running.is_alive() {
@@ -129,6 +138,23 @@ impl<'a> Daemon<'a> {
     /// Kills it as `kill -9` does.
     pub fn kill(&mut self) {
         self.running = None;
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(running) = &self.running {
+            running.signal(signal);
+        }
+    }
+
+    /// Puts `to` in the place of `from` in its configuration file, which it does not read by itself.
+    ///
+    /// # Errors
+    /// `from` does not stand there.
+    pub fn edit(&self, from: &str, to: &str) -> Result<()> {
+        let text = fs::read_to_string(self.config_file())?;
+        anyhow::ensure!(text.contains(from), "{from:?} is not in {text}");
+        Ok(fs::write(self.config_file(), text.replacen(from, to, 1))?)
     }
 
     /// Its configuration file.

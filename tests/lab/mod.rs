@@ -16,4 +16,5 @@ pub mod packets;
 pub mod process;
 pub mod recording;
 pub mod services;
+pub mod stream;
 pub mod wire;

@@ -3,6 +3,7 @@
 mod audit;
 mod blocks;
 mod check_config;
+mod orders;
 mod passwd;
 pub mod replay;
 mod run;
@@ -20,6 +21,7 @@ use crate::config::{Config, ConfigError, DEFAULT_PATH};
 use crate::control::Request;
 use crate::lists::Lists;
 use crate::policy::{Allowed, LONGEST_BLOCK, Mode, Subject};
+use crate::web::ClientError;
 
 /// Sluice stops attackers between two Ethernet ports, and says why.
 #[derive(Debug, Parser)]
@@ -31,7 +33,7 @@ pub struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the daemon: bridge, detection, blocks, page
+    /// Runs the daemon: bridge, detection, blocks, page. SIGHUP is `sluice reload`, SIGUSR2 is `sluice restart`
     Run(ConfigArgs),
     /// Runs captures through the same path and reports what it would have done
     Replay(replay::ReplayArgs),
@@ -120,6 +122,10 @@ enum Command {
         #[command(flatten)]
         daemon: DaemonArgs,
     },
+    /// Has the daemon read its configuration again; a mistake in it changes nothing
+    Reload(DaemonArgs),
+    /// Has the daemon run its program anew, as after an upgrade: no block is lifted, and a program that does not run is refused
+    Restart(DaemonArgs),
     /// Shows what was changed, when, and by whom
     Audit(audit::AuditArgs),
     /// Sets the password of a user of the page
@@ -151,14 +157,17 @@ struct DaemonArgs {
 }
 
 impl DaemonArgs {
-    /// The socket's path. Without any configuration the default one is meant.
+    /// The socket's path. Without any configuration the default one is meant; one that has a mistake elsewhere still says it,
+    /// because the daemon that refuses it can tell more.
     fn socket(&self) -> Result<PathBuf, ConfigError> {
         match &self.socket {
             Some(socket) => Ok(socket.clone()),
             None if !self.config.config.exists() && self.config.config == Path::new(DEFAULT_PATH) => {
                 Ok(Config::default().web.socket)
             }
-            None => Ok(Config::load(&self.config.config)?.web.socket),
+            None => Config::load(&self.config.config)
+                .map(|config| config.web.socket)
+                .or_else(|mistake| Config::socket_in(&self.config.config).ok_or(mistake)),
         }
     }
 }
@@ -169,15 +178,14 @@ pub enum Failure {
     /// At run time: 1.
     Runtime(anyhow::Error),
     /// The configuration: 2, as for wrong usage.
-    Configuration(ConfigError),
+    Configuration(anyhow::Error),
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        match error.into().downcast::<ConfigError>() {
-            Ok(error) => Self::Configuration(error),
-            Err(error) => Self::Runtime(error),
-        }
+        let error = error.into();
+        let is_told = matches!(error.downcast_ref::<ClientError>(), Some(ClientError::Mistake(_)));
+        if is_told || error.is::<ConfigError>() { Self::Configuration(error) } else { Self::Runtime(error) }
     }
 }
 
@@ -229,6 +237,8 @@ impl CommandLine {
             Command::Allow { allowed, ttl, daemon } => blocks::ask(&daemon.socket()?, &Request::Allow { allowed, ttl }),
             Command::Disallow { allowed, daemon } => blocks::ask(&daemon.socket()?, &Request::Disallow { allowed }),
             Command::Mode { mode, class, daemon } => blocks::ask(&daemon.socket()?, &Request::SetMode { class, mode }),
+            Command::Reload(daemon) => orders::reload(&daemon),
+            Command::Restart(daemon) => orders::restart(&daemon.socket()?),
             Command::Audit(args) => audit::audit(&args),
             Command::Passwd { user, config } => passwd::passwd(&Config::load(&config.config)?, &user),
         }

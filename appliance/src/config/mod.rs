@@ -3,6 +3,7 @@
 //! A mistake in it is refused with the file, the line, the key, and what was probably meant. The keys are explained in
 //! `overlay/etc/sluice/sluice.toml`.
 
+mod changes;
 mod lists;
 mod memory;
 mod mistake;
@@ -17,12 +18,13 @@ use serde::Deserialize;
 
 use crate::capture::Port;
 use crate::enforce::OnFailure;
-use crate::policy::{Allowed, Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile};
+use crate::policy::{Allowed, Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile, Tuning};
 use crate::store::BLOCK_ROWS;
 use crate::verdict::lists::ListConfig;
 use crate::verdict::rules::Rule;
 use crate::web::DEFAULT_SOCKET;
 
+pub use changes::Changes;
 pub use memory::{Memory, MemoryProfile};
 
 /// Where the file is unless told otherwise.
@@ -200,6 +202,22 @@ impl Config {
         Self::parse(&text, path)
     }
 
+    /// The socket that a file names, whatever else is wrong with it; `None` where it cannot be told.
+    #[must_use]
+    pub fn socket_in(path: &Path) -> Option<PathBuf> {
+        #[derive(Deserialize)]
+        struct Part {
+            #[serde(default)]
+            web: WebPart,
+        }
+        #[derive(Default, Deserialize)]
+        struct WebPart {
+            socket: Option<PathBuf>,
+        }
+        let part: Part = toml::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+        Some(part.web.socket.unwrap_or_else(|| Web::default().socket))
+    }
+
     /// Checks the text of a file; `path` is for errors.
     ///
     /// # Errors
@@ -286,6 +304,13 @@ impl Config {
             unblock_grace: Duration::from_secs(self.policy.unblock_grace_s.into()),
             approval: Duration::from_secs(self.policy.approval_s.into()),
         }
+    }
+
+    /// How decisions are made in the packet thread.
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        let Policy { profile, limit_per_s, .. } = self.policy;
+        Tuning { profile, block_ttl: self.block_ttl(), limit_per_s }
     }
 
     /// The port that faces the internet; none where it is to be found out.

@@ -13,14 +13,14 @@ use traffic::address::Mac;
 use traffic::time::Timestamp;
 
 use super::pulse::Pulse;
-use super::{ControlError, Handle, Message, Outcome, Reply};
+use super::{ControlError, Handle, Message, Outcome, Reply, Settings};
 use crate::capture::Port;
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
 use crate::health::Gauges;
 use crate::policy::{
-    Action, Alert, BlockRecord, BlockState, Blocklist, Decision, Exchange, Held, Made, Mode, Neighbourhood, Rails,
-    Refusal, Sighting, Subject,
+    Action, Alert, BlockRecord, BlockState, Blocklist, Decision, Exchange, Held, Made, Neighbourhood, Rails, Refusal,
+    Sighting, Subject, Tuning,
 };
 use crate::store::{Event, Refused, Writer};
 use crate::surroundings::Placement;
@@ -59,10 +59,8 @@ pub struct Keeper {
     pub enforcer: Box<dyn Enforcer>,
     /// What the table in the kernel was made for at the start, but the blocks.
     pub restored: Option<Desired>,
-    /// What a limited service may get.
-    pub limit_per_s: u32,
-    /// The mode of the configuration.
-    pub configured_mode: Mode,
+    /// What it goes by.
+    pub settings: Settings,
     /// The store's side of them.
     pub writer: Arc<Writer>,
     /// Figures of the packet thread.
@@ -72,7 +70,7 @@ pub struct Keeper {
     /// Who asked and was answered, as the packet thread saw it.
     pub exchanges: Receiver<Exchange>,
     /// What the network around looks like now; asked for now and then, because gateways change.
-    pub surroundings: Box<dyn FnMut() -> Surroundings + Send>,
+    pub surroundings: Box<dyn FnMut(&Settings) -> Surroundings + Send>,
     /// The newest alerts first.
     pub alerts: VecDeque<Alert>,
     /// Events that the store could not take yet.
@@ -155,7 +153,11 @@ impl Keeper {
             }
             Message::Request { request, actor, reply } => {
                 self.look_around(state);
-                return Some(Answer { outcome: self.answer(request, actor, now, state), reply });
+                return Some(Answer::Asked { outcome: self.answer(request, actor, now, state), reply });
+            }
+            Message::Configure { settings, actor, reply } => {
+                self.configure(*settings, actor, now, state);
+                return Some(Answer::Configured(reply));
             }
             Message::Resolved { name, addresses } => self.resolved(name, addresses, now, state),
             Message::TableChanged { by } => state.changed_by = Some(by),
@@ -369,7 +371,7 @@ impl Keeper {
             return;
         }
         state.last_look = Some(Stopwatch::start());
-        let around = (self.surroundings)();
+        let around = (self.surroundings)(&self.settings);
         state.unhooked |= around.ports_changed;
         self.gauges.set_own_mac(around.own_mac);
         let rails = &mut self.blocklist.rails;
@@ -378,6 +380,7 @@ impl Keeper {
         rails.hear(around.heard_gateways, around.resolvers.into_iter().chain(around.dhcp_servers));
         (state.internet_port, state.placement) = (around.internet_port, around.placement);
         self.tell_neighbourhood(state);
+        self.tell_tuning(state);
         self.blocklist.rails.managers = self.handle.managers.all();
         while let Ok(exchange) = self.exchanges.try_recv() {
             self.blocklist.rails.see(&exchange);
@@ -422,7 +425,7 @@ impl Keeper {
             return self.clear(state);
         }
         state.is_clear = false;
-        let desired = Desired::of(&self.blocklist, self.limit_per_s);
+        let desired = Desired::of(&self.blocklist, self.settings.tuning.limit_per_s);
         let is_new = !state.stands.as_ref().is_some_and(|stands| stands.is_furnished_as(&desired));
         let is_well = !is_new && changed_by.is_none() && !state.unhooked && state.enforce_fault.is_none();
         if is_well && self.enforcer.is_unchanged() {
@@ -482,7 +485,10 @@ impl Keeper {
     fn stop(mut self, leaves_table: bool) {
         self.record_what_waits();
         self.audit(clock::now(), String::from("stopped"));
-        if !leaves_table && let Err(error) = self.enforcer.remove() {
+        if leaves_table {
+            // One that closes by itself gives the next program all of its time; where none stands there is nothing to keep open.
+            let _ = self.enforcer.keep_alive();
+        } else if let Err(error) = self.enforcer.remove() {
             error!("the nftables table stays until its blocks end: {error}");
         }
         if let Err(error) = self.writer.flush() {
@@ -503,6 +509,8 @@ pub(super) struct State {
     pub(super) is_clear: bool,
     /// What the packet thread knows of the network.
     pub(super) told: Option<Arc<Neighbourhood>>,
+    /// How it decides.
+    pub(super) tuned: Option<Tuning>,
     /// A block had to be left out since the last tick, because there are too many.
     pub(super) full: Option<String>,
     /// A port was removed and is back: the kernel's rules do not hold for it until the table is made anew.
@@ -526,15 +534,18 @@ pub(super) struct State {
     pub(super) repaired: Option<(Timestamp, String)>,
 }
 
-/// What a person who asked for something is to be told.
-struct Answer {
-    outcome: Reply,
-    reply: SyncSender<Reply>,
+/// What who asked for something is to be told.
+enum Answer {
+    Asked { outcome: Reply, reply: SyncSender<Reply> },
+    Configured(SyncSender<()>),
 }
 
 impl Answer {
     fn give(self) {
         // Whoever asked may have gone away meanwhile.
-        let _ = self.reply.try_send(self.outcome);
+        match self {
+            Self::Asked { outcome, reply } => drop(reply.try_send(outcome)),
+            Self::Configured(reply) => drop(reply.try_send(())),
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod keeper;
 mod managers;
 mod pulse;
 mod requests;
+mod settings;
 mod shown;
 
 use core::net::IpAddr;
@@ -15,11 +16,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use managers::Managers;
+pub use settings::Settings;
 use traffic::arena::Footprint;
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Decision, Mode, Modes, Neighbourhood, Subject};
+use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Decision, Mode, Modes, Neighbourhood, Subject, Tuning};
 use crate::surroundings::Placement;
 
 /// What the page, `sluice status` and the JSON show; made anew by the control thread every second and after each change.
@@ -80,6 +82,15 @@ pub enum Message {
         actor: String,
         /// Where the answer goes.
         reply: SyncSender<Reply>,
+    },
+    /// The configuration says something else now.
+    Configure {
+        /// What.
+        settings: Box<Settings>,
+        /// Who had it read again.
+        actor: String,
+        /// Told when all of it holds.
+        reply: SyncSender<()>,
     },
     /// A name of the allowlist has these addresses now.
     Resolved {
@@ -160,6 +171,51 @@ pub enum Outcome {
     },
     /// The network looks different now.
     Around(Arc<Neighbourhood>),
+    /// Decisions are to be made in another way.
+    Tuned(Tuning),
+}
+
+/// What is ordered of the main thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// To read the configuration again.
+    Reload,
+    /// To run the program anew, from what its file is now.
+    Restart,
+}
+
+/// An order on its way to the main thread.
+#[derive(Debug)]
+pub struct Ordered {
+    /// What.
+    pub order: Order,
+    /// Who.
+    pub actor: String,
+    /// Where the answer goes.
+    pub reply: SyncSender<Result<Done, OrderError>>,
+}
+
+/// What became of an order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Keys of the configuration that say something else than before, and hold.
+    pub changed: Vec<&'static str>,
+    /// Keys that say something else and hold from the next start on.
+    pub at_next_start: Vec<&'static str>,
+}
+
+/// Why an order was not carried out. Everything is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// The configuration cannot be used: file, line, key, and remedy.
+    #[error("{0}")]
+    Mistake(String),
+    /// The new program would not run.
+    #[error("{0}")]
+    Program(String),
+    /// The main thread, or the control thread, does not answer.
+    #[error("the daemon does not answer; see its log")]
+    Unavailable,
 }
 
 /// Whom or what it was about, after all, as it is shown: of an IPv6 address its /64.
@@ -169,6 +225,7 @@ pub type Reply = Result<String, ControlError>;
 #[derive(Clone, Debug)]
 pub struct Handle {
     messages: SyncSender<Message>,
+    orders: SyncSender<Ordered>,
     snapshot: Arc<Mutex<Arc<Snapshot>>>,
     /// Who manages the box through the page.
     pub managers: Managers,
@@ -182,15 +239,23 @@ const QUEUE_CAPACITY: usize = 1_024;
 pub const QUEUE: Footprint =
     Footprint { name: "queue to control", entries: QUEUE_CAPACITY, bytes: QUEUE_CAPACITY * size_of::<Message>() };
 
+/// Orders that may wait for the main thread. Full: refused as [`OrderError::Unavailable`].
+const ORDER_CAPACITY: usize = 4;
+
+/// How long an order may take before the asker is told that the daemon does not answer: large lists are read anew, and a new
+/// program is tried.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(25);
+
 /// How long a request may take before the asker is told that the daemon does not answer.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Handle {
-    /// A handle, and the control thread's end of it.
-    pub(crate) fn new(first: Snapshot) -> (Self, Receiver<Message>) {
+    /// A handle, the control thread's end of it, and the main thread's.
+    pub(crate) fn new(first: Snapshot) -> (Self, Receiver<Message>, Receiver<Ordered>) {
         let (messages, receiver) = sync_channel(QUEUE_CAPACITY);
+        let (orders, ordered) = sync_channel(ORDER_CAPACITY);
         let snapshot = Arc::new(Mutex::new(Arc::new(first)));
-        (Self { messages, snapshot, managers: Managers::default() }, receiver)
+        (Self { messages, orders, snapshot, managers: Managers::default() }, receiver, ordered)
     }
 
     /// Hands a decision over without waiting; false where there is no room.
@@ -223,6 +288,29 @@ impl Handle {
     /// Tells that a name has other addresses now. Where there is no room it is told again after the next look-up.
     pub(crate) fn resolved(&self, name: &str, addresses: Vec<IpAddr>) {
         let _ = self.messages.try_send(Message::Resolved { name: name.to_owned(), addresses });
+    }
+
+    /// Tells the control thread what the configuration says now, and waits until it holds.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn configure(&self, settings: Settings, actor: &str) -> Result<(), OrderError> {
+        let (reply, answer) = sync_channel(1);
+        let message = Message::Configure { settings: Box::new(settings), actor: actor.to_owned(), reply };
+        self.messages.try_send(message).map_err(|_| OrderError::Unavailable)?;
+        answer.recv_timeout(REPLY_TIMEOUT).map_err(|_| OrderError::Unavailable)
+    }
+
+    /// Orders something of the main thread in the name of `actor`, and waits until it is done, or for a restart until nothing
+    /// speaks against it.
+    ///
+    /// # Errors
+    /// See [`OrderError`].
+    pub fn order(&self, order: Order, actor: &str) -> Result<Done, OrderError> {
+        let (reply, answer) = sync_channel(1);
+        let ordered = Ordered { order, actor: actor.to_owned(), reply };
+        self.orders.try_send(ordered).map_err(|_| OrderError::Unavailable)?;
+        answer.recv_timeout(ORDER_TIMEOUT).unwrap_or(Err(OrderError::Unavailable))
     }
 
     /// Asks for something in the name of `actor`, and waits until it is done.

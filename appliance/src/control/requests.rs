@@ -20,7 +20,7 @@ impl Keeper {
             Request::Approve { subject } => self.approve(subject, &actor, now, state),
             Request::Allow { allowed, ttl } => self.allow(&allowed, ttl, actor, now, state),
             Request::Disallow { allowed } => self.disallow(allowed, actor, now, state),
-            Request::SetMode { class, mode } => self.set_mode(class, mode, actor, now, state),
+            Request::SetMode { class, mode } => Ok(self.change_mode(class, mode, actor, now, state)),
         }
     }
 
@@ -113,14 +113,15 @@ impl Keeper {
         Ok(allowed.to_string())
     }
 
-    fn set_mode(
+    /// Changes the mode of a class of attacks, or that of all; what it is called.
+    pub(super) fn change_mode(
         &mut self,
         class: Option<ThreatClass>,
         mode: Mode,
         actor: String,
         now: Timestamp,
         state: &mut State,
-    ) -> Reply {
+    ) -> String {
         let ended = self.blocklist.set_mode(class, mode, now);
         for block in &ended {
             self.forgive(block.subject);
@@ -130,14 +131,14 @@ impl Keeper {
         }
         let name = class.map_or_else(|| String::from("all attacks"), |class| class.name().to_owned());
         info!("{actor} set the mode for {name} to {}", mode.name());
-        self.record(Event::ModeSet { time: now, class, mode, configured: self.configured_mode, actor });
+        self.record(Event::ModeSet { time: now, class, mode, configured: self.settings.mode, actor });
         let subjects: Vec<Subject> = ended.iter().map(|block| block.subject).collect();
         if let Err(error) = self.enforcer.unblock(&subjects) {
             // The comparison that follows finds what is left; it also makes or removes the whole table.
             warn!("{error}");
         }
         state.is_stale = true;
-        Ok(name)
+        name
     }
 }
 

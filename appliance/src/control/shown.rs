@@ -53,6 +53,7 @@ impl Keeper {
             faults.push(String::from("the packet thread hangs: nothing new is recognised; restart sluice"));
         }
         faults.extend(self.gauges.list_faults());
+        faults.extend(self.gauges.order_fault());
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());
         let repaired = state.repaired.iter().filter(|(time, _)| clock::now().since(*time) < REPAIR_SHOWN);

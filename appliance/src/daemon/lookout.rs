@@ -10,6 +10,7 @@ use super::bridge_config;
 use crate::capture::Port;
 use crate::clock::Stopwatch;
 use crate::config::Config;
+use crate::control::Settings;
 use crate::control::keeper::Surroundings;
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::linux::ear::Ear;
@@ -31,10 +32,6 @@ pub(super) struct Lookout {
     links: Links,
     bridge: BridgeConfig,
     bridge_index: u32,
-    /// Networks of the household by the configuration.
-    lan: Vec<IpNet>,
-    /// The configuration does not say which networks are the household's.
-    learns_lan: bool,
     /// Indices of the ports at the last look: one that was made again has another.
     ports: [Option<u32>; 2],
     ears: [Option<Ear>; 2],
@@ -54,8 +51,6 @@ impl Lookout {
             links: Links::open()?,
             bridge: bridge_config(config),
             bridge_index,
-            lan: config.lan(),
-            learns_lan: config.policy.lan.is_empty(),
             ports: [None; 2],
             ears: [None, None],
             picture: Picture::new(config.internet_port()),
@@ -71,12 +66,12 @@ impl Lookout {
     }
 
     /// Looks once.
-    pub fn look(&mut self) -> Surroundings {
+    pub fn look(&mut self, settings: &Settings) -> Surroundings {
         let mut around = Surroundings::default();
         match self.links.addresses() {
             Ok(addresses) => {
                 around.own = Some(addresses.iter().map(|(_, network)| network.addr()).collect());
-                around.lan = self.household(&addresses);
+                around.lan = if settings.learns_lan { self.household(&addresses) } else { Vec::new() };
             }
             Err(error) => around.faults.push(format!("the box's own addresses cannot be read: {error}")),
         }
@@ -90,7 +85,7 @@ impl Lookout {
         }
         if self.since_survey.is_none_or(|since| since.elapsed() >= SURVEY_INTERVAL) {
             self.since_survey = Some(Stopwatch::start());
-            self.survey(&around);
+            self.survey(&around, settings);
         }
         self.tell(&mut around);
         around
@@ -111,7 +106,7 @@ impl Lookout {
     }
 
     /// Listens at the ports, and puts together what was heard and what the kernel knows.
-    fn survey(&mut self, around: &Surroundings) {
+    fn survey(&mut self, around: &Surroundings, settings: &Settings) {
         self.survey_faults.clear();
         let now = self.since_start.elapsed();
         for port in Port::BOTH {
@@ -126,7 +121,7 @@ impl Lookout {
             self.survey_faults.push(format!("the kernel's neighbours cannot be read: {error}"));
             Vec::new()
         });
-        let lan = [&self.lan[..], &around.lan].concat();
+        let lan = [&settings.lan[..], &around.lan].concat();
         self.put_together(&Facts { gateways: &around.gateways, neighbours: &neighbours, lan: &lan }, now);
         self.log_losses();
     }
@@ -174,10 +169,9 @@ impl Lookout {
         }
     }
 
-    /// The networks that the bridge has an address in, where the configuration does not name the household's. The kernel gives
-    /// it a link-local one by itself, which says nothing.
+    /// The networks that the bridge has an address in. The kernel gives it a link-local one by itself, which says nothing.
     fn household(&self, addresses: &[(u32, IpNet)]) -> Vec<IpNet> {
-        let on_bridge = addresses.iter().filter(|(link, _)| self.learns_lan && *link == self.bridge_index);
+        let on_bridge = addresses.iter().filter(|(link, _)| *link == self.bridge_index);
         let networks = on_bridge.map(|(_, network)| network.trunc());
         networks.filter(|network| !matches!(network, IpNet::V6(v6) if v6.addr().is_unicast_link_local())).collect()
     }

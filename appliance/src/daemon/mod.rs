@@ -8,17 +8,20 @@
 //! 6. the control thread, the page, the packet thread, and the one that keeps lists up to date;
 //! 7. beside all this the self-test, which nothing waits for.
 //!
-//! Down it goes the other way round. The bridge stays: a daemon that has ended must not end the traffic.
+//! Down it goes the other way round. The bridge stays: a daemon that has ended must not end the traffic. Where the program is
+//! only run anew, the kernel's table stays too, with the blocks, until the new one puts its own in its place in one batch.
 
+mod attendant;
 mod lookout;
 mod names;
 mod packets;
+mod program;
+mod reload;
 mod selftest;
 
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::VecDeque;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -26,32 +29,31 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, bail};
 use log::{info, warn};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use traffic::time::Timestamp;
 
 use crate::capture::live::Live;
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::config::Config;
 use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
-use crate::control::{Handle, Snapshot};
+use crate::control::{Handle, Settings, Snapshot};
 use crate::enforce::nftables::{Nftables, Watch};
 use crate::enforce::{Desired, EnforceError, Enforcer, OnFailure};
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
 use crate::linux::rights;
-use crate::linux::signals::EndSignals;
+use crate::linux::signals::Signals;
 use crate::lists::Lists;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
 use crate::store::{Event, Opened, Store, Writer};
 use crate::surroundings::Placement;
 use crate::verdict::{MODEL_NAME, Rulebook};
-use crate::web::{self, WebConfig, WebServer};
+use crate::web::{self, WebConfig};
+use attendant::{Attendant, Door, End};
 use lookout::Lookout;
 use packets::PacketThread;
-
-/// How often the main thread looks after the others.
-const WATCH_INTERVAL_MS: u16 = 250;
+use program::Program;
+use reload::{Reload, settings};
 
 /// Outcomes of decisions that may wait for the packet thread.
 const OUTCOME_CAPACITY: usize = 256;
@@ -63,14 +65,29 @@ const EXCHANGE_CAPACITY: usize = 128;
 /// Rulebooks that may wait for the packet thread. Full: the thread that made another one waits.
 const RULEBOOK_CAPACITY: usize = 1;
 
-/// Runs until SIGTERM or SIGINT. The configuration came from the file at `path`.
+/// Lists that take the place of others and may wait for the thread that keeps them. Full: the newest waits in the main thread.
+const LISTS_CAPACITY: usize = 1;
+
+/// Runs until SIGTERM or SIGINT. The configuration came from the file at `path`, and is read again on SIGHUP; on SIGUSR2 the
+/// program is run anew from its file.
 ///
 /// # Errors
 /// Something that the daemon cannot be without is missing at the start, or a thread has ended by itself.
 pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
+    let signals = Signals::catch().context("cannot catch signals")?;
+    let program = Program::of_this_process(path).context("cannot tell which program this is")?;
+    match run_once(config, path, signals, &program)? {
+        End::Stop => Ok(()),
+        End::Restart => match program.execute() {
+            Ok(never) => match never {},
+            Err(cause) => bail!("{} cannot be run: {cause}; start it by hand", program.path().display()),
+        },
+    }
+}
+
+fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -> anyhow::Result<End> {
     check_rights()?;
     check_alone(&config.web.socket)?;
-    let mut signals = EndSignals::catch().context("cannot catch signals")?;
     let ports = config.bridge.ports.clone();
     let bridge = bridge::ensure(&bridge_config(config))?;
     let mut start_faults = bridge.faults.clone();
@@ -82,8 +99,9 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
     let writer = Arc::new(store.writer()?);
 
     let mut lookout = Lookout::new(config, bridge.index)?;
-    let mut surroundings = move || lookout.look();
-    let blocklist = restored_blocklist(config, &store, surroundings())?;
+    let settings = settings(config);
+    let mut surroundings = move |settings: &Settings| lookout.look(settings);
+    let blocklist = restored_blocklist(config, &store, surroundings(&settings))?;
     record_start(&writer, blocklist.modes());
     let running = said(blocklist.modes());
     let (mut enforcer, restored) = enforcer(config, &blocklist)?;
@@ -94,7 +112,7 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
     gauges.set_own_mac(bridge.mac);
     gauges.set_list_faults(lists.faults(clock::now()));
     let (rulebooks, next_rulebook) = sync_channel(RULEBOOK_CAPACITY);
-    let (handle, messages) = Handle::new(first_snapshot(config, *blocklist.modes()));
+    let (handle, messages, orders) = Handle::new(first_snapshot(config, *blocklist.modes()));
     let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
     let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
     let keeper = Keeper {
@@ -102,8 +120,7 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
         blocklist,
         enforcer: Box::new(enforcer),
         restored,
-        limit_per_s: config.policy.limit_per_s,
-        configured_mode: config.mode,
+        settings,
         writer: Arc::clone(&writer),
         gauges: Arc::clone(&gauges),
         outcomes,
@@ -119,7 +136,7 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
     }
     names::look_up(handle.clone())?;
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
-    let mut web = web::serve(handle.clone(), store, Arc::clone(&writer), web_config)?;
+    let web = web::serve(handle.clone(), store, Arc::clone(&writer), web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
         source,
@@ -132,28 +149,38 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
         stop: Arc::clone(&stop),
     };
     let packets = spawn("packets", move || packets.run())?;
-    if !lists.is_empty() {
-        // It ends with the program: what it has begun to write is of no use to anybody, and removed with the next start.
-        let gauges = Arc::clone(&gauges);
-        spawn("lists", move || lists.keep(rules, &rulebooks, &gauges))?;
-    }
+    let (other_lists, next_lists) = sync_channel(LISTS_CAPACITY);
+    let (list_gauges, more_rulebooks) = (Arc::clone(&gauges), rulebooks.clone());
+    // It ends with the program: what it has begun to write is of no use to anybody, and removed with the next start.
+    spawn("lists", move || lists.keep(rules, &rulebooks, &list_gauges, &next_lists))?;
     info!("running in mode {running} on {} and {}", ports[0], ports[1]);
     if config.selftest_at_start {
-        let path = path.to_owned();
+        let (path, gauges, writer) = (path.to_owned(), Arc::clone(&gauges), Arc::clone(&writer));
         spawn("selftest", move || selftest::run(&path, &gauges, &writer))?;
     }
 
-    let ended = watch(&mut signals, &mut web, page_address(config), &[&packets, &control]);
+    let (config, path) = (config.clone(), path.to_owned());
+    let (door, on_failure) = (Door::new(&config), config.on_failure);
+    let reload = Reload::new(path, config, handle.clone(), writer, gauges, more_rulebooks, other_lists);
+    let attendant = Attendant { signals, orders, web, door, reload, program };
+    let ended = attendant.attend(&[&packets, &control]);
     stop.store(true, Ordering::Relaxed);
-    drop(web);
     let packets = packets.join();
-    // Who wants nothing to pass unwatched does not want it after a failure either.
-    handle.stop(ended.is_err() && config.on_failure == OnFailure::Closed);
+    handle.stop(leaves_table(&ended, on_failure));
     let control = control.join();
     if packets.is_err() || control.is_err() {
         bail!("a thread has failed: see the lines above; the blocks in the kernel end by themselves");
     }
     ended
+}
+
+/// Whether the blocks stand on when the daemon has ended. Who wants nothing to pass unwatched does not want it after a failure
+/// either.
+fn leaves_table(ended: &anyhow::Result<End>, on_failure: OnFailure) -> bool {
+    match ended {
+        Ok(end) => *end == End::Restart,
+        Err(_) => on_failure == OnFailure::Closed,
+    }
 }
 
 /// What the daemon cannot do without.
@@ -190,42 +217,6 @@ fn open_store(config: &Config, faults: &mut Vec<String>) -> anyhow::Result<Store
             format!("the database was damaged and set aside as {}; a new one was begun", aside.display())
         }));
     Ok(store)
-}
-
-/// Waits for a signal, and meanwhile opens the page's door as soon as the address is there.
-fn watch(
-    signals: &mut EndSignals,
-    web: &mut WebServer,
-    page: Option<SocketAddr>,
-    threads: &[&JoinHandle<()>],
-) -> anyhow::Result<()> {
-    let mut unopened = page;
-    let mut told = false;
-    loop {
-        if let Some(address) = unopened {
-            match web.open_door(address) {
-                Ok(address) => {
-                    info!("the page is at http://{address}/");
-                    unopened = None;
-                }
-                Err(error) if !told => {
-                    warn!("{error}; trying on");
-                    told = true;
-                }
-                Err(_) => {}
-            }
-        }
-        let mut wanted = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        // Interrupted or not, the signal itself is asked for next.
-        let _ = poll(&mut wanted, PollTimeout::from(WATCH_INTERVAL_MS));
-        if signals.have_come() {
-            info!("ending");
-            return Ok(());
-        }
-        if threads.iter().any(|thread| thread.is_finished()) {
-            bail!("a thread has ended by itself; see the lines above");
-        }
-    }
 }
 
 fn bridge_config(config: &Config) -> BridgeConfig {
@@ -301,9 +292,10 @@ fn enforcer(config: &Config, blocklist: &Blocklist) -> anyhow::Result<(Nftables,
         return Ok((nftables, None));
     }
     let desired = Desired::of(blocklist, config.policy.limit_per_s);
+    let watch = Stopwatch::start();
     match nftables.replace(&desired, clock::now()) {
         Ok(()) => {
-            info!("{} blocks restored", desired.blocks.len());
+            info!("{} blocks restored in one batch of {} ms", desired.blocks.len(), watch.elapsed().as_millis());
             Ok((nftables, Some(desired.without_blocks())))
         }
         Err(error @ EnforceError::NotPermitted) => Err(error.into()),

@@ -59,10 +59,11 @@ impl PacketThread {
                     Outcome::Blocked { subject, until } => pipeline.blocked(subject, until),
                     Outcome::Forgiven { subject } => pipeline.forgive(subject),
                     Outcome::Around(around) => pipeline.learn(around),
+                    Outcome::Tuned(tuning) => pipeline.tune(&tuning),
                 }
             }
             while let Ok(rules) = self.rulebooks.try_recv() {
-                // Freed by the thread of the lists, which holds it too.
+                // Freed by the thread that sent it, which holds it too.
                 drop(pipeline.replace_rules(rules));
             }
             let own_mac = self.gauges.own_mac();

@@ -80,6 +80,10 @@ pub trait Enforcer: Send {
     /// As [`Self::read_back`].
     fn keep_alive(&mut self) -> Result<(), EnforceError>;
 
+    /// Makes room for so many blocks with the next replacement. Less room than there was is never made: what stands would not
+    /// fit in.
+    fn make_room(&mut self, capacity: u32);
+
     /// Removes everything that this program put into the kernel.
     ///
     /// # Errors

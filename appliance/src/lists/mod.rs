@@ -12,9 +12,10 @@ mod fixture;
 mod schedule;
 mod web;
 
+use core::mem::replace;
 use core::time::Duration;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 
 use log::{info, warn};
 use traffic::time::Timestamp;
@@ -41,6 +42,15 @@ pub struct Lists {
     rules: Vec<Rule>,
     copies: Copies,
     all: Vec<Kept>,
+}
+
+/// Other lists, to be kept in the place of those before.
+#[derive(Debug)]
+pub struct Others {
+    /// The lists.
+    pub lists: Lists,
+    /// Rulebooks that the packet thread was given meanwhile: nobody else frees them.
+    pub handed: Vec<Arc<Rulebook>>,
 }
 
 /// A list, and where it stands.
@@ -70,12 +80,6 @@ impl Lists {
         Self { rules: config.rules.clone(), copies, all }
     }
 
-    /// There is no list in the configuration.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
     /// What is judged beside the model: the rules, and the lists as they were read last.
     #[must_use]
     pub fn rulebook(&self) -> Rulebook {
@@ -95,25 +99,52 @@ impl Lists {
         self.all.iter().map(|kept| kept.summary(now)).collect()
     }
 
-    /// Keeps them up to date until the packet thread is gone, to which each new rulebook goes; `in_force` is the one that it
-    /// has now.
-    pub fn keep(mut self, mut in_force: Arc<Rulebook>, rulebooks: &SyncSender<Arc<Rulebook>>, gauges: &Gauges) {
-        self.copies.sweep(&self.all.iter().filter_map(Kept::copy).collect::<Vec<_>>());
+    /// Keeps them up to date until the packet thread or the main thread is gone. Each new rulebook goes to the first, which has
+    /// `in_force` now; from the second `others` come, which take the place of these.
+    pub fn keep(
+        mut self,
+        in_force: Arc<Rulebook>,
+        rulebooks: &SyncSender<Arc<Rulebook>>,
+        gauges: &Gauges,
+        others: &Receiver<Others>,
+    ) {
+        self.sweep();
         let uptime = Stopwatch::start();
-        let mut retired = Vec::new();
+        let mut handed = Handed { in_force, retired: Vec::new() };
         loop {
             let has_changed = self.look(uptime.elapsed());
             gauges.set_list_faults(self.faults(clock::now()));
-            if has_changed {
-                let next = Arc::new(self.rulebook());
-                if rulebooks.send(Arc::clone(&next)).is_err() {
-                    return;
-                }
-                retired.push(core::mem::replace(&mut in_force, next));
+            if has_changed && !handed.over(self.rulebook(), rulebooks) {
+                return;
             }
-            retired.retain(|rulebook| Arc::strong_count(rulebook) > 1);
-            std::thread::sleep(if retired.is_empty() { LOOK_INTERVAL } else { RETIRE_INTERVAL });
+            match others.recv_timeout(handed.pause()) {
+                Ok(Others { lists, handed: meanwhile }) => {
+                    self.give_way(lists);
+                    handed.retired.extend(meanwhile);
+                    if !handed.over(self.rulebook(), rulebooks) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
+    }
+
+    /// Others take the place of these. Lists of the web that stay are not fetched before their time.
+    fn give_way(&mut self, next: Self) {
+        let before = replace(self, next).all;
+        for kept in before.into_iter().filter(|kept| matches!(kept.origin, Origin::Web(_))) {
+            if let Some(same) = self.all.iter_mut().find(|next| next.config == kept.config) {
+                *same = kept;
+            }
+        }
+        self.sweep();
+    }
+
+    /// Removes the copies of lists that are no more.
+    fn sweep(&self) {
+        self.copies.sweep(&self.all.iter().filter_map(Kept::copy).collect::<Vec<_>>());
     }
 
     /// Reads and fetches what is due; true where a list is another one now.
@@ -121,6 +152,29 @@ impl Lists {
         let changes = self.all.iter_mut().map(|kept| kept.look(&self.copies, uptime));
         // All of them, and not only those up to the first change.
         changes.fold(false, |any, changed| any | changed)
+    }
+}
+
+/// Rulebooks that the packet thread has.
+struct Handed {
+    in_force: Arc<Rulebook>,
+    /// Those that it may not have left yet.
+    retired: Vec<Arc<Rulebook>>,
+}
+
+impl Handed {
+    /// Hands the next one over; false where the packet thread is gone.
+    fn over(&mut self, next: Rulebook, rulebooks: &SyncSender<Arc<Rulebook>>) -> bool {
+        let next = Arc::new(next);
+        let is_taken = rulebooks.send(Arc::clone(&next)).is_ok();
+        self.retired.push(replace(&mut self.in_force, next));
+        is_taken
+    }
+
+    /// Frees what the packet thread has left; how long to wait then.
+    fn pause(&mut self) -> Duration {
+        self.retired.retain(|rulebook| Arc::strong_count(rulebook) > 1);
+        if self.retired.is_empty() { LOOK_INTERVAL } else { RETIRE_INTERVAL }
     }
 }
 

@@ -224,10 +224,11 @@ fn whoever_used_the_last_rulebook_frees_nothing_of_it() {
     let watched = Arc::downgrade(&first);
     let (rulebooks, next) = sync_channel(1);
     let (in_force, gauges) = (Arc::clone(&first), Arc::new(Gauges::default()));
+    let (others, next_lists) = sync_channel(1);
     std::thread::spawn({
         let gauges = Arc::clone(&gauges);
         // It ends with the test: nobody takes another rulebook.
-        move || lists.keep(in_force, &rulebooks, &gauges)
+        move || lists.keep(in_force, &rulebooks, &gauges, &next_lists)
     });
     let second = next.recv_timeout(PATIENCE).unwrap();
     assert_eq!((first.lists.len(), second.lists.len()), (0, 1));
@@ -239,4 +240,14 @@ fn whoever_used_the_last_rulebook_frees_nothing_of_it() {
         assert!(stopwatch.elapsed() < PATIENCE, "nobody has freed the first rulebook");
         std::thread::sleep(Duration::from_millis(20));
     }
+    // Others take their place at once. What was fetched stays, though the server has nothing more to give.
+    let third = Arc::new(Rulebook::default());
+    let watched = Arc::downgrade(&third);
+    let lists = Lists::load(&web(directory.path(), &server));
+    others.send(Others { lists, handed: vec![third] }).unwrap();
+    let fourth = next.recv_timeout(PATIENCE).unwrap();
+    assert!(fourth.lists.len() == 1 && Arc::ptr_eq(&fourth.lists[0], &second.lists[0]));
+    let none = Config::parse("", Path::new("sluice.toml")).unwrap();
+    others.send(Others { lists: Lists::load(&none), handed: Vec::new() }).unwrap();
+    assert!(next.recv_timeout(PATIENCE).unwrap().lists.is_empty() && watched.strong_count() == 0);
 }

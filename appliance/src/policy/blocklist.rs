@@ -86,6 +86,12 @@ impl Blocklist {
         &self.modes
     }
 
+    /// Puts other bounds in the place of the last. What stands stays, and who offended before is remembered on the new ladder.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        let before = core::mem::replace(&mut self.bounds, bounds);
+        self.bounds.ladder.take_over(before.ladder);
+    }
+
     /// Sets the mode of a class of attacks, or that of all, and ends the blocks that do not go with it; those are returned.
     pub fn set_mode(&mut self, class: Option<ThreatClass>, mode: Mode, now: Timestamp) -> Vec<BlockRecord> {
         self.modes.set(class, mode);

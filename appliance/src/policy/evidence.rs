@@ -14,7 +14,7 @@ use traffic::time::Timestamp;
 
 use super::victims::Victims;
 use super::weights::{self, log_odds};
-use super::{ALERT_PAUSE, Action, Decision, Profile, Sighting, Subject, Thresholds};
+use super::{ALERT_PAUSE, Action, Decision, Profile, Sighting, Subject, Thresholds, Tuning};
 use crate::verdict::{FlowVerdict, Verdict};
 
 /// One service in so many sources has room among the victims of floods.
@@ -75,6 +75,13 @@ impl Evidence {
             alerts_in_minute: [0; 2],
             alerts_suppressed: 0,
         }
+    }
+
+    /// Goes by other thresholds from now on. What speaks against somebody stays.
+    pub fn tune(&mut self, tuning: &Tuning) {
+        self.thresholds = tuning.profile.thresholds();
+        self.block_ttl = tuning.block_ttl;
+        self.victims.tune(self.thresholds, tuning.limit_per_s);
     }
 
     /// What the tables take.

@@ -42,6 +42,11 @@ impl Ladder {
         Self { steps, past: BTreeMap::new() }
     }
 
+    /// Remembers those that another ladder does, in the place of its own.
+    pub fn take_over(&mut self, other: Self) {
+        self.past = other.past;
+    }
+
     /// Which offence it is if the offender is blocked now, counted from 1: its step of the ladder.
     #[must_use]
     pub fn offence(&self, subject: Subject, now: Timestamp) -> u32 {

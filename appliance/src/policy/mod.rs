@@ -60,6 +60,17 @@ pub struct Thresholds {
     pub block: f32,
 }
 
+/// How decisions are made in the packet thread. It can be changed while packets come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// How much evidence it takes.
+    pub profile: Profile,
+    /// How long a block is taken to last until it is known.
+    pub block_ttl: Duration,
+    /// What a service may get that is limited.
+    pub limit_per_s: u32,
+}
+
 impl Profile {
     /// Its thresholds.
     #[must_use]

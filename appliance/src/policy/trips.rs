@@ -50,7 +50,7 @@ impl Trip {
             Self::Proven => {
                 "more proven attackers a minute than policy.max_blocks_per_minute would be blocked, so no new ones are until \
                  ten minutes were quiet. If the alerts are wrong, put their sources into policy.allow; if they are right, \
-                 raise the limit and restart"
+                 raise the limit and run `sluice reload`"
             }
             Self::Household => {
                 "more of the household's devices than policy.max_share_of_lan would be blocked, so no more of them are until \

@@ -53,6 +53,11 @@ impl Victims {
         Self { services: Arena::new(capacity, seed), thresholds, limit_per_s }
     }
 
+    /// Goes by other thresholds, and another limit, from now on.
+    pub const fn tune(&mut self, thresholds: Thresholds, limit_per_s: u32) {
+        (self.thresholds, self.limit_per_s) = (thresholds, limit_per_s);
+    }
+
     /// What the table takes.
     pub const fn footprint(&self) -> Footprint {
         self.services.footprint("victims of floods")

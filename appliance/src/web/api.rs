@@ -212,6 +212,15 @@ pub struct Done {
     pub address: String,
 }
 
+/// The answer to `POST /api/reload` and `POST /api/restart`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderDone {
+    /// Keys of the configuration that say something else than before, and hold.
+    pub changed: Vec<String>,
+    /// Keys that say something else and hold from the next start on.
+    pub at_next_start: Vec<String>,
+}
+
 /// The answer to whatever went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {

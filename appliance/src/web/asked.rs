@@ -62,11 +62,16 @@ pub fn said(request: &Request, whom: &str) -> String {
     }
 }
 
-fn body_of<T: DeserializeOwned>(request: &Incoming) -> Result<T, Problem> {
-    // Forms of other pages cannot send this type.
-    if !request.has_type("application/json") {
-        return Err((415, "send Content-Type: application/json".to_owned()));
+/// Forms of other pages cannot send this type.
+pub(super) fn is_json(request: &Incoming) -> Result<(), Problem> {
+    if request.has_type("application/json") {
+        return Ok(());
     }
+    Err((415, "send Content-Type: application/json".to_owned()))
+}
+
+fn body_of<T: DeserializeOwned>(request: &Incoming) -> Result<T, Problem> {
+    is_json(request)?;
     serde_json::from_slice(&request.body).map_err(|error| (400, format!("the body is not what is expected: {error}")))
 }
 

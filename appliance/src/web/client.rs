@@ -8,12 +8,20 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::api::{AllowRequest, BlockRequest, DisallowRequest, Done, Failed, ModeRequest, State, SubjectRequest};
+use super::api::{
+    AllowRequest, BlockRequest, DisallowRequest, Done, Failed, ModeRequest, OrderDone, State, SubjectRequest,
+};
 use super::deadline::{Deadline, read_some, write_all};
-use crate::control::Request;
+use crate::control::{Order, Request};
 
 /// Time for one question. The daemon itself gives up after 5 s.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for an order. The daemon itself gives up after 25 s.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The status of an answer that tells of a mistake in the configuration.
+pub(super) const MISTAKE: u16 = 422;
 
 /// Longest answer that is taken: many times the longest that is sent.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -60,6 +68,9 @@ pub enum ClientError {
     /// The daemon said no, and why.
     #[error("{0}")]
     Refused(String),
+    /// The configuration cannot be used: file, line, key, and remedy.
+    #[error("{0}")]
+    Mistake(String),
 }
 
 impl Client {
@@ -74,7 +85,7 @@ impl Client {
     /// # Errors
     /// No daemon answers.
     pub fn state(&self) -> Result<State, ClientError> {
-        self.ask("GET", "/api/state", "")
+        self.ask("GET", "/api/state", "", TIMEOUT)
     }
 
     /// Asks for something, and waits until it is done.
@@ -100,30 +111,49 @@ impl Client {
         }
     }
 
-    fn post(&self, path: &str, body: &impl Serialize) -> Result<Done, ClientError> {
-        let body = serde_json::to_string(body).map_err(|error| self.malformed(error.to_string()))?;
-        self.ask("POST", path, &body)
+    /// Orders something of the daemon as a whole.
+    ///
+    /// # Errors
+    /// No daemon answers, or it refuses: the text says why, and everything is as it was.
+    pub fn order(&self, order: Order) -> Result<OrderDone, ClientError> {
+        let path = match order {
+            Order::Reload => "/api/reload",
+            Order::Restart => "/api/restart",
+        };
+        self.ask("POST", path, "{}", ORDER_TIMEOUT)
     }
 
-    fn ask<T: DeserializeOwned>(&self, method: &str, path: &str, body: &str) -> Result<T, ClientError> {
+    fn post(&self, path: &str, body: &impl Serialize) -> Result<Done, ClientError> {
+        let body = serde_json::to_string(body).map_err(|error| self.malformed(error.to_string()))?;
+        self.ask("POST", path, &body, TIMEOUT)
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        timeout: Duration,
+    ) -> Result<T, ClientError> {
         let length = body.len();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
-        let answer = self.exchange(request.as_bytes())?;
+        let answer = self.exchange(request.as_bytes(), timeout)?;
         let (status, body) = self.split(&answer)?;
         if (200..300).contains(&status) {
             return serde_json::from_slice(body).map_err(|error| self.malformed(error.to_string()));
         }
         Err(match serde_json::from_slice::<Failed>(body) {
+            Ok(failed) if status == MISTAKE => ClientError::Mistake(failed.error),
             Ok(failed) => ClientError::Refused(failed.error),
             Err(_) => self.malformed(format!("status {status}: {}", String::from_utf8_lossy(body).trim())),
         })
     }
 
-    fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, ClientError> {
-        let deadline = Deadline::after(TIMEOUT);
+    fn exchange(&self, request: &[u8], timeout: Duration) -> Result<Vec<u8>, ClientError> {
+        let deadline = Deadline::after(timeout);
         let mut socket = UnixStream::connect(&self.socket_path).map_err(|cause| self.not_connected(cause))?;
         let broken = |cause| ClientError::BrokenOff { path: self.socket_path.clone(), cause };
         write_all(&mut socket, request, deadline).map_err(broken)?;

@@ -8,7 +8,7 @@ use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::{WebConfig, WebServer, serve};
-use crate::control::{ControlError, Handle, Message, Reply, Request, Snapshot};
+use crate::control::{ControlError, Done, Handle, Message, Order, OrderError, Ordered, Reply, Request, Snapshot};
 use crate::policy::{Action, Alert, BlockRecord, BlockState, Mode, Modes, Subject};
 use crate::store::{Store, Writer};
 use crate::surroundings::Placement;
@@ -81,9 +81,17 @@ pub(super) fn snapshot(now: Timestamp) -> Snapshot {
 
 /// A control thread that protects 192.168.1.1, remembers what it is asked, and otherwise obeys.
 pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<String>) {
-    let (handle, requests) = Handle::new(first);
+    let (handle, requests, orders) = Handle::new(first);
     let (asked, log) = std::sync::mpsc::channel();
     let publisher = handle.clone();
+    std::thread::spawn(move || {
+        for Ordered { order, reply, .. } in orders {
+            let _ = reply.send(match order {
+                Order::Reload => Ok(Done { changed: vec!["policy.profile"], at_next_start: vec!["memory"] }),
+                Order::Restart => Err(OrderError::Program(String::from("the new program would not run"))),
+            });
+        }
+    });
     // Lives as long as the test's process; it holds a handle itself and so never sees the end of requests.
     std::thread::spawn(move || {
         for request in requests {
@@ -92,7 +100,10 @@ pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<Str
                     let _ = asked.send(words_of(&request, &actor));
                     let _ = reply.send(carry_out(&request, &publisher));
                 }
-                Message::Decision(_) | Message::TableChanged { .. } | Message::Resolved { .. } => {}
+                Message::Decision(_)
+                | Message::TableChanged { .. }
+                | Message::Configure { .. }
+                | Message::Resolved { .. } => {}
                 Message::Stop { .. } => return,
             }
         }

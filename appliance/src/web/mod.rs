@@ -47,6 +47,7 @@ pub struct WebConfig {
 pub struct WebServer {
     // Dropped first: nobody new is let in while the server behind ends.
     door: Option<door::Door>,
+    app: Arc<app::App>,
     _server: socket::Server,
     socket_path: PathBuf,
 }
@@ -58,7 +59,7 @@ pub struct WebServer {
 pub fn serve(handle: Handle, store: Arc<Store>, writer: Arc<Writer>, config: WebConfig) -> Result<WebServer, WebError> {
     let app = Arc::new(app::App::new(handle, store, writer, config.host_names));
     let server = socket::Server::start(&config.socket_path, &app)?;
-    Ok(WebServer { door: None, _server: server, socket_path: config.socket_path })
+    Ok(WebServer { door: None, app, _server: server, socket_path: config.socket_path })
 }
 
 impl WebServer {
@@ -72,6 +73,16 @@ impl WebServer {
         let door = door::Door::open(address, self.socket_path.clone(), door::Limits::default())
             .map_err(|cause| WebError::Listen { address, cause })?;
         Ok(self.door.insert(door).address())
+    }
+
+    /// Closes the door: the page can no longer be reached from the network.
+    pub fn close_door(&mut self) {
+        self.door = None;
+    }
+
+    /// Puts other names by which the page may be opened in the place of the last.
+    pub fn set_host_names(&self, names: Vec<String>) {
+        self.app.set_host_names(names);
     }
 
     /// Requests that the door refused so far: malformed, too large, too slow, or too many at once.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::api::{Done, Failed, State};
 use super::fixture::{PASSWORD, Page, exchange, open_page, snapshot};
 use super::*;
-use crate::control::Request;
+use crate::control::{Order, Request};
 use crate::policy::{BlockState, Mode, Modes};
 use traffic::features::ThreatClass;
 
@@ -347,6 +347,24 @@ fn a_daemon_that_is_not_there_is_told_from_one_that_is() {
     std::fs::write(&file, "precious").unwrap();
     assert!(matches!(again(&file), Err(WebError::NotASocket { .. })));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[test]
+fn orders_come_by_the_socket_or_from_whoever_is_logged_in_and_no_stranger() {
+    let page = open_page("orders");
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    let done = client.order(Order::Reload).unwrap();
+    assert_eq!((done.changed, done.at_next_start), (vec!["policy.profile".to_owned()], vec!["memory".to_owned()]));
+    let refused = client.order(Order::Restart).unwrap_err();
+    assert!(matches!(&refused, ClientError::Refused(why) if why == "the new program would not run"), "{refused}");
+    for path in ["/api/reload", "/api/restart"] {
+        assert_eq!(page.get(path, "").status, 405);
+        let host = page.address;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+        );
+        assert_eq!(exchange(host, &request).status, 401);
+    }
 }
 
 #[test]

@@ -425,6 +425,10 @@ impl Enforcer for Nftables {
         Ok(())
     }
 
+    fn make_room(&mut self, capacity: u32) {
+        self.capacity = self.capacity.max(capacity);
+    }
+
     fn remove(&mut self) -> Result<(), EnforceError> {
         self.remove_table(Family::Netdev)?;
         self.remove_table(Family::Bridge)

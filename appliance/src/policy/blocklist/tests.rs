@@ -55,6 +55,22 @@ fn a_block_becomes_stricter_but_never_milder() {
 }
 
 #[test]
+fn other_bounds_hold_for_what_comes_and_past_offences_stay_known() {
+    let mut list = blocklist(Rails::default());
+    let past = |number: u8| PastBlock {
+        subject: Subject::of([203, 0, 113, number].into()),
+        offence: 2,
+        ended: NOW,
+        exempt_until: None,
+    };
+    list.remember(&past(9), NOW);
+    list.set_bounds(Bounds { max_blocks: 1, ladder: Ladder::new(&[5, 6, 7]), ..bounds() });
+    let again = list.block(record("203.0.113.9", Action::Deny, 200), NOW).expect("one is allowed").block;
+    assert_eq!((again.offence, list.length(Action::Deny, again.offence + 1)), (2, Duration::from_secs(7)));
+    assert_eq!(list.block(record("203.0.113.10", Action::Deny, 200), NOW), Err(Refusal::Full));
+}
+
+#[test]
 fn an_unblocked_address_is_left_alone_for_the_grace() {
     let mut list = blocklist(Rails::default());
     let wanted = record("2001:db8:7::1", Action::Deny, 900);

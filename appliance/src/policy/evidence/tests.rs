@@ -331,3 +331,15 @@ fn a_flood_of_sources_is_no_flood_of_alerts() {
     case.flow(0, "203.0.113.9", 0.99, true);
     assert_eq!(case.said().len(), ALERTS_PER_MINUTE as usize + 1, "a proven one is still told of");
 }
+
+#[test]
+fn other_thresholds_hold_for_what_speaks_against_a_source_already() {
+    let mut case = Case::new(Profile::Lenient);
+    for _ in 0..4 {
+        case.flow(100, "203.0.113.9", 0.95, true);
+    }
+    assert!(case.classes.is_empty());
+    case.evidence.tune(&Tuning { profile: Profile::Strict, block_ttl: TTL, limit_per_s: 100 });
+    case.flow(100, "203.0.113.9", 0.95, true);
+    assert_eq!(case.classes, [ThreatClass::Scan]);
+}

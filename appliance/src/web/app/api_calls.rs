@@ -3,9 +3,10 @@
 use traffic::time::Timestamp;
 
 use super::{App, COOKIE, Visitor};
-use crate::control::{ControlError, Reply};
-use crate::web::api::{Done, Failed};
+use crate::control::{ControlError, Order, OrderError, Reply};
+use crate::web::api::{Done, Failed, OrderDone};
 use crate::web::asked::{self, Problem};
+use crate::web::client::MISTAKE;
 use crate::web::http::{Answer, Incoming};
 use crate::web::sessions::same_token;
 
@@ -22,7 +23,22 @@ impl App {
         }
     }
 
-    /// The same by a form; what became of it is said on the page that follows.
+    /// What concerns the daemon as a whole.
+    pub(super) fn order(&self, order: Order, request: &Incoming, now: Timestamp) -> Answer {
+        let outcome = self.authorized(request, now).and_then(|actor| {
+            asked::is_json(request)?;
+            self.handle.order(order, &actor).map_err(|error| (status_of(&error), error.to_string()))
+        });
+        match outcome {
+            Ok(done) => {
+                let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect();
+                Answer::json(200, &OrderDone { changed: owned(done.changed), at_next_start: owned(done.at_next_start) })
+            }
+            Err((status, error)) => Answer::json(status, &Failed { error }),
+        }
+    }
+
+    /// The same as [`Self::api_call`] by a form; what became of it is said on the page that follows.
     pub(super) fn form(&self, name: &str, request: &Incoming, now: Timestamp) -> Answer {
         let visitor = self.visitor(request, now);
         if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
@@ -48,6 +64,14 @@ impl App {
             }
             Visitor::Local | Visitor::User(_) => Ok(visitor.actor().to_owned()),
         }
+    }
+}
+
+const fn status_of(error: &OrderError) -> u16 {
+    match error {
+        OrderError::Mistake(_) => MISTAKE,
+        OrderError::Program(_) => 409,
+        OrderError::Unavailable => 503,
     }
 }
 

@@ -14,7 +14,7 @@ use super::guard;
 use super::http::{Answer, Caller, Incoming, Method};
 use super::page::{self, Reader};
 use super::sessions::{Attempts, IDLE, Session, Sessions, same_token};
-use crate::control::Handle;
+use crate::control::{Handle, Order};
 use crate::store::{Event, Store, Writer};
 
 const COOKIE: &str = "sluice_session";
@@ -27,7 +27,7 @@ pub(super) struct App {
     handle: Handle,
     store: Arc<Store>,
     writer: Arc<Writer>,
-    host_names: Vec<String>,
+    host_names: Mutex<Vec<String>>,
     sessions: Mutex<Sessions>,
     attempts: Mutex<Attempts>,
 }
@@ -69,12 +69,15 @@ impl Visitor {
 enum Way {
     Api(&'static str),
     Form(&'static str),
+    Order(Order),
 }
 
-/// What is asked for at a path. Blocks are made by JSON only.
+/// What is asked for at a path. Blocks are made, and orders given, by JSON only.
 fn asked_for(path: &str) -> Option<Way> {
     let named = |name: &str| asked::NAMES.into_iter().find(|known| *known == name);
     match path.strip_prefix("/api/") {
+        Some("reload") => Some(Way::Order(Order::Reload)),
+        Some("restart") => Some(Way::Order(Order::Restart)),
         Some(name) => named(name).map(Way::Api),
         None => named(path.strip_prefix('/')?).filter(|name| *name != "block").map(Way::Form),
     }
@@ -82,11 +85,21 @@ fn asked_for(path: &str) -> Option<Way> {
 
 impl App {
     pub(super) fn new(handle: Handle, store: Arc<Store>, writer: Arc<Writer>, host_names: Vec<String>) -> Self {
+        let host_names = Mutex::new(host_names);
         Self { handle, store, writer, host_names, sessions: Mutex::default(), attempts: Mutex::default() }
     }
 
+    /// Puts other names of the page in the place of the last.
+    pub(super) fn set_host_names(&self, names: Vec<String>) {
+        *self.host_names() = names;
+    }
+
+    fn host_names(&self) -> MutexGuard<'_, Vec<String>> {
+        self.host_names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn answer(&self, request: &Incoming, now: Timestamp) -> Answer {
-        if !guard::is_own_host(&request.host, &self.host_names) {
+        if !guard::is_own_host(&request.host, &self.host_names()) {
             let line = "Open this page by the box's address, or add its name to host_names in sluice.toml.";
             return Answer::text(421, line);
         }
@@ -109,7 +122,9 @@ impl App {
             "/login" | "/logout" => Answer::see("/"),
             other => match asked_for(other) {
                 Some(Way::Form(_)) => Answer::see("/"),
-                Some(Way::Api(_)) => Answer::text(405, "Only POST is answered here.").with("Allow", "POST".to_owned()),
+                Some(Way::Api(_) | Way::Order(_)) => {
+                    Answer::text(405, "Only POST is answered here.").with("Allow", "POST".to_owned())
+                }
                 None => Answer::text(404, "There is nothing here; the page is at /."),
             },
         }
@@ -125,6 +140,7 @@ impl App {
             other => match asked_for(other) {
                 Some(Way::Form(name)) => self.form(name, request, now),
                 Some(Way::Api(name)) => self.api_call(name, request, now),
+                Some(Way::Order(order)) => self.order(order, request, now),
                 None => Answer::text(404, "There is nothing here; the page is at /."),
             },
         }

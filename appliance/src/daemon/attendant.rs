@@ -1,0 +1,150 @@
+//! The main thread once everything runs: signals, what is ordered of the daemon as a whole, the page's door, and whether the
+//! other threads live.
+
+use core::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+
+use anyhow::bail;
+use log::{error, info, warn};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::page_address;
+use super::program::Program;
+use super::reload::Reload;
+use crate::config::Config;
+use crate::control::{Done, Order, OrderError, Ordered};
+use crate::linux::signals::{Asked, Signals};
+use crate::web::WebServer;
+
+/// How often the main thread looks after the others, and takes orders.
+const INTERVAL_MS: u16 = 250;
+
+/// Why the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was told to.
+    Stop,
+    /// The program is run anew.
+    Restart,
+}
+
+/// What the main thread looks after.
+pub(super) struct Attendant<'a> {
+    pub signals: Signals,
+    // Dropped before the page, whose threads may wait for an answer.
+    pub orders: Receiver<Ordered>,
+    pub web: WebServer,
+    pub door: Door,
+    pub reload: Reload,
+    pub program: &'a Program,
+}
+
+/// Where the page shall be reached from the network.
+pub(super) struct Door {
+    address: Option<SocketAddr>,
+    is_open: bool,
+    told: bool,
+}
+
+impl Attendant<'_> {
+    /// Waits for what ends the daemon, and meanwhile does what is to be done.
+    pub fn attend(mut self, threads: &[&JoinHandle<()>]) -> anyhow::Result<End> {
+        loop {
+            self.door.open(&mut self.web);
+            self.reload.tend();
+            let mut wanted = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            // Interrupted or not, the signal itself is asked for next.
+            let _ = poll(&mut wanted, PollTimeout::from(INTERVAL_MS));
+            if let Some(end) = self.answer_signals().or_else(|| self.answer_orders()) {
+                info!("ending");
+                return Ok(end);
+            }
+            if threads.iter().any(|thread| thread.is_finished()) {
+                bail!("a thread has ended by itself; see the lines above");
+            }
+        }
+    }
+
+    fn answer_signals(&mut self) -> Option<End> {
+        while let Some(asked) = self.signals.read() {
+            let (order, actor) = match asked {
+                Asked::End => return Some(End::Stop),
+                Asked::Reload => (Order::Reload, "SIGHUP"),
+                Asked::Restart => (Order::Restart, "SIGUSR2"),
+            };
+            if self.carry_out(order, actor).is_ok() && order == Order::Restart {
+                return Some(End::Restart);
+            }
+        }
+        None
+    }
+
+    fn answer_orders(&mut self) -> Option<End> {
+        while let Ok(Ordered { order, actor, reply }) = self.orders.try_recv() {
+            let outcome = self.carry_out(order, &actor);
+            let ends = outcome.is_ok() && order == Order::Restart;
+            // Whoever asked may have gone away meanwhile.
+            let _ = reply.try_send(outcome);
+            if ends {
+                return Some(End::Restart);
+            }
+        }
+        None
+    }
+
+    fn carry_out(&mut self, order: Order, actor: &str) -> Result<Done, OrderError> {
+        match order {
+            Order::Reload => {
+                let done = self.reload.reload(actor)?;
+                let config = &self.reload.config;
+                self.web.set_host_names(config.web.host_names.clone());
+                self.door.lead_to(config, &mut self.web);
+                Ok(done)
+            }
+            Order::Restart => {
+                self.program.try_out().map_err(|why| {
+                    error!("{why}");
+                    self.reload.gauges.set_order_fault(Some(why.clone()));
+                    OrderError::Program(why)
+                })?;
+                let what = format!("runs {} anew", self.program.path().display());
+                info!("{actor} {what}");
+                self.reload.audit(actor, what);
+                Ok(Done::default())
+            }
+        }
+    }
+}
+
+impl Door {
+    pub fn new(config: &Config) -> Self {
+        Self { address: page_address(config), is_open: false, told: false }
+    }
+
+    /// Takes in where the configuration wants the page.
+    fn lead_to(&mut self, config: &Config, web: &mut WebServer) {
+        let wanted = Self::new(config);
+        if wanted.address != self.address {
+            web.close_door();
+            *self = wanted;
+        }
+    }
+
+    /// Opens the door as soon as the address is there.
+    fn open(&mut self, web: &mut WebServer) {
+        let Some(address) = self.address.filter(|_| !self.is_open) else { return };
+        match web.open_door(address) {
+            Ok(address) => {
+                info!("the page is at http://{address}/");
+                self.is_open = true;
+            }
+            Err(error) if !self.told => {
+                warn!("{error}; trying on");
+                self.told = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
