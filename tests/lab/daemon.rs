@@ -38,6 +38,12 @@ pub struct Config {
     pub memory: &'static str,
     /// Rules and lists, as they are written.
     pub rules: String,
+    /// More lines of `[policy]`.
+    pub policy: &'static str,
+    /// Name of the folder of the database; those with another start without what the last one left.
+    pub state: &'static str,
+    /// Whether the daemon tests itself at the start.
+    pub selftest_at_start: bool,
 }
 
 impl Default for Config {
@@ -50,6 +56,9 @@ impl Default for Config {
             block_ttl_s: 600,
             memory: "default",
             rules: String::new(),
+            policy: "",
+            state: "state",
+            selftest_at_start: true,
         }
     }
 }
@@ -58,12 +67,14 @@ impl Config {
     /// The text of `sluice.toml`; state and socket are in the folder.
     #[must_use]
     pub fn text(&self, folder: &Path) -> String {
-        let Self { mode, on_failure, profile, allow, block_ttl_s, memory, rules } = self;
+        let Self { mode, on_failure, profile, allow, block_ttl_s, memory, rules, policy, state, selftest_at_start } =
+            self;
         let folder = folder.display();
         format!(
-            "mode = \"{mode}\"\non_failure = \"{on_failure}\"\nstate_dir = \"{folder}/state\"\n\n\
+            "mode = \"{mode}\"\non_failure = \"{on_failure}\"\nstate_dir = \"{folder}/{state}\"\n\
+             selftest_at_start = {selftest_at_start}\n\n\
              [bridge]\nname = \"br0\"\nports = [\"port0\", \"port1\"]\naddresses = [\"{BOX}/24\"]\n\n\
-             [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nladder_s = [{block_ttl_s}]\nunblock_grace_s = 600\n\n\
+             [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nladder_s = [{block_ttl_s}]\nunblock_grace_s = 600\n{policy}\n\
              [web]\nlisten_port = 8080\nsocket = \"{folder}/sluice.sock\"\n\n\
              [memory]\nprofile = \"{memory}\"\n\n{rules}"
         )
