@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check fuzz bench model corpus packages
+.PHONY: demo test check fuzz bench bench-inline model corpus packages
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -28,6 +28,15 @@ bench:
 	cargo run --release --quiet --package system-tests --bin bench -- live
 	cargo bench --quiet --package sluice --bench path
 	cargo bench --quiet --package sluice --bench instructions -- $(if $(filter 1,$(RECORD)),--record)
+
+# What Sluice costs as a bridge, and how fast it stops an attacker, in network namespaces: needs root. Suricata takes part where
+# it is installed in PEERS_DIR; PEERS=1 installs it (needs the network).
+ROUNDS ?= 5
+bench-inline: packages
+	$(if $(filter 1,$(PEERS)),tests/lab/install-packages python3 python3-venv)
+	$(if $(filter 1,$(PEERS)),$(SHARED)/peers/setup $(PEERS_DIR))
+	cargo build --release --package sluice --package system-tests --bin sluice --bin bench-inline
+	cargo run --release --quiet --package system-tests --bin bench-inline -- --rounds $(ROUNDS) $(PEERS_DIR)
 
 # Each fuzz target for FUZZ_S seconds, on nightly Rust, without a sanitizer, which finds nothing in a crate that forbids unsafe code
 # and takes most of the time. What is found new is kept below target/, so that the tree stays clean.

@@ -40,6 +40,12 @@ pub struct Config {
     pub rules: String,
     /// The box is nothing but a bridge, without an address and without a route.
     pub is_bare: bool,
+    /// More lines of `[policy]`.
+    pub policy: &'static str,
+    /// Name of the folder of the database; those with another start without what the last one left.
+    pub state: &'static str,
+    /// Whether the daemon tests itself at the start.
+    pub selftest_at_start: bool,
 }
 
 impl Default for Config {
@@ -53,6 +59,9 @@ impl Default for Config {
             memory: "default",
             rules: String::new(),
             is_bare: false,
+            policy: "",
+            state: "state",
+            selftest_at_start: true,
         }
     }
 }
@@ -61,13 +70,15 @@ impl Config {
     /// The text of `sluice.toml`; state and socket are in the folder.
     #[must_use]
     pub fn text(&self, folder: &Path) -> String {
-        let Self { mode, on_failure, profile, allow, block_ttl_s, memory, rules, is_bare } = self;
+        let Self { mode, on_failure, profile, allow, block_ttl_s, memory, rules, is_bare, policy, state, .. } = self;
+        let selftest_at_start = self.selftest_at_start;
         let folder = folder.display();
         let addresses = if *is_bare { Vec::new() } else { vec![format!("{BOX}/24")] };
         format!(
-            "mode = \"{mode}\"\non_failure = \"{on_failure}\"\nstate_dir = \"{folder}/state\"\n\n\
+            "mode = \"{mode}\"\non_failure = \"{on_failure}\"\nstate_dir = \"{folder}/{state}\"\n\
+             selftest_at_start = {selftest_at_start}\n\n\
              [bridge]\nname = \"br0\"\nports = [\"port0\", \"port1\"]\naddresses = {addresses:?}\n\n\
-             [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nladder_s = [{block_ttl_s}]\nunblock_grace_s = 600\n\n\
+             [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nladder_s = [{block_ttl_s}]\nunblock_grace_s = 600\n{policy}\n\
              [web]\nlisten_port = 8080\nsocket = \"{folder}/sluice.sock\"\n\n\
              [memory]\nprofile = \"{memory}\"\n\n{rules}"
         )

@@ -1,5 +1,6 @@
 //! Frames on a wire as they are: sent and received by raw sockets, past the hosts' own network stacks.
 
+use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result};
@@ -7,7 +8,8 @@ use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::sockopt::{RcvBufForce, ReceiveTimeout};
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, recv, sendto, setsockopt, socket,
+    AddressFamily, LinkAddr, MsgFlags, MultiHeaders, SockFlag, SockProtocol, SockType, recv, sendmmsg, sendto,
+    setsockopt, socket,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
@@ -56,6 +58,25 @@ impl Wire {
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+
+    /// Sends many frames by as few calls of the kernel as it allows.
+    ///
+    /// # Errors
+    /// The kernel refuses one.
+    pub fn send_many(&self, frames: &[Vec<u8>]) -> Result<()> {
+        let slices: Vec<[IoSlice<'_>; 1]> = frames.iter().map(|frame| [IoSlice::new(frame)]).collect();
+        let interfaces = vec![Some(self.interface); frames.len()];
+        let mut left = &slices[..];
+        while !left.is_empty() {
+            let mut headers = MultiHeaders::preallocate(left.len(), None);
+            match sendmmsg(self.socket.as_raw_fd(), &mut headers, left, &interfaces, [], MsgFlags::empty()) {
+                Ok(sent) => left = left.get(sent.count()..).unwrap_or_default(),
+                Err(Errno::ENOBUFS | Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Sends the frame by which [`Self::receive`] at the other end knows that nothing more comes.

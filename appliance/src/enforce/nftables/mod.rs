@@ -33,6 +33,7 @@ mod batch;
 mod closed;
 mod elements;
 mod numbers;
+mod place;
 mod rules;
 mod table;
 mod watch;
@@ -196,8 +197,12 @@ impl Nftables {
         // Adding first makes the deletion succeed whether the table stood or not.
         batch.add_table();
         batch.delete_table();
-        let allows_devices = !desired.allow_devices.is_empty();
-        let made = table::Made { capacity: self.capacity, allows_devices, on_failure: self.on_failure };
+        let made = table::Made {
+            capacity: self.capacity,
+            allows_networks: !desired.allow.is_empty(),
+            allows_devices: !desired.allow_devices.is_empty(),
+            on_failure: self.on_failure,
+        };
         let rules = table::add_all(&mut batch, &self.ports, self.family.number(), made);
         if self.on_failure == OnFailure::Closed {
             closed::fill(&mut batch, &table::FRAME_TYPES);

@@ -17,6 +17,8 @@ const VERDICT_DROP: u32 = 0;
 const VERDICT_ACCEPT: u32 = 1;
 /// `NFT_JUMP` is -3.
 const VERDICT_JUMP: u32 = (-3_i32).cast_unsigned();
+/// `NFT_GOTO` is -4.
+const VERDICT_GOTO: u32 = (-4_i32).cast_unsigned();
 /// `NFT_META_PROTOCOL`: the protocol of the frame, inside its outermost VLAN tag.
 const META_PROTOCOL: u32 = 1;
 /// `NFT_META_IIFNAME`: the name of the interface that the frame came in by.
@@ -255,6 +257,11 @@ impl Rule {
     /// Goes on in another chain, and comes back where that decides nothing.
     pub(super) fn jump(self, chain: &str) -> Self {
         self.verdict(VERDICT_JUMP, Some(chain))
+    }
+
+    /// Goes on in another chain, and passes where that decides nothing: only in the chain that begins all.
+    pub(super) fn go_to(self, chain: &str) -> Self {
+        self.verdict(VERDICT_GOTO, Some(chain))
     }
 
     fn verdict(self, code: u32, chain: Option<&str>) -> Self {

@@ -4,25 +4,30 @@
 //! |---|---|
 //! | `ingress` | on both ports: sorts IPv4 and IPv6, also inside a second VLAN tag and inside PPPoE; all else passes |
 //! | `ipv4`, `ipv6` | DHCP and neighbour discovery pass, allowlist passes, `deny` drops, `deny_new` and `limit` go on below |
+//! | `blocked4`, `blocked6` | from the blocked: to the allowlist as by `deny_new`, nothing else |
 //! | `deny_new` | drops what opens a connection |
 //! | `qinq*`, `pppoe*`, `qinq_pppoe*` | the same for packets whose headers lie behind a second VLAN tag, PPPoE, or both |
 //! | `quarantine4` and the like | lets a device in quarantine reach the box and DNS |
 //! | `limited4` and the like | lets through who asks a limited service twice |
 //! | `hidden` | counts what lies behind three tags and passes |
+//!
+//! Every packet meets these rules, so they are few: what is neither from nor to anybody in a set is looked up in each set once,
+//! and nothing follows it.
 
 use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
 
 use super::batch::{Batch, ETHERNET, Key};
 use super::closed;
 use super::numbers::{FAMILY_BRIDGE, FIRST_HOOK, chain, message, set};
+use super::place::{PLACES, Place};
 use super::rules::{Base, Compare, Rule};
 use crate::enforce::OnFailure;
 use crate::linux::netlink::FLAG_CREATE;
 use crate::policy::{Action, Subject};
 
-const ETHER_IPV4: u16 = 0x0800;
+pub(super) const ETHER_IPV4: u16 = 0x0800;
 const ETHER_ARP: u16 = 0x0806;
-const ETHER_IPV6: u16 = 0x86dd;
+pub(super) const ETHER_IPV6: u16 = 0x86dd;
 const ETHER_VLAN: u16 = 0x8100;
 const ETHER_QINQ: u16 = 0x88a8;
 /// Used before 802.1ad.
@@ -38,12 +43,8 @@ const POLICY_ACCEPT: u32 = 1;
 
 const ALLOW4: &str = "allow4";
 const ALLOW6: &str = "allow6";
-/// IPv6 offenders are /64 networks.
-const SOURCE_MASK_IPV6: [u8; 16] = [255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0];
 /// UDP from a port below this is taken for the answer of a service.
 const FIRST_CLIENT_PORT: u16 = 1024;
-/// Neighbour discovery: router and neighbour solicitation and advertisement, redirect.
-const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
 const DNS: u16 = 53;
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REQUEST_IPV6: u8 = 128;
@@ -114,34 +115,6 @@ pub(super) const fn own_set(key: Key) -> &'static str {
     }
 }
 
-/// Where the IP header of a packet lies.
-#[derive(Clone, Copy)]
-struct Place {
-    chain: &'static str,
-    deny_new_chain: &'static str,
-    quarantine_chain: &'static str,
-    limited_chain: &'static str,
-    key: Key,
-    /// Bytes between what the kernel takes for the network header and the IP header; 0 where it is the IP header.
-    offset_bytes: u32,
-}
-
-const fn place(names: [&'static str; 4], key: Key, offset_bytes: u32) -> Place {
-    let [chain, deny_new_chain, quarantine_chain, limited_chain] = names;
-    Place { chain, deny_new_chain, quarantine_chain, limited_chain, key, offset_bytes }
-}
-
-const PLACES: [Place; 8] = [
-    place(["ipv4", "deny_new", "quarantine4", "limited4"], Key::Ipv4, 0),
-    place(["ipv6", "deny_new", "quarantine6", "limited6"], Key::Ipv6, 0),
-    place(["qinq_ipv4", "qinq_deny_new4", "qinq_quarantine4", "qinq_limited4"], Key::Ipv4, 4),
-    place(["qinq_ipv6", "qinq_deny_new6", "qinq_quarantine6", "qinq_limited6"], Key::Ipv6, 4),
-    place(["pppoe_ipv4", "pppoe_deny_new4", "pppoe_quarantine4", "pppoe_limited4"], Key::Ipv4, 8),
-    place(["pppoe_ipv6", "pppoe_deny_new6", "pppoe_quarantine6", "pppoe_limited6"], Key::Ipv6, 8),
-    place(["qinq_pppoe_ipv4", "qinq_pppoe_deny_new4", "qinq_pppoe_quarantine4", "qinq_pppoe_limited4"], Key::Ipv4, 12),
-    place(["qinq_pppoe_ipv6", "qinq_pppoe_deny_new6", "qinq_pppoe_quarantine6", "qinq_pppoe_limited6"], Key::Ipv6, 12),
-];
-
 /// A chain that sorts by two bytes behind a tag or in a PPPoE header.
 struct Sorter {
     chain: &'static str,
@@ -210,22 +183,24 @@ const SORTERS: [Sorter; 3] = [
 pub(super) struct Made {
     /// Of each set.
     pub capacity: u32,
-    /// There are allowed devices. The rules for them are left out where there are none: every packet would meet them.
+    /// There is an allowlist. Its rules are left out where there is none: every packet would meet them.
+    pub allows_networks: bool,
+    /// There are allowed devices; the same holds for their rules.
     pub allows_devices: bool,
     pub on_failure: OnFailure,
 }
 
 /// Puts everything but the elements into the batch; how many rules that are.
 pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, made: Made) -> usize {
-    let Made { capacity, allows_devices, on_failure } = made;
+    let Made { capacity, on_failure, .. } = made;
     batch.add_table();
     let sets = add_sets(batch, capacity);
     if on_failure == OnFailure::Closed {
         closed::add_set(batch, sets + 1);
     }
-    let chains = PLACES
-        .iter()
-        .flat_map(|place| [place.deny_new_chain, place.quarantine_chain, place.limited_chain, place.chain]);
+    let chains = PLACES.iter().flat_map(|place| {
+        [place.blocked_chain, place.deny_new_chain, place.quarantine_chain, place.limited_chain, place.chain]
+    });
     for name in chains.chain(SORTERS.iter().map(|sorter| sorter.chain)).chain([HIDDEN]) {
         // `deny_new` serves two places; the kernel takes a chain that stands for made.
         batch.add_chain(name);
@@ -243,7 +218,7 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, made: 
         if on_failure == OnFailure::Closed {
             rules.push((place.chain, place.closed()));
         }
-        place_rules(place, allows_devices, &mut rules);
+        place_rules(place, made, &mut rules);
     }
     entry_rules(ports, family, on_failure, &mut rules);
     let count = rules.len();
@@ -307,7 +282,10 @@ fn entry_rules(ports: &[String; 2], family: u8, on_failure: OnFailure, rules: &m
         rules.push(("ingress", rule));
     }
     for (ether_type, comment, chain) in FRAMES {
-        rules.push(("ingress", Rule::new(comment).protocol(ether_type).jump(chain)));
+        let rule = Rule::new(comment).protocol(ether_type);
+        // What is behind a tag comes back for the rules below where it is not IP.
+        let is_ip = matches!(ether_type, ETHER_IPV4 | ETHER_IPV6);
+        rules.push(("ingress", if is_ip { rule.go_to(chain) } else { rule.jump(chain) }));
     }
     for sorter in &SORTERS {
         for (number, comment, chain) in sorter.cases {
@@ -345,34 +323,34 @@ fn closed_rules(rules: &mut Rules) {
     }
 }
 
-fn place_rules(place: &Place, allows_devices: bool, rules: &mut Rules) {
-    let allow = allow_set(place.key);
-    let deny = block_set(Action::Deny, place.key);
-    let deny_new = block_set(Action::DenyNew, place.key);
+fn place_rules(place: &Place, made: Made, rules: &mut Rules) {
+    let Made { allows_networks, allows_devices, .. } = made;
+    let (deny, deny_new) = (block_set(Action::Deny, place.key), block_set(Action::DenyNew, place.key));
     let mut add = |rule| rules.push((place.chain, rule));
-    add(place.source("from the allowlist").in_set(allow).accept());
+    if allows_networks {
+        add(place.source("from the allowlist").in_set(allow_set(place.key)).accept());
+    }
     if allows_devices {
         add(place.rule("from an allowed device").sender().in_set(ALLOW_DEVICE).accept());
     }
-    // Whoever is on the allowlist may speak with anybody and gets the answers, but is still protected from the blocked.
-    let to_the_allowed = place.offender_source("from the blocked to the allowlist").in_set(deny);
-    add(place.and_destination(to_the_allowed).in_set(allow).jump(place.deny_new_chain));
-    if allows_devices {
-        let to_a_device = place.offender_source("from the blocked to an allowed device").in_set(deny);
-        add(to_a_device.receiver().in_set(ALLOW_DEVICE).jump(place.deny_new_chain));
-    }
+    add(place.offender_source("from the blocked").in_set(deny).jump(place.blocked_chain));
     add(place.offender_source("no new connections from these").in_set(deny_new).jump(place.deny_new_chain));
-    add(place.destination("to the allowlist").in_set(allow).accept());
-    if allows_devices {
-        add(place.rule("to an allowed device").receiver().in_set(ALLOW_DEVICE).accept());
-    }
-    add(place.offender_source("from the blocked").in_set(deny).drop());
+    place.rules_for_the_allowed(made, |rule| add(rule.accept()));
     add(place.offender_destination("to the blocked").in_set(deny).drop());
     let quarantined =
         place.rule("from a device in quarantine").sender().in_set(block_set(Action::Quarantine, Key::Ipv4));
     add(quarantined.jump(place.quarantine_chain));
+    blocked_rules(place, made, rules);
     quarantine_rules(place, rules);
     limit_rules(place, rules);
+}
+
+/// Whoever is on the allowlist may speak with anybody and gets the answers, but is still protected from the blocked.
+fn blocked_rules(place: &Place, made: Made, rules: &mut Rules) {
+    let mut add = |rule| rules.push((place.blocked_chain, rule));
+    place.rules_for_the_allowed(made, |rule| add(rule.jump(place.deny_new_chain)));
+    place.rules_for_the_allowed(made, |rule| add(rule.accept()));
+    add(place.rule("all else").drop());
 }
 
 /// A device in quarantine reaches the box and DNS, so that its owner can be told.
@@ -389,11 +367,6 @@ fn quarantine_rules(place: &Place, rules: &mut Rules) {
 /// What opens connections to a limited service, above its rate.
 fn limit_rules(place: &Place, rules: &mut Rules) {
     let mut add = |rule| rules.push((place.chain, rule));
-    match (place.offset_bytes, place.key) {
-        (0, Key::Ipv6) => add(ipv6_later_fragment()),
-        (_, Key::Ipv4) => add(later_fragment(place.rule(NO_PORTS), place.offset_bytes)),
-        _ => {}
-    }
     let (base, transport) = place.transport();
     let limit = block_set(Action::Limit, place.key);
     let syn = syn_only(place.carrying("above the limit of the service", TCP), base, transport);
@@ -411,6 +384,11 @@ fn limited_rules(place: &Place, rules: &mut Rules) {
     // Resolvers ask again after five seconds; what goes on is let through as long as it does.
     const UDP_AGAIN_MS: u64 = 10_000;
     let mut add = |rule| rules.push((place.limited_chain, rule));
+    match (place.offset_bytes, place.key) {
+        (0, Key::Ipv6) => add(ipv6_later_fragment()),
+        (_, Key::Ipv4) => add(later_fragment(place.rule(NO_PORTS), place.offset_bytes)),
+        _ => {}
+    }
     let asked = asked_set(place.key, TCP);
     add(place.question(place.carrying("asks again", TCP), 4).in_set(asked).accept());
     let first = place.question(place.carrying("asks for the first time", TCP), 4);
@@ -480,138 +458,4 @@ fn syn_only(rule: Rule, base: Base, transport_bytes: u32) -> Rule {
 
 fn client_port(rule: Rule, base: Base, transport_bytes: u32) -> Rule {
     rule.load(base, transport_bytes, 2).compare(Compare::AtLeast, &FIRST_CLIENT_PORT.to_be_bytes())
-}
-
-impl Place {
-    /// A rule of this place. Where the kernel knows the header, the protocol is named once more: by it `nft list` tells
-    /// that the bytes that follow are an address.
-    fn rule(&self, comment: &str) -> Rule {
-        match (self.offset_bytes, self.key) {
-            (0, Key::Ipv4) => Rule::new(comment).protocol(ETHER_IPV4),
-            (0, Key::Ipv6) => Rule::new(comment).protocol(ETHER_IPV6),
-            _ => Rule::new(comment),
-        }
-    }
-
-    /// The source address, loaded.
-    fn source(&self, comment: &str) -> Rule {
-        let (offset, length) = match self.key {
-            Key::Ipv4 => (12, 4),
-            Key::Ipv6 => (8, 16),
-        };
-        self.rule(comment).load(Base::Network, self.offset_bytes + offset, length)
-    }
-
-    /// The destination address, loaded.
-    fn destination(&self, comment: &str) -> Rule {
-        self.and_destination(self.rule(comment))
-    }
-
-    /// The destination address, loaded after other conditions.
-    fn and_destination(&self, rule: Rule) -> Rule {
-        let (offset, length) = match self.key {
-            Key::Ipv4 => (16, 4),
-            Key::Ipv6 => (24, 16),
-        };
-        rule.load(Base::Network, self.offset_bytes + offset, length)
-    }
-
-    /// Drops everything but what goes to the box while nobody keeps the table.
-    fn closed(&self) -> Rule {
-        self.and_destination(closed::if_dead(self.rule(closed::WHY))).not_in_set(own_set(self.key)).drop()
-    }
-
-    fn offender_source(&self, comment: &str) -> Rule {
-        self.masked(self.source(comment))
-    }
-
-    fn offender_destination(&self, comment: &str) -> Rule {
-        self.masked(self.destination(comment))
-    }
-
-    fn masked(&self, address: Rule) -> Rule {
-        match self.key {
-            Key::Ipv4 => address,
-            Key::Ipv6 => address.mask(&SOURCE_MASK_IPV6),
-        }
-    }
-
-    const fn transport_offset_bytes(&self) -> u32 {
-        self.offset_bytes
-            + match self.key {
-                Key::Ipv4 => 20,
-                Key::Ipv6 => 40,
-            }
-    }
-
-    /// From where and at which offset the transport header is found.
-    const fn transport(&self) -> (Base, u32) {
-        match self.offset_bytes {
-            0 => (Base::Transport, 0),
-            _ => (Base::Network, self.transport_offset_bytes()),
-        }
-    }
-
-    /// The service that the packet goes to, loaded after other conditions: address, protocol, port.
-    fn target(&self, rule: Rule) -> Rule {
-        let (words, protocol_bytes) = match self.key {
-            Key::Ipv4 => (1, 9),
-            Key::Ipv6 => (4, 6),
-        };
-        let addressed = self.and_destination(rule);
-        let with_protocol = match self.offset_bytes {
-            0 => addressed.load_transport_behind(words),
-            _ => addressed.load_behind(words, Base::Network, self.offset_bytes + protocol_bytes, 1),
-        };
-        let (base, transport) = self.transport();
-        with_protocol.load_behind(words + 1, base, transport + 2, 2)
-    }
-
-    /// Who asks, from which port, and four bytes of the transport header from this offset on; loaded after other conditions.
-    fn question(&self, rule: Rule, offset_bytes: u32) -> Rule {
-        let (words, address_offset, length) = match self.key {
-            Key::Ipv4 => (1, 12, 4),
-            Key::Ipv6 => (4, 8, 16),
-        };
-        let (base, transport) = self.transport();
-        let addressed = rule.load(Base::Network, self.offset_bytes + address_offset, length);
-        let with_port = addressed.load_behind(words, base, transport, 2);
-        with_port.load_behind(words + 1, base, transport + offset_bytes, 4)
-    }
-
-    /// A rule for packets of this transport protocol, found as this place finds it.
-    fn carrying(&self, comment: &str, transport: u8) -> Rule {
-        match (self.offset_bytes, self.key) {
-            (0, _) => self.rule(comment).transport(transport),
-            (_, Key::Ipv4) => self.rule(comment).payload(Base::Network, self.offset_bytes + 9, &[transport]),
-            (_, Key::Ipv6) => self.rule(comment).payload(Base::Network, self.offset_bytes + 6, &[transport]),
-        }
-    }
-
-    /// DHCP and neighbour discovery: without them nobody is reached, and no administrator finds out why.
-    fn always_pass(&self) -> Vec<Rule> {
-        let (base, transport) = self.transport();
-        let (first, last): (u16, u16) = match self.key {
-            Key::Ipv4 => (67, 68),
-            Key::Ipv6 => (546, 547),
-        };
-        let mut dhcp = self.carrying("DHCP", UDP);
-        for offset in [0, 2] {
-            dhcp = dhcp
-                .load(base, transport + offset, 2)
-                .compare(Compare::AtLeast, &first.to_be_bytes())
-                .compare(Compare::AtMost, &last.to_be_bytes());
-        }
-        let mut rules = vec![dhcp.accept()];
-        if self.key == Key::Ipv6 {
-            let (first, last) = NEIGHBOUR_DISCOVERY;
-            let discovery = self
-                .carrying("neighbour discovery", ICMPV6)
-                .load(base, transport, 1)
-                .compare(Compare::AtLeast, &[first])
-                .compare(Compare::AtMost, &[last]);
-            rules.push(discovery.accept());
-        }
-        rules
-    }
 }

@@ -10,7 +10,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, sendto,
-    setsockopt, socket, sockopt::SndBufForce,
+    setsockopt, socket,
+    sockopt::{RcvBufForce, SndBufForce},
 };
 
 use super::FLAG_DUMP_INTERRUPTED;
@@ -20,6 +21,8 @@ use super::message::{Reply, Request, replies};
 const RECEIVE_BYTES: usize = 128 * 1024;
 /// Requests up to this size fit every kernel's default send buffer.
 const DEFAULT_SEND_BYTES: usize = 64 * 1024;
+/// What is told at once must fit in: some hundred messages where a table is replaced.
+const HEARD_BYTES: usize = 1024 * 1024;
 /// How often a dump is begun anew because something changed while it ran.
 const DUMP_ATTEMPTS: u32 = 8;
 /// How long the kernel may take for the next piece of a dump.
@@ -106,7 +109,10 @@ impl Socket {
     /// # Errors
     /// As [`Self::open`].
     pub fn listen(protocol: Protocol, group: u32) -> Result<Self, NetlinkError> {
-        Self::bound(protocol, 1_u32.checked_shl(group.saturating_sub(1)).unwrap_or_default())
+        let socket = Self::bound(protocol, 1_u32.checked_shl(group.saturating_sub(1)).unwrap_or_default())?;
+        // Without the right to it there is less room, and more often something is left out, which is told.
+        let _ = setsockopt(&socket.fd, RcvBufForce, &HEARD_BYTES);
+        Ok(socket)
     }
 
     /// The number by which the kernel knows this socket.
