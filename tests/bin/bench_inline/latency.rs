@@ -95,7 +95,9 @@ fn changes() -> Result<[Vec<f64>; 2]> {
         let until = now.plus(Duration::from_secs(600));
         let block = Block { subject: Subject::of(stranger(0, number)), action: Action::DenyNew, until };
         let whole = Stopwatch::start();
-        (links.addresses()?, links.gateways()?, links.all()?);
+        links.addresses()?;
+        links.gateways()?;
+        links.all()?;
         let change = Stopwatch::start();
         nftables.block(&block, now)?;
         changes.push(micros(change.elapsed()));
