@@ -20,7 +20,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lab::cleanup::remove_work_folder;
 use lab::namespace::run;
 use lab::network::Network;
@@ -28,6 +28,8 @@ use suricata::Suricata;
 
 /// How often each row takes its turn, and each attack is run.
 const ROUNDS: u8 = 5;
+/// Each attack comes from an address of its own; there are no more.
+const MOST_ROUNDS: u8 = 10;
 
 fn main() -> Result<()> {
     let result = bench(&env::args().skip(1).collect::<Vec<_>>());
@@ -52,6 +54,7 @@ fn orders(words: &[String]) -> Result<Orders<'_>> {
             folder => orders.peers = Some(folder),
         }
     }
+    ensure!((1..=MOST_ROUNDS).contains(&orders.rounds), "--rounds 1 to {MOST_ROUNDS}");
     Ok(orders)
 }
 
