@@ -159,6 +159,14 @@ impl Household {
         own.filter(move |address| !others(address))
     }
 
+    /// Whether a device that is known by its network card was seen with this address of late.
+    #[must_use]
+    pub fn knows_a_device_at(&self, address: IpAddr, now: Timestamp) -> bool {
+        self.devices.iter().any(|(who, device)| {
+            matches!(who, Subject::Device(_)) && now.since(device.last) < IN_USE && device.addresses.contains(&address)
+        })
+    }
+
     /// Takes in that a device has an address.
     pub fn see_device(&mut self, who: Subject, address: IpAddr, now: Timestamp) {
         if self.devices.len() >= DEVICES && !self.devices.contains_key(&who) {

@@ -110,13 +110,22 @@ impl Rails {
 
     /// Why nobody must be blocked for a sighting, though its offender alone may be. Whoever is on the household's side and not
     /// known by its card may be a router with all of the household behind it: one of an address that is none of the
-    /// household's, or one that passes packets on, as their hop limit tells.
+    /// household's, or one that passes packets on, as their hop limit tells. Whoever is on the internet's side and has proven
+    /// nothing may have forged the address of a device.
     #[must_use]
     pub fn protect_origin(&self, sighting: &Sighting) -> Option<&'static str> {
         let offender = sighting.offender();
-        let is_one_of_many = self.is_at_home(offender) && sighting.source.is_ipv4() && !sighting.origin.is_routed;
-        let is_hidden = sighting.origin.is_inside && matches!(offender, Subject::Source(_)) && !is_one_of_many;
-        is_hidden.then_some("it is on the household's side, and others may be behind its address")
+        if !matches!(offender, Subject::Source(_)) {
+            return None;
+        }
+        let is_of_the_household = sighting.source.is_ipv4() && self.is_at_home(offender);
+        if sighting.origin.is_inside {
+            let is_one_of_many = is_of_the_household && !sighting.origin.is_routed;
+            return (!is_one_of_many).then_some("it is on the household's side, and others may be behind its address");
+        }
+        let is_a_devices = is_of_the_household && self.household.knows_a_device_at(sighting.source, sighting.time);
+        (is_a_devices && !sighting.proven)
+            .then_some("it is the address of a device of the household, and this did not come from its network card")
     }
 
     /// Why nothing must be done about the subject; `None` where something may be.

@@ -520,6 +520,27 @@ fn nobody_is_blocked_who_may_have_the_household_behind_him() {
 }
 
 #[test]
+fn no_device_is_blocked_because_its_address_is_forged_outside() {
+    let mut rails = Rails::default();
+    rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
+    for (address, proven, is_blocked) in [
+        ("198.51.100.7", false, false),
+        // Nobody is known there: it may be a device that is at the router's own radio.
+        ("198.51.100.8", false, true),
+        // Whoever has the address now answers.
+        ("198.51.100.7", true, true),
+    ] {
+        let mut list = Blocklist::new(rails.clone(), ENFORCE, bounds());
+        let (asker, server) = ([198, 51, 100, 7].into(), [203, 0, 113, 80].into());
+        list.rails.see(&Exchange { time: NOW, asker, device: Some(CARD), server, service: None });
+        let origin = Origin { device: None, is_inside: false, is_routed: false };
+        let seen = Sighting { origin, ..sighting(address, 100, proven) };
+        let decided = list.decide(&seen, seen.offender(), Action::DenyNew, 5, NOW);
+        assert_eq!(decided.is_ok(), is_blocked, "{address} {proven}: {decided:?}");
+    }
+}
+
+#[test]
 fn a_device_hides_behind_nobody_elses_address() {
     let mut rails = Rails::default();
     rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
