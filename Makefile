@@ -10,7 +10,7 @@ demo: packages
 # Everything, the tests in network namespaces included. Needs root, as they do.
 test: packages check
 	cargo build --workspace --features model-compiler/train
-	cargo test --workspace --features model-compiler/train -- --test-threads=4
+	cargo test --workspace --no-fail-fast --features model-compiler/train -- --test-threads=4
 
 # Format and lints, with warnings as errors.
 check:
