@@ -34,12 +34,16 @@ fn the_path_takes_what_its_tables_say() {
             around: Arc::default(),
             seed: [3, 4],
         };
-        let region = Region::new(ALLOCATOR);
-        let pipeline = Pipeline::new(&config);
-        let taken = region.change();
-        let told: usize = pipeline.footprints().map(|footprint| footprint.bytes).sum();
-        assert_eq!(told, taken.bytes_allocated - taken.bytes_deallocated, "{memory:?}");
-        assert_eq!(taken.reallocations, 0, "{memory:?}");
+        let mut told = 0;
+        // The test harness may allocate a name or a line of its own meanwhile, but not each time.
+        let taken = [(); 5].map(|()| {
+            let region = Region::new(ALLOCATOR);
+            let pipeline = Pipeline::new(&config);
+            let taken = region.change();
+            told = pipeline.footprints().map(|footprint| footprint.bytes).sum();
+            (taken.bytes_allocated - taken.bytes_deallocated, taken.reallocations)
+        });
+        assert!(taken.contains(&(told, 0)), "{memory:?}: {told} bytes told, bytes and reallocations taken {taken:?}");
     }
 }
 
