@@ -1,5 +1,6 @@
 //! Reading the configuration again while the daemon runs.
 
+use std::fs;
 use std::time::Duration;
 
 use lab::benign::{PingStream, fetch};
@@ -40,7 +41,10 @@ fn a_mistake_leaves_everything_as_it_was_and_is_told_until_the_next_good_reload(
     // What is right of it does not hold either.
     daemon.edit("mode = \"enforce\"", "mode = \"observe\"").unwrap();
     daemon.edit("ladder_s = [600]", "lader_s = [600]").unwrap();
-    let place = format!("{}:13: unknown key `lader_s`; did you mean `ladder_s`?", daemon.config_file().display());
+    let file = daemon.config_file();
+    let text = fs::read_to_string(&file).unwrap();
+    let line = 1 + text.lines().position(|line| line.starts_with("lader_s")).unwrap();
+    let place = format!("{}:{line}: unknown key `lader_s`; did you mean `ladder_s`?", file.display());
     let finished = reload(&daemon);
     assert_eq!((finished.code(), finished.stdout.as_str()), (Some(2), ""));
     assert!(finished.stderr.starts_with(&format!("sluice: {place}")), "{}", finished.stderr);

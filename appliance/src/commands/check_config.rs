@@ -85,5 +85,5 @@ fn footprints(config: &Config, rules: Rulebook) -> Vec<Footprint> {
     };
     let tables: Vec<Footprint> = Pipeline::new(&pipeline).footprints().collect();
     let rings = config.memory.ring().footprint(config.bridge.ports.len());
-    [tables, vec![rings, control::QUEUE, store::QUEUE]].concat()
+    [tables, vec![rings, control::queue(config.memory.control_queue()), store::QUEUE]].concat()
 }

@@ -65,6 +65,15 @@ impl Memory {
         }
     }
 
+    /// Messages to the control thread that may wait.
+    #[must_use]
+    pub const fn control_queue(&self) -> usize {
+        match self.profile {
+            MemoryProfile::Default => 1_024,
+            MemoryProfile::Small => 256,
+        }
+    }
+
     /// Blocks that there is room for, whatever `policy.max_blocks` says: each takes about 2 KiB with all that is made of it.
     #[must_use]
     pub const fn most_blocks(&self) -> u32 {

@@ -231,13 +231,11 @@ pub struct Handle {
     pub managers: Managers,
 }
 
-/// Messages that may wait. Full: a decision is lost and counted, and comes again with the next evidence; a request is
-/// refused as [`ControlError::Unavailable`].
-const QUEUE_CAPACITY: usize = 1_024;
-
-/// What their queue takes.
-pub const QUEUE: Footprint =
-    Footprint { name: "queue to control", entries: QUEUE_CAPACITY, bytes: QUEUE_CAPACITY * size_of::<Message>() };
+/// What a queue of so many messages takes.
+#[must_use]
+pub const fn queue(capacity: usize) -> Footprint {
+    Footprint { name: "queue to control", entries: capacity, bytes: capacity * size_of::<Message>() }
+}
 
 /// Orders that may wait for the main thread. Full: refused as [`OrderError::Unavailable`].
 const ORDER_CAPACITY: usize = 4;
@@ -250,9 +248,10 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(25);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Handle {
-    /// A handle, the control thread's end of it, and the main thread's.
-    pub(crate) fn new(first: Snapshot) -> (Self, Receiver<Message>, Receiver<Ordered>) {
-        let (messages, receiver) = sync_channel(QUEUE_CAPACITY);
+    /// A handle, the control thread's end of it, and the main thread's. So many messages may wait; full: a decision is lost and
+    /// counted, and comes again with the next evidence; a request is refused as [`ControlError::Unavailable`].
+    pub(crate) fn new(first: Snapshot, queue_capacity: usize) -> (Self, Receiver<Message>, Receiver<Ordered>) {
+        let (messages, receiver) = sync_channel(queue_capacity);
         let (orders, ordered) = sync_channel(ORDER_CAPACITY);
         let snapshot = Arc::new(Mutex::new(Arc::new(first)));
         (Self { messages, orders, snapshot, managers: Managers::default() }, receiver, ordered)

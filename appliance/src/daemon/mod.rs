@@ -40,8 +40,8 @@ use crate::enforce::nftables::{Nftables, Watch};
 use crate::enforce::{Desired, EnforceError, Enforcer, OnFailure};
 use crate::hardware::bridge::{self, BridgeConfig};
 use crate::health::Gauges;
-use crate::linux::rights;
 use crate::linux::signals::Signals;
+use crate::linux::{heap, rights};
 use crate::lists::Lists;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
@@ -74,6 +74,7 @@ const LISTS_CAPACITY: usize = 1;
 /// # Errors
 /// Something that the daemon cannot be without is missing at the start, or a thread has ended by itself.
 pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
+    heap::share_among_threads();
     let signals = Signals::catch().context("cannot catch signals")?;
     let program = Program::of_this_process(path).context("cannot tell which program this is")?;
     match run_once(config, path, signals, &program)? {
@@ -112,7 +113,8 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     gauges.set_own_mac(bridge.mac);
     gauges.set_list_faults(lists.faults(clock::now()));
     let (rulebooks, next_rulebook) = sync_channel(RULEBOOK_CAPACITY);
-    let (handle, messages, orders) = Handle::new(first_snapshot(config, *blocklist.modes()));
+    let (handle, messages, orders) =
+        Handle::new(first_snapshot(config, *blocklist.modes()), config.memory.control_queue());
     let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
     let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
     let keeper = Keeper {

@@ -1,6 +1,8 @@
 //! The stage: two ends of a wire with our own bridge between them, in a network namespace that nobody else is in.
 //!
-//!     outside slprobe0 ── slport0 [ br0 ] slport1 ── slprobe1 inside
+//! ```text
+//! outside slprobe0 ── slport0 [ br0 ] slport1 ── slprobe1 inside
+//! ```
 
 use core::time::Duration;
 use std::io;

@@ -81,7 +81,7 @@ pub(super) fn snapshot(now: Timestamp) -> Snapshot {
 
 /// A control thread that protects 192.168.1.1, remembers what it is asked, and otherwise obeys.
 pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<String>) {
-    let (handle, requests, orders) = Handle::new(first);
+    let (handle, requests, orders) = Handle::new(first, 16);
     let (asked, log) = std::sync::mpsc::channel();
     let publisher = handle.clone();
     std::thread::spawn(move || {

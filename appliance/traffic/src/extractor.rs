@@ -47,7 +47,7 @@ pub struct Observation<'a> {
 /// What a packet was, and what became of the flow table. The caller counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Number of its flow.
+    /// Number of its flow; of an ICMP error, that of the flow which it names.
     pub flow: u64,
     /// The packet began a flow.
     pub created: bool,
