@@ -13,9 +13,11 @@
 //! A frame that was drawn stands for others. It is marked: a byte or two less of it is captured than of any other long frame.
 
 use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LDX,
-    BPF_LEN, BPF_MSH, BPF_RET, BPF_W, SKF_AD_OFF, SKF_AD_RANDOM, sock_filter,
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JGE, BPF_JSET, BPF_K, BPF_LD, BPF_LDX, BPF_LEN,
+    BPF_MSH, BPF_RET, BPF_W, SKF_AD_OFF, SKF_AD_RANDOM, sock_filter,
 };
+
+use super::bpf::{jump, statement};
 
 /// An IP packet from this length on is long: it carries at least 520 bytes whatever its headers are.
 pub const LONG_BYTES: u32 = 640;
@@ -186,12 +188,4 @@ fn lead_to_end(program: &mut [sock_filter]) {
             }
         }
     }
-}
-
-const fn statement(code: u32, k: u32) -> sock_filter {
-    sock_filter { code: code as u16, jt: 0, jf: 0, k }
-}
-
-const fn jump(test: u32, k: u32, if_so: u8, if_not: u8) -> sock_filter {
-    sock_filter { code: (BPF_JMP | test | BPF_K) as u16, jt: if_so, jf: if_not, k }
 }

@@ -7,79 +7,63 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use libc::{
+    BPF_ABS, BPF_ADD, BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_IMM, BPF_IND, BPF_JA, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K,
+    BPF_LD, BPF_LDX, BPF_LSH, BPF_MISC, BPF_RET, BPF_TAX, BPF_X, sock_filter,
+};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
+use super::bpf::{jump, statement};
 use super::packet_ring::{bind, packet_socket, read_statistics, set_filter, set_option};
 
 /// What a frame may be long; of longer ones the end is lost. None of those that are looked for is.
 const FRAME_BYTES: usize = 2_048;
 
-/// Instructions of the classic packet filter (`linux/filter.h`): loads at a fixed place or one relative to X, and so on.
-mod code {
-    pub const LOAD_U16: u16 = 0x28;
-    pub const LOAD_U16_AT_X: u16 = 0x48;
-    pub const LOAD_U8_AT_X: u16 = 0x50;
-    pub const SET_X: u16 = 0x01;
-    pub const X_FROM_A: u16 = 0x07;
-    pub const AND: u16 = 0x54;
-    pub const SHIFT_LEFT: u16 = 0x64;
-    pub const ADD_X: u16 = 0x0c;
-    pub const JUMP: u16 = 0x05;
-    pub const JUMP_IF_EQUAL: u16 = 0x15;
-    pub const JUMP_IF_BITS: u16 = 0x45;
-    pub const RETURN: u16 = 0x06;
-}
-
-const fn step(code: u16, k: u32) -> libc::sock_filter {
-    libc::sock_filter { code, jt: 0, jf: 0, k }
-}
-
-/// Goes on, by so many instructions more if the comparison holds or does not.
-const fn fork(code: u16, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
-    libc::sock_filter { code, jt, jf, k }
-}
+/// Loads at a fixed place, or at one relative to X.
+const LOAD_U16: u32 = BPF_LD | BPF_H | BPF_ABS;
+const LOAD_U16_AT_X: u32 = BPF_LD | BPF_H | BPF_IND;
+const LOAD_U8_AT_X: u32 = BPF_LD | BPF_B | BPF_IND;
+const SET_X: u32 = BPF_LDX | BPF_IMM;
+const X_FROM_A: u32 = BPF_MISC | BPF_TAX;
 
 /// The filter. X is 0, or 4 behind a VLAN tag, and then also the length of the IPv4 header. A load beyond the frame's end drops it.
-const FILTER: [libc::sock_filter; 32] = {
-    use code::*;
-    [
-        step(LOAD_U16, 12),
-        fork(JUMP_IF_EQUAL, 0x8100, 2, 0),
-        fork(JUMP_IF_EQUAL, 0x88a8, 1, 0),
-        fork(JUMP_IF_EQUAL, 0x9100, 0, 2),
-        step(SET_X, 4),
-        step(JUMP, 1),
-        step(SET_X, 0),
-        step(LOAD_U16_AT_X, 12),
-        fork(JUMP_IF_EQUAL, 0x0806, 21, 0),
-        fork(JUMP_IF_EQUAL, 0x0800, 1, 0),
-        fork(JUMP_IF_EQUAL, 0x86dd, 11, 20),
-        // IPv4: UDP, not a later fragment, from port 67.
-        step(LOAD_U8_AT_X, 23),
-        fork(JUMP_IF_EQUAL, 17, 0, 18),
-        step(LOAD_U16_AT_X, 20),
-        fork(JUMP_IF_BITS, 0x1fff, 16, 0),
-        step(LOAD_U8_AT_X, 14),
-        step(AND, 0xf),
-        step(SHIFT_LEFT, 2),
-        step(ADD_X, 0),
-        step(X_FROM_A, 0),
-        step(LOAD_U16_AT_X, 14),
-        fork(JUMP_IF_EQUAL, 67, 8, 9),
-        // IPv6: UDP from port 547, or ICMPv6 of a router or of a neighbour that advertises itself.
-        step(LOAD_U8_AT_X, 20),
-        fork(JUMP_IF_EQUAL, 17, 0, 2),
-        step(LOAD_U16_AT_X, 54),
-        fork(JUMP_IF_EQUAL, 547, 4, 5),
-        fork(JUMP_IF_EQUAL, 58, 0, 4),
-        step(LOAD_U8_AT_X, 54),
-        fork(JUMP_IF_EQUAL, 134, 1, 0),
-        fork(JUMP_IF_EQUAL, 136, 0, 1),
-        step(RETURN, u32::MAX),
-        step(RETURN, 0),
-    ]
-};
+const FILTER: [sock_filter; 32] = [
+    statement(LOAD_U16, 12),
+    jump(BPF_JEQ, 0x8100, 2, 0),
+    jump(BPF_JEQ, 0x88a8, 1, 0),
+    jump(BPF_JEQ, 0x9100, 0, 2),
+    statement(SET_X, 4),
+    statement(BPF_JMP | BPF_JA, 1),
+    statement(SET_X, 0),
+    statement(LOAD_U16_AT_X, 12),
+    jump(BPF_JEQ, 0x0806, 21, 0),
+    jump(BPF_JEQ, 0x0800, 1, 0),
+    jump(BPF_JEQ, 0x86dd, 11, 20),
+    // IPv4: UDP, not a later fragment, from port 67.
+    statement(LOAD_U8_AT_X, 23),
+    jump(BPF_JEQ, 17, 0, 18),
+    statement(LOAD_U16_AT_X, 20),
+    jump(BPF_JSET, 0x1fff, 16, 0),
+    statement(LOAD_U8_AT_X, 14),
+    statement(BPF_ALU | BPF_AND | BPF_K, 0xf),
+    statement(BPF_ALU | BPF_LSH | BPF_K, 2),
+    statement(BPF_ALU | BPF_ADD | BPF_X, 0),
+    statement(X_FROM_A, 0),
+    statement(LOAD_U16_AT_X, 14),
+    jump(BPF_JEQ, 67, 8, 9),
+    // IPv6: UDP from port 547, or ICMPv6 of a router or of a neighbour that advertises itself.
+    statement(LOAD_U8_AT_X, 20),
+    jump(BPF_JEQ, 17, 0, 2),
+    statement(LOAD_U16_AT_X, 54),
+    jump(BPF_JEQ, 547, 4, 5),
+    jump(BPF_JEQ, 58, 0, 4),
+    statement(LOAD_U8_AT_X, 54),
+    jump(BPF_JEQ, 134, 1, 0),
+    jump(BPF_JEQ, 136, 0, 1),
+    statement(BPF_RET | BPF_K, u32::MAX),
+    statement(BPF_RET | BPF_K, 0),
+];
 
 /// An open ear. Frames that nobody asks for in time wait in the socket's buffer; full: the newest is lost, and counted.
 #[derive(Debug)]

@@ -3,13 +3,13 @@
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::Command;
 use std::sync::mpsc::sync_channel;
 
 use traffic::decode::dns::question;
 
 use super::fixture::{Server, answer};
 use super::*;
+use crate::store::small_disk::on_a_small_disk;
 use crate::store::test_directory::TestDirectory;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -18,8 +18,6 @@ const PAGE: &str = "<!DOCTYPE html>\n<html>\n<body>\n<h1>Not found</h1>\n</body>
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-const INSIDE: &str = "SLUICE_TEST_SMALL_LIST_DISK";
 
 /// A configuration with one list.
 fn config(state_dir: &Path, source: &str) -> Config {
@@ -173,31 +171,10 @@ fn what_is_no_plain_file_is_not_waited_for() {
 
 #[test]
 fn a_full_disk_leaves_the_copy_and_is_shown() {
-    if let Some(disk) = std::env::var_os(INSIDE) {
-        return on_a_small_disk(Path::new(&disk));
-    }
-    let directory = TestDirectory::new("lists-full");
-    let script = format!(
-        "mount -t tmpfs -o size=64k tmpfs {0} && exec {1} --exact lists::tests::a_full_disk_leaves_the_copy_and_is_shown",
-        directory.path().display(),
-        std::env::current_exe().unwrap().display()
-    );
-    let inside = |command: &str| {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", command]).env(INSIDE, directory.path());
-        unshare.output()
-    };
-    // Where namespaces are forbidden there is no small disk to be had.
-    if !inside("mount -t tmpfs tmpfs /mnt").is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: this machine allows no mount namespaces");
-        return;
-    }
-    let output = inside(&script).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    on_a_small_disk("lists::tests::a_full_disk_leaves_the_copy_and_is_shown", 64, leaves_the_copy_and_is_shown);
 }
 
-fn on_a_small_disk(disk: &Path) {
+fn leaves_the_copy_and_is_shown(disk: &Path) {
     let server = Server::start(vec![
         answer("200 OK", "", "evil.example\n"),
         answer("200 OK", "", &"203.0.113.9\n".repeat(20_000)),

@@ -1,39 +1,16 @@
-//! A disk that is really full: a small tmpfs in a mount namespace of its own. The test runs itself again in there.
+//! A disk that others have filled.
 
 use std::io::Write as _;
-use std::process::Command;
+use std::path::Path;
 
-use super::test_directory::TestDirectory;
+use super::small_disk::on_a_small_disk;
 use super::tests::{alert, at, audit, block};
 use super::*;
 
-const INSIDE: &str = "SLUICE_TEST_SMALL_DISK";
-const TEST: &str = "store::full_disk_tests::the_daemon_starts_and_forgets_nothing_on_a_full_disk";
-
 #[test]
 fn the_daemon_starts_and_forgets_nothing_on_a_full_disk() {
-    if let Some(disk) = std::env::var_os(INSIDE) {
-        return on_a_small_disk(Path::new(&disk));
-    }
-    let directory = TestDirectory::new("full-disk");
-    let script = format!(
-        "mount -t tmpfs -o size=2m tmpfs {0} && exec {1} --exact {TEST} --nocapture",
-        directory.path().display(),
-        std::env::current_exe().unwrap().display()
-    );
-    let inside = |command: &str| {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", command]).env(INSIDE, directory.path());
-        unshare.output()
-    };
-    // Where namespaces are forbidden there is no small disk to be had.
-    if !inside("mount -t tmpfs tmpfs /mnt").is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: this machine allows no mount namespaces");
-        return;
-    }
-    let output = inside(&script).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    const TEST: &str = "store::full_disk_tests::the_daemon_starts_and_forgets_nothing_on_a_full_disk";
+    on_a_small_disk(TEST, 2_048, starts_and_forgets_nothing);
 }
 
 fn fill(disk: &Path) {
@@ -43,7 +20,7 @@ fn fill(disk: &Path) {
     }
 }
 
-fn on_a_small_disk(disk: &Path) {
+fn starts_and_forgets_nothing(disk: &Path) {
     let state = disk.join("state");
     let store = Store::open(&state, at(0)).unwrap().store;
     store.set_password("admin", "correct horse", at(0), "local").unwrap();

@@ -363,6 +363,8 @@ impl StoreError {
 #[cfg(test)]
 mod full_disk_tests;
 #[cfg(test)]
+pub(crate) mod small_disk;
+#[cfg(test)]
 pub(crate) mod test_directory;
 #[cfg(test)]
 mod tests;
