@@ -108,6 +108,16 @@ pub struct Surroundings {
     pub faults: Vec<String>,
 }
 
+impl Surroundings {
+    /// Tells the rails whom to protect; what could not be learned is left over.
+    pub fn tell(self, rails: &mut Rails) -> Vec<String> {
+        rails.learn(self.own, self.gateways, self.lan);
+        rails.routers = self.gateway_macs.into_iter().chain(self.own_mac).collect();
+        rails.hear(self.heard_gateways, self.resolvers.into_iter().chain(self.dhcp_servers));
+        self.faults
+    }
+}
+
 impl Keeper {
     /// Runs until told to stop; then everything is taken out of the kernel and written to the disk.
     pub fn run(mut self, messages: &Receiver<Message>) {
@@ -236,12 +246,11 @@ impl Keeper {
         if let Some(displaced) = displaced {
             self.given_way(&displaced, now, state);
         }
-        let BlockRecord { subject, action, because, actor, until, .. } = &block;
-        self.tell(Outcome::Blocked { subject: *subject, until: *until });
+        let BlockRecord { subject, action, because, actor, .. } = &block;
+        self.tell(Outcome::Blocked { subject: *subject, until: block.settles_until(*action, now) });
         let action = action.name();
         match block.state {
-            // A limit that goes on: its row is there.
-            BlockState::Enforced if block.action == Action::Limit && before.is_some() => {}
+            BlockState::Enforced if is_limit_that_goes_on(&block, before.as_ref()) => {}
             BlockState::Enforced => {
                 info!("{actor}: {action} {subject}: {because}");
                 self.record(Event::Blocked(block));
@@ -374,18 +383,14 @@ impl Keeper {
         let around = (self.surroundings)(&self.settings);
         state.unhooked |= around.ports_changed;
         self.gauges.set_own_mac(around.own_mac);
-        let rails = &mut self.blocklist.rails;
-        rails.learn(around.own, around.gateways, around.lan);
-        rails.routers = around.gateway_macs.into_iter().chain(around.own_mac).collect();
-        rails.hear(around.heard_gateways, around.resolvers.into_iter().chain(around.dhcp_servers));
         (state.internet_port, state.placement) = (around.internet_port, around.placement);
+        state.blind_spots = around.tell(&mut self.blocklist.rails);
         self.tell_neighbourhood(state);
         self.tell_tuning(state);
         self.blocklist.rails.managers = self.handle.managers.all();
         while let Ok(exchange) = self.exchanges.try_recv() {
             self.blocklist.rails.see(&exchange);
         }
-        state.blind_spots = around.faults;
     }
 
     /// Tells the packet thread what the network looks like, where that has changed or was not taken.
@@ -548,4 +553,9 @@ impl Answer {
             Self::Configured(reply) => drop(reply.try_send(())),
         }
     }
+}
+
+/// A limit is prolonged every minute; its row is there.
+fn is_limit_that_goes_on(block: &BlockRecord, before: Option<&BlockRecord>) -> bool {
+    block.action == Action::Limit && block.class.is_some() && before.is_some_and(BlockRecord::is_enforced)
 }

@@ -247,8 +247,8 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
     let now = clock::now();
     let mut rails = Rails::default();
     (rails.allow, rails.lan) = (restored_allowlist(config, store, now)?, config.lan());
-    rails.learn(around.own, around.gateways, around.lan);
-    rails.hear(around.heard_gateways, around.resolvers.into_iter().chain(around.dhcp_servers));
+    // What could not be learned is shown from the first look on.
+    around.tell(&mut rails);
     let modes = store.modes(config.mode)?;
     let mut blocklist = Blocklist::new(rails, modes, config.bounds());
     // The last to end are the last to be taken in, or a full memory would forget them first.

@@ -24,7 +24,7 @@ const LIMITED_SERVICES: usize = 64;
 pub enum Refusal {
     /// A rail protects the subject.
     Protected(&'static str),
-    /// As strict a block stands already, until then.
+    /// A block stands already; until then nothing need be decided.
     Stands(Timestamp),
     /// A trip holds it back.
     Held(Held),
@@ -129,16 +129,23 @@ impl Blocklist {
         let mut state = self.modes.of(class).state();
         let offence = match self.standing.get(&subject) {
             // What a person did by hand stands as it is.
-            Some(block) if block.class.is_none() => return Err(Refusal::Stands(block.until)),
+            Some(block) if block.class.is_none() => return Err(Refusal::Stands(block.settles_until(action, now))),
             // A limit is prolonged as it was approved.
             Some(block) if action == Action::Limit => {
                 state = if block.is_enforced() { BlockState::Enforced } else { state };
                 0
             }
             Some(block) if covers(block, self.rails.soften(subject, action, now), state) => {
-                return Err(Refusal::Stands(block.until));
+                return Err(Refusal::Stands(block.settles_until(action, now)));
             }
-            Some(block) => block.offence,
+            Some(block) => {
+                let offence = block.offence;
+                // What was only said took no part in the trips.
+                if state == BlockState::Enforced && !block.is_enforced() {
+                    self.check_trips(subject, action, now).map_err(Refusal::Held)?;
+                }
+                offence
+            }
             None => {
                 self.check_trips(subject, action, now).map_err(Refusal::Held)?;
                 if action == Action::Limit { 0 } else { self.bounds.ladder.offence(subject, now) }
@@ -151,8 +158,9 @@ impl Blocklist {
             state,
             class,
             offence,
-            since: sighting.time,
-            until: sighting.time.plus(length),
+            // Not by the time of the packet: the clock may have been set since.
+            since: now,
+            until: now.plus(length),
             because: self.reason(sighting, action, evidence_flows, offence).into(),
             actor: "sluice".into(),
         };
@@ -205,11 +213,11 @@ impl Blocklist {
         let mut block = BlockRecord { action: self.rails.soften(subject, wanted.action, now), ..wanted };
         match self.standing.get(&subject) {
             Some(standing) if covers(standing, block.action, block.state) && standing.until >= block.until => {
-                return Err(Refusal::Stands(standing.until));
+                return Err(Refusal::Stands(standing.settles_until(wanted.action, now)));
             }
             // What is only said changes nothing of what is done.
             Some(standing) if standing.is_enforced() && !block.is_enforced() => {
-                return Err(Refusal::Stands(standing.until));
+                return Err(Refusal::Stands(standing.settles_until(wanted.action, now)));
             }
             Some(standing) => {
                 block.offence = block.offence.max(standing.offence);

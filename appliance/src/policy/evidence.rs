@@ -130,7 +130,9 @@ impl Evidence {
         let now = sighting.time;
         let class = sighting.verdict.class;
         let slot = self.sources.find_or_insert(Slot::NONE, sighting.offender(), || Entry::new(now));
-        if self.sources.get_mut(slot).may_alert(class, now) && self.alert(*sighting, sink) {
+        let entry = self.sources.get_mut(slot);
+        entry.fade(now);
+        if entry.may_alert(class, now) && self.alert(*sighting, sink) {
             self.sources.get_mut(slot).alerted[class.number()] = Some(now);
         }
     }

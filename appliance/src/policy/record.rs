@@ -1,12 +1,16 @@
 //! What is remembered and shown of a decision: the rows behind "nothing is blocked without a row that says why".
 
 use core::net::IpAddr;
+use core::time::Duration;
 use std::sync::Arc;
 
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::{Action, Subject};
+
+/// What is only said is decided on again after this time, if it goes on.
+const SAID_PAUSE: Duration = Duration::from_secs(10);
 
 /// An alert: a verdict, or several of them, that a person should see.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +82,15 @@ impl BlockRecord {
     #[must_use]
     pub const fn ended(&self, ended: Timestamp) -> PastBlock {
         PastBlock { subject: self.subject, offence: self.offence, ended, exempt_until: None }
+    }
+
+    /// Until when a decision to do that much need not be made again: as long as so much is done. What is only said, or is
+    /// milder, settles nothing for long, because the next decision may be for a class whose mode is stricter; only limits are all
+    /// for one class.
+    #[must_use]
+    pub fn settles_until(&self, wanted: Action, now: Timestamp) -> Timestamp {
+        let is_settled = self.is_enforced() && self.action >= wanted || self.action == Action::Limit;
+        if is_settled { self.until } else { self.until.min(now.plus(SAID_PAUSE)) }
     }
 
     /// Something is done.

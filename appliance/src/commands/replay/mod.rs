@@ -194,7 +194,7 @@ impl Outcome {
         self.blocklist.expire(now);
         match self.blocklist.decide(sighting, subject, action, evidence_flows, now) {
             Ok(Made { block: record, .. }) => {
-                self.blocked.push((subject, record.until));
+                self.blocked.push((subject, record.settles_until(record.action, now)));
                 self.block_made(MadeBlock { record, source: sighting.source, evidence_flows });
             }
             Err(Refusal::Stands(until)) => self.blocked.push((subject, until)),

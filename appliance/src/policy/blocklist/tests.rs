@@ -414,7 +414,8 @@ fn what_waits_for_approval_is_done_for_its_whole_time_once_approved_and_else_for
     let made = decide(&mut list, "203.0.113.9", Action::Deny, 100).expect("proposed");
     assert_eq!((made.block.state, length_s(&made)), (BlockState::Proposed, 300));
     let subject = made.block.subject;
-    assert_eq!(decide(&mut list, "203.0.113.9", Action::Deny, 200), Err(Refusal::Stands(Timestamp::from_secs(400))));
+    let asked = decide(&mut list, "203.0.113.9", Action::Deny, 200);
+    assert_eq!(asked, Err(Refusal::Stands(Timestamp::from_secs(210))), "a proposal settles nothing for long");
     let approved = list.approve(subject, "anna", Timestamp::from_secs(399)).expect("in time").block;
     assert_eq!((approved.state, approved.until), (BlockState::Enforced, Timestamp::from_secs(999)));
     assert_eq!((&*approved.actor, &*approved.because), ("anna", &*made.block.because));
@@ -469,7 +470,9 @@ fn what_was_approved_is_made_no_stricter_without_asking_again() {
     let mut list = Blocklist::new(Rails::default(), Modes::all(Mode::Approve), bounds());
     let subject = decide(&mut list, "203.0.113.9", Action::DenyNew, 100).expect("proposed").block.subject;
     let approved = list.approve(subject, "anna", NOW).expect("approved").block;
-    assert_eq!(decide(&mut list, "203.0.113.9", Action::Deny, 150), Err(Refusal::Stands(approved.until)));
+    assert_eq!(decide(&mut list, "203.0.113.9", Action::DenyNew, 150), Err(Refusal::Stands(approved.until)));
+    let stricter = decide(&mut list, "203.0.113.9", Action::Deny, 150);
+    assert_eq!(stricter, Err(Refusal::Stands(Timestamp::from_secs(160))));
     let limit = decide_limit(&mut list, 80, 100).expect("proposed").block.subject;
     list.approve(limit, "anna", NOW).expect("approved");
     let renewed = decide_limit(&mut list, 80, 140).expect("it goes on").block;
@@ -488,7 +491,38 @@ fn what_is_only_said_makes_nothing_stricter_that_is_done_for_another_reason() {
     let scan = decide(&mut list, "203.0.113.9", Action::DenyNew, 100).expect("enforced").block;
     assert_eq!((scan.action, scan.state, scan.class), (Action::DenyNew, BlockState::Enforced, Some(ThreatClass::Scan)));
     let more = list.decide(&guesses, guesses.offender(), Action::Deny, 5, NOW);
-    assert_eq!(more, Err(Refusal::Stands(scan.until)));
+    assert_eq!(more, Err(Refusal::Stands(Timestamp::from_secs(110))), "it may come again for the scan");
+}
+
+#[test]
+fn what_is_only_said_for_one_class_is_done_for_another_and_the_trips_count_it_then() {
+    let mut rails = Rails::default();
+    rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
+    let mut list = Blocklist::new(rails, ENFORCE, bounds());
+    list.set_mode(Some(ThreatClass::Scan), Mode::Observe, NOW);
+    let mut decide_of = |host: u8, class| {
+        let origin = Origin { device: Some(Mac([2, 0, 0, 0, 0, host])), is_inside: true, is_routed: false };
+        let verdict = Verdict { class, confidence: 0.99 };
+        let seen = Sighting { origin, verdict, ..sighting(&format!("198.51.100.{host}"), 100, true) };
+        list.decide(&seen, seen.offender(), Action::Quarantine, 5, NOW)
+    };
+    for host in [7, 8] {
+        let scan = decide_of(host, ThreatClass::Scan).expect("observed").block;
+        assert_eq!(scan.state, BlockState::Observed);
+        assert_eq!(scan.settles_until(scan.action, NOW), Timestamp::from_secs(110), "another class may come");
+    }
+    let guesses = decide_of(7, ThreatClass::BruteForce).expect("done").block;
+    assert_eq!((guesses.state, guesses.settles_until(guesses.action, NOW)), (BlockState::Enforced, guesses.until));
+    let held = Refusal::Held(Held { trip: Trip::Household, begins: true });
+    assert_eq!(decide_of(8, ThreatClass::BruteForce), Err(held), "one device of so few is the most");
+}
+
+#[test]
+fn a_block_lasts_as_long_by_the_clock_of_now_whatever_that_of_its_packets_was() {
+    let mut list = Blocklist::new(Rails::default(), ENFORCE, bounds());
+    let seen = sighting("203.0.113.9", 100 + 86_400, true);
+    let made = list.decide(&seen, seen.offender(), Action::Deny, 5, NOW).expect("blocked");
+    assert_eq!(made.block.until, Timestamp::from_secs(700));
 }
 
 #[test]

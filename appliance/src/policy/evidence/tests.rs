@@ -81,19 +81,7 @@ impl Case {
         before: FlowVerdict,
         after: FlowVerdict,
     ) {
-        let sighting = Sighting {
-            time: Timestamp::from_secs(1_000 + at_s),
-            source: address.parse().expect("address"),
-            origin: Origin { device: self.device, is_inside: true, is_routed: false },
-            protocol: 6,
-            destination: "198.51.100.10".parse().expect("address"),
-            port: Some(22),
-            verdict,
-            basis: self.basis,
-            features,
-            flow_packets: 1,
-            proven: after.proven,
-        };
+        let sighting = self.seen(at_s, address, verdict, features, after.proven);
         let Self { evidence, decisions, classes, subjects, refusing, .. } = self;
         evidence.add(&sighting, before, after, &mut |decision| {
             let what = match decision {
@@ -106,6 +94,32 @@ impl Case {
             };
             decisions.push((at_s, what));
             !*refusing
+        });
+    }
+
+    fn seen(&self, at_s: u64, address: &str, verdict: Verdict, features: FeatureVector, proven: bool) -> Sighting {
+        Sighting {
+            time: Timestamp::from_secs(1_000 + at_s),
+            source: address.parse().expect("address"),
+            origin: Origin { device: self.device, is_inside: true, is_routed: false },
+            protocol: 6,
+            destination: "198.51.100.10".parse().expect("address"),
+            port: Some(22),
+            verdict,
+            basis: self.basis,
+            features,
+            flow_packets: 1,
+            proven,
+        }
+    }
+
+    fn alert_at_once(&mut self, at_s: u64, address: &str) {
+        let verdict = Verdict { class: ThreatClass::Botnet, confidence: 0.9 };
+        let listed = self.seen(at_s, address, verdict, [0.0; FEATURE_COUNT], false);
+        let decisions = &mut self.decisions;
+        self.evidence.alert_at_once(&listed, &mut |_| {
+            decisions.push((at_s, "alert"));
+            true
         });
     }
 
@@ -235,6 +249,15 @@ fn one_flow_blocks_where_a_person_wrote_that_it_is_enough() {
         case.basis = Basis::Rule(rule);
         case.flow(0, "203.0.113.9", 0.6, proven);
         assert_eq!(case.said(), [action]);
+    }
+}
+
+#[test]
+fn an_alert_at_once_is_raised_again_after_the_clock_was_set_back() {
+    let mut case = Case::new(Profile::Balanced);
+    for (at_s, alerts) in [(100_000, 1), (100_001, 1), (0, 2)] {
+        case.alert_at_once(at_s, "203.0.113.9");
+        assert_eq!(case.said().len(), alerts, "{at_s}");
     }
 }
 
