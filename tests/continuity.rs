@@ -3,27 +3,20 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use lab::benign::{PingStream, fetch};
+use lab::benign::{PingStream, reaches_the_lan};
 use lab::daemon::{Config, Daemon};
-use lab::namespace::Namespace;
-use lab::network::{GATEWAY, LAN_HOST, Network};
+use lab::network::{GATEWAY, Network};
 use lab::process::{Running, wait_until};
 use lab::services;
 use sluice::clock::Stopwatch;
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a connection of a blocked host is tried.
-const BLOCKED: Duration = Duration::from_secs(2);
 
 fn stage() -> (Network, Running) {
     let network = Network::new().unwrap();
     let nginx = services::nginx(&network.lan).unwrap();
     (network, nginx)
-}
-
-fn reaches_the_lan(from: &Namespace) -> bool {
-    fetch(from, LAN_HOST, "api.json", BLOCKED).is_ok()
 }
 
 fn block(daemon: &Daemon<'_>, address: &str, how_long: &str) {

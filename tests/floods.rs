@@ -103,18 +103,28 @@ fn a_flood_from_a_hundred_thousand_forged_addresses_limits_the_service_and_its_v
 fn a_limit_ends_when_the_flood_is_over_or_a_person_says_so() {
     let network = Network::new().unwrap();
     let _nginx = services::nginx(&network.lan).unwrap();
-    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let mut daemon = Daemon::start(&network, &Config::default()).unwrap();
     let attacker = network.outsider(66).unwrap();
     let _forged = forge_sources(&network, &attacker.namespace).unwrap();
     let service = format!("{LAN_HOST}:80/tcp");
-    let begin = || {
+    let has_ended =
+        |daemon: &Daemon| limit_of(daemon, &service).is_none() && !daemon.kernel_table().contains("tcp . 80 limit");
+    let begin = |daemon: &Daemon| {
         let running = start_flood(&attacker.namespace, Flood::Syn(80), LAN_HOST, FLOOD_PACKETS, 100).unwrap();
-        wait_until("the service is limited", PATIENCE, || limit_of(&daemon, &service).is_some()).unwrap();
+        wait_until("the service is limited", PATIENCE, || limit_of(daemon, &service).is_some()).unwrap();
         drop(running);
     };
-    begin();
+    begin(&daemon);
+    wait_until("the limit ends by itself", PATIENCE * 2, || has_ended(&daemon)).unwrap();
+    begin(&daemon);
+    // A person's limit takes its place, and is written down as such: it holds over a restart.
+    assert!(daemon.command(&["block", &service, "--for", "1h"]).unwrap().success());
+    daemon.kill();
+    daemon.start_again().unwrap();
+    let limit = limit_of(&daemon, &service).unwrap();
+    assert!(limit["actor"] == "local" && limit["left_s"].as_u64() > Some(3_000), "{limit}");
     assert!(daemon.command(&["unblock", &service]).unwrap().success());
-    assert!(limit_of(&daemon, &service).is_none() && !daemon.kernel_table().contains("tcp . 80 limit"));
+    assert!(has_ended(&daemon));
     let visitor = network.outsider(40).unwrap();
     fetch(&visitor.namespace, LAN_HOST, "index.html", LIMIT).unwrap();
 }

@@ -21,7 +21,7 @@ fn served(network: &Network) -> PathBuf {
 
 /// Waits until nothing is wrong with the list.
 fn wait_for_list(daemon: &Daemon<'_>) {
-    let is_fine = || !daemon.status().unwrap()["faults"].to_string().contains("the list");
+    let is_fine = || !daemon.faults().unwrap().contains("the list");
     if let Err(error) = wait_until("the list is had", PATIENCE, is_fine) {
         panic!("{error}: {}\n{}", daemon.status().unwrap()["faults"], daemon.log());
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lab::attacks::start_nmap;
-use lab::benign::fetch;
+use lab::attacks::{start_hydra, start_nmap};
+use lab::benign::reaches_the_lan;
 use lab::daemon::{Config, Daemon};
 use lab::namespace::Namespace;
 use lab::network::{LAN_HOST, Network};
@@ -13,12 +13,6 @@ use serde_json::Value;
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a connection of a blocked host is tried.
-const BLOCKED: Duration = Duration::from_secs(2);
-
-fn reaches_the_lan(from: &Namespace) -> bool {
-    fetch(from, LAN_HOST, "api.json", BLOCKED).is_ok()
-}
 
 fn scan(from: &Namespace) -> Running {
     start_nmap(from, &format!("-sS -T4 -Pn -p 1-40000 {LAN_HOST}")).unwrap()
@@ -82,6 +76,22 @@ fn a_mode_is_changed_while_the_box_runs_and_outlives_a_restart() {
     ] {
         assert!(audit.contains(line), "no {line:?} in\n{audit}");
     }
+}
+
+#[test]
+fn what_is_only_said_of_a_scan_keeps_nobody_from_being_blocked_for_guessing() {
+    let network = Network::new().unwrap();
+    let _sshd = services::sshd(&network.lan).unwrap();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    ask(&daemon, &["mode", "observe", "--class", "scan"]);
+    let attacker = network.outsider(66).unwrap();
+    let address = attacker.address();
+    start_nmap(&attacker.namespace, &format!("-sT -Pn -T4 -p 1-3000 {LAN_HOST}")).unwrap().finish(PATIENCE);
+    assert_eq!(daemon.wait_for_block(&address, PATIENCE).unwrap()["state"], "observed");
+    let _guesses = start_hydra(&attacker.namespace, "ssh", LAN_HOST, 4, 2_000).unwrap();
+    wait_until("it is blocked", PATIENCE * 2, || state_of(&daemon, &address) == "enforced").unwrap();
+    assert_eq!(daemon.block_of(&address).unwrap()["class"], "brute_force");
+    assert!(daemon.kernel_blocks(&address));
 }
 
 #[test]

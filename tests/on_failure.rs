@@ -7,8 +7,9 @@ use lab::daemon::{Config, Daemon};
 use lab::namespace::Namespace;
 use lab::network::{BOX, GATEWAY, LAN_HOST, Network};
 use lab::process::wait_until;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use sluice::clock::Stopwatch;
 
 /// How long something that must happen may take.
@@ -36,11 +37,6 @@ fn wait_until_closed(network: &Network) {
 
 fn wait_until_open(network: &Network) {
     wait_until("traffic passes", PATIENCE, || passes(network)).unwrap();
-}
-
-fn signal(daemon: &Daemon<'_>, signal: Signal) {
-    let pid = i32::try_from(daemon.pid().unwrap()).unwrap();
-    kill(Pid::from_raw(pid), signal).unwrap();
 }
 
 #[test]
@@ -75,12 +71,29 @@ fn a_daemon_that_hangs_closes_and_opens_when_it_goes_on() {
     let network = Network::new().unwrap();
     let daemon = Daemon::start(&network, &closed()).unwrap();
     wait_until_open(&network);
-    signal(&daemon, Signal::SIGSTOP);
+    daemon.signal(Signal::SIGSTOP);
     wait_until_closed(&network);
-    signal(&daemon, Signal::SIGCONT);
+    daemon.signal(Signal::SIGCONT);
     wait_until_open(&network);
     let audit = daemon.command(&["audit"]).unwrap().stdout;
     assert!(!audit.contains("nftables table right"), "it takes its own renewals for changes: {audit}");
+}
+
+#[test]
+fn a_packet_thread_that_hangs_closes_though_the_others_run() {
+    let network = Network::new().unwrap();
+    let daemon = Daemon::start(&network, &closed()).unwrap();
+    wait_until_open(&network);
+    let thread = daemon.thread("packets").unwrap();
+    // Stops this one thread until it is let go.
+    ptrace::seize(thread, ptrace::Options::empty()).unwrap();
+    ptrace::interrupt(thread).unwrap();
+    waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
+    wait_until_closed(&network);
+    wait_until("the page tells it", PATIENCE, || daemon.faults().unwrap().contains("hangs")).unwrap();
+    ptrace::detach(thread, None).unwrap();
+    wait_until_open(&network);
+    wait_until("the page tells it no more", PATIENCE, || !daemon.faults().unwrap().contains("hangs")).unwrap();
 }
 
 #[test]
@@ -101,10 +114,10 @@ fn a_daemon_that_fails_open_stops_nothing_when_it_hangs() {
     let daemon = Daemon::start(&network, &Config::default()).unwrap();
     wait_until_open(&network);
     assert!(!daemon.kernel_table().contains("alive"));
-    signal(&daemon, Signal::SIGSTOP);
+    daemon.signal(Signal::SIGSTOP);
     std::thread::sleep(LONG_ENOUGH);
     assert!(passes(&network));
-    signal(&daemon, Signal::SIGCONT);
+    daemon.signal(Signal::SIGCONT);
 }
 
 #[test]

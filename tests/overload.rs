@@ -15,8 +15,7 @@ use lab::network::Network;
 use lab::packets::{ENCAPSULATIONS, Encapsulation, SYN, Transport, icmp, later_fragment, tcp, tcp_with, udp};
 use lab::process::wait_until;
 use lab::wire::Wire;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use sluice::capture::FrameSource;
 use sluice::capture::live::Live;
 use sluice::clock::Stopwatch;
@@ -255,14 +254,13 @@ fn what_the_running_daemon_missed_is_counted_and_shown_with_a_remedy() {
     let network = Network::new().unwrap();
     let daemon = Daemon::start(&network, &Config { memory: "small", ..Config::default() }).unwrap();
     let wire = Wire::open(&network.lan, "lan0").unwrap();
-    let pid = Pid::from_raw(daemon.pid().unwrap().try_into().unwrap());
     let status = |key: &str| daemon.status().unwrap()[key].clone();
     // More than its rings hold, while it cannot read.
-    kill(pid, Signal::SIGSTOP).unwrap();
+    daemon.signal(Signal::SIGSTOP);
     for port in 0..20_000 {
         wire.send(&opening(1_024 + port)).unwrap();
     }
-    kill(pid, Signal::SIGCONT).unwrap();
+    daemon.signal(Signal::SIGCONT);
     wait_until("the losses are counted", PATIENCE, || status("ring_drops").as_u64() > Some(0)).unwrap();
     // It found a ring full, and passes long segments over for some seconds.
     for _ in 0..1_000 {

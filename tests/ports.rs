@@ -14,12 +14,8 @@ mod two_hosts;
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn faults(daemon: &Daemon<'_>) -> String {
-    daemon.status().unwrap()["faults"].to_string()
-}
-
 fn wait_for_fault(daemon: &Daemon<'_>, words: &str) {
-    wait_until(words, PATIENCE, || faults(daemon).contains(words)).unwrap();
+    wait_until(words, PATIENCE, || daemon.faults().unwrap().contains(words)).unwrap();
 }
 
 fn packets(daemon: &Daemon<'_>) -> u64 {
@@ -31,7 +27,7 @@ fn assert_is_as_before(network: &Network, daemon: &Daemon<'_>) {
     const PINGS: u64 = 20;
     let gateway: IpAddr = GATEWAY.parse().unwrap();
     wait_until("pings pass", PATIENCE, || ping(&network.lan, gateway)).unwrap();
-    wait_until("no fault is shown", PATIENCE, || !faults(daemon).contains("port `")).unwrap();
+    wait_until("no fault is shown", PATIENCE, || !daemon.faults().unwrap().contains("port `")).unwrap();
     let before = packets(daemon);
     for _ in 0..PINGS {
         assert!(ping(&network.lan, gateway));

@@ -3,10 +3,9 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use lab::attacks::{Flood, flood, start_flood, start_hydra, start_nmap};
-use lab::benign::{PingStream, fetch, load_page, look_up_names, speed_test, ssh_by_key, ssh_log_in};
+use lab::attacks::{Flood, flood, nmap, start_flood, start_hydra, start_nmap};
+use lab::benign::{PingStream, fetch, load_page, look_up_names, reaches_the_lan, speed_test, ssh_by_key, ssh_log_in};
 use lab::daemon::{Config, Daemon};
-use lab::namespace::Namespace;
 use lab::network::{BOX, GATEWAY, INTERNET, LAN_HOST, NAME_SERVER, Network};
 use lab::process::{Running, wait_until};
 use lab::services;
@@ -16,8 +15,6 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one piece of ordinary traffic may take.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long a connection of a blocked host is tried.
-const BLOCKED: Duration = Duration::from_secs(2);
 
 /// The laboratory with its servers.
 fn stage() -> (Network, Vec<Running>) {
@@ -30,11 +27,6 @@ fn stage() -> (Network, Vec<Running>) {
         services::dnsmasq(&network.wan).unwrap(),
     ];
     (network, servers)
-}
-
-/// Whether a web page of the LAN can be had from there.
-fn reaches_the_lan(from: &Namespace) -> bool {
-    fetch(from, LAN_HOST, "api.json", BLOCKED).is_ok()
 }
 
 fn text<'a>(block: &'a Value, key: &str) -> &'a str {
@@ -123,8 +115,14 @@ fn an_attacker_on_the_allowlist_is_never_blocked() {
     let (network, _servers) = stage();
     let attacker = network.outsider(69).unwrap();
     let daemon = Daemon::start(&network, &Config { allow: vec![attacker.address()], ..Config::default() }).unwrap();
-    let watched = network.outsider(66).unwrap();
-    attack_until_another_is_blocked(&daemon, &attacker.namespace, &watched.namespace, "", &watched.address());
+    let other = network.outsider(66).unwrap();
+    let scan = format!("-sS -Pn -T4 -p 1-3000 --max-retries 0 {LAN_HOST}");
+    let finished = nmap(&attacker.namespace, &scan, PATIENCE).unwrap();
+    assert!(finished.success(), "{}", finished.stderr);
+    daemon.wait_for_alert(&attacker.address(), "scan", PATIENCE).unwrap();
+    // One who does the same later is blocked for it.
+    let _second = start_nmap(&other.namespace, &scan).unwrap();
+    daemon.wait_for_block(&other.address(), PATIENCE).unwrap();
     assert!(daemon.block_of(&attacker.address()).is_none());
     assert!(!daemon.kernel_blocks(&attacker.address()));
     assert!(reaches_the_lan(&attacker.namespace));
@@ -134,11 +132,14 @@ fn an_attacker_on_the_allowlist_is_never_blocked() {
 fn neither_the_gateway_nor_the_box_is_ever_blocked() {
     let (network, _servers) = stage();
     let daemon = Daemon::start(&network, &Config::default()).unwrap();
-    let watched = network.outsider(66).unwrap();
-    attack_until_another_is_blocked(&daemon, &network.wan, &watched.namespace, "", &watched.address());
-    let forged = format!("-S {BOX} -e wan0");
-    let watched = network.outsider(67).unwrap();
-    attack_until_another_is_blocked(&daemon, &network.wan, &watched.namespace, &forged, &watched.address());
+    let other = INTERNET[1];
+    for source in [GATEWAY, BOX, other] {
+        let scan = format!("-S -p ++1 -a {source}");
+        flood(&network.wan, Flood::Other(&scan), LAN_HOST, 2_000, 500, LIMIT).unwrap();
+        daemon.wait_for_alert(source, "scan", PATIENCE).unwrap();
+    }
+    // The one that came last is blocked for the same.
+    daemon.wait_for_block(other, PATIENCE).unwrap();
     for address in [GATEWAY, BOX] {
         assert!(daemon.block_of(address).is_none(), "{address} is blocked");
         assert!(!daemon.kernel_blocks(address));
@@ -160,25 +161,11 @@ fn a_resolver_in_use_is_not_blocked_for_a_scan_in_its_name() {
         let scan = format!("-S -p ++1 -a {forged}");
         flood(&network.wan, Flood::Other(&scan), LAN_HOST, 2_000, 500, LIMIT).unwrap();
     }
+    daemon.wait_for_alert(resolver, "scan", PATIENCE).unwrap();
     daemon.wait_for_block(other, PATIENCE).unwrap();
     assert!(daemon.block_of(resolver).is_none());
     assert!(!daemon.kernel_blocks(resolver));
     look_up_names(&network.lan, NAME_SERVER, 5).unwrap();
-}
-
-/// Scans the LAN from somebody protected, then from somebody who is not: once the latter is blocked, Sluice has judged the former.
-fn attack_until_another_is_blocked(
-    daemon: &Daemon<'_>,
-    protected: &Namespace,
-    other: &Namespace,
-    options: &str,
-    other_address: &str,
-) {
-    let scan = format!("-sS -Pn -T4 -p 1-3000 --max-retries 0 {LAN_HOST}");
-    start_nmap(protected, &format!("{options} {scan}")).unwrap().finish(LIMIT);
-    let _second = start_nmap(other, &scan).unwrap();
-    daemon.wait_for_block(other_address, PATIENCE).unwrap();
-    sleep(Duration::from_secs(1));
 }
 
 #[test]
@@ -206,7 +193,7 @@ fn rules_and_lists_raise_alerts_that_name_them_and_a_missing_list_is_a_fault() {
     for (source, because) in told {
         wait_until(because, LIMIT, || alert(source, because)).unwrap();
     }
-    let faults = daemon.status().unwrap()["faults"].to_string();
+    let faults = daemon.faults().unwrap();
     assert!(faults.contains("the list \\\"absent\\\" is not used: /nowhere/absent.txt: "), "{faults}");
     assert_eq!(daemon.blocks().unwrap(), Vec::<Value>::new(), "one flow alone never blocks");
 }

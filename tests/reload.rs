@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use lab::benign::{PingStream, fetch};
+use lab::benign::{PingStream, fetch, reaches_the_lan};
 use lab::daemon::{Config, Daemon};
 use lab::network::{BOX, LAN_HOST, Network};
 use lab::process::{Finished, wait_until};
@@ -12,8 +12,6 @@ use nix::sys::signal::Signal;
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a connection of a blocked host is tried.
-const BLOCKED: Duration = Duration::from_secs(2);
 
 fn reload(daemon: &Daemon<'_>) -> Finished {
     daemon.command(&["reload"]).unwrap()
@@ -24,10 +22,6 @@ fn taken_over(daemon: &Daemon<'_>, told: &str) {
     let finished = reload(daemon);
     assert_eq!((finished.code(), finished.stderr.as_str()), (Some(0), ""));
     assert!(finished.stdout.contains(told), "{told:?} is not in {:?}", finished.stdout);
-}
-
-fn faults(daemon: &Daemon<'_>) -> String {
-    daemon.status().unwrap()["faults"].to_string()
 }
 
 fn mode(daemon: &Daemon<'_>) -> String {
@@ -51,7 +45,8 @@ fn a_mistake_leaves_everything_as_it_was_and_is_told_until_the_next_good_reload(
     daemon.signal(Signal::SIGHUP);
     let told = || daemon.log().matches(&place).count();
     wait_until("the log tells both", PATIENCE, || told() == 2).unwrap();
-    wait_until("the page tells it", PATIENCE, || faults(&daemon).contains("did you mean `ladder_s`?")).unwrap();
+    wait_until("the page tells it", PATIENCE, || daemon.faults().unwrap().contains("did you mean `ladder_s`?"))
+        .unwrap();
     assert_eq!(mode(&daemon), "enforce");
     daemon.edit("lader_s = [600]", "ladder_s = [600").unwrap();
     let finished = reload(&daemon);
@@ -61,7 +56,7 @@ fn a_mistake_leaves_everything_as_it_was_and_is_told_until_the_next_good_reload(
     daemon.edit("[600", "[600]").unwrap();
     daemon.signal(Signal::SIGHUP);
     wait_until("it is taken over", PATIENCE, || mode(&daemon) == "observe").unwrap();
-    assert!(!faults(&daemon).contains("ladder_s"), "{}", faults(&daemon));
+    assert!(!daemon.faults().unwrap().contains("ladder_s"), "{}", daemon.faults().unwrap());
     taken_over(&daemon, "nothing has changed");
     let audit = daemon.command(&["audit"]).unwrap().stdout;
     for (actor, what) in [("SIGHUP", "changed mode"), ("local", "changed nothing")] {
@@ -77,7 +72,7 @@ fn what_can_hold_at_once_does_and_the_rest_is_named() {
     let daemon = Daemon::start(&network, &Config::default()).unwrap();
     let offender = network.outsider(66).unwrap();
     assert!(daemon.command(&["block", &offender.address()]).unwrap().success());
-    assert!(fetch(&offender.namespace, LAN_HOST, "api.json", BLOCKED).is_err());
+    assert!(!reaches_the_lan(&offender.namespace));
 
     daemon.edit("allow = []", &format!("max_blocks = 2\nallow = [\"{}\"]", offender.address())).unwrap();
     daemon.edit("listen_port = 8080", "listen_port = 8081\nhost_names = [\"sluice.lan\"]").unwrap();

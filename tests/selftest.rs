@@ -170,7 +170,7 @@ fn a_daemon_beside_it_loses_neither_packets_nor_blocks() {
     let audit = daemon.command(&["audit"]).unwrap().stdout;
     assert!(audit.contains("self-test: 0 of 7 steps failed"), "{audit}");
     assert!(!audit.contains("nftables table right"), "{audit}");
-    let faults = daemon.status().unwrap()["faults"].to_string();
+    let faults = daemon.faults().unwrap();
     assert!(!faults.contains("self-test"), "{faults}");
 }
 
@@ -180,8 +180,9 @@ fn killed_midway_it_leaves_nothing() {
     let (_, config) = configured(&network);
     let before = left_in(&network);
     for millis in [50, 200, 600] {
-        let running = Running::start(&mut command(&network, &config, &[])).unwrap();
+        let mut running = Running::start(&mut command(&network, &config, &[])).unwrap();
         sleep(Duration::from_millis(millis));
+        assert!(running.is_alive(), "it is over after {millis} ms: nothing is killed midway");
         // Dropping kills it.
         drop(running);
         assert_eq!(left_in(&network), before, "killed after {millis} ms");

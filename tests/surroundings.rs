@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lab::attacks::start_nmap;
+use lab::attacks::{Flood, flood};
 use lab::benign::PingStream;
 use lab::daemon::{Config, Daemon};
-use lab::network::{FIREWALLED_LAN_HOST, GATEWAY, LAN_HOST, NAME_SERVER, Network, SECOND_LAN_HOST};
+use lab::network::{GATEWAY, INTERNET, LAN_HOST, NAME_SERVER, Network, SECOND_LAN_HOST};
 use lab::packets::{ENCAPSULATIONS, Encapsulation, SENDER, THREE_TAGS, Transport, datagram, icmp, tcp, udp};
 use lab::process::wait_until;
 use lab::services;
@@ -35,7 +35,7 @@ fn wait_for_internet_port(daemon: &Daemon<'_>, port: &str) {
 }
 
 fn complains_about_gateway(daemon: &Daemon<'_>) -> bool {
-    daemon.status().unwrap()["faults"].to_string().contains("no gateway is known")
+    daemon.faults().unwrap().contains("no gateway is known")
 }
 
 /// Blocks the address by hand; what the command says where it is refused.
@@ -100,18 +100,14 @@ fn a_lease_that_passes_by_tells_the_gateway_the_resolver_and_the_household() {
     let _more_pings = PingStream::start(&network.lan, second, 200).unwrap();
     wait_for_gateway(&daemon, second);
 
-    // In the name of the gateway, and of the resolver, nobody gets anybody blocked.
-    let watched = network.outsider(66).unwrap();
-    let scans: Vec<_> = [GATEWAY, NAME_SERVER]
-        .map(|forged| start_nmap(&network.wan, &format!("-sS -Pn -p1-600 -S {forged} -e wan0 {SECOND_LAN_HOST}")))
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    for scan in scans {
-        scan.finish(PATIENCE);
+    // In the name of the gateway, and of the resolver, nobody gets anybody blocked; in that of others he does.
+    let other = INTERNET[1];
+    for source in [GATEWAY, NAME_SERVER, other] {
+        let scan = format!("-S -p ++1 -a {source}");
+        flood(&network.wan, Flood::Other(&scan), SECOND_LAN_HOST, 2_000, 500, PATIENCE).unwrap();
+        daemon.wait_for_alert(source, "scan", PATIENCE).unwrap();
     }
-    let _scan = start_nmap(&watched.namespace, &format!("-sS -Pn -p1-600 {FIREWALLED_LAN_HOST}")).unwrap();
-    daemon.wait_for_block(&watched.address(), PATIENCE).unwrap();
+    daemon.wait_for_block(other, PATIENCE).unwrap();
     for protected in [GATEWAY, NAME_SERVER] {
         assert!(daemon.block_of(protected).is_none() && !daemon.kernel_blocks(protected), "{protected}");
     }
@@ -152,6 +148,7 @@ fn a_device_of_the_household_that_takes_itself_for_the_gateway_is_blocked_all_th
     let _pings = PingStream::start(&network.r#box, GATEWAY, 200).unwrap();
     wait_for_internet_port(&daemon, "port1");
     let device = Wire::open(&network.lan, "lan0").unwrap();
+    let router = Wire::open(&network.wan, "wan0").unwrap();
     let forged = "198.51.100.66";
     // Several looks long, each of which could believe it.
     for _ in 0..20 {
@@ -163,6 +160,9 @@ fn a_device_of_the_household_that_takes_itself_for_the_gateway_is_blocked_all_th
     assert_eq!(internet_port(&daemon), "port1");
     block(&daemon, forged).unwrap();
     wait_for_gateway(&daemon, GATEWAY);
+    // The same lease from the other side is believed, and lifts that block.
+    router.send(&forged_lease(forged)).unwrap();
+    wait_for_gateway(&daemon, forged);
 }
 
 #[test]

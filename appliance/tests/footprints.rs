@@ -64,7 +64,7 @@ fn a_full_list_takes_what_it_says_however_large_its_file_is() {
     assert_eq!((reading.domains, told.bytes), (MOST_ENTRIES, MOST_ENTRIES * 8));
     // The path in the configuration, and nothing else that stays.
     let kept = taken.bytes_allocated.cast_signed() - taken.bytes_deallocated.cast_signed();
-    assert!(kept - told.bytes.cast_signed() < 1_024, "{kept} bytes");
+    assert!((0..1_024).contains(&(kept - told.bytes.cast_signed())), "{kept} bytes");
     // Never more than the doubled set and a few buffers, whose sum bounds the most at once.
     assert!(taken.bytes_allocated < 4 * told.bytes, "{} bytes", taken.bytes_allocated);
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
 use crate::namespace::Namespace;
+use crate::network::{INTERNET, LAN_HOST};
 use crate::process::{Finished, Running, run_any};
 use crate::services::{PASSWORD, USER, WEB_FILES, user_key};
 
@@ -34,6 +35,21 @@ pub fn fetch(from: &Namespace, server: &str, file: &str, limit: Duration) -> Res
     let line = format!("curl -s -S --fail -m {seconds} -o /dev/null -w %{{size_download}} http://{server}/{file}");
     let printed = from.run_within(&line, limit + STOP_LIMIT)?;
     printed.trim().parse().with_context(|| format!("curl printed {printed:?}"))
+}
+
+/// How long a connection of somebody who may be blocked is tried.
+const TRIED: Duration = Duration::from_secs(2);
+
+/// Whether a web page of the LAN can be had from there.
+#[must_use]
+pub fn reaches_the_lan(from: &Namespace) -> bool {
+    fetch(from, LAN_HOST, "api.json", TRIED).is_ok()
+}
+
+/// Whether one of the internet can.
+#[must_use]
+pub fn reaches_the_internet(from: &Namespace) -> bool {
+    fetch(from, INTERNET[0], "api.json", TRIED).is_ok()
 }
 
 /// A stream of echo requests that runs until it is stopped.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::Value;
 use sluice::control::Request;
 use sluice::policy::Subject;
@@ -186,6 +187,22 @@ impl<'a> Daemon<'a> {
         self.running.as_ref().map(Running::pid)
     }
 
+    /// The number of its thread of that name.
+    ///
+    /// # Errors
+    /// It has none, or does not run.
+    pub fn thread(&self, name: &str) -> Result<Pid> {
+        let threads = format!("/proc/{}/task", self.pid().context("the daemon does not run")?);
+        for thread in fs::read_dir(&threads)? {
+            let path = thread?.path();
+            if fs::read_to_string(path.join("comm"))?.trim_end() == name {
+                let number = path.file_name().and_then(OsStr::to_str).and_then(|number| number.parse().ok());
+                return Ok(Pid::from_raw(number.context("a thread has no number")?));
+            }
+        }
+        bail!("no thread in {threads} is called {name}")
+    }
+
     /// Runs `sluice COMMAND --config FILE …` in the box.
     ///
     /// # Errors
@@ -233,9 +250,47 @@ impl<'a> Daemon<'a> {
     }
 
     /// The block of the address, if it stands.
+    ///
+    /// # Panics
+    /// The daemon does not say: what is not told must not pass for what is not there.
     #[must_use]
     pub fn block_of(&self, address: &str) -> Option<Value> {
-        self.blocks().ok()?.into_iter().find(|block| block["address"] == address)
+        self.find_block(address).unwrap_or_else(|error| panic!("{error:#}\nlog: {}", self.log()))
+    }
+
+    fn find_block(&self, address: &str) -> Result<Option<Value>> {
+        let status = self.status()?;
+        let listed = status["blocks"].as_array().context("the status has no list of blocks")?;
+        let found = listed.iter().find(|block| block["address"] == address);
+        let counts = ["blocks_standing", "blocks_proposed", "blocks_observed"].map(|key| status[key].as_u64());
+        let all: u64 = counts.into_iter().flatten().sum();
+        if found.is_none() && all != listed.len() as u64 {
+            bail!("the status lists {} of {all} blocks, and not {address}", listed.len());
+        }
+        Ok(found.cloned())
+    }
+
+    /// Waits until an alert of that class about the source was raised.
+    ///
+    /// # Errors
+    /// There is none within the limit; the error holds the status.
+    pub fn wait_for_alert(&self, source: &str, class: &str, limit: Duration) -> Result<()> {
+        let is_raised = || {
+            let status = self.status().unwrap_or_default();
+            let mut alerts = status["alerts"].as_array().into_iter().flatten();
+            alerts.any(|alert| alert["source"] == source && alert["class"] == class)
+        };
+        let waited = wait_until(&format!("{source} is taken for the source of a {class}"), limit, is_raised);
+        waited.with_context(|| format!("status: {:#}", self.status().unwrap_or_default()))?;
+        Ok(())
+    }
+
+    /// The faults that the status shows, as one text.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub fn faults(&self) -> Result<String> {
+        Ok(self.status()?["faults"].to_string())
     }
 
     /// Waits until the address is blocked; the block as the status shows it.
@@ -245,7 +300,7 @@ impl<'a> Daemon<'a> {
     pub fn wait_for_block(&self, address: &str, limit: Duration) -> Result<Value> {
         let mut block = None;
         let waited = wait_until(&format!("{address} is blocked"), limit, || {
-            block = self.block_of(address);
+            block = self.find_block(address).ok().flatten();
             block.is_some()
         });
         waited.with_context(|| format!("status: {:#}\nlog: {}", self.status().unwrap_or_default(), self.log()))?;
@@ -258,15 +313,23 @@ impl<'a> Daemon<'a> {
     /// It stands still when the limit is up.
     pub fn wait_for_end_of_block(&self, address: &str, limit: Duration) -> Result<Duration> {
         wait_until(&format!("the block of {address} ends"), limit, || {
-            self.block_of(address).is_none() && !self.kernel_blocks(address)
+            self.find_block(address).is_ok_and(|block| block.is_none()) && !self.kernel_blocks(address)
         })
     }
 
     /// Sluice's table in the kernel as an administrator sees it; empty when there is none.
+    ///
+    /// # Panics
+    /// The kernel does not say.
     #[must_use]
     pub fn kernel_table(&self) -> String {
-        let list = |family| self.network.r#box.run(["nft", "list", "table", family, "sluice"]);
-        list("netdev").or_else(|_| list("bridge")).unwrap_or_default()
+        for family in ["netdev", "bridge"] {
+            match self.network.r#box.run(["nft", "list", "table", family, "sluice"]) {
+                Ok(table) => return table,
+                Err(error) => assert!(format!("{error:#}").contains("No such file or directory"), "{error:#}"),
+            }
+        }
+        String::new()
     }
 
     /// Whether the kernel has an element of the address in one of the sets that drop.

@@ -38,8 +38,8 @@ impl Pause {
         self.end - self.begin
     }
 
-    fn overlaps(&self, other: &Self) -> bool {
-        self.begin < other.end && other.begin < self.end
+    fn shared_with(&self, other: &Self) -> Duration {
+        self.end.min(other.end).saturating_sub(self.begin.max(other.begin))
     }
 }
 
@@ -103,11 +103,11 @@ fn pauses_of(input: &mut TcpStream, watch: Stopwatch) -> std::io::Result<Vec<Pau
 }
 
 /// The pauses of at least that length that are not the machine's doing: `beside` are those of a stream that was sent at the same
-/// time, and in the same way, but not through the box. Where that paused too, the machine was busy with something else.
+/// time, and in the same way, but not through the box. As long as that paused too, the machine was busy with something else.
 #[must_use]
 pub fn stalls(pauses: &[Pause], beside: &[Pause], least: Duration) -> Vec<Pause> {
-    let is_the_boxs = |pause: &&Pause| !beside.iter().any(|other| other.overlaps(pause));
-    pauses.iter().filter(|pause| pause.length() >= least).filter(is_the_boxs).copied().collect()
+    let shared = |pause: &Pause| beside.iter().map(|other| pause.shared_with(other)).sum();
+    pauses.iter().filter(|pause| pause.length().saturating_sub(shared(pause)) >= least).copied().collect()
 }
 
 #[cfg(test)]
@@ -120,6 +120,8 @@ mod tests {
         let pauses = [pause(0, 150), pause(200, 290), pause(500, 700)];
         let least = Duration::from_millis(100);
         assert_eq!(stalls(&pauses, &[], least), [pauses[0], pauses[2]]);
-        assert_eq!(stalls(&pauses, &[pause(140, 190), pause(710, 750)], least), [pauses[2]]);
+        assert_eq!(stalls(&pauses, &[pause(80, 190), pause(710, 750)], least), [pauses[2]]);
+        assert_eq!(stalls(&pauses, &[pause(500, 540), pause(600, 640)], least), [pauses[0], pauses[2]]);
+        assert_eq!(stalls(&pauses, &[pause(0, 800)], least), []);
     }
 }
