@@ -41,8 +41,8 @@ pub fn card(
         "# Model `{}`\n\nWritten by `{command}`; changes by hand are lost.\n\n\
          A decision tree of {} leaves, at most {} comparisons deep, for the feature schema `{}`. It uses {} of {} features: {}.\n\n",
         model.name,
-        model.tree.leaves(),
-        model.tree.depth(),
+        model.leaves(),
+        model.depth(),
         schema_hash_text(),
         used_features(model).len(),
         FEATURES.len(),
@@ -62,7 +62,7 @@ fn used_features(model: &Model) -> BTreeSet<&'static str> {
         Node::Split { feature, .. } => Some(FEATURES[*feature].name),
         Node::Leaf { .. } => None,
     };
-    model.tree.nodes.iter().filter_map(name).collect()
+    model.trees.iter().flat_map(|tree| &tree.nodes).filter_map(name).collect()
 }
 
 fn data(recipe: &Recipe, rows: &Rows, labelled: &[Labelled<'_>]) -> Result<String, RecipeError> {

@@ -48,7 +48,7 @@ pub fn cross_validate(
             continue;
         }
         let model = train::train(&learnt, recipe)?;
-        progress(&format!("fold {} of {folds} by {}: {} leaves", fold + 1, grouping.name(), model.tree.leaves()));
+        progress(&format!("fold {} of {folds} by {}: {} leaves", fold + 1, grouping.name(), model.leaves()));
         of_model.extend(answers(&model, &tested));
         of_stump.extend(answers(&train::train_stump(&learnt, recipe)?, &tested));
     }

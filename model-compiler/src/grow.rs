@@ -77,7 +77,7 @@ pub fn grow(samples: &[Sample<'_>], growth: &Growth, leaf: &dyn Fn(&[usize]) -> 
     let mut grower = Grower { samples, growth, total, leaf, nodes: Vec::new() };
     let all = (0..samples.len()).collect();
     grower.node(all, 0)?;
-    Ok(Tree { nodes: grower.nodes })
+    Ok(Tree { class: None, nodes: grower.nodes })
 }
 
 struct Grower<'a> {
@@ -282,7 +282,7 @@ mod tests {
                 probabilities[samples[place].class] += 1.0;
             }
             probabilities.iter_mut().for_each(|count| *count /= places.len() as f32);
-            Node::Leaf { rows: places.len() as u64, probabilities }
+            Node::Leaf { rows: places.len() as u64, values: probabilities }
         };
         grow(samples, growth, &leaf).unwrap()
     }
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn no_samples_are_an_error() {
         let growth = growth(2, 3, 0.1, 1e-9);
-        let leaf = |_: &[usize]| Node::Leaf { rows: 0, probabilities: vec![1.0, 0.0] };
+        let leaf = |_: &[usize]| Node::Leaf { rows: 0, values: vec![1.0, 0.0] };
         assert!(matches!(grow(&[], &growth, &leaf), Err(GrowError::NoSamples)));
     }
 
@@ -370,8 +370,8 @@ mod tests {
             let found = gain_of(&samples, &tree(&samples, &growth));
             let best = (0..12).map(|at| {
                 let split = Node::Split { feature: at % 2, threshold: (at / 2) as f32 + 0.5, left: 1, right: 2 };
-                let leaf = Node::Leaf { rows: 0, probabilities: vec![] };
-                gain_of(&samples, &Tree { nodes: vec![split, leaf.clone(), leaf] })
+                let leaf = Node::Leaf { rows: 0, values: vec![] };
+                gain_of(&samples, &Tree { class: None, nodes: vec![split, leaf.clone(), leaf] })
             }).fold(0.0, f64::max);
             prop_assert!((found - best).abs() < 1e-6, "found {found}, best {best}");
         }

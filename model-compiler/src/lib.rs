@@ -1,9 +1,10 @@
 //! From labelled captures to a model, and from a model to Rust.
 //!
-//! A model is a file, `models/<name>/model.json`, that people review like source: one node of the tree per line. The
-//! build script of the daemon calls [`compile`], which reads the file with [`json`], refuses whatever does not fit the
-//! schema of `traffic`, and lets [`emit`] write the tree as nested comparisons. [`model`] holds the tree as data and
-//! walks it; the compiled function and the walk give the same answer for every vector, bit for bit.
+//! A model is a file, `models/<name>/model.json`, that people review like source: one node of a tree per line. The build
+//! script of the daemon calls [`compile`], which reads the file with [`json`], refuses whatever does not fit the schema of
+//! `traffic` or is no tree ([`check`]), and lets [`emit`] write it as Rust. [`model`] holds the trees as data and walks
+//! them, [`forest`] walks them as the tables that the box uses; the compiled function and both walks give the same answer
+//! for every vector, bit for bit.
 //!
 //! With the feature `train` the crate also makes models. `corpus` reads which captures there are and how each is
 //! labelled, `extract` runs them through the extractor of the daemon into `rows`, `train` weighs these as the `recipe`
@@ -12,7 +13,9 @@
 //! not wait for.
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod emit;
+pub mod forest;
 pub mod json;
 pub mod model;
 

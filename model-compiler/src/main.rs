@@ -116,7 +116,7 @@ fn train_model(folder: &Path, path: &Path) -> Result<()> {
     let model = train(&labelled, &recipe)?;
     let target = folder.join("model.json");
     fs::write(&target, json::write(&model)?).with_context(|| format!("cannot write {}", target.display()))?;
-    eprintln!("{}: {} leaves, depth {}", target.display(), model.tree.leaves(), model.tree.depth());
+    eprintln!("{}: {} leaves, depth {}", target.display(), model.leaves(), model.depth());
     Ok(())
 }
 
@@ -179,7 +179,7 @@ fn read_model(path: &Path) -> Result<Model> {
 
 fn compile_model(path: &Path, print: bool) -> Result<()> {
     let model = read_model(path)?;
-    eprintln!("{}: {} leaves, depth {}, fits", path.display(), model.tree.leaves(), model.tree.depth());
+    eprintln!("{}: {} leaves, depth {}, fits", path.display(), model.leaves(), model.depth());
     if print {
         print!("{}", compile(&json::write(&model)?)?);
     }

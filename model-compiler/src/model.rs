@@ -1,22 +1,31 @@
-//! The model as data, and the walk through it: what a compiled model must agree with.
+//! The model as data, and the plain walk through it: what a compiled model must agree with, bit for bit.
 
-use traffic::features::{FeatureVector, ThreatClass};
+use traffic::features::{FEATURE_COUNT, FeatureVector, ThreatClass};
+
+use crate::forest::{self, Combination, MAX_CLASSES, MAX_FEATURES, Root, Sums};
 
 /// The most comparisons on the way to a leaf. Far more than a model that generalises needs, and few enough that the
 /// nested source of [`crate::emit`] is no burden for the Rust compiler.
-pub const MAX_DEPTH: usize = 32;
+pub const MAX_DEPTH: usize = 64;
 
-/// A decision tree for the schema of `traffic`, with what is known about its making.
+const _: () = assert!(ThreatClass::ALL.len() <= MAX_CLASSES);
+const _: () = assert!(FEATURE_COUNT <= MAX_FEATURES);
+
+/// One decision tree or many for the schema of `traffic`, with what is known about their making.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// Name of the model and of its folder: small letters, digits, `-` and `_`.
     pub name: String,
-    /// The classes that it tells apart, in the order of the leaves' probabilities.
+    /// The classes that it tells apart, in the order of the leaves' numbers.
     pub classes: Vec<ThreatClass>,
     /// The smallest and the largest training value of each feature, in the order of the schema.
     pub ranges: Vec<Range>,
-    /// The tree.
-    pub tree: Tree,
+    /// How the trees make one answer.
+    pub combination: Combination,
+    /// What the score of each class begins with; all 0 where the trees give distributions.
+    pub base: Vec<f32>,
+    /// The trees, at least one.
+    pub trees: Vec<Tree>,
 }
 
 /// Between which values a feature lay in training: outside them a model has nothing to go by.
@@ -31,6 +40,8 @@ pub struct Range {
 /// A binary tree of comparisons, from the root at place 0. [`crate::json::read`] lets only such trees in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tree {
+    /// Place of the class whose score it adds to, one number at each leaf; none where a leaf has one for each class.
+    pub class: Option<usize>,
     /// The nodes; children are named by their place.
     pub nodes: Vec<Node>,
 }
@@ -38,23 +49,23 @@ pub struct Tree {
 /// One place of a tree.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
-    /// A comparison: on to `left` where the value is at most the threshold, else to `right`, also for NaN.
+    /// A comparison: on to `right` where the value is more than the threshold, else to `left`, also for NaN.
     Split {
         /// Place of the feature in the schema.
         feature: usize,
         /// What it is compared with.
         threshold: f32,
-        /// Place of the next node where the comparison holds.
+        /// Place of the next node where it is not more.
         left: usize,
-        /// Place of the next node otherwise.
+        /// Place of the next node where it is.
         right: usize,
     },
     /// An end.
     Leaf {
         /// How many training rows ended here.
         rows: u64,
-        /// How probable each class of the model is here.
-        probabilities: Vec<f32>,
+        /// What it gives: how probable each class is, or what is added to scores.
+        values: Vec<f32>,
     },
 }
 
@@ -76,35 +87,72 @@ impl Range {
 }
 
 impl Model {
-    /// Walks the tree: what the compiled model gives as well, only slower.
+    /// A model of one tree whose leaves hold distributions.
     #[must_use]
-    pub fn classify(&self, features: &FeatureVector) -> Answer {
-        self.answer(self.tree.leaf_of(features))
+    pub fn of_one_tree(name: String, classes: Vec<ThreatClass>, ranges: Vec<Range>, tree: Tree) -> Self {
+        let base = vec![0.0; classes.len()];
+        Self { name, classes, ranges, combination: Combination::Mean, base, trees: vec![tree] }
     }
 
-    /// The most probable class among a leaf's probabilities; of equals, the one with the lower class number.
+    /// Walks the trees: what the compiled model gives as well, only slower.
     #[must_use]
-    pub fn answer(&self, probabilities: &[f32]) -> Answer {
-        let mut best = Answer { class: ThreatClass::Benign, confidence: f32::NEG_INFINITY };
-        for (&class, &confidence) in self.classes.iter().zip(probabilities) {
-            if confidence > best.confidence || (confidence == best.confidence && class < best.class) {
-                best = Answer { class, confidence };
-            }
+    pub fn classify(&self, features: &FeatureVector) -> Answer {
+        let best = self.sums(features).best(self.combination, self.classes.len(), self.trees.len());
+        let class = self.classes.get(best.class).copied().unwrap_or(ThreatClass::Benign);
+        Answer { class, confidence: best.confidence }
+    }
+
+    /// How probable each class is, in the order of [`Self::classes`].
+    #[must_use]
+    pub fn distribution(&self, features: &FeatureVector) -> Vec<f64> {
+        let classes = self.classes.len();
+        self.sums(features).distribution(self.combination, classes, self.trees.len())[..classes].to_vec()
+    }
+
+    fn sums(&self, features: &FeatureVector) -> Sums {
+        let mut sums = Sums::new(&self.base);
+        for tree in &self.trees {
+            sums.add(tree.class.map(|class| class as u8), tree.leaf_of(features));
         }
-        best
+        sums
+    }
+
+    /// The number of leaves of all trees.
+    #[must_use]
+    pub fn leaves(&self) -> usize {
+        self.trees.iter().map(Tree::leaves).sum()
+    }
+
+    /// The most comparisons on the way to a leaf.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.trees.iter().map(Tree::depth).max().unwrap_or_default()
+    }
+
+    /// The tables of [`crate::forest`] for this model.
+    #[must_use]
+    pub fn tables(&self) -> Tables {
+        let mut tables = Tables {
+            classes: self.classes.len(),
+            combination: self.combination,
+            base: self.base.clone(),
+            ..Tables::default()
+        };
+        self.trees.iter().for_each(|tree| tables.push(tree));
+        tables
     }
 }
 
 impl Tree {
-    /// The probabilities of the leaf where the vector ends.
+    /// The numbers of the leaf where the vector ends.
     #[must_use]
     pub fn leaf_of(&self, features: &FeatureVector) -> &[f32] {
         let mut at = 0;
         loop {
             match &self.nodes[at] {
-                Node::Leaf { probabilities, .. } => return probabilities,
+                Node::Leaf { values, .. } => return values,
                 Node::Split { feature, threshold, left, right } => {
-                    at = if features[*feature] <= *threshold { *left } else { *right };
+                    at = if features[*feature] > *threshold { *right } else { *left };
                 }
             }
         }
@@ -128,5 +176,89 @@ impl Tree {
             }
         }
         deepest
+    }
+}
+
+/// The tables that a [`forest::Forest`] looks into, with their owner.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tables {
+    /// As in [`forest::Forest`], and so are the others.
+    pub classes: usize,
+    /// How the trees make one answer.
+    pub combination: Combination,
+    /// What the scores begin with.
+    pub base: Vec<f32>,
+    /// The trees.
+    pub trees: Vec<Root>,
+    /// Their nodes, those of one level after those of the level above.
+    pub nodes: Vec<forest::Node>,
+    /// Where the numbers of leaves begin.
+    pub ends: Vec<u32>,
+    /// The numbers of leaves.
+    pub values: Vec<f32>,
+    /// Training rows of leaves.
+    pub rows: Vec<u32>,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self {
+            classes: 0,
+            combination: Combination::Mean,
+            base: Vec::new(),
+            trees: Vec::new(),
+            nodes: Vec::new(),
+            ends: Vec::new(),
+            values: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+}
+
+impl Tables {
+    /// The tables, ready to be walked.
+    #[must_use]
+    pub fn forest(&self) -> forest::Forest<'_> {
+        forest::Forest {
+            classes: self.classes,
+            combination: self.combination,
+            base: &self.base,
+            trees: &self.trees,
+            nodes: &self.nodes,
+            ends: &self.ends,
+            values: &self.values,
+            rows: &self.rows,
+        }
+    }
+
+    /// Adds a tree, level by level, so that both children of a node stand side by side.
+    fn push(&mut self, tree: &Tree) {
+        let first = self.nodes.len();
+        let class = tree.class.map(|class| class as u8);
+        self.trees.push(Root { at: first as u32, depth: tree.depth() as u32, class });
+        let mut order = vec![0];
+        let mut done = 0;
+        while done < order.len() {
+            let at = (first + done) as u32;
+            match &tree.nodes[order[done]] {
+                Node::Split { feature, threshold, left, right } => {
+                    let place = (first + order.len()) as u32;
+                    order.extend([*left, *right]);
+                    self.push_node(forest::Node::split(*feature as u8, *threshold, place), 0, 0);
+                }
+                Node::Leaf { rows, values } => {
+                    let end = self.values.len() as u32;
+                    self.values.extend(values);
+                    self.push_node(forest::Node::leaf(at), end, u32::try_from(*rows).unwrap_or(u32::MAX));
+                }
+            }
+            done += 1;
+        }
+    }
+
+    fn push_node(&mut self, node: forest::Node, end: u32, rows: u32) {
+        self.nodes.push(node);
+        self.ends.push(end);
+        self.rows.push(rows);
     }
 }

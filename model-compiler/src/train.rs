@@ -128,7 +128,7 @@ fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> R
     let prior: Vec<f64> = rules.iter().map(|rule| rule.prior).collect();
     let tree = grow(&samples, &growth, &|places| leaf(&lessons, places, &prior, recipe.tree.smoothing))?;
     let classes: Vec<ThreatClass> = rules.iter().map(|rule| rule.class).collect();
-    Ok(Model { name: recipe.name.clone(), classes, ranges, tree })
+    Ok(Model::of_one_tree(recipe.name.clone(), classes, ranges, tree))
 }
 
 /// At most so many rows of a class from each capture as the recipe allows, chosen by a hash: which ones depends on the
@@ -229,7 +229,7 @@ fn leaf(lessons: &[Lesson], places: &[usize], prior: &[f64], smoothing: f64) -> 
     let share = |(weight, prior): (&f64, &f64)| {
         ((observations * weight / total + smoothing * prior) / (observations + smoothing)) as f32
     };
-    Node::Leaf { rows, probabilities: weights.iter().zip(prior).map(share).collect() }
+    Node::Leaf { rows, values: weights.iter().zip(prior).map(share).collect() }
 }
 
 fn ranges(lessons: &[Lesson]) -> Vec<Range> {

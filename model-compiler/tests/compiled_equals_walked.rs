@@ -1,21 +1,28 @@
-//! The compiled model and the walk of its `model.json` give the same answer for every vector, bit for bit.
+//! The compiled model, in both of its forms, and the walk of its `model.json` give the same answer for every vector, bit for
+//! bit; and what is compiled needs neither the standard library nor `unsafe`.
 //!
-//! Many random trees go into one generated program, because starting the Rust compiler is what takes the time.
+//! Many random models go into one generated program, because starting the Rust compiler is what takes the time.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
+use model_compiler::check::check;
+use model_compiler::emit::{self, Form};
+use model_compiler::forest::Combination;
+use model_compiler::json;
 use model_compiler::model::{Model, Node, Range, Tree};
-use model_compiler::{emit, json};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use traffic::features::{FEATURE_COUNT, FeatureVector, ThreatClass};
 
-const TREES: usize = 60;
+/// How many models of one tree, and how many of several of each kind.
+const SINGLE: usize = 40;
+const OF_EACH_KIND: usize = 8;
 const VECTORS: usize = 300;
+const CLASSES: [ThreatClass; 4] = [ThreatClass::Tunnel, ThreatClass::Benign, ThreatClass::Scan, ThreatClass::Flood];
 
 /// A tree before its nodes have places.
 #[derive(Clone, Debug)]
@@ -50,45 +57,66 @@ fn chain() -> Shape {
     })
 }
 
-fn place(shape: &Shape, nodes: &mut Vec<Node>) -> usize {
+/// Puts the nodes of a shape into their places; `values` makes the numbers of a leaf.
+fn place(shape: &Shape, nodes: &mut Vec<Node>, values: &dyn Fn(&[u8]) -> Vec<f32>) -> usize {
     let at = nodes.len();
     match shape {
-        Shape::Leaf(counts) => {
-            let total: f32 = counts.iter().map(|&count| f32::from(count) + 1.0).sum();
-            let probabilities = counts.iter().map(|&count| (f32::from(count) + 1.0) / total).collect();
-            nodes.push(Node::Leaf { rows: 1, probabilities });
-        }
+        Shape::Leaf(counts) => nodes.push(Node::Leaf { rows: 1, values: values(counts) }),
         Shape::Split(feature, threshold, left, right) => {
-            nodes.push(Node::Leaf { rows: 0, probabilities: Vec::new() });
-            let (left, right) = (place(left, nodes), place(right, nodes));
+            nodes.push(Node::Leaf { rows: 0, values: Vec::new() });
+            let (left, right) = (place(left, nodes, values), place(right, nodes, values));
             nodes[at] = Node::Split { feature: *feature, threshold: *threshold, left, right };
         }
     }
     at
 }
 
-fn model(shape: &Shape, classes: &[ThreatClass]) -> Model {
+fn distribution(counts: &[u8]) -> Vec<f32> {
+    let total: f32 = counts.iter().map(|&count| f32::from(count) + 1.0).sum();
+    counts.iter().map(|&count| (f32::from(count) + 1.0) / total).collect()
+}
+
+fn score(counts: &[u8]) -> Vec<f32> {
+    vec![(f32::from(counts[0]) - f32::from(counts[1])) / 37.0]
+}
+
+fn tree(shape: &Shape, class: Option<usize>) -> Tree {
     let mut nodes = Vec::new();
-    place(shape, &mut nodes);
-    Model {
+    place(shape, &mut nodes, &if class.is_some() { score } else { distribution });
+    Tree { class, nodes }
+}
+
+fn model(shapes: &[Shape], combination: Combination) -> Model {
+    let scores = combination != Combination::Mean;
+    let trees = shapes.iter().enumerate().map(|(at, shape)| tree(shape, scores.then_some(at % CLASSES.len())));
+    let model = Model {
         name: "random".to_owned(),
-        classes: classes.to_vec(),
+        classes: CLASSES.to_vec(),
         ranges: vec![Range { min: -0.0, max: 0.3 }; FEATURE_COUNT],
-        tree: Tree { nodes },
-    }
+        combination,
+        base: if scores { vec![0.1, -0.2, 0.0, 3.0] } else { vec![0.0; 4] },
+        trees: trees.collect(),
+    };
+    assert_eq!(check(&model), Ok(()));
+    model
 }
 
 fn models(runner: &mut TestRunner) -> Vec<Model> {
-    let some = [ThreatClass::Tunnel, ThreatClass::Benign, ThreatClass::Scan, ThreatClass::Flood];
-    let mut models: Vec<Model> =
-        (0..TREES).map(|_| model(&shape(some.len()).new_tree(runner).unwrap().current(), &some)).collect();
-    models.push(model(&chain(), &some));
+    let mut shapes =
+        |count: usize| (0..count).map(|_| shape(4).new_tree(runner).unwrap().current()).collect::<Vec<Shape>>();
+    let mut models: Vec<Model> = (0..SINGLE).map(|_| model(&shapes(1), Combination::Mean)).collect();
+    models.push(model(&[chain()], Combination::Mean));
+    for combination in [Combination::Mean, Combination::Softmax, Combination::OneVsRest] {
+        // Fewer than are walked at once, as many, and more.
+        models.extend((0..OF_EACH_KIND).map(|at| model(&shapes([2, 8, 21][at % 3]), combination)));
+    }
     models
 }
 
 /// Vectors of awkward numbers, of the models' own thresholds and their neighbours, and of what is not a number.
 fn vectors(runner: &mut TestRunner, models: &[Model]) -> Vec<FeatureVector> {
-    let thresholds: Vec<f32> = models.iter().flat_map(|model| &model.tree.nodes).filter_map(threshold).collect();
+    let thresholds: Vec<f32> =
+        models.iter().flat_map(|model| &model.trees).flat_map(|tree| &tree.nodes).filter_map(threshold).collect();
     let near = prop::sample::select(thresholds)
         .prop_flat_map(|value| prop_oneof![Just(value), Just(value.next_up()), Just(value.next_down())]);
     let special = prop_oneof![Just(f32::NAN), Just(-f32::NAN), Just(f32::INFINITY), Just(f32::NEG_INFINITY)];
@@ -104,54 +132,63 @@ fn threshold(node: &Node) -> Option<f32> {
     }
 }
 
-/// The program: each model in a module of its own, as the daemon includes it, asked by `classify` and by its data.
-fn program(models: &[Model]) -> String {
-    let mut source = format!("pub type FeatureVector = [f32; {FEATURE_COUNT}];\n");
-    source.push_str("#[derive(Clone, Copy)] #[allow(dead_code)]\npub enum ThreatClass { ");
-    source.extend(ThreatClass::ALL.map(|class| format!("{class:?}, ")));
-    source.push_str(
-        "}\n\
-         #[derive(Clone, Copy)] pub struct Leaf { pub class: ThreatClass, pub confidence: f32 }\n\
-         pub enum Node { Split { feature: u16, threshold: f32, left: u32, right: u32 }, Leaf(Leaf) }\n\
-         fn walk(nodes: &[Node], x: &FeatureVector) -> Leaf {\n\
-             let mut at = 0;\n\
-             loop { match nodes[at as usize] {\n\
-                 Node::Leaf(leaf) => return leaf,\n\
-                 Node::Split { feature, threshold, left, right } =>\n\
-                     at = if x[feature as usize] <= threshold { left } else { right },\n\
-             } }\n\
-         }\n",
+/// The library that holds the models: each twice, in a module of its own, as the daemon includes it.
+fn library(models: usize) -> String {
+    let forest = concat!(env!("CARGO_MANIFEST_DIR"), "/src/forest.rs");
+    let mut source = format!(
+        "#![no_std]\n#![forbid(unsafe_code)]\n#![allow(dead_code)]\n\
+         #[path = {forest:?}] pub mod forest;\n\
+         pub type FeatureVector = [f32; {FEATURE_COUNT}];\n\
+         #[derive(Clone, Copy)] pub struct Leaf {{ pub class: ThreatClass, pub confidence: f32 }}\n\
+         #[derive(Clone, Copy)] pub enum ThreatClass {{ "
     );
-    for at in 0..models.len() {
-        source.push_str(&format!("mod m{at} {{ use super::*; include!(\"m{at}.rs\"); }}\n"));
+    source.extend(ThreatClass::ALL.map(|class| format!("{class:?}, ")));
+    source.push_str("}\n");
+    for at in 0..models {
+        source.push_str(&format!("pub mod i{at} {{ use super::*; include!(\"i{at}.rs\"); }}\n"));
+        source.push_str(&format!("pub mod t{at} {{ use super::*; include!(\"t{at}.rs\"); }}\n"));
     }
-    source.push_str(
-        "fn say(leaf: Leaf) { println!(\"{} {:08x}\", leaf.class as u8, leaf.confidence.to_bits()); }\n\
+    source
+}
+
+/// The program that asks them.
+fn program(models: usize) -> String {
+    let mut source = String::from(
+        "fn say(leaf: models::Leaf) { println!(\"{} {:08x}\", leaf.class as u8, leaf.confidence.to_bits()); }\n\
          fn main() {\n\
              let bytes = std::fs::read(std::env::args().nth(1).unwrap()).unwrap();\n\
              let numbers: Vec<f32> = bytes.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();\n\
-             for x in numbers.chunks(std::mem::size_of::<FeatureVector>() / 4) {\n\
-                 let x: &FeatureVector = x.try_into().unwrap();\n",
+             for x in numbers.chunks(std::mem::size_of::<models::FeatureVector>() / 4) {\n\
+                 let x: &models::FeatureVector = x.try_into().unwrap();\n",
     );
-    for at in 0..models.len() {
-        source.push_str(&format!("        say(m{at}::classify(x)); say(walk(m{at}::NODES, x));\n"));
+    for at in 0..models {
+        source.push_str(&format!("        say(models::i{at}::classify(x)); say(models::t{at}::classify(x));\n"));
     }
     source.push_str("    }\n}\n");
     source
 }
 
+const MANIFEST: &str =
+    "[package]\nname = \"models\"\nedition = \"2024\"\n[dependencies]\nlibm = \"0.2\"\n[workspace]\n";
+
 fn answers_of_the_compiled(directory: &Path, models: &[Model], vectors: &[FeatureVector]) -> String {
+    let source = directory.join("src");
+    fs::create_dir_all(&source).unwrap();
     for (at, model) in models.iter().enumerate() {
-        fs::write(directory.join(format!("m{at}.rs")), emit::rust(model)).unwrap();
+        for (name, form) in [("i", Form::Ifs), ("t", Form::Table)] {
+            fs::write(source.join(format!("{name}{at}.rs")), emit::rust_as(model, form)).unwrap();
+        }
     }
-    fs::write(directory.join("main.rs"), program(models)).unwrap();
+    fs::write(directory.join("Cargo.toml"), MANIFEST).unwrap();
+    fs::write(source.join("lib.rs"), library(models.len())).unwrap();
+    fs::write(source.join("main.rs"), program(models.len())).unwrap();
     let bytes: Vec<u8> = vectors.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
     fs::write(directory.join("vectors"), bytes).unwrap();
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let arguments = ["--edition", "2024", "-A", "dead_code", "-o", "program", "main.rs"];
-    let built = Command::new(rustc).args(arguments).current_dir(directory).output().unwrap();
+    // Offline: libm is there, since this crate was built with it.
+    let arguments = ["build", "--offline", "--quiet", "--target-dir", "target"];
+    let built = Command::new(env!("CARGO")).args(arguments).current_dir(directory).output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let ran = Command::new(directory.join("program")).arg(directory.join("vectors")).output().unwrap();
+    let ran = Command::new(directory.join("target/debug/models")).arg(directory.join("vectors")).output().unwrap();
     String::from_utf8(ran.stdout).unwrap()
 }
 
@@ -170,8 +207,8 @@ fn the_compiled_model_answers_as_the_walk_does() {
         for model in &models {
             let walked = json::read(&json::write(model).unwrap()).unwrap().classify(vector);
             let expected = format!("{} {:08x}", walked.class.number(), walked.confidence.to_bits());
-            assert_eq!(answers.next(), Some(&*expected), "classify, {model:?}");
-            assert_eq!(answers.next(), Some(&*expected), "NODES, {model:?}");
+            assert_eq!(answers.next(), Some(&*expected), "ifs, {model:?}");
+            assert_eq!(answers.next(), Some(&*expected), "table, {model:?}");
         }
     }
     assert_eq!(answers.next(), None);
@@ -180,13 +217,31 @@ fn the_compiled_model_answers_as_the_walk_does() {
 proptest! {
     #[test]
     fn a_model_comes_back_from_its_file_as_it_was(
-        shape in shape(4),
+        shapes in prop::collection::vec(shape(4), 1..4),
+        combination in prop::sample::select(vec![Combination::Mean, Combination::Softmax, Combination::OneVsRest]),
         bounds in prop::collection::vec((awkward(), awkward()), FEATURE_COUNT),
     ) {
-        let mut model = model(&shape, &ThreatClass::ALL[..4]);
+        let mut model = model(&shapes, combination);
         model.ranges = bounds.iter().map(|(a, b)| Range { min: a.min(*b), max: a.max(*b) }).collect();
         let back = json::read(&json::write(&model).unwrap()).unwrap();
         // Debug tells -0 from 0, which == does not.
         prop_assert_eq!(format!("{back:?}"), format!("{model:?}"));
+    }
+
+    #[test]
+    fn a_distribution_has_its_answer_at_the_top(
+        shapes in prop::collection::vec(shape(4), 1..12),
+        combination in prop::sample::select(vec![Combination::Mean, Combination::Softmax, Combination::OneVsRest]),
+        vector in prop::collection::vec(awkward(), FEATURE_COUNT),
+    ) {
+        let model = model(&shapes, combination);
+        let vector: FeatureVector = vector.try_into().unwrap();
+        let shares = model.distribution(&vector);
+        let answer = model.classify(&vector);
+        let place = CLASSES.iter().position(|class| *class == answer.class).unwrap();
+        prop_assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-5);
+        prop_assert!(shares.iter().all(|share| *share <= shares[place]));
+        prop_assert_eq!(answer.confidence.to_bits(), (shares[place] as f32).to_bits());
+        prop_assert_eq!(&model.tables().forest().distribution(&vector)[..4], &shares[..]);
     }
 }

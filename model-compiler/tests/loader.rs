@@ -12,8 +12,9 @@ fn small() -> Value {
     let ranges: Vec<Value> =
         FEATURES.iter().map(|feature| json!({"feature": feature.name, "min": 0.0, "max": 1.0})).collect();
     json!({
-        "format": 1, "name": "small", "schema": schema_hash_text(), "classes": ["benign", "scan"], "ranges": ranges,
-        "nodes": [split(1, 2), leaf(&[0.75, 0.25]), leaf(&[0.5, 0.5])],
+        "format": 2, "name": "small", "schema": schema_hash_text(), "classes": ["benign", "scan"], "ranges": ranges,
+        "combination": "mean", "base": [0.0, 0.0],
+        "trees": [{"adds_to": null, "nodes": [split(1, 2), leaf(&[0.75, 0.25]), leaf(&[0.5, 0.5])]}],
     })
 }
 
@@ -21,8 +22,20 @@ fn split(left: usize, right: usize) -> Value {
     json!({"split": {"feature": "fwd_packets", "threshold": 2.5, "left": left, "right": right}})
 }
 
-fn leaf(probabilities: &[f32]) -> Value {
-    json!({"leaf": {"rows": 3, "probabilities": probabilities}})
+fn leaf(values: &[f32]) -> Value {
+    json!({"leaf": {"rows": 3, "values": values}})
+}
+
+fn nodes(model: &mut Value) -> &mut Value {
+    &mut model["trees"][0]["nodes"]
+}
+
+/// The same with scores: a tree for each class.
+fn scores(model: &mut Value) {
+    let tree = |class: &str| json!({"adds_to": class, "nodes": [split(1, 2), leaf(&[-1.5]), leaf(&[2.0])]});
+    model["combination"] = json!("softmax");
+    model["base"] = json!([0.5, -0.5]);
+    model["trees"] = json!([tree("benign"), tree("scan")]);
 }
 
 /// The message with which the model is refused after `change`.
@@ -38,7 +51,7 @@ fn refusal(change: impl FnOnce(&mut Value)) -> String {
 #[test]
 fn a_small_model_is_read() {
     let model = json::read(&small().to_string()).unwrap();
-    assert_eq!((model.name.as_str(), model.tree.leaves(), model.tree.depth()), ("small", 2, 1));
+    assert_eq!((model.name.as_str(), model.leaves(), model.depth()), ("small", 2, 1));
 }
 
 #[test]
@@ -55,12 +68,12 @@ fn the_models_of_the_repository_compile() {
 fn what_is_no_model_file_is_refused() {
     assert!(matches!(json::read("{"), Err(ModelError::Form(_))));
     assert!(refusal(|model| model["surprise"] = json!(1)).contains("unknown field `surprise`"));
-    assert!(refusal(|model| model["nodes"][1] = json!({"twig": 1})).contains("unknown variant `twig`"));
+    assert!(refusal(|model| nodes(model)[1] = json!({"twig": 1})).contains("unknown variant `twig`"));
 }
 
 #[test]
 fn another_format_and_another_name_are_refused() {
-    assert!(refusal(|model| model["format"] = json!(2)).contains("format 2, and this program reads format 1"));
+    assert!(refusal(|model| model["format"] = json!(1)).contains("format 1, and this program reads format 2"));
     for name in ["", "../first", "First", "a b"] {
         assert!(refusal(|model| model["name"] = json!(name)).contains("small letters"), "{name}");
     }
@@ -92,40 +105,62 @@ fn ranges_that_do_not_fit_the_schema_are_refused() {
 
 #[test]
 fn comparisons_of_nothing_or_with_nothing_are_refused() {
-    assert!(refusal(|model| model["nodes"][0]["split"]["feature"] = json!("ttl")).contains("node 0 compares \"ttl\""));
-    assert!(refusal(|model| model["nodes"][0]["split"]["threshold"] = json!(1e300)).contains("finite"));
-    assert!(refusal(|model| model["nodes"][0]["split"]["threshold"] = json!(null)).contains("null is not a number"));
+    assert!(refusal(|model| nodes(model)[0]["split"]["feature"] = json!("ttl")).contains("node 0 compares \"ttl\""));
+    assert!(refusal(|model| nodes(model)[0]["split"]["threshold"] = json!(1e300)).contains("finite"));
+    assert!(refusal(|model| nodes(model)[0]["split"]["threshold"] = json!(null)).contains("null is not a number"));
 }
 
 #[test]
 fn nodes_that_are_no_tree_are_refused() {
-    assert!(refusal(|model| model["nodes"] = json!([])).contains("no nodes"));
-    assert!(refusal(|model| model["nodes"][0] = split(1, 7)).contains("child 7, and there are only 3"));
-    assert!(refusal(|model| model["nodes"][0] = split(1, 1)).contains("node 1 is reached in two ways"));
-    assert!(refusal(|model| model["nodes"][2] = split(0, 1)).contains("is reached in two ways"));
-    assert!(refusal(|model| model["nodes"][0] = leaf(&[1.0, 0.0])).contains("node 1 is not reached"));
-    let lonely_cycle = |model: &mut Value| model["nodes"] = json!([leaf(&[1.0, 0.0]), split(2, 3), split(1, 3)]);
+    assert!(refusal(|model| *nodes(model) = json!([])).contains("no nodes"));
+    assert!(refusal(|model| nodes(model)[0] = split(1, 7)).contains("child 7, and there are only 3"));
+    assert!(refusal(|model| nodes(model)[0] = split(1, 1)).contains("node 1 is reached in two ways"));
+    assert!(refusal(|model| nodes(model)[2] = split(0, 1)).contains("is reached in two ways"));
+    assert!(refusal(|model| nodes(model)[0] = leaf(&[1.0, 0.0])).contains("node 1 is not reached"));
+    let lonely_cycle = |model: &mut Value| *nodes(model) = json!([leaf(&[1.0, 0.0]), split(2, 3), split(1, 3)]);
     assert!(refusal(lonely_cycle).contains("not reached"));
     let chain = |model: &mut Value| {
-        let mut nodes = Vec::new();
+        let mut levels = Vec::new();
         for level in 0..=MAX_DEPTH {
-            nodes.push(split(2 * level + 1, 2 * level + 2));
-            nodes.push(leaf(&[1.0, 0.0]));
+            levels.push(split(2 * level + 1, 2 * level + 2));
+            levels.push(leaf(&[1.0, 0.0]));
         }
-        nodes.push(leaf(&[1.0, 0.0]));
-        model["nodes"] = json!(nodes);
+        levels.push(leaf(&[1.0, 0.0]));
+        *nodes(model) = json!(levels);
     };
     assert!(refusal(chain).contains("deeper than"));
 }
 
 #[test]
 fn leaves_that_are_no_distribution_are_refused() {
-    assert!(refusal(|model| model["nodes"][1] = leaf(&[1.0])).contains("1 probabilities, and the model has 2 classes"));
+    assert!(refusal(|model| nodes(model)[1] = leaf(&[1.0])).contains("1 values, and it must have 2"));
     for wrong in [[0.5, 0.6], [1.5, -0.5], [0.0, 0.0]] {
-        assert!(refusal(|model| model["nodes"][1] = leaf(&wrong)).contains("leaf 1"), "{wrong:?}");
+        assert!(refusal(|model| nodes(model)[1] = leaf(&wrong)).contains("leaf 1"), "{wrong:?}");
     }
+    assert!(refusal(|model| nodes(model)[1]["leaf"]["values"] = json!([1e39, 0.0])).contains("finite"), "beyond f32");
+}
+
+#[test]
+fn scores_and_distributions_are_not_mixed() {
+    let mut value = small();
+    scores(&mut value);
+    assert_eq!(json::read(&value.to_string()).unwrap().trees.len(), 2);
+    let refused_of_scores = |change: fn(&mut Value)| {
+        refusal(|model| {
+            scores(model);
+            change(model);
+        })
+    };
+    let one_of = "must add to one of the model's classes where scores are added";
+    assert!(refused_of_scores(|model| model["combination"] = json!("mean")).contains("0 where the trees give"));
+    assert!(refused_of_scores(|model| model["combination"] = json!("median")).contains("unknown variant `median`"));
+    assert!(refused_of_scores(|model| model["trees"][1]["adds_to"] = json!(null)).contains(one_of));
     assert!(
-        refusal(|model| model["nodes"][1]["leaf"]["probabilities"] = json!([1e39, 0.0])).contains("finite"),
-        "beyond f32"
+        refused_of_scores(|model| model["trees"][1]["adds_to"] = json!("flood")).contains("tree 1 adds to \"flood\"")
     );
+    assert!(refused_of_scores(|model| model["base"] = json!([0.5])).contains("one finite number for each class"));
+    assert!(refused_of_scores(|model| model["trees"][1]["nodes"][2] = leaf(&[1.0, 2.0])).contains("must have 1"));
+    assert!(refused_of_scores(|model| model["trees"][1]["nodes"][2] = leaf(&[f32::MAX, 2.0])).contains("must have 1"));
+    assert!(refusal(|model| model["trees"][0]["adds_to"] = json!("scan")).contains(one_of));
+    assert!(refusal(|model| model["trees"] = json!([])).contains("no trees"));
 }

@@ -90,7 +90,7 @@ fn trained(rows: &Rows, recipe: &Recipe) -> Model {
 
 fn rows_in_leaves(model: &Model) -> u64 {
     let rows = |node: &Node| if let Node::Leaf { rows, .. } = node { *rows } else { 0 };
-    model.tree.nodes.iter().map(rows).sum()
+    model.trees[0].nodes.iter().map(rows).sum()
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn what_decides_is_found_and_the_stump_cannot() {
     let model = train(&labelled, &recipe).unwrap();
     let measured = as_it_is(&model, &rows, &labelled, &recipe).unwrap();
     assert_eq!(measured.model.flows.classes[0].recall, Some(1.0));
-    assert_eq!(train_stump(&labelled, &recipe).unwrap().tree.depth(), 1);
+    assert_eq!(train_stump(&labelled, &recipe).unwrap().depth(), 1);
 }
 
 #[test]
@@ -169,9 +169,9 @@ fn captures_are_thinned_out_to_what_the_recipe_allows() {
 fn leaves_say_how_probable_classes_are_under_the_prior() {
     let (rows, depth) = (rows(), ("max_depth = 6", "max_depth = 0"));
     let model = trained(&rows, &recipe(&[depth]));
-    let Node::Leaf { probabilities, .. } = &model.tree.nodes[0] else { unreachable!("a tree of depth 0") };
-    for (found, prior) in probabilities.iter().zip([0.8, 0.1, 0.1]) {
-        assert!((found - prior).abs() < 1e-6, "{probabilities:?}");
+    let Node::Leaf { values, .. } = &model.trees[0].nodes[0] else { unreachable!("a tree of depth 0") };
+    for (found, prior) in values.iter().zip([0.8, 0.1, 0.1]) {
+        assert!((found - prior).abs() < 1e-6, "{values:?}");
     }
     // Pure leaves: the more smoothing, the less sure.
     let sureness = |smoothing| {
@@ -196,8 +196,8 @@ fn an_emphasized_capture_counts_several_times() {
         let stump = ("max_depth = 6", "max_depth = 0");
         let one_class = ("benign = [\"benign\"]", "benign = [\"benign\", \"unknown\"]");
         let model = trained(&rows, &recipe(&[one_class, stump, change]));
-        let Node::Leaf { probabilities, .. } = &model.tree.nodes[0] else { unreachable!("a tree of depth 0") };
-        probabilities[0]
+        let Node::Leaf { values, .. } = &model.trees[0].nodes[0] else { unreachable!("a tree of depth 0") };
+        values[0]
     };
     let emphasis = "[[emphasize]]\ncaptures = \"test/1\"\ntimes = 5\nwhy = \"a test\"\n[tree]";
     // Classes weigh as their priors all the same.
@@ -213,7 +213,7 @@ fn harmless_counts_are_kept_at_a_distance() {
     let threshold_of_ports = |margin| {
         let model = trained(&rows, &recipe(&[("seed = 7", margin)]));
         let ports = index_of("src_ports_60s").unwrap();
-        let split = model.tree.nodes.iter().find_map(|node| match node {
+        let split = model.trees[0].nodes.iter().find_map(|node| match node {
             Node::Split { feature, threshold, .. } if *feature == ports => Some(*threshold),
             _ => None,
         });
@@ -233,7 +233,7 @@ fn features_are_used_as_the_recipe_says() {
     let ignoring = recipe(&[("smoothing = 1", "smoothing = 1\nignore = [\"src_ports_60s\"]")]);
     let ports = index_of("src_ports_60s").unwrap();
     let uses = |model: &Model| {
-        model.tree.nodes.iter().any(|node| matches!(node, Node::Split { feature, .. } if *feature == ports))
+        model.trees[0].nodes.iter().any(|node| matches!(node, Node::Split { feature, .. } if *feature == ports))
     };
     assert!(uses(&trained(&rows, &recipe(&[]))));
     assert!(!uses(&trained(&rows, &ignoring)));
@@ -244,7 +244,7 @@ fn features_are_used_as_the_recipe_says() {
     let first_is_ports = |rule: &str| {
         let change = format!("smoothing = 1\n{rule} = [\"src_ports_60s\", \"src_flows_2s\"]");
         let model = trained(&turned, &recipe(&[("smoothing = 1", &change)]));
-        matches!(model.tree.nodes[0], Node::Split { feature, .. } if feature == ports)
+        matches!(model.trees[0].nodes[0], Node::Split { feature, .. } if feature == ports)
     };
     assert!(!first_is_ports("more_is_worse"));
     assert!(first_is_ports("less_is_worse"));

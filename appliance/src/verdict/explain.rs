@@ -2,14 +2,24 @@
 
 use std::fmt::Write;
 
+use model_compiler::forest::{Forest, Root};
 use traffic::features::{FEATURES, FeatureVector, Index, ThreatClass};
 
-use super::{Basis, MODEL_NAME, Node, Verdict, model};
+use super::{Basis, MODEL_NAME, Verdict, judge, model};
 
-/// What the way through the tree said of one feature: more than, and at most.
+/// The most features that a reason names.
+const NAMED_FEATURES: usize = 6;
+
+/// What the model made of one feature.
 #[derive(Clone, Copy, Debug, Default)]
-struct Bounds {
+struct Part {
+    /// Its place in the schema.
+    feature: usize,
+    /// By how much the comparisons of it made the class more probable, or raised its score; see [`parts`].
+    contribution: f64,
+    /// The tightest comparison that it was above.
     above: Option<f32>,
+    /// The tightest comparison that it was not above.
     at_most: Option<f32>,
 }
 
@@ -37,53 +47,96 @@ pub fn explain(verdict: Verdict, basis: Basis, features: &FeatureVector) -> Stri
     }
 }
 
-/// First what the source did, then the comparisons of the model that led to the verdict, in the order of the way, with
-/// several comparisons of one feature drawn together.
+/// First what the source did, then what the model compared, the features that counted most first.
 fn explain_model(verdict: Verdict, features: &FeatureVector) -> String {
     let mut text = headline(verdict.class, features);
-    let _ = write!(text, " (model {MODEL_NAME}:");
+    let answer = judge(features);
+    let _ = write!(text, " (model {MODEL_NAME}, {} {}:", answer.class.name(), round(answer.confidence));
+    let class = model::CLASSES.iter().position(|known| *known == answer.class).unwrap_or_default();
+    let parts = parts(&model::FOREST, class, features);
     let mut separator = " ";
-    let (way, leaf) = way(features);
-    for (feature, bounds) in way {
-        let Some((described, value)) = FEATURES.get(feature).zip(features.get(feature)) else { continue };
+    for part in parts.iter().take(NAMED_FEATURES) {
+        let Some((described, value)) = FEATURES.get(part.feature).zip(features.get(part.feature)) else { continue };
         let _ = write!(text, "{separator}{} {}", described.name, round(*value));
-        if let Some(above) = bounds.above {
+        if let Some(above) = part.above {
             let _ = write!(text, " > {}", round(above));
         }
-        if let Some(at_most) = bounds.at_most {
+        if let Some(at_most) = part.at_most {
             let _ = write!(text, " ≤ {}", round(at_most));
         }
         separator = "; ";
     }
-    if let Some(leaf) = leaf {
-        let _ = write!(text, ": {} {})", leaf.class.name(), round(leaf.confidence));
+    if let Some(more @ 1..) = parts.len().checked_sub(NAMED_FEATURES) {
+        let _ = write!(text, "; and {more} of less weight");
     }
+    text.push(')');
     text
 }
 
-/// The features that were compared, in the order of the way from the root, and the answer at its end.
-fn way(features: &FeatureVector) -> (Vec<(usize, Bounds)>, Option<Verdict>) {
-    let mut way: Vec<(usize, Bounds)> = Vec::new();
-    let mut at = 0;
-    // Children stand behind their parents in the table, so the walk ends.
-    loop {
-        let (feature, threshold, left, right) = match model::NODES.get(at).copied() {
-            Some(Node::Split { feature, threshold, left, right }) => (usize::from(feature), threshold, left, right),
-            Some(Node::Leaf(leaf)) => return (way, Some(leaf)),
-            None => return (way, None),
-        };
-        let goes_left = features.get(feature).is_some_and(|value| *value <= threshold);
-        let known = way.iter().position(|(other, _)| *other == feature);
-        let place = known.unwrap_or_else(|| {
-            way.push((feature, Bounds::default()));
-            way.len() - 1
-        });
-        if let Some((_, bounds)) = way.get_mut(place) {
-            // A later comparison of the same feature is always the tighter one.
-            if goes_left { bounds.at_most = Some(threshold) } else { bounds.above = Some(threshold) }
+/// The features that were compared, those first that spoke most for the class.
+///
+/// What a comparison contributes is the difference that it made to what one would expect of the class from the training
+/// rows below: Saabas, "Interpreting random forests" (2014).
+fn parts(forest: &Forest<'_>, class: usize, features: &FeatureVector) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for (place, root) in forest.trees.iter().enumerate().filter(|(_, root)| speaks_of(root, class)) {
+        let end = forest.trees.get(place + 1).map_or(forest.nodes.len(), |next| next.at as usize);
+        let expected = expected(forest, root, end, class);
+        let of = |at: usize| expected.get(at - root.at as usize).map_or(0.0, |(value, _)| *value);
+        let mut at = root.at as usize;
+        while let Some(node) = forest.nodes.get(at).filter(|node| !node.is_leaf()) {
+            let next = forest.next(at, features);
+            let part = part_of(&mut parts, node.feature());
+            part.contribution += of(next) - of(at);
+            if next == node.left() {
+                part.at_most = Some(part.at_most.map_or(node.threshold, |tightest| tightest.min(node.threshold)));
+            } else {
+                part.above = Some(part.above.map_or(node.threshold, |tightest| tightest.max(node.threshold)));
+            }
+            at = next;
         }
-        at = if goes_left { left } else { right } as usize;
     }
+    parts.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
+    parts
+}
+
+fn speaks_of(root: &Root, class: usize) -> bool {
+    root.class.is_none_or(|of| usize::from(of) == class)
+}
+
+fn part_of(parts: &mut Vec<Part>, feature: usize) -> &mut Part {
+    let known = parts.iter().position(|part| part.feature == feature);
+    let place = known.unwrap_or_else(|| {
+        parts.push(Part { feature, ..Part::default() });
+        parts.len() - 1
+    });
+    &mut parts[place]
+}
+
+/// What a training row that comes to each node of a tree can expect of the class, and how many rows come there.
+fn expected(forest: &Forest<'_>, root: &Root, end: usize, class: usize) -> Vec<(f64, f64)> {
+    let first = root.at as usize;
+    let mut expected = vec![(0.0, 0.0); end.saturating_sub(first)];
+    let place = if root.class.is_some() { 0 } else { class };
+    // Children stand behind their parents.
+    for at in (first..end).rev() {
+        let Some(node) = forest.nodes.get(at) else { continue };
+        let here = if node.is_leaf() {
+            let value = forest.ends.get(at).and_then(|from| forest.values.get(*from as usize + place));
+            // A leaf of which nobody counted the rows counts as one.
+            let rows = forest.rows.get(at).copied().unwrap_or_default().max(1);
+            (f64::from(value.copied().unwrap_or_default()), f64::from(rows))
+        } else {
+            let child = |at: usize| expected.get(at - first).copied().unwrap_or_default();
+            let ((low, low_rows), (high, high_rows)) = (child(node.left()), child(node.left() + 1));
+            let rows = low_rows + high_rows;
+            ((low * low_rows + high * high_rows) / rows, rows)
+        };
+        if let Some(slot) = expected.get_mut(at - first) {
+            *slot = here;
+        }
+    }
+    expected
 }
 
 /// What happened, for a person who does not know the model.
@@ -131,22 +184,32 @@ pub(super) fn round(value: f32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::judge;
     use super::*;
+    use model_compiler::forest::Combination;
     use proptest::prelude::*;
     use traffic::features::FEATURE_COUNT;
 
     proptest! {
         #[test]
-        fn the_explained_way_ends_in_the_verdict(
+        fn the_parts_add_up_to_the_verdict_and_their_bounds_hold(
             values in proptest::collection::vec(prop_oneof![Just(0.0_f32), 0.0_f32..2.0, 0.0_f32..3000.0], FEATURE_COUNT)
         ) {
             let features: FeatureVector = values.try_into().expect("as many as features");
-            let (way, leaf) = way(&features);
-            prop_assert_eq!(leaf, Some(judge(&features)));
-            for (feature, bounds) in way {
-                prop_assert!(bounds.above.is_none_or(|bound| features[feature] > bound));
-                prop_assert!(bounds.at_most.is_none_or(|bound| features[feature] <= bound));
+            let forest = &model::FOREST;
+            prop_assert!(forest.combination == Combination::Mean, "scores are no probabilities: adapt this test");
+            for class in 0..model::CLASSES.len() {
+                let parts = parts(forest, class, &features);
+                let roots = forest.trees.iter().enumerate().map(|(place, root)| {
+                    let end = forest.trees.get(place + 1).map_or(forest.nodes.len(), |next| next.at as usize);
+                    expected(forest, root, end, class)[0].0
+                });
+                let sum = roots.sum::<f64>() + parts.iter().map(|part| part.contribution).sum::<f64>();
+                let probability = forest.distribution(&features)[class] * forest.trees.len() as f64;
+                prop_assert!((sum - probability).abs() < 1e-6, "{sum} {probability}");
+                for part in parts {
+                    prop_assert!(part.above.is_none_or(|bound| features[part.feature] > bound));
+                    prop_assert!(part.at_most.is_none_or(|bound| features[part.feature] <= bound));
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Verdict: what a feature vector looks like, by the model that was compiled in and by the rules and lists of the configuration.
 //!
 //! [`judge`] runs on the packet path: comparisons of numbers and nothing else. [`explain`] runs for alerts only: it walks
-//! the same tree as data and tells the way in words.
+//! the same trees as tables and tells in words what counted.
 
 mod explain;
 mod flow_verdicts;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use lists::{AskedName, List, Suffixes};
 use rules::{Name, Rule};
 use traffic::decode::dns::Question;
-use traffic::features::{FEATURE_COUNT, FeatureVector, SCHEMA_HASH, ThreatClass};
+use traffic::features::{FeatureVector, SCHEMA_HASH, ThreatClass};
 
 /// What a vector looks like.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,20 +60,13 @@ pub struct Rulebook {
     pub lists: Vec<Arc<List>>,
 }
 
-/// The answer at a leaf of the tree.
+/// What the model answers.
 type Leaf = Verdict;
 
-/// One place of the tree.
-#[derive(Clone, Copy, Debug)]
-enum Node {
-    /// Goes left where the feature is at most the threshold, else right.
-    Split { feature: u16, threshold: f32, left: u32, right: u32 },
-    /// The answer.
-    Leaf(Leaf),
-}
-
 mod model {
-    use super::{FeatureVector, Leaf, Node, ThreatClass};
+    use model_compiler::forest;
+
+    use super::{FeatureVector, Leaf, ThreatClass};
 
     include!(concat!(env!("OUT_DIR"), "/model.rs"));
 }
@@ -81,7 +74,6 @@ mod model {
 pub use model::MODEL_NAME;
 
 const _: () = assert!(model::MODEL_SCHEMA_HASH == SCHEMA_HASH, "the model was made for another feature schema");
-const _: () = assert!(FEATURE_COUNT <= u16::MAX as usize);
 // A decision is copied into a queue with what it rests on: a rule is the largest of it.
 const _: () = assert!(size_of::<Basis>() <= size_of::<Rule>() + size_of::<usize>());
 
