@@ -117,6 +117,47 @@ fn nobody_is_blocked_where_nobody_attacks() {
 }
 
 #[test]
+fn a_model_from_a_file_decides_in_the_place_of_the_built_in_one() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let name = fs::read_to_string(models.join("active")).unwrap();
+    let text = fs::read_to_string(models.join(name.trim()).join("model.json")).unwrap();
+    let named = |name: &str| -> Value {
+        let mut model: Value = serde_json::from_str(&text).unwrap();
+        model["name"] = name.into();
+        model
+    };
+    let replay_by = |model: &Value, more: &[&str]| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.json", model["name"].as_str().unwrap()));
+        fs::write(&path, model.to_string()).unwrap();
+        replay(&capture("syn-scan"), &[&["--model", path.to_str().unwrap()], more].concat())
+    };
+    let built_in = report(&capture("syn-scan"), &[]);
+    let same: Value = serde_json::from_str(&replay_by(&named("same"), &[]).stdout).unwrap();
+    assert_eq!(same["model"], "same");
+    assert_eq!((&same["verdicts"], blocked(&same)), (&built_in["verdicts"], blocked(&built_in)));
+
+    let mut blind = named("blind");
+    blind["trees"] = serde_json::json!([{"adds_to": null, "nodes": [{"leaf": {"rows": 1, "values": [1, 0, 0, 0]}}]}]);
+    let nothing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-rules.toml");
+    fs::write(&nothing, "rules = []\n").unwrap();
+    let blind = replay_by(&blind, &["--config", nothing.to_str().unwrap()]);
+    let blind: Value = serde_json::from_str(&blind.stdout).unwrap();
+    assert_eq!((&blind["alerts"], &blind["blocks"]), (&serde_json::json!([]), &serde_json::json!([])), "it is asked");
+
+    let mut foreign = named("foreign");
+    foreign["schema"] = "0123456789abcdef".into();
+    let refused = replay_by(&foreign, &[]);
+    assert_eq!(refused.code(), Some(1));
+    assert!(refused.stderr.contains("foreign.json: cannot use it as a model: it was made for the feature schema"));
+}
+
+/// Who was blocked, and when.
+fn blocked(report: &Value) -> Vec<(Value, Value)> {
+    let blocks = report["blocks"].as_array().unwrap();
+    blocks.iter().map(|block| (block["t"].clone(), block["address"].clone())).collect()
+}
+
+#[test]
 fn a_rule_of_the_configuration_is_judged_beside_the_model_and_named() {
     let file = lab::cleanup::work_folder().unwrap().join("rules.toml");
     let rule = |more: &str| {

@@ -12,7 +12,7 @@ use divan::{Bencher, black_box};
 use shapes::{Shape, arrival};
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use sluice::policy::{Decision, Profile};
-use sluice::verdict::judge;
+use sluice::verdict::BUILT_IN;
 use traffic::capture_file::CaptureFile;
 use traffic::decode::{Decoded, Frame, LinkType, Packet, decode};
 use traffic::extractor::Extractor;
@@ -127,7 +127,7 @@ fn e_verdict(bencher: Bencher<'_, '_>) {
     }
     bencher.counter(ItemsCount::new(vectors.len())).bench_local(|| {
         for vector in &vectors {
-            black_box(judge(black_box(vector)));
+            black_box(BUILT_IN.judge(black_box(vector)));
         }
     });
 }

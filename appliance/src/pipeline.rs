@@ -19,7 +19,7 @@ use crate::capture::{Arrival, Port};
 use crate::health::Counters;
 use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject, Tuning, was_routed};
 use crate::verdict::lists::{AskedName, List};
-use crate::verdict::{Basis, FlowVerdicts, Origin, Rulebook, Verdict, judge_beside};
+use crate::verdict::{Basis, FlowVerdicts, Origin, Rulebook, Verdict, judge};
 
 /// Evidence against a source outlives what the windows keep of it: so many times as many sources have room there.
 const EVIDENCE_PER_SOURCE: usize = 2;
@@ -31,7 +31,7 @@ pub struct PipelineConfig {
     pub limits: Limits,
     /// How much evidence it takes.
     pub profile: Profile,
-    /// What is judged beside the model.
+    /// What is judged by.
     pub rules: Arc<Rulebook>,
     /// How long a block lasts as long as [`Pipeline::blocked`] does not say otherwise.
     pub block_ttl: Duration,
@@ -216,7 +216,7 @@ impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
         let origin = self.flow_verdicts.origin(seen.flow);
         listener.checkpoint(seen, origin.device);
-        let (judged, basis) = judge_beside(&self.rules.rules, seen.features);
+        let (judged, basis) = judge(&self.rules, seen.features);
         // Where the initiator was never seen sending, nothing is its doing.
         let mut verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
         let mut by_list = None;

@@ -257,7 +257,8 @@ fn the_packet_path_allocates_nothing() {
     let packets = [packets(), queries()].concat();
     let mut built: Vec<StoredFrame> = packets.iter().flat_map(|ip| framed(ip)).chain([arp()]).collect();
     let floods: Vec<StoredFrame> = floods().collect();
-    let rules = Arc::new(Rulebook { rules: Config::default().rules, lists: vec![Arc::new(list())] });
+    let rules =
+        Arc::new(Rulebook { rules: Config::default().rules, lists: vec![Arc::new(list())], ..Rulebook::default() });
     let (others, kept) = (Arc::clone(&rules), Arc::clone(&rules));
     // Small tables, so that eviction is on the way too.
     let limits = Limits { flows: 256, sources: 16, destinations: 16, logins: 16 };

@@ -222,7 +222,7 @@ impl CommandLine {
                 let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
                 let lists = Lists::load(&config);
                 lists.faults(clock::now()).iter().for_each(|fault| eprintln!("{fault}"));
-                Ok(replay::replay(&args, lists.rulebook().into())?)
+                Ok(replay::replay(&args, lists.rulebook())?)
             }
             Command::CheckConfig { config } => check_config::check_config(&config),
             Command::Selftest { json, without_ports, config } => {

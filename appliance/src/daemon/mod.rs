@@ -47,7 +47,7 @@ use crate::pipeline::PipelineConfig;
 use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
 use crate::store::{Event, Opened, Store, Writer};
 use crate::surroundings::Placement;
-use crate::verdict::{MODEL_NAME, Rulebook};
+use crate::verdict::{BUILT_IN, Rulebook};
 use crate::web::{self, WebConfig};
 use attendant::{Attendant, Door, End};
 use lookout::Lookout;
@@ -347,7 +347,7 @@ fn first_snapshot(config: &Config, modes: Modes) -> Snapshot {
         time: now,
         started: now,
         modes,
-        model: MODEL_NAME,
+        model: BUILT_IN.name,
         bridge: config.bridge.name.clone(),
         ports: config.bridge.ports.clone(),
         internet_port: None,

@@ -84,7 +84,8 @@ impl Lists {
     #[must_use]
     pub fn rulebook(&self) -> Rulebook {
         let lists = self.all.iter().filter_map(|kept| kept.list.as_ref());
-        Rulebook { rules: self.rules.clone(), lists: lists.map(|(list, _)| Arc::clone(list)).collect() }
+        let lists = lists.map(|(list, _)| Arc::clone(list)).collect();
+        Rulebook { rules: self.rules.clone(), lists, ..Rulebook::default() }
     }
 
     /// What a person should mend, one line each with its remedy.

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::linux::packet_ring::RingConfig;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{Alert, Decision};
-use crate::verdict::{Rulebook, judge};
+use crate::verdict::{BUILT_IN, Rulebook};
 
 /// How long the rings may take to hand over what they have.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -106,7 +106,7 @@ impl Listener for Heard {
     }
 
     fn checkpoint(&mut self, seen: &Observation<'_>, _: Option<Mac>) {
-        let is_scan = seen.initiator == SCANNER[0] && judge(seen.features).class == ThreatClass::Scan;
+        let is_scan = seen.initiator == SCANNER[0] && BUILT_IN.judge(seen.features).class == ThreatClass::Scan;
         self.scans += u32::from(is_scan && seen.end.is_some());
     }
 
@@ -115,7 +115,7 @@ impl Listener for Heard {
 
 /// Runs it through the path with the compiled-in model and the default rules.
 pub(super) fn model(config: &Config, captured: &Captured) -> Step {
-    let rules = Rulebook { rules: Config::default().rules, lists: Vec::new() };
+    let rules = Rulebook { rules: Config::default().rules, ..Rulebook::default() };
     let mut pipeline = Pipeline::new(&PipelineConfig {
         limits: LIMITS,
         profile: config.policy.profile,

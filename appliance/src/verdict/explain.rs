@@ -5,7 +5,7 @@ use std::fmt::Write;
 use model_compiler::forest::{Forest, Root};
 use traffic::features::{FEATURES, FeatureVector, Index, ThreatClass};
 
-use super::{Basis, MODEL_NAME, Verdict, judge, model};
+use super::{Basis, Model, Verdict};
 
 /// The most features that a reason names.
 const NAMED_FEATURES: usize = 6;
@@ -27,7 +27,7 @@ struct Part {
 #[must_use]
 pub fn explain(verdict: Verdict, basis: Basis, features: &FeatureVector) -> String {
     match basis {
-        Basis::Model => explain_model(verdict, features),
+        Basis::Model(model) => explain_model(model, verdict, features),
         Basis::Rule(rule) => rule.explain(features),
         Basis::List { name, began: true } => format!("on the list {name:?}, and began a flow"),
         Basis::List { name, began: false } => {
@@ -48,12 +48,11 @@ pub fn explain(verdict: Verdict, basis: Basis, features: &FeatureVector) -> Stri
 }
 
 /// First what the source did, then what the model compared, the features that counted most first.
-fn explain_model(verdict: Verdict, features: &FeatureVector) -> String {
+fn explain_model(model: &Model, verdict: Verdict, features: &FeatureVector) -> String {
     let mut text = headline(verdict.class, features);
-    let answer = judge(features);
-    let _ = write!(text, " (model {MODEL_NAME}, {} {}:", answer.class.name(), round(answer.confidence));
-    let class = model::CLASSES.iter().position(|known| *known == answer.class).unwrap_or_default();
-    let parts = parts(&model::FOREST, class, features);
+    let _ = write!(text, " (model {}, {} {}:", model.name, verdict.class.name(), round(verdict.confidence));
+    let class = model.classes.iter().position(|known| *known == verdict.class).unwrap_or_default();
+    let parts = parts(model.forest, class, features);
     let mut separator = " ";
     for part in parts.iter().take(NAMED_FEATURES) {
         let Some((described, value)) = FEATURES.get(part.feature).zip(features.get(part.feature)) else { continue };
@@ -184,6 +183,7 @@ pub(super) fn round(value: f32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::BUILT_IN;
     use super::*;
     use model_compiler::forest::Combination;
     use proptest::prelude::*;
@@ -195,9 +195,9 @@ mod tests {
             values in proptest::collection::vec(prop_oneof![Just(0.0_f32), 0.0_f32..2.0, 0.0_f32..3000.0], FEATURE_COUNT)
         ) {
             let features: FeatureVector = values.try_into().expect("as many as features");
-            let forest = &model::FOREST;
+            let forest = BUILT_IN.forest;
             prop_assert!(forest.combination == Combination::Mean, "scores are no probabilities: adapt this test");
-            for class in 0..model::CLASSES.len() {
+            for class in 0..BUILT_IN.classes.len() {
                 let parts = parts(forest, class, &features);
                 let roots = forest.trees.iter().enumerate().map(|(place, root)| {
                     let end = forest.trees.get(place + 1).map_or(forest.nodes.len(), |next| next.at as usize);

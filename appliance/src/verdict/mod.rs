@@ -1,4 +1,4 @@
-//! Verdict: what a feature vector looks like, by the model that was compiled in and by the rules and lists of the configuration.
+//! Verdict: what a feature vector looks like, by the model in force and by the rules and lists of the configuration.
 //!
 //! [`judge`] runs on the packet path: comparisons of numbers and nothing else. [`explain`] runs for alerts only: it walks
 //! the same trees as tables and tells in words what counted.
@@ -6,10 +6,12 @@
 mod explain;
 mod flow_verdicts;
 pub mod lists;
+mod model;
 pub mod rules;
 
 pub use explain::explain;
 pub use flow_verdicts::{FlowVerdict, FlowVerdicts, Origin};
+pub use model::{BUILT_IN, Model};
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use lists::{AskedName, List, Suffixes};
 use rules::{Name, Rule};
 use traffic::decode::dns::Question;
-use traffic::features::{FeatureVector, SCHEMA_HASH, ThreatClass};
+use traffic::features::{FeatureVector, ThreatClass};
 
 /// What a vector looks like.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,8 +33,8 @@ pub struct Verdict {
 /// What a verdict rests on; its reason is told from it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Basis {
-    /// The model.
-    Model,
+    /// A model.
+    Model(&'static Model),
     /// A rule of the configuration.
     Rule(Rule),
     /// A list of the configuration, which the offender is on.
@@ -51,44 +53,23 @@ pub enum Basis {
     },
 }
 
-/// What is judged beside the model.
-#[derive(Clone, Debug, Default)]
+/// What is judged by.
+#[derive(Clone, Debug)]
 pub struct Rulebook {
+    /// The model that decides.
+    pub model: &'static Model,
     /// Rules on features.
     pub rules: Vec<Rule>,
     /// Lists of addresses and domains, the first one first.
     pub lists: Vec<Arc<List>>,
 }
 
-/// What the model answers.
-type Leaf = Verdict;
-
-mod model {
-    use model_compiler::forest;
-
-    use super::{FeatureVector, Leaf, ThreatClass};
-
-    include!(concat!(env!("OUT_DIR"), "/model.rs"));
-}
-
-pub use model::MODEL_NAME;
-
-const _: () = assert!(model::MODEL_SCHEMA_HASH == SCHEMA_HASH, "the model was made for another feature schema");
-// A decision is copied into a queue with what it rests on: a rule is the largest of it.
-const _: () = assert!(size_of::<Basis>() <= size_of::<Rule>() + size_of::<usize>());
-
-/// What the model says.
-#[must_use]
-pub fn judge(features: &FeatureVector) -> Verdict {
-    model::classify(features)
-}
-
 /// What the model and the rules say together: of all that call it an attack, the most confident one; of equally confident
 /// ones the model, then the rule that was written first.
 #[must_use]
-pub fn judge_beside(rules: &[Rule], features: &FeatureVector) -> (Verdict, Basis) {
-    let mut worst = (judge(features), Basis::Model);
-    for rule in rules {
+pub fn judge(rulebook: &Rulebook, features: &FeatureVector) -> (Verdict, Basis) {
+    let mut worst = (rulebook.model.judge(features), Basis::Model(rulebook.model));
+    for rule in &rulebook.rules {
         if rule.verdict.is_worse_than(worst.0) && rule.holds(features) {
             worst = (rule.verdict, Basis::Rule(*rule));
         }
@@ -102,6 +83,13 @@ impl Verdict {
     pub fn is_worse_than(self, other: Self) -> bool {
         let is_surer = other.class == ThreatClass::Benign || self.confidence > other.confidence;
         self.class != ThreatClass::Benign && is_surer
+    }
+}
+
+impl Default for Rulebook {
+    /// The model that was compiled in, and nothing beside it.
+    fn default() -> Self {
+        Self { model: &BUILT_IN, rules: Vec::new(), lists: Vec::new() }
     }
 }
 

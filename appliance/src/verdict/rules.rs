@@ -156,7 +156,7 @@ impl Rule {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Basis, judge, judge_beside};
+    use super::super::{BUILT_IN, Basis, Rulebook, judge};
     use super::*;
     use traffic::features::{FEATURE_COUNT, Index, ThreatClass};
 
@@ -211,15 +211,16 @@ mod tests {
     #[test]
     fn the_most_confident_accusation_wins_and_a_tie_goes_to_the_first() {
         let seen = features(&[(Index::OddFlags, 3.0)]);
-        assert_eq!(judge(&seen).class, ThreatClass::Benign, "the model alone says nothing");
+        assert_eq!(BUILT_IN.judge(&seen).class, ThreatClass::Benign, "the model alone says nothing");
         let odd = |name, confidence| rule(name, confidence, &[(Index::OddFlags, Comparison::Above, 0.0)]);
         let not = rule("not", 1.0, &[(Index::OddFlags, Comparison::Equal, 0.0)]);
         let rules = [odd("weak", 0.6), odd("first", 0.9), odd("second", 0.9), not];
-        let (verdict, basis) = judge_beside(&rules, &seen);
+        let beside = |rules: &[Rule]| Rulebook { rules: rules.to_vec(), ..Rulebook::default() };
+        let (verdict, basis) = judge(&beside(&rules), &seen);
         assert_eq!((verdict.class, verdict.confidence), (ThreatClass::Botnet, 0.9));
         assert_eq!(basis, Basis::Rule(rules[1]));
-        assert_eq!(judge_beside(&rules, &features(&[])).1, Basis::Rule(not));
-        assert_eq!(judge_beside(&[], &seen), (judge(&seen), Basis::Model));
+        assert_eq!(judge(&beside(&rules), &features(&[])).1, Basis::Rule(not));
+        assert_eq!(judge(&beside(&[]), &seen), (BUILT_IN.judge(&seen), Basis::Model(&BUILT_IN)));
     }
 
     #[test]

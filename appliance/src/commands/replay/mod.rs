@@ -6,11 +6,13 @@ mod report;
 mod vectors;
 
 use core::time::Duration;
+use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use model_compiler::json;
 use traffic::address::Mac;
 use traffic::extractor::Observation;
 use traffic::limits::Limits;
@@ -25,7 +27,7 @@ use crate::policy::{
     Action, Alert, BlockRecord, Blocklist, Bounds, Decision, Made, Mode, Modes, Neighbourhood, Profile, Rails, Refusal,
     Sighting, Subject,
 };
-use crate::verdict::Rulebook;
+use crate::verdict::{Model, Rulebook};
 use events::EventFile;
 use vectors::VectorFile;
 
@@ -44,6 +46,9 @@ pub struct ReplayArgs {
     /// The rules and lists of this configuration are judged beside the model, in the place of the default ones
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// The model in this model.json decides in the place of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
     /// A network of the household: its devices get quarantine, or deny_new at most. Can be given several times
     #[arg(long, value_name = "CIDR", value_parser = crate::config::network)]
     pub lan: Vec<IpNet>,
@@ -79,6 +84,14 @@ pub enum ReplayError {
     /// A capture cannot be opened, or not be read to its end.
     #[error(transparent)]
     Capture(#[from] ReplaySourceError),
+    /// The model cannot be used.
+    #[error("{}: cannot use it as a model: {cause}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The file of events or of vectors cannot be written.
     #[error("{}: cannot write: {cause}", path.display())]
     Output {
@@ -96,6 +109,7 @@ pub enum ReplayError {
 #[derive(Debug)]
 struct Outcome {
     mode: Mode,
+    model: &'static str,
     first: Option<Timestamp>,
     blocklist: Blocklist,
     alerts: Vec<(Alert, u64)>,
@@ -114,12 +128,17 @@ struct MadeBlock {
     evidence_flows: u32,
 }
 
-/// Replays the captures, with these rules and lists beside the model, and prints the report. Where one of them cannot be read to its end, the report is about what was
-/// read, and the error follows it.
+/// Replays the captures, with these rules and lists beside the model, and prints the report. Where one of them cannot be read
+/// to its end, the report is about what was read, and the error follows it.
 ///
 /// # Errors
 /// A capture, a file to be written, or standard output cannot be used.
-pub fn replay(args: &ReplayArgs, rules: Arc<Rulebook>) -> Result<(), ReplayError> {
+pub fn replay(args: &ReplayArgs, mut rules: Rulebook) -> Result<(), ReplayError> {
+    if let Some(path) = &args.model {
+        rules.model = read_model(path)?;
+    }
+    let model = rules.model.name;
+    let rules = Arc::new(rules);
     let events = args.events.as_deref().map(EventFile::create).transpose()?;
     let vectors = args.vectors.as_deref().zip(args.files.first());
     let vectors = vectors.map(|(path, capture)| VectorFile::create(path, capture)).transpose()?;
@@ -134,6 +153,7 @@ pub fn replay(args: &ReplayArgs, rules: Arc<Rulebook>) -> Result<(), ReplayError
     rails.lan.clone_from(&args.lan);
     let mut outcome = Outcome {
         mode: args.mode,
+        model,
         first: None,
         blocklist: Blocklist::new(
             rails,
@@ -168,6 +188,12 @@ pub fn replay(args: &ReplayArgs, rules: Arc<Rulebook>) -> Result<(), ReplayError
     .and_then(|()| out.flush())
     .map_err(ReplayError::Report)?;
     Ok(read?)
+}
+
+fn read_model(path: &Path) -> Result<&'static Model, ReplayError> {
+    let unfit = |cause| ReplayError::Model { path: path.to_owned(), cause };
+    let text = fs::read_to_string(path).map_err(|cause| unfit(cause.into()))?;
+    Ok(Model::load(json::read(&text).map_err(|cause| unfit(cause.into()))?))
 }
 
 fn run_through(files: Vec<PathBuf>, pipeline: &mut Pipeline, outcome: &mut Outcome) -> Result<(), ReplaySourceError> {

@@ -13,7 +13,6 @@ use traffic::features::schema::schema_hash_text;
 use super::{MadeBlock, Outcome};
 use crate::health::Counters;
 use crate::policy::{Alert, Mode};
-use crate::verdict::MODEL_NAME;
 
 /// The report; field names and units are those of the contract.
 #[derive(Debug, Serialize)]
@@ -111,7 +110,7 @@ impl Summary {
             blocks: outcome.blocks.iter().map(block).collect(),
             elapsed_s,
             packets_per_s: counters.packets as f64 / elapsed_s.max(1e-9),
-            model: MODEL_NAME,
+            model: outcome.model,
             schema: schema_hash_text(),
             counters: *counters,
             mode: outcome.mode,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::policy::{Action, Allowlist, Exchange, Service, Target};
-use crate::verdict::{Basis, Origin, Verdict};
+use crate::verdict::{BUILT_IN, Basis, Origin, Verdict};
 use proptest::prelude::*;
 use traffic::address::Mac;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
@@ -153,7 +153,7 @@ pub(super) fn sighting(address: &str, at_s: u64, proven: bool) -> Sighting {
         destination: "198.51.100.10".parse().expect("address"),
         port: Some(22),
         verdict: Verdict { class: ThreatClass::Scan, confidence: 0.99 },
-        basis: Basis::Model,
+        basis: Basis::Model(&BUILT_IN),
         features: [0.0; FEATURE_COUNT],
         flow_packets: 1,
         proven,

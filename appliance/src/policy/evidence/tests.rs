@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::verdict::rules::Rule;
-use crate::verdict::{Basis, Origin};
+use crate::verdict::{BUILT_IN, Basis, Origin};
 use traffic::address::Mac;
 use traffic::features::{FEATURE_COUNT, FeatureVector};
 
@@ -33,7 +33,7 @@ impl Case {
             classes: Vec::new(),
             subjects: Vec::new(),
             device: None,
-            basis: Basis::Model,
+            basis: Basis::Model(&BUILT_IN),
             refusing: false,
         }
     }

@@ -1,0 +1,104 @@
+//! The model in force: the one that was compiled in, or one that was read from a file while the program runs.
+//!
+//! Both are walked as the same tables and give the same answers; the compiled one is asked as machine code, which is faster.
+
+use std::fmt::{self, Debug, Formatter};
+
+use model_compiler::forest::Forest;
+use model_compiler::model::{Model as ModelFile, Tables};
+use traffic::features::{FeatureVector, SCHEMA_HASH, ThreatClass};
+
+use super::Verdict;
+
+mod compiled {
+    use model_compiler::forest;
+    use traffic::features::{FeatureVector, ThreatClass};
+
+    use super::Verdict as Leaf;
+
+    include!(concat!(env!("OUT_DIR"), "/model.rs"));
+}
+
+const _: () = assert!(compiled::MODEL_SCHEMA_HASH == SCHEMA_HASH, "the model was made for another feature schema");
+
+/// The model that was compiled in.
+pub static BUILT_IN: Model = Model {
+    name: compiled::MODEL_NAME,
+    classes: &compiled::CLASSES,
+    forest: &compiled::FOREST,
+    compiled: Some(compiled::classify),
+};
+
+/// A model that can be asked.
+pub struct Model {
+    /// Its name.
+    pub name: &'static str,
+    /// The classes that it tells apart, in the order of the numbers at its leaves.
+    pub classes: &'static [ThreatClass],
+    /// Its trees.
+    pub forest: &'static Forest<'static>,
+    compiled: Option<fn(&FeatureVector) -> Verdict>,
+}
+
+impl Model {
+    /// A model from a file. Its memory is never given back: what was decided by it goes through queues that point to it, and
+    /// the packet thread must not free anything. A person loads few models between two starts.
+    #[must_use]
+    pub fn load(file: ModelFile) -> &'static Self {
+        let tables: &'static Tables = Box::leak(Box::new(file.tables()));
+        Box::leak(Box::new(Self {
+            name: file.name.leak(),
+            classes: file.classes.leak(),
+            forest: Box::leak(Box::new(tables.forest())),
+            compiled: None,
+        }))
+    }
+
+    /// What it says of a vector.
+    #[must_use]
+    pub fn judge(&self, features: &FeatureVector) -> Verdict {
+        match self.compiled {
+            Some(classify) => classify(features),
+            None => self.walk(features),
+        }
+    }
+
+    /// The same by its tables.
+    fn walk(&self, features: &FeatureVector) -> Verdict {
+        let best = self.forest.best(features);
+        let class = self.classes.get(best.class).copied().unwrap_or(ThreatClass::Benign);
+        Verdict { class, confidence: best.confidence }
+    }
+}
+
+/// Its name alone: the tables are long.
+impl Debug for Model {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Each model is in memory once.
+impl PartialEq for Model {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use traffic::features::FEATURE_COUNT;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_built_in_model_as_a_file_answers_as_it_does_compiled(
+            values in proptest::collection::vec(prop_oneof![Just(0.0_f32), 0.0_f32..2.0, 0.0_f32..3000.0], FEATURE_COUNT)
+        ) {
+            let features: FeatureVector = values.try_into().expect("as many as features");
+            prop_assert_eq!(BUILT_IN.judge(&features), BUILT_IN.walk(&features));
+        }
+    }
+}
