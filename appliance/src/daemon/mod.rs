@@ -279,7 +279,8 @@ fn restored_allowlist(config: &Config, store: &Store, now: Timestamp) -> anyhow:
             warn!("{allowed} is not allowed any more: there are too many");
         }
     }
-    for (name, addresses) in store.resolved()? {
+    let resolved = store.resolved(&allow.names().collect())?;
+    for (name, addresses) in resolved {
         allow.resolved(&name, addresses);
     }
     Ok(allow)
