@@ -98,7 +98,6 @@ pub(super) fn settings(config: &Config) -> Settings {
         lan: config.lan(),
         learns_lan: config.policy.lan.is_empty(),
         bounds: config.bounds(),
-        max_blocks: config.max_blocks(),
         tuning: config.tuning(),
     }
 }

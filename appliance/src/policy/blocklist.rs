@@ -51,7 +51,7 @@ pub struct Bounds {
     /// How long blocks last.
     pub ladder: Ladder,
     /// Most blocks at once (`policy.max_blocks`).
-    pub max_blocks: usize,
+    pub max_blocks: u32,
     /// Most new blocks in a minute, of those that could be forged and of proven ones each (`policy.max_blocks_per_minute`).
     pub max_blocks_per_minute: u32,
     /// Most of the household's devices at once (`policy.max_share_of_lan`); one always.
@@ -248,7 +248,7 @@ impl Blocklist {
         match action {
             Action::Limit => limits >= LIMITED_SERVICES,
             Action::DenyNew | Action::Deny | Action::Quarantine => {
-                self.standing.len() - limits >= self.bounds.max_blocks
+                self.standing.len() - limits >= self.bounds.max_blocks as usize
             }
         }
     }
