@@ -312,9 +312,9 @@ impl Blocklist {
         }
     }
 
-    /// Ends a block in the name of a person: the offence is taken back, and the offender is exempt for a while. `None` where
-    /// no block stands.
-    pub fn unblock(&mut self, subject: Subject, now: Timestamp) -> Option<PastBlock> {
+    /// Ends a block in the name of a person: the offence is taken back, and the offender is exempt for a while. The block, and
+    /// what is remembered of it; `None` where none stands.
+    pub fn unblock(&mut self, subject: Subject, now: Timestamp) -> Option<(BlockRecord, PastBlock)> {
         let ended = self.standing.remove(&subject)?;
         let past = PastBlock {
             offence: ended.offence.saturating_sub(u32::from(ended.class.is_some())),
@@ -322,7 +322,7 @@ impl Blocklist {
             ..ended.ended(now)
         };
         self.remember(&past, now);
-        Some(past)
+        Some((ended, past))
     }
 
     /// Ends the blocks of those who are protected by now: allow beats block, also where it became known only after the block
