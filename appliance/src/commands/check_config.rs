@@ -26,7 +26,9 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
             println!("  if the daemon dies, no traffic passes until it runs again");
         }
         (OnFailure::Closed, Mode::Observe) => {
-            println!("  on_failure = \"closed\" does nothing yet: in mode observe all traffic passes");
+            println!(
+                "  on_failure = \"closed\" does nothing yet: all traffic passes while every class is in mode observe"
+            );
         }
     }
     println!(
