@@ -15,8 +15,10 @@ use sluice::clock::Stopwatch;
 const WATCHED: Duration = Duration::from_secs(10);
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it may wake up in a second, all threads together. It does so some 20 times.
-const WAKE_UPS_PER_S: u64 = 60;
+/// How often these threads may wake up in a second: twice as often as ARCHITECTURE.md says, and a little for what else happens.
+const WAKE_UPS_PER_S: [(&str, f64); 3] = [("packets", 21.0), ("sluice", 9.0), ("control", 4.0)];
+/// The same of any other thread, which waits for something.
+const OTHERS_WAKE_UPS_PER_S: f64 = 3.0;
 /// Blocks that stand meanwhile.
 const BLOCKS: u32 = 10_000;
 
@@ -42,12 +44,12 @@ fn done(daemon: &Daemon<'_>) -> BTreeMap<String, Done> {
     threads
 }
 
-/// Watches the daemon for a while, prints what it did, and asserts that it hardly woke up.
+/// Watches the daemon for a while, prints what it did, and asserts that no thread woke up more often than it may.
 fn assert_sleeps(what: &str, daemon: &Daemon<'_>) {
     let (before, watch) = (done(daemon), Stopwatch::start());
     sleep(WATCHED);
     let (after, seconds) = (done(daemon), watch.elapsed().as_secs_f64());
-    let (mut wake_ups, mut percent) = (0.0, 0.0);
+    let (mut wake_ups, mut percent, mut restless) = (0.0, 0.0, Vec::new());
     for (name, now) in &after {
         let past = before.get(name).cloned().unwrap_or_default();
         let woke = now.wake_ups.saturating_sub(past.wake_ups) as f64 / seconds;
@@ -55,9 +57,14 @@ fn assert_sleeps(what: &str, daemon: &Daemon<'_>) {
         println!("{what}: {name:<12} {woke:>6.1} wake-ups/s {took:>7.3} % of a processor");
         wake_ups += woke;
         percent += took;
+        let most =
+            WAKE_UPS_PER_S.iter().find(|(thread, _)| thread == name).map_or(OTHERS_WAKE_UPS_PER_S, |(_, most)| *most);
+        if woke > most {
+            restless.push(format!("{name}: {woke:.1} wake-ups a second, more than {most}"));
+        }
     }
     println!("{what}: in all        {wake_ups:>6.1} wake-ups/s {percent:>7.3} % of a processor");
-    assert!(wake_ups < WAKE_UPS_PER_S as f64, "{what}: {wake_ups} wake-ups a second: {after:?}");
+    assert!(restless.is_empty(), "{what}: {restless:?}");
 }
 
 #[test]

@@ -10,7 +10,6 @@ use lab::network::{BOX, FIREWALLED_LAN_HOST, Network};
 use lab::process::{SHORT, run_within, wait_until};
 use sluice::config::{Memory, MemoryProfile};
 use sluice::pipeline::{Pipeline, PipelineConfig};
-use sluice::policy::Profile;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -82,13 +81,10 @@ fn in_mib(bytes: u64) -> f64 {
 
 /// What the tables of the path take.
 fn tables_bytes(profile: MemoryProfile) -> u64 {
-    let limits = Memory { profile, flows: None }.limits();
     let config = PipelineConfig {
-        limits,
-        profile: Profile::Balanced,
+        limits: Memory { profile, flows: None }.limits(),
+        tuning: sluice::config::Config::default().tuning(),
         rules: Arc::default(),
-        block_ttl: SHORT,
-        limit_per_s: 100,
         around: Arc::default(),
         seed: [0, 0],
     };

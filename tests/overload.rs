@@ -47,7 +47,7 @@ fn roomy() -> RingConfig {
 
 /// The ring of the port that faces outside, from which so much is left out.
 fn ring(hosts: &TwoHosts, shedding: Shedding) -> PacketRing {
-    let mut ring = hosts.bridge.enter(|| PacketRing::open(PORTS[0], roomy()).unwrap()).unwrap();
+    let ring = hosts.bridge.enter(|| PacketRing::open(PORTS[0], roomy()).unwrap()).unwrap();
     ring.shed(shedding).unwrap();
     ring
 }

@@ -18,8 +18,9 @@ use model_compiler::recipe::Background;
 use model_compiler::rows::{Row, Rows};
 use sluice::capture::replay::ReplaySource;
 use sluice::capture::{Arrival, FrameSource, Polled};
+use sluice::config::Config;
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use sluice::policy::{Decision, Profile};
+use sluice::policy::Decision;
 use traffic::address::Mac;
 use traffic::decode::{DecodeError, Frame, decode};
 use traffic::extractor::Observation;
@@ -213,10 +214,8 @@ impl<'a> Daemon<'a> {
     fn new(rows: &'a [Row], seed: [u64; 2]) -> Self {
         let config = PipelineConfig {
             limits: Limits::default(),
-            profile: Profile::Balanced,
+            tuning: Config::default().tuning(),
             rules: Arc::default(),
-            block_ttl: LIMIT,
-            limit_per_s: 100,
             around: Arc::default(),
             seed,
         };

@@ -15,8 +15,9 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use shapes::{Shape, arrival};
+use sluice::config::Config;
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use sluice::policy::{Decision, Profile};
+use sluice::policy::Decision;
 use traffic::limits::Limits;
 
 /// How much more than recorded is too much.
@@ -80,13 +81,10 @@ fn main() -> Result<ExitCode> {
 /// What is counted: the path from frame to decision.
 fn play(name: &str, packets: u64) {
     let limits = Limits { flows: FLOWS, ..Limits::default() };
-    let block_ttl = core::time::Duration::from_secs(600);
     let mut pipeline = Pipeline::new(&PipelineConfig {
         limits,
-        profile: Profile::Balanced,
+        tuning: Config::default().tuning(),
         rules: Arc::default(),
-        block_ttl,
-        limit_per_s: 100,
         around: Arc::default(),
         seed: [1, 2],
     });

@@ -10,8 +10,9 @@ use std::time::Duration;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use shapes::{Shape, arrival};
+use sluice::config::Config;
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use sluice::policy::{Decision, Profile};
+use sluice::policy::Decision;
 use sluice::verdict::BUILT_IN;
 use traffic::capture_file::CaptureFile;
 use traffic::decode::{Decoded, Frame, LinkType, Packet, decode};
@@ -134,13 +135,10 @@ fn e_verdict(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(args = shapes::NAMES)]
 fn f_whole_path(bencher: Bencher<'_, '_>, name: &str) {
-    let (limits, block_ttl) = (Limits::default(), Duration::from_secs(600));
     let mut pipeline = Pipeline::new(&PipelineConfig {
-        limits,
-        profile: Profile::Balanced,
+        limits: Limits::default(),
+        tuning: Config::default().tuning(),
         rules: Arc::default(),
-        block_ttl,
-        limit_per_s: 100,
         around: Arc::default(),
         seed: SEED,
     });

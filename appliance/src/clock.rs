@@ -13,6 +13,13 @@ pub fn now() -> Timestamp {
     Timestamp::EPOCH.plus(since_epoch)
 }
 
+/// The pause before something is tried again that has failed before: `first`, and twice as long with each of the `earlier`
+/// failures, up to `longest`.
+#[must_use]
+pub fn back_off(first: Duration, earlier: u32, longest: Duration) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(earlier)).min(longest)
+}
+
 /// A stopwatch that no change of the wall clock disturbs.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);

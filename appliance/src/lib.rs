@@ -19,6 +19,7 @@ pub mod control;
 pub mod daemon;
 pub mod hardware;
 pub mod health;
+mod hexadecimal;
 pub mod linux;
 pub mod lists;
 pub mod selftest;

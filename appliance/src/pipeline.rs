@@ -2,7 +2,6 @@
 //!
 //! It runs in one thread and, once made, allocates nothing, takes no lock and writes no log.
 
-use core::time::Duration;
 use std::sync::Arc;
 
 use traffic::address::Mac;
@@ -17,7 +16,7 @@ use traffic::time::Timestamp;
 
 use crate::capture::{Arrival, Port};
 use crate::health::Counters;
-use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Profile, Sighting, Subject, Tuning, was_routed};
+use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Sighting, Subject, Tuning, was_routed};
 use crate::verdict::lists::{AskedName, List};
 use crate::verdict::{Basis, FlowVerdicts, Origin, Rulebook, Verdict, judge};
 
@@ -29,14 +28,10 @@ const EVIDENCE_PER_SOURCE: usize = 2;
 pub struct PipelineConfig {
     /// Capacities.
     pub limits: Limits,
-    /// How much evidence it takes.
-    pub profile: Profile,
+    /// How it decides, until [`Pipeline::tune`] says otherwise.
+    pub tuning: Tuning,
     /// What is judged by.
     pub rules: Arc<Rulebook>,
-    /// How long a block lasts as long as [`Pipeline::blocked`] does not say otherwise.
-    pub block_ttl: Duration,
-    /// What a service may get that is limited.
-    pub limit_per_s: u32,
     /// What is known of the network.
     pub around: Arc<Neighbourhood>,
     /// Key of the hash tables.
@@ -93,13 +88,7 @@ impl Pipeline {
                 rules: Arc::clone(&config.rules),
                 flow_verdicts: FlowVerdicts::new(config.limits.flows),
                 devices: Devices::new(Arc::clone(&config.around), config.seed),
-                evidence: Evidence::new(
-                    config.limits.sources * EVIDENCE_PER_SOURCE,
-                    config.profile,
-                    config.block_ttl,
-                    config.limit_per_s,
-                    config.seed,
-                ),
+                evidence: Evidence::new(config.limits.sources * EVIDENCE_PER_SOURCE, &config.tuning, config.seed),
                 verdicts: [0; ThreatClass::ALL.len()],
             },
             counters: Counters::default(),

@@ -2,11 +2,9 @@
 
 use std::alloc::System;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use sluice::config::{Memory, MemoryProfile};
+use sluice::config::{Config, Memory, MemoryProfile};
 use sluice::pipeline::{Pipeline, PipelineConfig};
-use sluice::policy::Profile;
 use sluice::verdict::Verdict;
 use sluice::verdict::lists::{List, ListConfig, MOST_ENTRIES, Source};
 use sluice::verdict::rules::Name;
@@ -27,10 +25,8 @@ fn the_path_takes_what_its_tables_say() {
         let memory = Memory { profile, flows };
         let config = PipelineConfig {
             limits: memory.limits(),
-            profile: Profile::Balanced,
+            tuning: Config::default().tuning(),
             rules: Arc::default(),
-            block_ttl: Duration::from_secs(600),
-            limit_per_s: 100,
             around: Arc::default(),
             seed: [3, 4],
         };

@@ -264,10 +264,8 @@ fn the_packet_path_allocates_nothing() {
     let limits = Limits { flows: 256, sources: 16, destinations: 16, logins: 16 };
     let config = PipelineConfig {
         limits,
-        profile: Profile::Strict,
+        tuning: Tuning { profile: Profile::Strict, block_ttl: Duration::from_secs(1), limit_per_s: 1 },
         rules,
-        block_ttl: Duration::from_secs(1),
-        limit_per_s: 1,
         around: Arc::new(Neighbourhood { lan: vec![IpNet::default()], ..Neighbourhood::default() }),
         seed: [3, 4],
     };

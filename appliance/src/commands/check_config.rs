@@ -26,7 +26,9 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
             println!("  if the daemon dies, no traffic passes until it runs again");
         }
         (OnFailure::Closed, Mode::Observe) => {
-            println!("  on_failure = \"closed\" does nothing yet: in mode observe all traffic passes");
+            println!(
+                "  on_failure = \"closed\" does nothing yet: all traffic passes while every class is in mode observe"
+            );
         }
     }
     println!(
@@ -74,15 +76,8 @@ fn print_memory(config: &Config, rules: Rulebook) {
 /// The tables are made and asked: memory that nothing is written to is not taken from anybody.
 fn footprints(config: &Config, rules: Rulebook) -> Vec<Footprint> {
     let limits = config.memory.limits();
-    let pipeline = PipelineConfig {
-        limits,
-        profile: config.policy.profile,
-        rules: rules.into(),
-        block_ttl: config.block_ttl(),
-        limit_per_s: config.policy.limit_per_s,
-        around: Arc::default(),
-        seed: [0, 0],
-    };
+    let pipeline =
+        PipelineConfig { limits, tuning: config.tuning(), rules: rules.into(), around: Arc::default(), seed: [0, 0] };
     let tables: Vec<Footprint> = Pipeline::new(&pipeline).footprints().collect();
     let rings = config.memory.ring().footprint(config.bridge.ports.len());
     [tables, vec![rings, control::queue(config.memory.control_queue()), store::QUEUE]].concat()

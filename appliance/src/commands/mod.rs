@@ -247,9 +247,8 @@ impl CommandLine {
 
 /// A class that somebody can be accused of.
 fn attack(text: &str) -> Result<ThreatClass, String> {
-    let attacks = || ThreatClass::ALL.into_iter().filter(|class| *class != ThreatClass::Benign);
-    let names = || attacks().map(ThreatClass::name).collect::<Vec<_>>().join(", ");
-    attacks().find(|class| class.name() == text).ok_or_else(|| format!("`{text}` is none of {}", names()))
+    let names = || ThreatClass::attacks().map(ThreatClass::name).collect::<Vec<_>>().join(", ");
+    ThreatClass::attack_from_name(text).ok_or_else(|| format!("`{text}` is none of {}", names()))
 }
 
 /// A time with its unit: `90s`, `10m`, `1h`, `7d`.

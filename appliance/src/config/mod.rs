@@ -298,7 +298,7 @@ impl Config {
     pub fn bounds(&self) -> Bounds {
         Bounds {
             ladder: Ladder::new(&self.policy.ladder_s),
-            max_blocks: self.max_blocks() as usize,
+            max_blocks: self.max_blocks(),
             max_blocks_per_minute: self.policy.max_blocks_per_minute,
             max_share_of_lan: self.policy.max_share_of_lan,
             unblock_grace: Duration::from_secs(self.policy.unblock_grace_s.into()),

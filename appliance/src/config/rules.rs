@@ -177,10 +177,8 @@ pub(super) fn confidence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f
 /// A class that somebody can be accused of.
 pub(super) fn accusation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ThreatClass, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let known: Vec<&str> =
-        ThreatClass::ALL.into_iter().filter(|class| *class != ThreatClass::Benign).map(ThreatClass::name).collect();
-    let class = ThreatClass::from_name(&text).filter(|class| *class != ThreatClass::Benign);
-    class.ok_or_else(|| {
+    ThreatClass::attack_from_name(&text).ok_or_else(|| {
+        let known: Vec<&str> = ThreatClass::attacks().map(ThreatClass::name).collect();
         let meant = meant(&text, &known);
         D::Error::custom(format!("`{text}` is no attack{meant} (known: {})", known.join(", ")))
     })

@@ -204,7 +204,7 @@ pub struct Done {
     pub at_next_start: Vec<&'static str>,
 }
 
-/// Why an order was not carried out. Everything is as it was.
+/// Why an order was not carried out. Everything is as it was, but after [`Self::Unconfirmed`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
     /// The configuration cannot be used: file, line, key, and remedy.
@@ -213,9 +213,15 @@ pub enum OrderError {
     /// The new program would not run.
     #[error("{0}")]
     Program(String),
-    /// The main thread, or the control thread, does not answer.
+    /// The main thread does not answer, or the control thread has no room for what it is told.
     #[error("the daemon does not answer; see its log")]
     Unavailable,
+    /// The control thread was told of other settings, and has not said that they hold.
+    #[error(
+        "rules and lists are as they were, but whether the other settings hold is not known, because the control thread does \
+         not answer; see the log, and reload again"
+    )]
+    Unconfirmed,
 }
 
 /// Whom or what it was about, after all, as it is shown: of an IPv6 address its /64.
@@ -292,12 +298,12 @@ impl Handle {
     /// Tells the control thread what the configuration says now, and waits until it holds.
     ///
     /// # Errors
-    /// It does not answer.
+    /// It could not be told: then everything is as it was. Or it did not answer: then it may still take them over.
     pub(crate) fn configure(&self, settings: Settings, actor: &str) -> Result<(), OrderError> {
         let (reply, answer) = sync_channel(1);
         let message = Message::Configure { settings: Box::new(settings), actor: actor.to_owned(), reply };
         self.messages.try_send(message).map_err(|_| OrderError::Unavailable)?;
-        answer.recv_timeout(REPLY_TIMEOUT).map_err(|_| OrderError::Unavailable)
+        answer.recv_timeout(REPLY_TIMEOUT).map_err(|_| OrderError::Unconfirmed)
     }
 
     /// Orders something of the main thread in the name of `actor`, and waits until it is done, or for a restart until nothing
@@ -371,4 +377,40 @@ pub enum ControlError {
     /// The control thread is gone, or busy for too long.
     #[error("the daemon does not answer; see its log")]
     Unavailable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::policy::Mode;
+    use crate::web::fixture::snapshot;
+
+    fn configure(handle: &Handle) -> Result<(), OrderError> {
+        let config = Config::default();
+        let settings = Settings {
+            mode: Mode::Observe,
+            allow: Vec::new(),
+            lan: Vec::new(),
+            learns_lan: true,
+            bounds: config.bounds(),
+            tuning: config.tuning(),
+        };
+        handle.configure(settings, "anna")
+    }
+
+    #[test]
+    fn settings_that_could_not_be_told_are_not_taken_for_those_that_were_not_confirmed() {
+        let (handle, messages, _orders) = Handle::new(snapshot(crate::clock::now()), 1);
+        handle.table_changed(String::from("somebody"));
+        assert_eq!(configure(&handle), Err(OrderError::Unavailable), "there is no room");
+        assert!(matches!(messages.recv(), Ok(Message::TableChanged { .. })));
+        let control = std::thread::spawn(move || {
+            // It takes them, and ends before it answers.
+            assert!(matches!(messages.recv(), Ok(Message::Configure { .. })));
+        });
+        assert_eq!(configure(&handle), Err(OrderError::Unconfirmed));
+        control.join().unwrap();
+        assert_eq!(configure(&handle), Err(OrderError::Unavailable), "there is nobody");
+    }
 }

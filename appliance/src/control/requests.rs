@@ -8,6 +8,7 @@ use traffic::time::Timestamp;
 
 use super::keeper::{Keeper, State};
 use super::{ControlError, Reply, Request};
+use crate::enforce::EnforceError;
 use crate::policy::{Action, Allowance, Allowed, BlockRecord, BlockState, Made, Mode, Refusal, Subject};
 use crate::store::Event;
 
@@ -76,12 +77,20 @@ impl Keeper {
     }
 
     fn unblock(&mut self, subject: Subject, actor: String, now: Timestamp) -> Reply {
-        let past = self.blocklist.unblock(subject, now).ok_or(ControlError::NotBlocked { subject })?;
+        let (ended, past) = self.blocklist.unblock(subject, now).ok_or(ControlError::NotBlocked { subject })?;
         info!("{actor} unblocked {subject}");
         self.forgive(subject);
         self.record(Event::Unblocked { past, actor });
-        self.enforcer.unblock(&[subject])?;
+        self.take_out(&[ended])?;
         Ok(subject.to_string())
+    }
+
+    /// Takes blocks that have ended out of the kernel. What was only said never was in it, and a kernel that cannot enforce is
+    /// not asked for nothing.
+    fn take_out(&mut self, ended: &[BlockRecord]) -> Result<(), EnforceError> {
+        let done = ended.iter().filter(|block| block.is_enforced());
+        let subjects: Vec<Subject> = done.map(|block| block.subject).collect();
+        if subjects.is_empty() { Ok(()) } else { self.enforcer.unblock(&subjects) }
     }
 
     fn allow(
@@ -132,8 +141,7 @@ impl Keeper {
         let name = class.map_or_else(|| String::from("all attacks"), |class| class.name().to_owned());
         info!("{actor} set the mode for {name} to {}", mode.name());
         self.record(Event::ModeSet { time: now, class, mode, configured: self.settings.mode, actor });
-        let subjects: Vec<Subject> = ended.iter().map(|block| block.subject).collect();
-        if let Err(error) = self.enforcer.unblock(&subjects) {
+        if let Err(error) = self.take_out(&ended) {
             // The comparison that follows finds what is left; it also makes or removes the whole table.
             warn!("{error}");
         }
@@ -149,5 +157,86 @@ fn refused(refusal: Refusal, subject: Subject) -> Reply {
         Refusal::NotProposed => Err(ControlError::NotProposed { subject }),
         // Trips are for the program: what a person wants is not counted.
         Refusal::Full | Refusal::Held(_) => Err(ControlError::Full),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::sync::mpsc::sync_channel;
+    use std::thread;
+
+    use caps::CapSet;
+
+    use super::*;
+    use crate::clock;
+    use crate::config::Config;
+    use crate::control::keeper::Surroundings;
+    use crate::control::{Handle, Settings};
+    use crate::enforce::nftables::Nftables;
+    use crate::policy::{Blocklist, Modes, Rails};
+    use crate::store::Store;
+    use crate::store::test_directory::TestDirectory;
+    use crate::web::fixture::snapshot;
+
+    fn keeper(directory: &TestDirectory, now: Timestamp) -> Keeper {
+        let config = Config::default();
+        let store = Store::open(directory.path(), now).unwrap().store;
+        Keeper {
+            handle: Handle::new(snapshot(now), 1).0,
+            blocklist: Blocklist::new(Rails::default(), Modes::all(Mode::Approve), config.bounds()),
+            enforcer: Box::new(Nftables::new(config.bridge.ports.clone(), config.max_blocks())),
+            restored: None,
+            settings: Settings {
+                mode: Mode::Approve,
+                allow: Vec::new(),
+                lan: Vec::new(),
+                learns_lan: true,
+                bounds: config.bounds(),
+                tuning: config.tuning(),
+            },
+            writer: Arc::new(store.writer().unwrap()),
+            gauges: Arc::default(),
+            outcomes: sync_channel(1).0,
+            exchanges: sync_channel(1).1,
+            surroundings: Box::new(|_| Surroundings::default()),
+            alerts: VecDeque::new(),
+            unrecorded: VecDeque::new(),
+            start_faults: Vec::new(),
+        }
+    }
+
+    /// Unblocks a subject whose block has come so far, in a thread that has no right to ask the kernel.
+    fn unblock(state: BlockState) -> Reply {
+        let unblock = move || {
+            caps::clear(None, CapSet::Effective).unwrap();
+            let (directory, now) = (TestDirectory::new("unblock"), clock::now());
+            let mut keeper = keeper(&directory, now);
+            let subject = "203.0.113.9".parse().unwrap();
+            let wanted = BlockRecord {
+                subject,
+                action: Action::Deny,
+                state,
+                class: Some(ThreatClass::Scan),
+                offence: 1,
+                since: now,
+                until: now.plus(Duration::from_secs(60)),
+                because: "a test".into(),
+                actor: "sluice".into(),
+            };
+            keeper.blocklist.block(wanted, now).unwrap();
+            keeper.answer(Request::Unblock { subject }, String::from("anna"), now, &mut State::default())
+        };
+        thread::spawn(unblock).join().unwrap()
+    }
+
+    #[test]
+    fn only_the_end_of_what_was_done_is_a_matter_of_the_kernel() {
+        for said in [BlockState::Observed, BlockState::Proposed] {
+            assert_eq!(unblock(said).unwrap(), "203.0.113.9");
+        }
+        let refused = unblock(BlockState::Enforced);
+        assert!(matches!(refused, Err(ControlError::Enforce(EnforceError::NotPermitted))), "{refused:?}");
     }
 }

@@ -20,10 +20,8 @@ pub struct Settings {
     pub lan: Vec<IpNet>,
     /// The configuration does not name them: those that the bridge has an address in are learned.
     pub learns_lan: bool,
-    /// How much may be blocked, and for how long.
+    /// How much may be blocked, and for how long. The kernel shall have room for so many blocks.
     pub bounds: Bounds,
-    /// Blocks for which the kernel shall have room.
-    pub max_blocks: u32,
     /// How the packet thread decides.
     pub tuning: Tuning,
 }
@@ -32,17 +30,17 @@ impl Keeper {
     /// Goes by other settings from now on. A mode that was set while the box runs holds until the configuration says another.
     pub(super) fn configure(&mut self, settings: Settings, actor: String, now: Timestamp, state: &mut State) {
         let before = replace(&mut self.settings, settings);
-        let Settings { mode, allow, lan, learns_lan, bounds, max_blocks, .. } = self.settings.clone();
+        let Settings { mode, allow, lan, learns_lan, bounds, .. } = self.settings.clone();
         let rails = &mut self.blocklist.rails;
         rails.allow.configure(allow);
         if (&lan, learns_lan) != (&before.lan, before.learns_lan) {
             rails.lan = lan;
         }
-        self.blocklist.set_bounds(bounds);
-        if max_blocks > before.max_blocks {
-            self.enforcer.make_room(max_blocks);
+        if bounds.max_blocks > before.bounds.max_blocks {
+            self.enforcer.make_room(bounds.max_blocks);
             state.stands = None;
         }
+        self.blocklist.set_bounds(bounds);
         if mode != before.mode {
             info!("the configuration says the mode {} instead of {}", mode.name(), before.mode.name());
             self.change_mode(None, mode, actor, now, state);

@@ -233,10 +233,8 @@ fn pipeline_config(config: &Config, rules: Arc<Rulebook>) -> anyhow::Result<Pipe
     let half = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     Ok(PipelineConfig {
         limits: config.memory.limits(),
-        profile: config.policy.profile,
+        tuning: config.tuning(),
         rules,
-        block_ttl: config.block_ttl(),
-        limit_per_s: config.policy.limit_per_s,
         around: Arc::new(Neighbourhood { lan: config.lan(), ..Neighbourhood::default() }),
         seed: [half(low), half(high)],
     })
@@ -279,7 +277,8 @@ fn restored_allowlist(config: &Config, store: &Store, now: Timestamp) -> anyhow:
             warn!("{allowed} is not allowed any more: there are too many");
         }
     }
-    for (name, addresses) in store.resolved()? {
+    let resolved = store.resolved(&allow.names().collect())?;
+    for (name, addresses) in resolved {
         allow.resolved(&name, addresses);
     }
     Ok(allow)

@@ -12,7 +12,7 @@ use std::net::ToSocketAddrs;
 use log::warn;
 
 use super::spawn;
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, back_off};
 use crate::control::Handle;
 
 /// How often it is looked whether a name is due.
@@ -66,7 +66,7 @@ fn ask(name: &str, failures: u32, handle: &Handle) -> Lookup {
             if failures == 0 {
                 warn!("{name} of the allowlist cannot be looked up: {error}; trying on");
             }
-            let pause = FAILED_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(FOUND_PAUSE);
+            let pause = back_off(FAILED_PAUSE, failures, FOUND_PAUSE);
             Lookup { asked, pause, failures: failures.saturating_add(1) }
         }
     }

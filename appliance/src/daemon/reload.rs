@@ -1,4 +1,5 @@
-//! Reading the configuration again while the daemon runs. Either all of it holds afterwards that can, or everything is as it was.
+//! Reading the configuration again while the daemon runs. Either all of it holds afterwards that can, or everything is as it was;
+//! where the control thread does not answer, that is told instead.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,9 +54,13 @@ impl Reload {
 
     /// Reads the file and takes it over, in the name of `actor`.
     pub fn reload(&mut self, actor: &str) -> Result<Done, OrderError> {
-        let done = self.take_over(actor).inspect_err(|mistake| {
-            error!("the configuration is left as it was: {mistake}");
-            self.gauges.set_order_fault(Some(format!("the configuration before holds on: {mistake}")));
+        let done = self.take_over(actor).inspect_err(|failure| {
+            let told = match failure {
+                OrderError::Unconfirmed => format!("the configuration was not taken over whole: {failure}"),
+                _ => format!("the configuration before holds on: {failure}"),
+            };
+            error!("{told}");
+            self.gauges.set_order_fault(Some(told));
         })?;
         let what = format!("reloaded the configuration: {}", words(&done));
         info!("{actor} {what}");
@@ -83,8 +88,10 @@ impl Reload {
         let next = Config::load(&self.path).map_err(|mistake| OrderError::Mistake(mistake.to_string()))?;
         let (next, Changes { at_once, at_next_start }) = self.config.followed_by(next);
         self.gauges.set_order_fault(None);
+        // What takes long comes before what takes effect.
+        let lists = Lists::load(&next);
         self.handle.configure(settings(&next), actor)?;
-        self.replace_lists(Lists::load(&next));
+        self.replace_lists(lists);
         self.config = next;
         Ok(Done { changed: at_once, at_next_start })
     }
@@ -98,7 +105,6 @@ pub(super) fn settings(config: &Config) -> Settings {
         lan: config.lan(),
         learns_lan: config.policy.lan.is_empty(),
         bounds: config.bounds(),
-        max_blocks: config.max_blocks(),
         tuning: config.tuning(),
     }
 }

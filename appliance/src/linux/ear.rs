@@ -82,7 +82,7 @@ impl Ear {
     pub fn open(interface_index: u32) -> io::Result<Self> {
         let fd = packet_socket()?;
         set_option(&fd, libc::PACKET_IGNORE_OUTGOING, &1)?;
-        set_filter(&fd, &mut FILTER.clone())?;
+        set_filter(&fd, &FILTER)?;
         bind(&fd, interface_index)?;
         Ok(Self { fd, interface_index, buffer: vec![0; FRAME_BYTES], lost: 0 })
     }

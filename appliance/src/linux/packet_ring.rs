@@ -9,11 +9,11 @@ use core::num::NonZeroUsize;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use nix::sys::socket::{getsockopt, sockopt::SocketError};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, socket, sockopt::SocketError};
 use traffic::arena::Footprint;
 use traffic::time::Timestamp;
 
@@ -128,8 +128,8 @@ impl PacketRing {
         let version = libc::tpacket_versions::TPACKET_V3 as c_int;
         set_option(&fd, libc::PACKET_VERSION, &version).map_err(failed("choose TPACKET_V3"))?;
         set_option(&fd, libc::PACKET_IGNORE_OUTGOING, &1).map_err(failed("ignore outgoing frames"))?;
-        let mut filters = Shedding::ALL.map(|shedding| capture_filter::program(config.snap_bytes, shedding));
-        let [whole, ..] = &mut filters;
+        let filters = Shedding::ALL.map(|shedding| capture_filter::program(config.snap_bytes, shedding));
+        let [whole, ..] = &filters;
         set_filter(&fd, whole).map_err(failed("set the filter"))?;
         set_ring(&fd, config).map_err(failed("make the ring"))?;
         let memory = Memory::map(&fd, config).map_err(failed("map the ring"))?;
@@ -178,8 +178,8 @@ impl PacketRing {
     ///
     /// # Errors
     /// The kernel refused; all is as before then.
-    pub fn shed(&mut self, shedding: Shedding) -> io::Result<()> {
-        self.filters.get_mut(shedding as usize).map_or(Ok(()), |filter| set_filter(&self.fd, filter))
+    pub fn shed(&self, shedding: Shedding) -> io::Result<()> {
+        self.filters.get(shedding as usize).map_or(Ok(()), |filter| set_filter(&self.fd, filter))
     }
 
     /// What was counted since the last call.
@@ -295,11 +295,8 @@ fn explain(interface: &str, step: &'static str, cause: io::Error) -> RingError {
 
 /// A packet socket that gets no frames yet: protocol 0.
 pub(super) fn packet_socket() -> io::Result<OwnedFd> {
-    // SAFETY: socket(2) takes no pointers.
-    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
-    Errno::result(fd)?;
-    // SAFETY: the descriptor was just opened and has no other owner.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socket(AddressFamily::Packet, SockType::Raw, flags, None)?)
 }
 
 pub(super) fn set_option<T: Copy>(fd: &OwnedFd, name: c_int, value: &T) -> io::Result<()> {
@@ -314,10 +311,10 @@ fn set_option_at<T: Copy>(fd: &OwnedFd, level: c_int, name: c_int, value: &T) ->
 }
 
 /// Puts a filter in the place of the last one, without a moment between the two.
-pub(super) fn set_filter(fd: &OwnedFd, program: &mut [libc::sock_filter]) -> io::Result<()> {
+pub(super) fn set_filter(fd: &OwnedFd, program: &[libc::sock_filter]) -> io::Result<()> {
     let len = u16::try_from(program.len()).map_err(io::Error::other)?;
-    // The kernel copies the program while the call runs.
-    let filter = libc::sock_fprog { len, filter: program.as_mut_ptr() };
+    // The kernel copies the program while the call runs, and changes nothing of it.
+    let filter = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
     set_option_at(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
 }
 

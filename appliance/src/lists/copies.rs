@@ -5,13 +5,14 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use traffic::time::Timestamp;
 
+use crate::hexadecimal::hexadecimal;
 use crate::verdict::rules::Name;
 
 /// The folder, in that of the database.
@@ -31,15 +32,15 @@ pub(super) struct Copies {
     folder: PathBuf,
 }
 
-/// What is noted of a copy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is noted of a copy, beside it as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
     /// The server's `ETag` for it (RFC 9110 section 8.8.3).
     pub etag: Option<String>,
     /// The server's `Last-Modified`.
     pub last_modified: Option<String>,
-    /// When the server last said that this is the list.
-    pub confirmed: Option<Timestamp>,
+    /// When the server last said that this is the list, in seconds since 1970.
+    pub confirmed_s: Option<u64>,
 }
 
 /// A list that is being written; removed when dropped before it is a copy.
@@ -63,8 +64,8 @@ impl Copies {
             .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
             .collect();
         let hash = Sha256::new().chain_update(name.as_str()).chain_update([0]).chain_update(url).finalize();
-        let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        self.folder.join(format!("{readable}-{hash}.{COPY}"))
+        let hash = hexadecimal(&hash);
+        self.folder.join(format!("{readable}-{hash:.16}.{COPY}"))
     }
 
     /// Begins to write a copy.
@@ -74,10 +75,20 @@ impl Copies {
         Ok(Draft { file: File::create(&path)?, path })
     }
 
-    /// Writes a note down. The copy comes first: a note of another copy would keep the list as it is for ever.
+    /// Removes the note of a copy, to be done before another copy takes its place: the server would say that the list with these
+    /// marks is unchanged, and the other copy would be kept for ever.
+    pub fn forget_note(&self, copy: &Path) -> io::Result<()> {
+        match fs::remove_file(copy.with_extension(NOTE)) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+            // It is to stay away after a power cut.
+            _ => File::open(&self.folder)?.sync_all(),
+        }
+    }
+
+    /// Writes the note of a copy that is in its place.
     pub fn write_note(&self, copy: &Path, note: &Note) -> io::Result<()> {
-        let mut draft = self.draft(copy)?;
-        draft.file.write_all(note.text().as_bytes())?;
+        let draft = self.draft(copy)?;
+        serde_json::to_writer(&draft.file, note)?;
         draft.put_at(&copy.with_extension(NOTE))
     }
 
@@ -117,22 +128,12 @@ impl Drop for Draft {
 }
 
 impl Note {
-    /// Reads the note of a copy; an empty one where there is none.
+    /// Reads the note of a copy; an empty one where there is none that can be read.
     pub fn of(copy: &Path) -> Self {
-        let text = fs::read_to_string(copy.with_extension(NOTE)).unwrap_or_default();
-        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-        let mark = |key| value(key).filter(|mark| is_mark(mark)).map(str::to_owned);
-        let seconds = value("confirmed").and_then(|seconds| seconds.parse().ok());
-        Self { etag: mark("etag"), last_modified: mark("last-modified"), confirmed: seconds.map(Timestamp::from_secs) }
-    }
-
-    fn text(&self) -> String {
-        let Self { etag, last_modified, confirmed } = self;
-        let mark = |key: &str, mark: &Option<String>| {
-            mark.as_deref().filter(|mark| is_mark(mark)).map_or_else(String::new, |mark| format!("{key}: {mark}\n"))
-        };
-        let confirmed = confirmed.map_or_else(String::new, |time| format!("confirmed: {}\n", time.as_secs()));
-        mark("etag", etag) + &mark("last-modified", last_modified) + &confirmed
+        let text = fs::read(copy.with_extension(NOTE)).unwrap_or_default();
+        let Self { etag, last_modified, confirmed_s } = serde_json::from_slice(&text).unwrap_or_default();
+        let mark = |mark: Option<String>| mark.filter(|mark| is_mark(mark));
+        Self { etag: mark(etag), last_modified: mark(last_modified), confirmed_s }
     }
 }
 
@@ -143,6 +144,8 @@ fn is_mark(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
     use crate::store::test_directory::TestDirectory;
 
@@ -177,16 +180,18 @@ mod tests {
         let note = Note {
             etag: Some(String::from("W/\"a: b\"")),
             last_modified: Some(String::from("Wed, 25 Nov 2026 22:00:00 GMT")),
-            confirmed: Some(Timestamp::from_secs(1_800_000_000)),
+            confirmed_s: Some(1_800_000_000),
         };
         copies.write_note(&copy, &note).unwrap();
         assert_eq!(Note::of(&copy), note);
-        for mark in ["a\nconfirmed: 9", "a\r\nX: y", "", &"a".repeat(600)] {
+        for mark in ["a\nX: y", "a\r\nX: y", "", &"a".repeat(600)] {
             copies.write_note(&copy, &Note { etag: Some(mark.to_owned()), ..note.clone() }).unwrap();
             assert_eq!(Note::of(&copy), Note { etag: None, ..note.clone() }, "{mark:?}");
         }
-        fs::write(copy.with_extension(NOTE), "etag: \u{e9}\nconfirmed: soon\n\u{0}").unwrap();
-        assert_eq!(Note::of(&copy), Note::default());
+        for text in ["", "\0", "[]", "{\"confirmed_s\": \"soon\"}", "{\"etag\": \"\u{e9}\"}", "{\"etag\": \"a"] {
+            fs::write(copy.with_extension(NOTE), text).unwrap();
+            assert_eq!(Note::of(&copy), Note::default(), "{text:?}");
+        }
     }
 
     #[test]

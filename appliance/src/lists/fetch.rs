@@ -60,7 +60,7 @@ pub(super) fn fetch(url: &str, noted: &Note, into: &mut impl Write) -> Result<An
     match answer.status().as_u16() {
         200 => {
             let mark = |name| text(answer.headers(), &name);
-            let note = Note { etag: mark(header::ETAG), last_modified: mark(header::LAST_MODIFIED), confirmed: None };
+            let note = Note { etag: mark(header::ETAG), last_modified: mark(header::LAST_MODIFIED), confirmed_s: None };
             write_out(answer.into_body(), into)?;
             Ok(Answer::Fetched(note))
         }

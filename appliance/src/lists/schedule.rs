@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::clock::back_off;
+
 /// After the first failure it is tried again in this time, after the second in twice as long, and so on.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -35,9 +37,8 @@ impl Schedule {
 
     /// It was not.
     pub fn failed(&mut self, uptime: Duration, random: u16) {
-        let doubled = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
+        let pause = back_off(FIRST_PAUSE, self.failures, self.refresh);
         self.failures = self.failures.saturating_add(1);
-        let pause = doubled.min(self.refresh);
         self.due = uptime + (pause + jitter(pause, random)).min(self.refresh);
     }
 }

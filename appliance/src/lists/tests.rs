@@ -105,6 +105,34 @@ fn a_copy_that_was_removed_is_fetched_again_whole() {
 }
 
 #[test]
+fn the_marks_of_one_copy_are_never_sent_for_another() {
+    let directory = TestDirectory::new("lists-marks");
+    let answers = [("1", "evil.example\n"), ("2", "203.0.113.9\n"), ("1", "evil.example\n"), ("1", "evil.example\n")];
+    let answers = answers.map(|(mark, text)| answer("200 OK", &format!("ETag: \"{mark}\"\r\n"), text));
+    let server = Server::start(answers.to_vec());
+    let config = web(directory.path(), &server);
+    let mut lists = Lists::load(&config);
+    assert!(lists.look(Duration::ZERO));
+    let copy = lists.all[0].copy().unwrap();
+    // The second copy cannot take its place.
+    fs::remove_file(&copy).unwrap();
+    fs::create_dir(&copy).unwrap();
+    assert!(!lists.look(DAY * 2));
+    assert!(faults(&lists).concat().contains("cannot be written to the disk"), "{:?}", faults(&lists));
+    // It is there all the same, as where the disk failed after that, or the box lost its power.
+    fs::remove_dir(&copy).unwrap();
+    fs::write(&copy, "203.0.113.9\n").unwrap();
+    let mut again = Lists::load(&config);
+    assert_eq!(holds_evil(&again), (false, true));
+    for lists in [&mut lists, &mut again] {
+        assert!(lists.look(DAY * 4));
+        assert_eq!(holds_evil(lists), (true, false));
+    }
+    let marks: Vec<bool> = server.requests().iter().map(|head| head.contains("if-none-match")).collect();
+    assert_eq!(marks, [false, true, false, false]);
+}
+
+#[test]
 fn an_answer_that_is_no_list_replaces_nothing() {
     let directory = TestDirectory::new("lists-absurd");
     let good = answer("200 OK", "", "evil.example\n");

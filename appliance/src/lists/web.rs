@@ -85,9 +85,9 @@ impl WebList {
         })?;
         let (note, read) = match answer {
             Answer::Unchanged => (noted, None),
-            Answer::Fetched(note) => (note, Some(self.take_over(config, draft)?)),
+            Answer::Fetched(note) => (note, Some(self.take_over(config, copies, draft)?)),
         };
-        self.note = Note { confirmed: Some(clock::now()), ..note };
+        self.note = Note { confirmed_s: Some(clock::now().as_secs()), ..note };
         // Without a note the list is fetched whole the next time, and nothing else.
         if let Err(cause) = copies.write_note(&self.copy, &self.note) {
             warn!("{}: no note of it: {cause}", self.copy.display());
@@ -96,13 +96,15 @@ impl WebList {
     }
 
     /// Reads the draft, and makes it the copy if it is a list.
-    fn take_over(&mut self, config: &ListConfig, draft: Draft) -> Result<(List, Reading), String> {
+    fn take_over(&mut self, config: &ListConfig, copies: &Copies, draft: Draft) -> Result<(List, Reading), String> {
         let (list, reading) =
             List::read(config, draft.path()).map_err(|cause| format!("{}: {cause}", self.server()))?;
         if let Some(absurdity) = reading.absurdity() {
             return Err(format!("{}: what it answered is no list: {absurdity}", self.server()));
         }
-        let copied = draft.put_at(&self.copy);
+        // Should this break off, it is not known which copy is there, and without marks it is fetched again whole.
+        self.note = Note { confirmed_s: self.note.confirmed_s, ..Note::default() };
+        let copied = copies.forget_note(&self.copy).and_then(|()| draft.put_at(&self.copy));
         copied.map_err(|cause| self.disk_failed(format!("{}: {cause}", self.copy.display())))?;
         Ok((list, reading))
     }
@@ -120,7 +122,7 @@ impl WebList {
 
     /// The time since the server said the last time that this is the list: zero where the clock was set back meanwhile.
     fn age(&self, now: Timestamp) -> Option<Duration> {
-        self.note.confirmed.map(|confirmed| now.since(confirmed))
+        self.note.confirmed_s.map(|confirmed_s| now.since(Timestamp::from_secs(confirmed_s)))
     }
 
     /// What is told where there is no list, where it is old, and where it cannot be kept.

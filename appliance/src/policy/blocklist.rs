@@ -51,7 +51,7 @@ pub struct Bounds {
     /// How long blocks last.
     pub ladder: Ladder,
     /// Most blocks at once (`policy.max_blocks`).
-    pub max_blocks: usize,
+    pub max_blocks: u32,
     /// Most new blocks in a minute, of those that could be forged and of proven ones each (`policy.max_blocks_per_minute`).
     pub max_blocks_per_minute: u32,
     /// Most of the household's devices at once (`policy.max_share_of_lan`); one always.
@@ -248,7 +248,7 @@ impl Blocklist {
         match action {
             Action::Limit => limits >= LIMITED_SERVICES,
             Action::DenyNew | Action::Deny | Action::Quarantine => {
-                self.standing.len() - limits >= self.bounds.max_blocks
+                self.standing.len() - limits >= self.bounds.max_blocks as usize
             }
         }
     }
@@ -312,9 +312,9 @@ impl Blocklist {
         }
     }
 
-    /// Ends a block in the name of a person: the offence is taken back, and the offender is exempt for a while. `None` where
-    /// no block stands.
-    pub fn unblock(&mut self, subject: Subject, now: Timestamp) -> Option<PastBlock> {
+    /// Ends a block in the name of a person: the offence is taken back, and the offender is exempt for a while. The block, and
+    /// what is remembered of it; `None` where none stands.
+    pub fn unblock(&mut self, subject: Subject, now: Timestamp) -> Option<(BlockRecord, PastBlock)> {
         let ended = self.standing.remove(&subject)?;
         let past = PastBlock {
             offence: ended.offence.saturating_sub(u32::from(ended.class.is_some())),
@@ -322,7 +322,7 @@ impl Blocklist {
             ..ended.ended(now)
         };
         self.remember(&past, now);
-        Some(past)
+        Some((ended, past))
     }
 
     /// Ends the blocks of those who are protected by now: allow beats block, also where it became known only after the block

@@ -14,7 +14,7 @@ use traffic::time::Timestamp;
 
 use super::victims::Victims;
 use super::weights::{self, log_odds};
-use super::{ALERT_PAUSE, Action, Decision, Profile, Sighting, Subject, Thresholds, Tuning};
+use super::{ALERT_PAUSE, Action, Decision, Sighting, Subject, Thresholds, Tuning};
 use crate::verdict::{FlowVerdict, Verdict};
 
 /// One service in so many sources has room among the victims of floods.
@@ -61,16 +61,15 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Takes all memory at once, for so many sources; full: the one that was quiet longest goes. `seed` keys the hash; a
-    /// block is taken to last `block_ttl` until [`Self::blocked`] says otherwise, and a limited service may get
-    /// `limit_per_s`.
+    /// Takes all memory at once, for so many sources; full: the one that was quiet longest goes. `seed` keys the hash.
     #[must_use]
-    pub fn new(capacity: usize, profile: Profile, block_ttl: Duration, limit_per_s: u32, seed: [u64; 2]) -> Self {
+    pub fn new(capacity: usize, tuning: &Tuning, seed: [u64; 2]) -> Self {
+        let thresholds = tuning.profile.thresholds();
         Self {
             sources: Arena::new(capacity, seed),
-            victims: Victims::new(capacity / SOURCES_PER_VICTIM, profile.thresholds(), limit_per_s, seed),
-            thresholds: profile.thresholds(),
-            block_ttl,
+            victims: Victims::new(capacity / SOURCES_PER_VICTIM, thresholds, tuning.limit_per_s, seed),
+            thresholds,
+            block_ttl: tuning.block_ttl,
             alert_minute: 0,
             alerts_in_minute: [0; 2],
             alerts_suppressed: 0,

@@ -65,7 +65,7 @@ pub struct Thresholds {
 pub struct Tuning {
     /// How much evidence it takes.
     pub profile: Profile,
-    /// How long a block is taken to last until it is known.
+    /// How long a block is taken to last until [`Evidence::blocked`] says otherwise.
     pub block_ttl: Duration,
     /// What a service may get that is limited.
     pub limit_per_s: u32,

@@ -2,7 +2,11 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use traffic::protocols::TCP;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr,
+    TcpSeqNumber,
+};
 
 /// The sender of the scan, IPv4 and IPv6.
 pub(super) const SCANNER: [IpAddr; 2] =
@@ -26,16 +30,12 @@ const VISITS: u16 = 3;
 const SCANNER_PORT: u16 = 40_000;
 const VISITOR_PORT: u16 = 50_000;
 
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const PSH: u8 = 0x08;
-const ACK: u8 = 0x10;
-
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: selftest\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfine\n";
-/// MSS 1460, as SYNs have it.
-const OPTIONS: &[u8] = &[2, 4, 5, 180];
+/// What SYNs say that a segment may carry, as on Ethernet.
+const SEGMENT_BYTES: u16 = 1_460;
+const WINDOW_BYTES: u16 = 1_024;
+const HOP_LIMIT: u8 = 64;
 
 /// Which end of the wire sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,19 +53,19 @@ pub(super) fn visits() -> Vec<Sent> {
 }
 
 fn connection(port: u16) -> Vec<Sent> {
-    let asked = 101 + REQUEST.len() as u32;
-    let answered = 501 + RESPONSE.len() as u32;
-    let out = |numbers, flags, payload| Segment { ports: (port, WEB), numbers, flags, payload }.inwards(VISITOR[0]);
-    let back = |numbers, flags, payload| Segment { ports: (WEB, port), numbers, flags, payload }.outwards(VISITOR[0]);
+    let asked = 101 + REQUEST.len() as i32;
+    let answered = 501 + RESPONSE.len() as i32;
+    let out = |control, numbers, payload| inwards(VISITOR[0], &segment((port, WEB), control, numbers, payload));
+    let back = |control, numbers, payload| outwards(VISITOR[0], &segment((WEB, port), control, numbers, payload));
     vec![
-        out((100, 0), SYN, &[]),
-        back((500, 101), SYN | ACK, &[]),
-        out((101, 501), ACK, &[]),
-        out((101, 501), PSH | ACK, REQUEST),
-        back((501, asked), PSH | ACK, RESPONSE),
-        out((asked, answered), FIN | ACK, &[]),
-        back((answered, asked + 1), FIN | ACK, &[]),
-        out((asked + 1, answered + 1), ACK, &[]),
+        out(TcpControl::Syn, (100, None), &[]),
+        back(TcpControl::Syn, (500, Some(101)), &[]),
+        out(TcpControl::None, (101, Some(501)), &[]),
+        out(TcpControl::Psh, (101, Some(501)), REQUEST),
+        back(TcpControl::Psh, (501, Some(asked)), RESPONSE),
+        out(TcpControl::Fin, (asked, Some(answered)), &[]),
+        back(TcpControl::Fin, (answered, Some(asked + 1)), &[]),
+        out(TcpControl::None, (asked + 1, Some(answered + 1)), &[]),
     ]
 }
 
@@ -76,12 +76,12 @@ pub(super) fn scan() -> Vec<Sent> {
 
 /// A SYN to a port of the server.
 fn knock(source: IpAddr, port: u16) -> Sent {
-    Segment { ports: (SCANNER_PORT, port), numbers: (u32::from(port), 0), flags: SYN, payload: &[] }.inwards(source)
+    inwards(source, &segment((SCANNER_PORT, port), TcpControl::Syn, (port.into(), None), &[]))
 }
 
 fn refusal(port: u16) -> Sent {
-    let numbers = (0, u32::from(port) + 1);
-    Segment { ports: (port, SCANNER_PORT), numbers, flags: RST | ACK, payload: &[] }.outwards(SCANNER[0])
+    let numbers = (0, Some(i32::from(port) + 1));
+    outwards(SCANNER[0], &segment((port, SCANNER_PORT), TcpControl::Rst, numbers, &[]))
 }
 
 /// A SYN from this address to the server, in IPv4 or IPv6, with a VLAN tag or without.
@@ -103,98 +103,56 @@ pub(super) fn last_frame() -> Vec<u8> {
 
 const SHORTEST_FRAME_BYTES: usize = 60;
 
-/// A TCP segment.
-struct Segment<'a> {
-    ports: (u16, u16),
-    /// Sequence and acknowledgement.
-    numbers: (u32, u32),
-    flags: u8,
-    payload: &'a [u8],
+/// A TCP segment with these numbers of sequence and acknowledgement.
+fn segment((from, to): (u16, u16), control: TcpControl, numbers: (i32, Option<i32>), payload: &[u8]) -> TcpRepr<'_> {
+    TcpRepr {
+        src_port: from,
+        dst_port: to,
+        control,
+        seq_number: TcpSeqNumber(numbers.0),
+        ack_number: numbers.1.map(TcpSeqNumber),
+        window_len: WINDOW_BYTES,
+        window_scale: None,
+        max_seg_size: (control == TcpControl::Syn).then_some(SEGMENT_BYTES),
+        sack_permitted: false,
+        sack_ranges: [None; 3],
+        timestamp: None,
+        payload,
+    }
 }
 
-impl Segment<'_> {
-    /// From this address to the server.
-    fn inwards(&self, source: IpAddr) -> Sent {
-        (End::Outside, self.frame(MACS, source, server_of(source)))
-    }
+/// From this address to the server.
+fn inwards(source: IpAddr, tcp: &TcpRepr<'_>) -> Sent {
+    (End::Outside, frame(MACS, source, server_of(source), tcp))
+}
 
-    /// From the server to this address.
-    fn outwards(&self, destination: IpAddr) -> Sent {
-        let [outside, inside] = MACS;
-        (End::Inside, self.frame([inside, outside], server_of(destination), destination))
-    }
+/// From the server to this address.
+fn outwards(destination: IpAddr, tcp: &TcpRepr<'_>) -> Sent {
+    let [outside, inside] = MACS;
+    (End::Inside, frame([inside, outside], server_of(destination), destination, tcp))
+}
 
-    fn frame(&self, [from, to]: [[u8; 6]; 2], source: IpAddr, destination: IpAddr) -> Vec<u8> {
-        let tcp = self.bytes(source, destination);
-        let mut frame = [to, from].concat();
-        match (source, destination) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => frame.extend(ipv4(source, destination, &tcp)),
-            _ => frame.extend(ipv6(&octets(source), &octets(destination), &tcp)),
-        }
-        frame.extend(tcp);
-        frame.resize(frame.len().max(SHORTEST_FRAME_BYTES), 0);
-        frame
-    }
-
-    fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
-        let Self { ports, numbers, flags, payload } = self;
-        let options = if flags & SYN == 0 { &[][..] } else { OPTIONS };
-        let words = 5 + options.len() as u8 / 4;
-        let mut bytes = [ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat();
-        bytes.extend([numbers.0.to_be_bytes(), numbers.1.to_be_bytes()].concat());
-        bytes.extend([words << 4, *flags, 4, 0, 0, 0, 0, 0]);
-        bytes.extend([options, payload].concat());
-        let pseudo = [&octets(source)[..], &octets(destination), &[0, TCP], &length(bytes.len())].concat();
-        let sum = checksum(&[&pseudo[..], &bytes].concat());
-        bytes.splice(16..18, sum);
-        bytes
-    }
+fn frame([from, to]: [[u8; 6]; 2], source: IpAddr, destination: IpAddr, tcp: &TcpRepr<'_>) -> Vec<u8> {
+    let (source, destination, checksums) = (source.into(), destination.into(), ChecksumCapabilities::default());
+    let ip = IpRepr::new(source, destination, IpProtocol::Tcp, tcp.buffer_len(), HOP_LIMIT);
+    let ethertype = match ip {
+        IpRepr::Ipv4(_) => EthernetProtocol::Ipv4,
+        IpRepr::Ipv6(_) => EthernetProtocol::Ipv6,
+    };
+    let ethernet = EthernetRepr { src_addr: EthernetAddress(from), dst_addr: EthernetAddress(to), ethertype };
+    let mut frame = vec![0; ethernet.buffer_len() + ip.buffer_len()];
+    let (link, packet) = frame.split_at_mut(ethernet.buffer_len());
+    let (header, segment) = packet.split_at_mut(ip.header_len());
+    ethernet.emit(&mut EthernetFrame::new_unchecked(link));
+    ip.emit(header, &checksums);
+    tcp.emit(&mut TcpPacket::new_unchecked(segment), &source, &destination, &checksums);
+    frame.resize(frame.len().max(SHORTEST_FRAME_BYTES), 0);
+    frame
 }
 
 const fn server_of(other: IpAddr) -> IpAddr {
     let [v4, v6] = SERVER;
     if other.is_ipv4() { v4 } else { v6 }
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
-    }
-}
-
-/// The type of the frame, and the header.
-fn ipv4(source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
-    let [high, low] = length(20 + payload.len());
-    let mut header = [&[0x45, 0, high, low, 0, 0, 0x40, 0, 64, TCP, 0, 0], &source.octets()[..], &destination.octets()];
-    let sum = checksum(&header.concat());
-    let first = [0x45, 0, high, low, 0, 0, 0x40, 0, 64, TCP, sum[0], sum[1]];
-    header[0] = &first;
-    [&[0x08, 0], &header.concat()[..]].concat()
-}
-
-/// The type of the frame, and the header.
-fn ipv6(source: &[u8], destination: &[u8], payload: &[u8]) -> Vec<u8> {
-    let [high, low] = length(payload.len());
-    [&[0x86, 0xdd, 0x60, 0, 0, 0, high, low, TCP, 64], source, destination].concat()
-}
-
-/// All frames are short.
-fn length(bytes: usize) -> [u8; 2] {
-    u16::try_from(bytes).unwrap_or(u16::MAX).to_be_bytes()
-}
-
-/// The checksum of the Internet (RFC 1071).
-fn checksum(bytes: &[u8]) -> [u8; 2] {
-    let words = bytes.chunks(2).map(|pair| {
-        let [high, low] = [pair.first(), pair.get(1)].map(|byte| u32::from(byte.copied().unwrap_or(0)));
-        high << 8 | low
-    });
-    let sum: u32 = words.sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let folded = (folded & 0xffff) + (folded >> 16);
-    let [_, _, high, low] = (!folded).to_be_bytes();
-    [high, low]
 }
 
 #[cfg(test)]

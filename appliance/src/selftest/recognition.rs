@@ -118,10 +118,8 @@ pub(super) fn model(config: &Config, captured: &Captured) -> Step {
     let rules = Rulebook { rules: Config::default().rules, ..Rulebook::default() };
     let mut pipeline = Pipeline::new(&PipelineConfig {
         limits: LIMITS,
-        profile: config.policy.profile,
+        tuning: config.tuning(),
         rules: Arc::new(rules),
-        block_ttl: config.block_ttl(),
-        limit_per_s: config.policy.limit_per_s,
         around: Arc::default(),
         seed: [0, 0],
     });

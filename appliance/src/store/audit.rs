@@ -9,6 +9,7 @@ use traffic::time::Timestamp;
 
 use super::AUDIT_ROWS;
 use super::rows::{from_sql_time, to_sql_time};
+use crate::hexadecimal::hexadecimal;
 
 /// 32 bytes, unless somebody meddled: then the chain is broken, which is an answer, not an error of reading.
 type Hash = Vec<u8>;
@@ -159,13 +160,4 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<AuditRow> {
 
 fn read_chained(row: &rusqlite::Row<'_>) -> rusqlite::Result<ChainedRow> {
     Ok(ChainedRow { row: read_row(row)?, previous: row.get(4)?, hash: row.get(5)? })
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use core::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

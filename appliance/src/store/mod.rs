@@ -18,6 +18,7 @@ mod users;
 mod writer;
 
 use core::net::IpAddr;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -222,12 +223,12 @@ impl Store {
         settings::allowances(&self.connection(), now).map_err(StoreError::read("the allowances"))
     }
 
-    /// The last known addresses of names.
+    /// The last known addresses of these names, which are those of the allowlist; those of all others are forgotten.
     ///
     /// # Errors
     /// What SQLite answered.
-    pub fn resolved(&self) -> Result<Vec<(String, Vec<IpAddr>)>, StoreError> {
-        settings::resolved(&self.connection()).map_err(StoreError::read("the addresses of names"))
+    pub fn resolved(&self, names: &BTreeSet<&str>) -> Result<Vec<(String, Vec<IpAddr>)>, StoreError> {
+        settings::resolved(&self.connection(), names).map_err(StoreError::read("the addresses of names"))
     }
 
     /// The newest audit rows, the newest first.

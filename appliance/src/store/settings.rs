@@ -1,6 +1,7 @@
 //! Rows of what people set while the box runs: modes, allowances; and the addresses that names had last.
 
 use core::net::IpAddr;
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, params};
 use traffic::features::ThreatClass;
@@ -86,9 +87,18 @@ pub(super) fn resolve(connection: &Connection, name: &str, addresses: &[IpAddr])
     Ok(())
 }
 
-pub(super) fn resolved(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<IpAddr>)>> {
+/// The last known addresses of these names. Those of others are forgotten, or in time they would take all the room.
+pub(super) fn resolved(
+    connection: &Connection,
+    names: &BTreeSet<&str>,
+) -> rusqlite::Result<Vec<(String, Vec<IpAddr>)>> {
     let mut query = connection.prepare("SELECT name, addresses FROM names")?;
     let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let addresses = |text: String| text.split(' ').filter_map(|address| address.parse().ok()).collect();
-    rows.map(|row| row.map(|(name, text)| (name, addresses(text)))).collect()
+    let rows: Vec<(String, String)> = rows.collect::<Result<_, _>>()?;
+    let (wanted, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(name, _)| names.contains(name.as_str()));
+    for (name, _) in others {
+        connection.execute("DELETE FROM names WHERE name = ?1", [name])?;
+    }
+    Ok(wanted.into_iter().map(|(name, text)| (name, addresses(text))).collect())
 }

@@ -310,6 +310,7 @@ fn what_people_set_while_the_box_runs_outlives_a_restart_until_the_configuration
         allow("nas.example.org", None),
         allow("2001:db8:7::/64", None),
         Event::Disallowed { time: at(2), allowed: "2001:db8:7::/64".parse().unwrap(), actor: "local".to_owned() },
+        Event::Resolved { name: "old.example.org".to_owned(), addresses: vec!["192.0.2.9".parse().unwrap()] },
         Event::Resolved { name: "nas.example.org".to_owned(), addresses: vec!["192.0.2.1".parse().unwrap()] },
         Event::Resolved {
             name: "nas.example.org".to_owned(),
@@ -330,7 +331,14 @@ fn what_people_set_while_the_box_runs_outlives_a_restart_until_the_configuration
     assert_eq!(who(at(99)), ["203.0.113.9", "nas.example.org"]);
     assert_eq!(who(at(100)), ["nas.example.org"]);
     let addresses = vec!["192.0.2.2".parse().unwrap(), "2001:db8::2".parse().unwrap()];
-    assert_eq!(store.resolved().unwrap(), [("nas.example.org".to_owned(), addresses)]);
+    let wanted = BTreeSet::from(["nas.example.org", "new.example.org"]);
+    let kept = [("nas.example.org".to_owned(), addresses)];
+    assert_eq!(store.resolved(&wanted).unwrap(), kept);
+    assert_eq!(
+        store.resolved(&BTreeSet::from(["old.example.org", "nas.example.org"])).unwrap(),
+        kept,
+        "no others stay"
+    );
     let said: Vec<String> = store.audit_rows(10).unwrap().into_iter().rev().map(|row| row.what).collect();
     assert_eq!(said[2], "set the mode for scan to enforce");
     assert_eq!(

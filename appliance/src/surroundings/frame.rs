@@ -45,7 +45,7 @@ fn read_ethernet(frame: &[u8], tell: &mut dyn FnMut(Announcement)) -> Option<()>
 fn read_arp(payload: &[u8], tell: &mut dyn FnMut(Announcement)) -> Option<()> {
     let arp = ArpRepr::parse(&ArpPacket::new_checked(payload).ok()?).ok()?;
     let ArpRepr::EthernetIpv4 { source_hardware_addr, source_protocol_addr, .. } = arp else { return None };
-    if is_host(source_protocol_addr.into()) && source_hardware_addr.is_unicast() {
+    if is_host(source_protocol_addr.into()) {
         tell(Announcement::Owner { address: source_protocol_addr.into(), mac: Mac(source_hardware_addr.0) });
     }
     Some(())

@@ -37,7 +37,7 @@ impl InternetSide {
         }
         let mut vote = |macs: &[Mac]| majority(macs.iter().filter_map(|mac| port_of(*mac)));
         let Some(port) = vote(routed).or_else(|| vote(heard)) else { return };
-        let stays = |anchor: &Mac| port_of(*anchor).is_some() && port_of(*anchor) == self.port;
+        let stays = |anchor: &Mac| port_of(*anchor) == self.port;
         if self.port.is_some_and(|now| now != port) {
             self.against = if self.anchors.iter().any(stays) { 0 } else { self.against + 1 };
             if self.against < LOOKS {

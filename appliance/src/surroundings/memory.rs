@@ -50,6 +50,8 @@ impl Memory {
     /// Takes in what was heard now. All times are counted from the daemon's start.
     pub fn hear(&mut self, announcement: Announcement, now: Duration) {
         match announcement {
+            // Nobody can be at the address of a group.
+            Announcement::Owner { mac, .. } if !mac.is_of_one_host() => {}
             Announcement::Owner { address, mac } => self.owners.hear(address, mac, OWNER_LIFETIME, now),
             Announcement::Gateway { address, network, lifetime } => {
                 self.gateways.hear(address, network, lifetime, now);
@@ -147,6 +149,18 @@ mod tests {
         hear(&mut memory, 1, 100, 20);
         hear(&mut memory, 1, 0, 21);
         assert_eq!(standing(&memory, 21), [0; 0]);
+    }
+
+    #[test]
+    fn an_address_that_is_said_to_be_at_a_group_or_at_nobody_is_not_remembered() {
+        let mut memory = Memory::default();
+        let tell = |memory: &mut Memory, mac| memory.hear(Announcement::Owner { address: gateway(1), mac }, at(0));
+        for mac in [[0; 6], [0xff; 6], [0x33, 0x33, 0, 0, 0, 1]] {
+            tell(&mut memory, Mac(mac));
+            assert!(!memory.owners.has(gateway(1), at(1)), "{mac:?}");
+        }
+        tell(&mut memory, Mac([2, 0, 0, 0, 0, 1]));
+        assert!(memory.owners.has(gateway(1), at(1)));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::policy::{Alert, Allowance, BlockRecord, BlockState, Mode, Modes};
 use crate::store::date::iso;
 use crate::surroundings::Placement;
 
-/// Blocks of each state that are listed; the rest are counted. `nft list table netdev sluice` lists all.
+/// Blocks of each state that are listed; the rest are counted. `nft list table netdev sluice`, or bridge in place of netdev, lists
+/// all.
 pub const BLOCKS_LISTED: usize = 200;
 
 /// In the order in which they matter to a person.

@@ -109,8 +109,7 @@ fn mode(asked: &ModeRequest) -> Result<Request, Problem> {
 }
 
 fn attack(name: &str) -> Result<ThreatClass, Problem> {
-    let class = ThreatClass::from_name(name).filter(|class| *class != ThreatClass::Benign);
-    class.ok_or_else(|| (400, format!("{name:?} is no class of attacks")))
+    ThreatClass::attack_from_name(name).ok_or_else(|| (400, format!("{name:?} is no class of attacks")))
 }
 
 fn time(seconds: u64) -> Result<Duration, Problem> {

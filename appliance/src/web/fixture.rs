@@ -17,7 +17,7 @@ pub(super) use crate::store::test_directory::TestDirectory;
 
 pub(super) const PASSWORD: &str = "correct horse";
 
-pub(super) fn snapshot(now: Timestamp) -> Snapshot {
+pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
     let ago = |seconds| Timestamp::from_secs(now.as_secs() - seconds);
     let later = |seconds| Timestamp::from_secs(now.as_secs() + seconds);
     let block = |address: &str, action, class, because: &str, actor: &str| BlockRecord {

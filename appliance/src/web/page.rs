@@ -193,7 +193,7 @@ fn blocks(events: &Events, form_token: &str) -> Markup {
             @for block in &enforced { (block_card(block, form_token)) }
             @let unlisted = events.blocks_standing.saturating_sub(enforced.len() as u64);
             @if unlisted > 0 {
-                p class="empty" { "And " (words::count(unlisted)) " more: " code { "nft list table netdev sluice" } }
+                p class="empty" { "And " (words::count(unlisted)) " more: " code { "nft list table netdev sluice" } ", or bridge in place of netdev" }
             }
         }
         @if !observed.is_empty() {

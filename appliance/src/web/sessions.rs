@@ -1,6 +1,5 @@
 //! Who is logged in, and who tries too often. Both tables are small, in memory only, and take the time as an argument.
 
-use core::fmt::Write as _;
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -8,6 +7,7 @@ use std::collections::VecDeque;
 use sha2::{Digest as _, Sha256};
 use traffic::time::Timestamp;
 
+use crate::hexadecimal::hexadecimal;
 use crate::policy::Subject;
 
 /// Sessions at once; the one that was idle longest goes.
@@ -120,11 +120,7 @@ fn key_of(token: &str) -> [u8; 32] {
 fn random_token() -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(hexadecimal(&bytes))
 }
 
 #[cfg(test)]

@@ -15,10 +15,11 @@ use lab::wire::Wire;
 use sluice::capture::live::Live;
 use sluice::capture::{Arrival, FrameSource};
 use sluice::clock::Stopwatch;
+use sluice::config::Config;
 use sluice::linux::capture_filter::Shedding;
 use sluice::linux::packet_ring::{PacketRing, RingConfig};
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
-use sluice::policy::{Decision, Profile};
+use sluice::policy::Decision;
 use traffic::limits::Limits;
 
 /// Frames of each run; the ring has room for them, and blocks for eight seconds.
@@ -94,7 +95,7 @@ fn kernel_rows(network: &Network, wire: &Wire) -> Result<[f64; KERNEL_ROWS.len()
 fn kernel_ns(network: &Network, wire: &Wire, shedding: Option<Shedding>) -> Result<f64> {
     let _ring = shedding
         .map(|shedding| {
-            let mut ring = network.r#box.enter(|| PacketRing::open(PORTS[0], RING))??;
+            let ring = network.r#box.enter(|| PacketRing::open(PORTS[0], RING))??;
             ring.shed(shedding)?;
             anyhow::Ok(ring)
         })
@@ -115,12 +116,13 @@ fn reading_ns(network: &Network, wire: &Wire, frames: fn(u32) -> Vec<u8>, looks:
     }
     // The last block is handed over when its time is up.
     std::thread::sleep(Duration::from_millis(50));
-    let limits = Limits::default();
-    let block_ttl = Duration::from_secs(600);
-    let (rules, around, limit_per_s) = (Arc::default(), Arc::default(), 100);
-    let profile = Profile::Balanced;
-    let config = PipelineConfig { limits, profile, rules, block_ttl, limit_per_s, around, seed: [1, 2] };
-    let mut pipeline = Pipeline::new(&config);
+    let mut pipeline = Pipeline::new(&PipelineConfig {
+        limits: Limits::default(),
+        tuning: Config::default().tuning(),
+        rules: Arc::default(),
+        around: Arc::default(),
+        seed: [1, 2],
+    });
     let mut read = 0;
     let (watch, begin_ns) = (Stopwatch::start(), on_processor_ns()?);
     while read < FRAMES {

@@ -25,14 +25,14 @@ use crate::config::Config;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{
     Action, Alert, BlockRecord, Blocklist, Bounds, Decision, Made, Mode, Modes, Neighbourhood, Profile, Rails, Refusal,
-    Sighting, Subject,
+    Sighting, Subject, Tuning,
 };
 use crate::verdict::{Model, Rulebook};
 use events::EventFile;
 use vectors::VectorFile;
 
 /// Most blocks at once in a replay.
-const MAX_BLOCKS: usize = 1_000_000;
+const MAX_BLOCKS: u32 = 1_000_000;
 
 /// Key of the hash tables: fixed, so that a replay can be repeated.
 const SEED: [u64; 2] = [0, 0];
@@ -144,10 +144,9 @@ pub fn replay(args: &ReplayArgs, mut rules: Rulebook) -> Result<(), ReplayError>
     let vectors = vectors.map(|(path, capture)| VectorFile::create(path, capture)).transpose()?;
     let stopwatch = Stopwatch::start();
     let defaults = Config::default();
-    let (limits, block_ttl) = (Limits::default(), defaults.block_ttl());
+    let tuning = Tuning { profile: args.profile, ..defaults.tuning() };
     let around = Arc::new(Neighbourhood { lan: args.lan.clone(), ..Neighbourhood::default() });
-    let limit_per_s = defaults.policy.limit_per_s;
-    let config = PipelineConfig { limits, profile: args.profile, rules, block_ttl, limit_per_s, around, seed: SEED };
+    let config = PipelineConfig { limits: Limits::default(), tuning, rules, around, seed: SEED };
     let mut pipeline = Pipeline::new(&config);
     let mut rails = Rails::default();
     rails.lan.clone_from(&args.lan);

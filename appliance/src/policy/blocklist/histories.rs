@@ -9,7 +9,7 @@ use crate::verdict::Origin;
 use traffic::address::Mac;
 
 /// Few, so that histories meet them again; more than half of the hosts that a history speaks of.
-const MAX_BLOCKS: usize = 12;
+const MAX_BLOCKS: u32 = 12;
 
 /// Hosts: 0 to 7 in the household, the others outside.
 type Host = u8;
@@ -155,7 +155,7 @@ proptest! {
             history.act(deed);
             let History { list, now, .. } = &history;
             let (limits, blocks): (Vec<_>, Vec<_>) = list.standing().partition(|block| block.action == Action::Limit);
-            prop_assert!(blocks.len() <= MAX_BLOCKS && limits.len() <= LIMITED_SERVICES);
+            prop_assert!(blocks.len() <= MAX_BLOCKS as usize && limits.len() <= LIMITED_SERVICES);
             for block in list.standing() {
                 prop_assert_eq!(list.rails.protect(block.subject, *now), None);
                 prop_assert!(block.until > *now && block.until.since(block.since).as_secs() <= u64::from(LONGEST_STEP_S));

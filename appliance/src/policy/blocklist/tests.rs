@@ -234,7 +234,7 @@ fn an_unblock_by_a_person_takes_the_offence_back() {
     decide(&mut list, "203.0.113.9", Action::Deny, 100).expect("first");
     list.expire(Timestamp::from_secs(700));
     decide(&mut list, "203.0.113.9", Action::Deny, 800).expect("second");
-    let past = list.unblock(Subject::of([203, 0, 113, 9].into()), Timestamp::from_secs(900)).expect("stood");
+    let (_, past) = list.unblock(Subject::of([203, 0, 113, 9].into()), Timestamp::from_secs(900)).expect("stood");
     assert_eq!((past.offence, past.exempt_until), (1, Some(Timestamp::from_secs(960))));
     let again = decide(&mut list, "203.0.113.9", Action::Deny, 960).expect("after the grace");
     assert_eq!(again.block.offence, 2);

@@ -1,6 +1,7 @@
 //! What evidence adds up to, on made-up histories.
 
 use super::*;
+use crate::policy::Profile;
 use crate::verdict::rules::Rule;
 use crate::verdict::{BUILT_IN, Basis, Origin};
 use traffic::address::Mac;
@@ -26,7 +27,7 @@ struct Case {
 
 impl Case {
     fn new(profile: Profile) -> Self {
-        let evidence = Evidence::new(8_192, profile, TTL, 100, [1, 2]);
+        let evidence = Evidence::new(8_192, &Tuning { profile, block_ttl: TTL, limit_per_s: 100 }, [1, 2]);
         Self {
             evidence,
             decisions: Vec::new(),

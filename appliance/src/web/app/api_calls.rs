@@ -71,7 +71,7 @@ const fn status_of(error: &OrderError) -> u16 {
     match error {
         OrderError::Mistake(_) => MISTAKE,
         OrderError::Program(_) => 409,
-        OrderError::Unavailable => 503,
+        OrderError::Unavailable | OrderError::Unconfirmed => 503,
     }
 }
 

@@ -66,6 +66,17 @@ impl ThreatClass {
         Self::ALL.into_iter().find(|class| class.name() == name)
     }
 
+    /// The classes that somebody can be accused of.
+    pub fn attacks() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|class| *class != Self::Benign)
+    }
+
+    /// The class of that name, if somebody can be accused of it.
+    #[must_use]
+    pub fn attack_from_name(name: &str) -> Option<Self> {
+        Self::attacks().find(|class| class.name() == name)
+    }
+
     /// The place in [`Self::ALL`].
     #[must_use]
     pub const fn number(self) -> usize {
