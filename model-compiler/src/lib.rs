@@ -21,6 +21,8 @@ pub mod card;
 #[cfg(feature = "train")]
 pub mod corpus;
 #[cfg(feature = "train")]
+pub mod datasets;
+#[cfg(feature = "train")]
 pub mod evaluate;
 #[cfg(feature = "train")]
 pub mod extract;
@@ -28,6 +30,8 @@ pub mod extract;
 pub mod folds;
 #[cfg(feature = "train")]
 pub mod grow;
+#[cfg(feature = "train")]
+pub mod learning;
 #[cfg(feature = "train")]
 pub mod recipe;
 #[cfg(feature = "train")]
