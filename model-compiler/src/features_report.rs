@@ -17,7 +17,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use crate::grow::GrowError;
+use crate::grow::{GrowError, Impurity};
 use crate::learning::Examples;
 
 /// The most bins of a feature.
@@ -72,7 +72,7 @@ pub struct Pair {
 /// The table is empty.
 pub fn report(examples: &Examples<'_>, level: f64, max_depth: usize) -> Result<FeatureReport, GrowError> {
     let names: Vec<&str> = examples.table.columns.iter().map(|column| column.name.as_str()).collect();
-    let importance = examples.importance(&examples.tree(max_depth)?);
+    let importance = examples.importance(&examples.tree(Impurity::Gini, max_depth)?);
     let mut features = Vec::with_capacity(names.len());
     for (at, name) in names.iter().enumerate() {
         features.push(FeatureScore {

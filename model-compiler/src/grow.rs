@@ -1,4 +1,4 @@
-//! The tree: at each node the comparison that lowers the Gini impurity most, of all that there are.
+//! The tree: at each node the comparison that lowers the impurity most, of all that there are.
 //!
 //! The search is exact, as in CART (Breiman, Friedman, Olshen, Stone 1984): between any two neighbouring values of a
 //! feature among the samples of the node, over all classes at once. Each feature is sorted once; below that a node only
@@ -35,8 +35,17 @@ pub struct Growth {
     pub max_depth: usize,
     /// The smallest share of the whole weight that may stand in a leaf.
     pub min_leaf_share: f64,
-    /// The smallest decrease of Gini impurity, weighted by the node's share, that is worth a comparison.
+    /// The smallest decrease of impurity, weighted by the node's share, that is worth a comparison.
     pub min_gain: f64,
+}
+
+/// How mixed the classes of a set of samples are; 0 where there is one class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impurity {
+    /// Gini's: how often two samples drawn at random are of different classes.
+    Gini,
+    /// Shannon's entropy in bits. It minds rare classes more.
+    Entropy,
 }
 
 /// Why no tree grew.
@@ -58,13 +67,27 @@ pub enum GrowError {
     },
 }
 
-/// Grows a tree. `leaf` makes the leaf in which the samples at the given places end.
+/// Grows a tree by Gini impurity. `leaf` makes the leaf in which the samples at the given places end.
 ///
 /// # Errors
 /// There are no samples, or they do not fit the growth.
 pub fn grow(samples: &[Sample<'_>], growth: &Growth, leaf: &dyn Fn(&[usize]) -> Node) -> Result<Tree, GrowError> {
+    grow_by(Impurity::Gini, samples, growth, leaf)
+}
+
+/// Grows a tree by the impurity given, which [`Growth::min_gain`] is about too.
+///
+/// # Errors
+/// As [`grow`].
+pub fn grow_by(
+    impurity: Impurity,
+    samples: &[Sample<'_>],
+    growth: &Growth,
+    leaf: &dyn Fn(&[usize]) -> Node,
+) -> Result<Tree, GrowError> {
     check(samples, growth)?;
     let mut grower = Grower {
+        impurity,
         samples,
         growth,
         total: samples.iter().map(|sample| sample.weight).sum(),
@@ -118,6 +141,7 @@ fn sorted(samples: &[Sample<'_>], feature: usize) -> Result<Vec<Entry>, GrowErro
 }
 
 struct Grower<'a> {
+    impurity: Impurity,
     samples: &'a [Sample<'a>],
     growth: &'a Growth,
     total: f64,
@@ -215,7 +239,7 @@ impl Grower<'_> {
     /// The best comparison with one feature that keeps its rule and leaves enough on both sides.
     fn best_of(&self, column: &Column, entries: &[Entry], whole: &[f64]) -> Option<Split> {
         let least = (self.growth.min_leaf_share * self.total).max(f64::MIN_POSITIVE);
-        let (all, impurity_of_all) = (whole.iter().sum::<f64>(), impurity(whole.iter().copied()));
+        let (all, impurity_of_all) = (whole.iter().sum::<f64>(), self.impurity.of(whole.iter().copied()));
         let mut low = vec![0.0; whole.len()];
         let mut best: Option<Split> = None;
         for pair in entries.windows(2) {
@@ -229,7 +253,8 @@ impl Grower<'_> {
                 continue;
             }
             let high = whole.iter().zip(&low).map(|(whole, low)| (whole - low).max(0.0));
-            let gain = (impurity_of_all - (impurity(low.iter().copied()) + impurity(high))) / self.total;
+            let gain =
+                (impurity_of_all - (self.impurity.of(low.iter().copied()) + self.impurity.of(high))) / self.total;
             if best.is_none_or(|best| gain > best.gain) {
                 best = Some(Split { feature: column.feature, threshold: between(pair[0].value, pair[1].value), gain });
             }
@@ -253,10 +278,21 @@ impl Use {
     }
 }
 
-/// Gini impurity times weight.
-pub(crate) fn impurity(weights: impl Iterator<Item = f64>) -> f64 {
-    let (total, squares) = weights.fold((0.0, 0.0), |(sum, squares), weight| (sum + weight, squares + weight * weight));
-    if total > 0.0 { total - squares / total } else { 0.0 }
+impl Impurity {
+    /// The impurity of classes with these weights, times their sum.
+    pub fn of(self, weights: impl Iterator<Item = f64>) -> f64 {
+        let term = |weight: f64| match self {
+            Self::Gini => weight * weight,
+            Self::Entropy if weight > 0.0 => weight * weight.log2(),
+            Self::Entropy => 0.0,
+        };
+        let (total, terms) = weights.fold((0.0, 0.0), |(sum, terms), weight| (sum + weight, terms + term(weight)));
+        match self {
+            Self::Gini if total > 0.0 => total - terms / total,
+            Self::Entropy if total > 0.0 => total * total.log2() - terms,
+            _ => 0.0,
+        }
+    }
 }
 
 /// The middle between two values, rounded down: `low <= threshold < high` holds for every pair of neighbours too.
@@ -398,7 +434,7 @@ mod tests {
             sides[usize::from(right)][sample.class] += 1.0;
         }
         let whole = [sides[0][0] + sides[1][0], sides[0][1] + sides[1][1]];
-        (impurity(whole.into_iter()) - impurity(sides[0].into_iter()) - impurity(sides[1].into_iter()))
-            / samples.len() as f64
+        let gini = |weights: &[f64; 2]| Impurity::Gini.of(weights.iter().copied());
+        (gini(&whole) - gini(&sides[0]) - gini(&sides[1])) / samples.len() as f64
     }
 }

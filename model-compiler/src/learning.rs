@@ -2,7 +2,7 @@
 //! protocols what this learner is worth where others were measured too.
 
 use crate::datasets::table::Table;
-use crate::grow::{GrowError, Growth, Sample, grow, impurity};
+use crate::grow::{GrowError, Growth, Impurity, Sample, grow_by};
 use crate::model::{Node, Tree};
 use crate::recipe::Use;
 
@@ -63,27 +63,27 @@ impl<'a> Examples<'a> {
     ///
     /// # Errors
     /// The table is empty.
-    pub fn tree(&self, max_depth: usize) -> Result<Tree, GrowError> {
-        self.tree_by(max_depth, vec![Use::Free; self.table.columns.len()])
+    pub fn tree(&self, impurity: Impurity, max_depth: usize) -> Result<Tree, GrowError> {
+        self.tree_with(impurity, max_depth, vec![Use::Free; self.table.columns.len()])
     }
 
-    /// The best single comparison with one feature.
+    /// The best single comparison with one feature, by Gini impurity.
     ///
     /// # Errors
     /// The table is empty.
     pub fn stump_of(&self, feature: usize) -> Result<Tree, GrowError> {
         let rule = |column| if column == feature { Use::Free } else { Use::No };
-        self.tree_by(1, (0..self.table.columns.len()).map(rule).collect())
+        self.tree_with(Impurity::Gini, 1, (0..self.table.columns.len()).map(rule).collect())
     }
 
-    fn tree_by(&self, max_depth: usize, uses: Vec<Use>) -> Result<Tree, GrowError> {
+    fn tree_with(&self, impurity: Impurity, max_depth: usize, uses: Vec<Use>) -> Result<Tree, GrowError> {
         let rows = self.class_of.iter().enumerate();
         let samples: Vec<Sample<'_>> = rows
             .map(|(row, &class)| Sample { features: self.table.row(row), class, weight: self.class_weights[class] })
             .collect();
         let classes = self.classes.len();
         let growth = Growth { classes, uses, ask_first: Vec::new(), max_depth, min_leaf_share: 0.0, min_gain: 0.0 };
-        grow(&samples, &growth, &|rows| self.leaf(rows))
+        grow_by(impurity, &samples, &growth, &|rows| self.leaf(rows))
     }
 
     fn leaf(&self, rows: &[usize]) -> Node {
@@ -99,7 +99,7 @@ impl<'a> Examples<'a> {
     pub fn importance(&self, tree: &Tree) -> Vec<f64> {
         let mut taken = vec![0.0; self.table.columns.len()];
         let all: Vec<usize> = (0..self.class_of.len()).collect();
-        let impurity_of = |rows: &[usize]| impurity(self.weights(rows).into_iter());
+        let impurity_of = |rows: &[usize]| Impurity::Gini.of(self.weights(rows).into_iter());
         let whole = impurity_of(&all);
         let mut open = vec![(0, all)];
         while let Some((at, rows)) = open.pop() {

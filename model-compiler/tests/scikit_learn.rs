@@ -23,7 +23,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use model_compiler::grow::{Growth, Sample, grow};
+use model_compiler::grow::{Growth, Impurity, Sample, grow_by};
 use model_compiler::learning::leaf_of;
 use model_compiler::model::{Node, Tree};
 use model_compiler::recipe::Use;
@@ -169,6 +169,7 @@ fn python() -> Option<PathBuf> {
 struct Setting {
     train: Vec<Row>,
     test: Vec<Row>,
+    impurity: Impurity,
     weights: [f64; CLASSES],
 }
 
@@ -199,7 +200,7 @@ impl Setting {
             let total: f64 = sums.iter().sum();
             Node::Leaf { rows: places.len() as u64, probabilities: sums.map(|sum| (sum / total) as f32).to_vec() }
         };
-        grow(&samples, &growth, &leaf).unwrap()
+        grow_by(self.impurity, &samples, &growth, &leaf).unwrap()
     }
 
     fn fit_theirs(&self, python: &Path, folder: &Path) -> Theirs {
@@ -212,7 +213,12 @@ impl Setting {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scikit_learn.py");
         let sizes = [FEATURES, CLASSES, DEPTH].map(|size| size.to_string());
         let weights = self.weights.map(|weight| weight.to_string());
-        let output = Command::new(python).arg(script).arg(folder).args(sizes).args(weights).output().unwrap();
+        let criterion = match self.impurity {
+            Impurity::Gini => "gini",
+            Impurity::Entropy => "entropy",
+        };
+        let output =
+            Command::new(python).arg(script).arg(folder).arg(criterion).args(sizes).args(weights).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let theirs = Theirs::read(folder);
         fs::remove_dir_all(folder).unwrap();
@@ -223,7 +229,18 @@ impl Setting {
         rows.iter().partition(|&&row| f64::from(self.train[row].features[feature]) <= threshold)
     }
 
-    /// By how much the weighted Gini impurity of the rows falls if they are parted so.
+    /// The impurity times the sum of the weights, from its definition by shares.
+    fn impurity_of(&self, weights: &[f64]) -> f64 {
+        let total: f64 = weights.iter().sum();
+        let shares = weights.iter().filter(|weight| **weight > 0.0).map(|weight| weight / total);
+        let impurity: f64 = match self.impurity {
+            Impurity::Gini => shares.map(|share| share * (1.0 - share)).sum(),
+            Impurity::Entropy => shares.map(|share| -share * share.log2()).sum(),
+        };
+        impurity * total
+    }
+
+    /// By how much the weighted impurity of the rows falls if they are parted so.
     fn gain(&self, low: &[usize], high: &[usize]) -> f64 {
         let [below, above] = [low, high].map(|rows| {
             let mut sums = [0.0; CLASSES];
@@ -233,6 +250,7 @@ impl Setting {
             sums
         });
         let whole: Vec<f64> = below.iter().zip(above).map(|(below, above)| below + above).collect();
+        let impurity = |weights: &[f64]| self.impurity_of(weights);
         (impurity(&whole) - impurity(&below) - impurity(&above)) / whole.iter().sum::<f64>()
     }
 
@@ -253,12 +271,6 @@ impl Setting {
             open.extend([(left, low), (right, high)]);
         }
     }
-}
-
-/// Gini impurity times weight.
-fn impurity(weights: &[f64]) -> f64 {
-    let total: f64 = weights.iter().sum();
-    if total > 0.0 { total - weights.iter().map(|weight| weight * weight).sum::<f64>() / total } else { 0.0 }
 }
 
 /// The largest `f32` that is not above the number.
@@ -355,8 +367,10 @@ fn the_tree_is_the_one_that_scikit_learn_grows() {
     let mut noise = Noise(0x5eed);
     let train: Vec<Row> = (0..TRAIN_ROWS).map(|_| row(&mut noise)).collect();
     let test: Vec<Row> = (0..TEST_ROWS).map(|_| row(&mut noise)).collect();
-    for weights in [[1.0; CLASSES], [1.0, 0.5, 4.0, 64.0, 16.0]] {
-        let setting = Setting { train: train.clone(), test: test.clone(), weights };
+    let equal = [1.0; CLASSES];
+    let settings = [(Impurity::Gini, equal), (Impurity::Gini, [1.0, 0.5, 4.0, 64.0, 16.0]), (Impurity::Entropy, equal)];
+    for (impurity, weights) in settings {
+        let setting = Setting { train: train.clone(), test: test.clone(), impurity, weights };
         let all: Vec<usize> = (0..TRAIN_ROWS).collect();
         let ours = setting.grown(&all, DEPTH);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("scikit-learn-data-{}", std::process::id()));

@@ -63,6 +63,7 @@ pub fn read(path: &Path, on_fault: OnFault, known: Option<&[Column]>) -> Result<
     let found = || Ok((place(&header, "Label")?, all_but(&header, &LEFT_OUT, &[])?));
     let (label, columns) = found().map_err(|error| lines.misfit(error))?;
     let layout = Layout {
+        comment: None,
         cells: header.len(),
         columns,
         label: "Label".to_owned(),

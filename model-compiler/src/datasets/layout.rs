@@ -18,6 +18,8 @@ pub enum HeaderError {
 
 /// How the rows of a file are read.
 pub struct Layout<'a> {
+    /// How rows begin that hold nothing.
+    pub comment: Option<char>,
     /// How many cells a row has.
     pub cells: usize,
     /// The columns of the table.

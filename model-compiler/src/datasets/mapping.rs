@@ -109,6 +109,7 @@ pub fn read(path: &Path, mapping: &Path, on_fault: OnFault, known: Option<&[Colu
     let found = || Ok((place(&header, &mapping.label.column)?, mapping.sources(&header)?));
     let (label, columns) = found().map_err(|error| lines.misfit(error))?;
     let layout = Layout {
+        comment: None,
         cells: header.len(),
         columns,
         label: mapping.label.column.clone(),

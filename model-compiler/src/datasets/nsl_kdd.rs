@@ -104,6 +104,7 @@ pub fn read(path: &Path, on_fault: OnFault, known: Option<&[Column]>) -> Result<
         Source { name: (*name).to_owned(), at, kind }
     };
     let layout = Layout {
+        comment: None,
         cells: FEATURES.len() + 2,
         columns: FEATURES.iter().enumerate().map(source).collect(),
         label: "label".to_owned(),

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
@@ -18,17 +19,22 @@ const MISSING: [&str; 7] = ["", "-", "?", "na", "n/a", "nan", "null"];
 /// A file of separated values that is being read.
 pub(super) struct Lines {
     path: String,
-    reader: Reader<File>,
+    reader: Reader<Cursor<Vec<u8>>>,
     record: ByteRecord,
+    /// How many bytes lie before the row that was read last, and how many lines.
+    passed: (usize, u64),
 }
 
 impl Lines {
+    /// The file is read at once, so that lines can be counted in it: what the CSV reader says of them leaves out blank
+    /// ones.
     pub(super) fn open(path: &Path, settings: &mut ReaderBuilder) -> Result<Self, DatasetError> {
         let name = path.display().to_string();
+        let bytes =
+            fs::read(path).map_err(|source| DatasetError::Read { path: name.clone(), source: source.into() })?;
         // Rows of another length are counted, not fatal.
-        let opened = settings.flexible(true).has_headers(false).from_path(path);
-        let reader = opened.map_err(|source| DatasetError::Read { path: name.clone(), source })?;
-        Ok(Self { path: name, reader, record: ByteRecord::new() })
+        let reader = settings.flexible(true).has_headers(false).from_reader(Cursor::new(bytes));
+        Ok(Self { path: name, reader, record: ByteRecord::new(), passed: (0, 0) })
     }
 
     /// The next row with its line, white space around its cells removed. What is no UTF-8 is kept as far as it can be:
@@ -38,8 +44,19 @@ impl Lines {
         if !read.map_err(|source| DatasetError::Read { path: self.path.clone(), source })? {
             return Ok(None);
         }
-        let line = self.record.position().map_or(0, csv::Position::line);
+        let line = self.line();
         Ok(Some((line, self.record.iter().map(|cell| trimmed(String::from_utf8_lossy(cell))).collect())))
+    }
+
+    /// The line of the row that was read last, counted from 1.
+    fn line(&mut self) -> u64 {
+        let bytes = self.reader.get_ref().get_ref();
+        let from = self.record.position().map_or(0, |position| position.byte() as usize);
+        let blank = bytes.iter().skip(from).take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+        let (passed, lines) = self.passed;
+        let new = bytes.iter().take(from + blank).skip(passed).filter(|byte| **byte == b'\n').count();
+        self.passed = (from + blank, lines + new as u64);
+        self.passed.1 + 1
     }
 
     /// The next row as the names of the columns. A byte order mark is no part of the first.
@@ -64,6 +81,9 @@ impl Lines {
         let mut builder = Builder::new(layout, on_fault, known);
         let path = self.path.clone();
         while let Some((line, cells)) = self.next()? {
+            if layout.comment.is_some_and(|comment| cells.first().is_some_and(|cell| cell.starts_with(comment))) {
+                continue;
+            }
             builder.add(line, &cells).map_err(|(column, fault, text)| DatasetError::Refused {
                 path: path.clone(),
                 line,

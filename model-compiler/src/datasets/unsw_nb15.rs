@@ -35,6 +35,7 @@ pub fn read(path: &Path, on_fault: OnFault, known: Option<&[Column]>) -> Result<
     let found = || Ok((place(&header, "attack_cat")?, place(&header, "label")?, all_but(&header, &LEFT_OUT, &WORDS)?));
     let (kind, is_attack, columns) = found().map_err(|error| lines.misfit(error))?;
     let layout = Layout {
+        comment: None,
         cells: header.len(),
         columns,
         label: "attack_cat".to_owned(),

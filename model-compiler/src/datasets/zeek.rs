@@ -38,13 +38,12 @@ const WORDS: [&str; 3] = ["proto", "service", "conn_state"];
 /// # Errors
 /// The file cannot be read, has no header of Zeek's or no labels, or holds what `on_fault` refuses.
 pub fn read(path: &Path, on_fault: OnFault, known: Option<&[Column]>) -> Result<Table, DatasetError> {
-    // Lines that begin with # are the header and the end of a log; the one that names the columns is read first.
-    let header = header(path)?;
-    let lines = Lines::open(path, ReaderBuilder::new().delimiter(b'\t').quoting(false).comment(Some(b'#')))?;
+    let mut lines = Lines::open(path, ReaderBuilder::new().delimiter(b'\t').quoting(false))?;
+    let header = header(&mut lines)?;
     let (label, columns) = find(&header).map_err(|error| lines.misfit(error))?;
     let layout = Layout {
-        // Some published logs have only spaces between the last columns, see `parted`.
-        cells: header.cells,
+        comment: Some('#'),
+        cells: header.len(),
         columns,
         label: "label".to_owned(),
         label_of: Box::new(move |cells| {
@@ -55,14 +54,6 @@ pub fn read(path: &Path, on_fault: OnFault, known: Option<&[Column]>) -> Result<
     lines.table(&layout, on_fault, known)
 }
 
-/// The columns of a log.
-struct Header {
-    /// How many cells a row has.
-    cells: usize,
-    /// The names in each cell: one, or several in a last cell of IoT-23.
-    names: Vec<String>,
-}
-
 /// The place of a word in a row.
 #[derive(Clone, Copy)]
 struct WordPlace {
@@ -70,30 +61,27 @@ struct WordPlace {
     word: usize,
 }
 
-fn header(path: &Path) -> Result<Header, DatasetError> {
-    let mut lines = Lines::open(path, ReaderBuilder::new().delimiter(b'\t').quoting(false))?;
+/// The names of the columns, which stand in one of the comments before the first row.
+fn header(lines: &mut Lines) -> Result<Vec<String>, DatasetError> {
     while let Some((_, cells)) = lines.next()? {
-        let Some((first, names)) = cells.split_first() else { continue };
-        if first == "#fields" {
-            return Ok(Header { cells: names.len(), names: names.iter().map(Cow::to_string).collect() });
-        }
-        if !first.starts_with('#') {
-            break;
+        match cells.split_first() {
+            Some((first, names)) if first == "#fields" => return Ok(names.iter().map(Cow::to_string).collect()),
+            Some((first, _)) if first.starts_with('#') => {}
+            _ => break,
         }
     }
     Err(lines.misfit(HeaderError::NoHeader))
 }
 
-fn find(header: &Header) -> Result<(WordPlace, Vec<Source>), HeaderError> {
-    let source =
-        |name: &&str, kind: Kind| Ok(Source { name: (*name).to_owned(), at: place(&header.names, name)?, kind });
+fn find(header: &[String]) -> Result<(WordPlace, Vec<Source>), HeaderError> {
+    let source = |name: &&str, kind: Kind| Ok(Source { name: (*name).to_owned(), at: place(header, name)?, kind });
     let numbers = NUMBERS.iter().map(|name| source(name, Kind::PLAIN));
     let words = WORDS.iter().map(|name| source(name, Kind::Words(None)));
     let columns = numbers.chain(words).collect::<Result<_, _>>()?;
-    let label =
-        header.names.iter().enumerate().find_map(|(cell, names)| {
-            parted(names).position(|name| name == "label").map(|word| WordPlace { cell, word })
-        });
+    let label = header
+        .iter()
+        .enumerate()
+        .find_map(|(cell, names)| parted(names).position(|name| name == "label").map(|word| WordPlace { cell, word }));
     Ok((label.ok_or_else(|| HeaderError::NoColumn("label".to_owned()))?, columns))
 }
 
