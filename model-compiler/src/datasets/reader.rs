@@ -16,6 +16,9 @@ use super::table::{Column, Table, UNKNOWN_WORD};
 /// What stands for a number that is not known.
 const MISSING: [&str; 7] = ["", "-", "?", "na", "n/a", "nan", "null"];
 
+/// A row with the number of its line, counted from 1.
+type Line<'a> = (u64, Vec<Cow<'a, str>>);
+
 /// A file of separated values that is being read.
 pub(super) struct Lines {
     path: String,
@@ -39,7 +42,7 @@ impl Lines {
 
     /// The next row with its line, white space around its cells removed. What is no UTF-8 is kept as far as it can be:
     /// the original CICIDS2017 has dashes of another encoding in its labels.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Vec<Cow<'_, str>>)>, DatasetError> {
+    pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, DatasetError> {
         let read = self.reader.read_byte_record(&mut self.record);
         if !read.map_err(|source| DatasetError::Read { path: self.path.clone(), source })? {
             return Ok(None);
