@@ -1,36 +1,24 @@
-//! The tree: at each node the best comparison, found by a stump of linfa-trees, and our own recursion around it.
+//! The tree: at each node the comparison that lowers the impurity most, of all that there are.
 //!
-//! A whole tree by linfa is wrong where values repeat (0.8.1 takes the neighbours of a value from all rows, not from
-//! those of the node), and not the same twice (it adds up class weights in the order of a randomly seeded hash map). A
-//! single stump has neither fault if it is asked in the right way:
-//! - the rows of the node only, and one feature at a time, as the rank of its value among the node's values: values that
-//!   are close together stay apart, and the threshold can be set between the true values afterwards;
-//! - one class against the rest, because a sum of two numbers does not depend on their order;
-//! - weights that are whole numbers with a sum below 2^24, because an `f32` adds those without rounding.
+//! The search is exact, as in CART (Breiman, Friedman, Olshen, Stone 1984): between any two neighbouring values of a
+//! feature among the samples of the node, over all classes at once. Each feature is sorted once; below that a node only
+//! parts its stretch of each sorted column in two, so a level of the tree costs one pass over the table.
 //!
-//! Each class gives a proposal per feature. Which one is best for all classes is decided here in `f64`, in a fixed
-//! order; of equals the first feature and the lowest threshold win. The same samples therefore give the same tree.
-
-use linfa::dataset::DatasetBase;
-use linfa::traits::Fit;
-use linfa_trees::{DecisionTree, SplitQuality};
-use ndarray::{Array1, Array2};
-use traffic::features::FeatureVector;
+//! The same samples in the same order give the same tree, bit for bit: weights are added in `f64` in the order of the
+//! sorted column, samples of one value in the order in which they came; of comparisons worth the same, the first feature
+//! and the lowest threshold win. `tests/scikit_learn.rs` and `tests/linfa.rs` hold the trees against those of others.
 
 use crate::model::{MAX_DEPTH, Node, Tree};
 use crate::recipe::Use;
 
-/// What the weights of a node are scaled to for linfa: with roundings upwards the sum stays below 2^24.
-const WHOLE: f64 = 8_388_608.0;
-
 /// One observation to learn from.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
-    /// What the model will see; finite.
-    pub features: &'a FeatureVector,
+    /// What the model will see; finite, and as many as [`Growth::uses`].
+    pub features: &'a [f32],
     /// What it shall say: the place of the class.
     pub class: usize,
-    /// How much it counts.
+    /// How much it counts; above 0.
     pub weight: f64,
 }
 
@@ -47,8 +35,17 @@ pub struct Growth {
     pub max_depth: usize,
     /// The smallest share of the whole weight that may stand in a leaf.
     pub min_leaf_share: f64,
-    /// The smallest decrease of Gini impurity, weighted by the node's share, that is worth a comparison.
+    /// The smallest decrease of impurity, weighted by the node's share, that is worth a comparison.
     pub min_gain: f64,
+}
+
+/// How mixed the classes of a set of samples are; 0 where there is one class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impurity {
+    /// Gini's: how often two samples drawn at random are of different classes.
+    Gini,
+    /// Shannon's entropy in bits. It minds rare classes more.
+    Entropy,
 }
 
 /// Why no tree grew.
@@ -57,34 +54,103 @@ pub enum GrowError {
     /// There is nothing to learn from.
     #[error("there are no samples")]
     NoSamples,
-    /// The stump finder refused.
-    #[error("no split could be sought")]
-    Stump(#[from] linfa::Error),
-    /// Its input was refused.
-    #[error("no split could be sought: {0}")]
-    Shape(#[from] ndarray::ShapeError),
+    /// More samples than places have numbers.
+    #[error("there are more than {} samples", u32::MAX)]
+    TooManySamples,
+    /// A sample with another number of features than there are rules for.
+    #[error("a sample has {found} features, and there are {expected}")]
+    Length {
+        /// How many it has.
+        found: usize,
+        /// How many it must have.
+        expected: usize,
+    },
 }
 
-/// Grows a tree. `leaf` makes the leaf in which the samples at the given places end.
+/// Grows a tree by Gini impurity. `leaf` makes the leaf in which the samples at the given places end.
 ///
 /// # Errors
-/// There are no samples.
+/// There are no samples, or they do not fit the growth.
 pub fn grow(samples: &[Sample<'_>], growth: &Growth, leaf: &dyn Fn(&[usize]) -> Node) -> Result<Tree, GrowError> {
-    if samples.is_empty() {
-        return Err(GrowError::NoSamples);
-    }
-    let total = samples.iter().map(|sample| sample.weight).sum();
-    let mut grower = Grower { samples, growth, total, leaf, nodes: Vec::new() };
-    let all = (0..samples.len()).collect();
-    grower.node(all, 0)?;
+    grow_by(Impurity::Gini, samples, growth, leaf)
+}
+
+/// Grows a tree by the impurity given, which [`Growth::min_gain`] is about too.
+///
+/// # Errors
+/// As [`grow`].
+pub fn grow_by(
+    impurity: Impurity,
+    samples: &[Sample<'_>],
+    growth: &Growth,
+    leaf: &dyn Fn(&[usize]) -> Node,
+) -> Result<Tree, GrowError> {
+    check(samples, growth)?;
+    let mut grower = Grower {
+        impurity,
+        samples,
+        growth,
+        total: samples.iter().map(|sample| sample.weight).sum(),
+        leaf,
+        columns: columns(samples, growth)?,
+        is_low: vec![false; samples.len()],
+        spare: Vec::with_capacity(samples.len()),
+        nodes: Vec::new(),
+    };
+    grower.node((0..samples.len()).collect(), 0, 0);
     Ok(Tree { class: None, nodes: grower.nodes })
 }
 
+fn check(samples: &[Sample<'_>], growth: &Growth) -> Result<(), GrowError> {
+    let expected = growth.uses.len();
+    match samples.iter().find(|sample| sample.features.len() != expected) {
+        Some(sample) => Err(GrowError::Length { found: sample.features.len(), expected }),
+        None if samples.is_empty() => Err(GrowError::NoSamples),
+        None => Ok(()),
+    }
+}
+
+/// A feature that may be asked for, with the samples in the order of its values. The samples of a node stand next to
+/// each other, at the same places of every column.
+struct Column {
+    feature: usize,
+    rule: Use,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    value: f32,
+    place: u32,
+}
+
+fn columns(samples: &[Sample<'_>], growth: &Growth) -> Result<Vec<Column>, GrowError> {
+    let usable = growth.uses.iter().enumerate().filter(|(_, rule)| **rule != Use::No);
+    usable.map(|(feature, &rule)| Ok(Column { feature, rule, entries: sorted(samples, feature)? })).collect()
+}
+
+fn sorted(samples: &[Sample<'_>], feature: usize) -> Result<Vec<Entry>, GrowError> {
+    let entry = |(place, sample): (usize, &Sample<'_>)| {
+        // Adding zero makes one value of 0 and -0, which a comparison cannot tell apart either.
+        let value = sample.features[feature] + 0.0;
+        u32::try_from(place).map(|place| Entry { value, place }).map_err(|_| GrowError::TooManySamples)
+    };
+    let mut entries = samples.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
+    entries.sort_unstable_by(|a, b| a.value.total_cmp(&b.value).then(a.place.cmp(&b.place)));
+    Ok(entries)
+}
+
 struct Grower<'a> {
+    impurity: Impurity,
     samples: &'a [Sample<'a>],
     growth: &'a Growth,
     total: f64,
     leaf: &'a dyn Fn(&[usize]) -> Node,
+    columns: Vec<Column>,
+    /// Whether a sample of the node that is being split goes to its low side.
+    is_low: Vec<bool>,
+    /// Room for the high side of a column while it is parted.
+    spare: Vec<Entry>,
     nodes: Vec<Node>,
 }
 
@@ -96,135 +162,105 @@ struct Split {
     gain: f64,
 }
 
-/// The weights of the classes at one value of a feature.
-struct Cell {
-    value: f32,
-    weights: Vec<f64>,
-}
-
 impl Grower<'_> {
-    /// Adds the node of these samples and all below it, and gives its place.
-    fn node(&mut self, places: Vec<usize>, depth: usize) -> Result<usize, GrowError> {
+    /// Adds the node of these samples, which begin at `start` in each column, and all below it. Gives its place.
+    fn node(&mut self, places: Vec<usize>, start: usize, depth: usize) -> usize {
         let at = self.nodes.len();
         self.nodes.push((self.leaf)(&places));
         if depth >= self.growth.max_depth.min(MAX_DEPTH) {
-            return Ok(at);
+            return at;
         }
-        let Some((feature, threshold)) = self.comparison(&places, depth)? else { return Ok(at) };
-        let (low, high): (Vec<usize>, Vec<usize>) =
-            places.into_iter().partition(|&place| self.samples[place].features[feature] <= threshold);
-        let left = self.node(low, depth + 1)?;
-        let right = self.node(high, depth + 1)?;
+        let Some((feature, threshold)) = self.comparison(&places, start, depth) else { return at };
+        self.part_columns(&places, start, feature, threshold);
+        let (low, high): (Vec<usize>, Vec<usize>) = places.into_iter().partition(|&place| self.is_low[place]);
+        let middle = start + low.len();
+        let left = self.node(low, start, depth + 1);
+        let right = self.node(high, middle, depth + 1);
         self.nodes[at] = Node::Split { feature, threshold, left, right };
-        Ok(at)
+        at
+    }
+
+    /// Puts the samples for which the comparison holds before the others, in every column and without another change of
+    /// order.
+    fn part_columns(&mut self, places: &[usize], start: usize, feature: usize, threshold: f32) {
+        for &place in places {
+            self.is_low[place] = self.samples[place].features[feature] <= threshold;
+        }
+        for column in &mut self.columns {
+            let entries = &mut column.entries[start..start + places.len()];
+            self.spare.clear();
+            let mut low = 0;
+            for at in 0..entries.len() {
+                let entry = entries[at];
+                if self.is_low[entry.place as usize] {
+                    entries[low] = entry;
+                    low += 1;
+                } else {
+                    self.spare.push(entry);
+                }
+            }
+            entries[low..].copy_from_slice(&self.spare);
+        }
     }
 
     /// What is asked here: a flag whose turn it is, if it tells any samples apart, or else what is worth most.
-    fn comparison(&self, places: &[usize], depth: usize) -> Result<Option<(usize, f32)>, GrowError> {
+    fn comparison(&self, places: &[usize], start: usize, depth: usize) -> Option<(usize, f32)> {
         if let Some(&flag) = self.growth.ask_first.get(depth) {
             let is_set = |&place: &usize| self.samples[place].features[flag] > 0.5;
             if places.iter().any(is_set) && !places.iter().all(is_set) {
-                return Ok(Some((flag, 0.5)));
+                return Some((flag, 0.5));
             }
         }
-        Ok(self.best_split(places)?.map(|split| (split.feature, split.threshold)))
+        self.best_split(places, start).map(|split| (split.feature, split.threshold))
     }
 
-    fn best_split(&self, places: &[usize]) -> Result<Option<Split>, GrowError> {
+    fn best_split(&self, places: &[usize], start: usize) -> Option<Split> {
         let mut whole = vec![0.0; self.growth.classes];
         for &place in places {
             whole[self.samples[place].class] += self.samples[place].weight;
         }
-        let present: Vec<usize> = (0..whole.len()).filter(|&class| whole[class] > 0.0).collect();
-        // Of two classes, one against the rest is the other against the rest.
-        let asked = if present.len() == 2 { &present[..1] } else { &present };
-        if present.len() < 2 {
-            return Ok(None);
+        if whole.iter().filter(|weight| **weight > 0.0).count() < 2 {
+            return None;
         }
         let mut best: Option<Split> = None;
-        for (feature, &rule) in self.growth.uses.iter().enumerate().filter(|(_, rule)| **rule != Use::No) {
-            let cells = self.cells(places, feature);
-            for &class in asked {
-                let Some(below) = self.propose(&cells, class, &whole)? else { continue };
-                let low = sum(&cells[..below], whole.len());
-                let gain = self.gain(&low, &whole);
-                if !rule.allows(&low, &whole) {
-                    continue;
-                }
-                if gain >= self.growth.min_gain && best.is_none_or(|best| gain > best.gain) {
-                    let threshold = between(cells[below - 1].value, cells[below].value);
-                    best = Some(Split { feature, threshold, gain });
-                }
+        for column in &self.columns {
+            let entries = &column.entries[start..start + places.len()];
+            if let Some(split) = self.best_of(column, entries, &whole)
+                && best.is_none_or(|best| split.gain > best.gain)
+            {
+                best = Some(split);
             }
         }
-        Ok(best)
+        // A gain within rounding of the least counts as enough, so that a least gain of 0 also lets a comparison through
+        // that only prepares the next one.
+        best.filter(|best| best.gain + f64::EPSILON >= self.growth.min_gain)
     }
 
-    /// The values of a feature among the samples, each once, in their order.
-    fn cells(&self, places: &[usize], feature: usize) -> Vec<Cell> {
-        // Adding zero makes one value of 0 and -0, which a comparison cannot tell apart either.
-        let value = |place: usize| self.samples[place].features[feature] + 0.0;
-        let mut sorted: Vec<(f32, usize)> = places.iter().map(|&place| (value(place), place)).collect();
-        sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let mut cells: Vec<Cell> = Vec::new();
-        for (value, place) in sorted {
-            if cells.last().is_none_or(|cell| cell.value < value) {
-                cells.push(Cell { value, weights: vec![0.0; self.growth.classes] });
+    /// The best comparison with one feature that keeps its rule and leaves enough on both sides.
+    fn best_of(&self, column: &Column, entries: &[Entry], whole: &[f64]) -> Option<Split> {
+        let least = (self.growth.min_leaf_share * self.total).max(f64::MIN_POSITIVE);
+        let (all, impurity_of_all) = (whole.iter().sum::<f64>(), self.impurity.of(whole.iter().copied()));
+        let mut low = vec![0.0; whole.len()];
+        let mut best: Option<Split> = None;
+        for pair in entries.windows(2) {
+            let sample = &self.samples[pair[0].place as usize];
+            low[sample.class] += sample.weight;
+            if pair[0].value == pair[1].value {
+                continue;
             }
-            if let Some(cell) = cells.last_mut() {
-                cell.weights[self.samples[place].class] += self.samples[place].weight;
+            let below: f64 = low.iter().sum();
+            if below < least || all - below < least || !column.rule.allows(&low, whole) {
+                continue;
             }
-        }
-        cells
-    }
-
-    /// The stump of linfa for one class against the rest: how many cells are to go left, if any split helps.
-    fn propose(&self, cells: &[Cell], class: usize, whole: &[f64]) -> Result<Option<usize>, GrowError> {
-        let scale = WHOLE / whole.iter().sum::<f64>();
-        let (mut ranks, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-        for (rank, cell) in cells.iter().enumerate() {
-            let inside = cell.weights[class];
-            let rest: f64 = cell.weights.iter().enumerate().filter(|(other, _)| *other != class).map(|(_, w)| w).sum();
-            for (target, weight) in [(true, inside), (false, rest)] {
-                let weight = (weight * scale).round();
-                if weight > 0.0 {
-                    ranks.push(rank as f64);
-                    targets.push(target);
-                    weights.push(weight as f32);
-                }
+            let high = whole.iter().zip(&low).map(|(whole, low)| (whole - low).max(0.0));
+            let gain =
+                (impurity_of_all - (self.impurity.of(low.iter().copied()) + self.impurity.of(high))) / self.total;
+            if best.is_none_or(|best| gain > best.gain) {
+                best = Some(Split { feature: column.feature, threshold: between(pair[0].value, pair[1].value), gain });
             }
         }
-        if ranks.len() < 2 {
-            return Ok(None);
-        }
-        let records = Array2::from_shape_vec((ranks.len(), 1), ranks)?;
-        let dataset = DatasetBase::new(records, Array1::from_vec(targets)).with_weights(Array1::from_vec(weights));
-        let least = (self.growth.min_leaf_share * self.total * scale).max(1.0);
-        let stump = DecisionTree::params()
-            .split_quality(SplitQuality::Gini)
-            .max_depth(Some(1))
-            .min_weight_leaf(least as f32)
-            .min_impurity_decrease(1e-9)
-            .fit(&dataset)?;
-        let (_, rank, decrease) = stump.root_node().split();
-        Ok((decrease > 0.0).then(|| rank.floor() as usize + 1))
+        best
     }
-
-    /// By how much the Gini impurity over all classes falls if `low` is split off, weighted by the node's share.
-    fn gain(&self, low: &[f64], whole: &[f64]) -> f64 {
-        let high: Vec<f64> = whole.iter().zip(low).map(|(whole, low)| (whole - low).max(0.0)).collect();
-        (impurity(whole) - impurity(low) - impurity(&high)) / self.total
-    }
-}
-
-fn sum(cells: &[Cell], classes: usize) -> Vec<f64> {
-    let mut sums = vec![0.0; classes];
-    for cell in cells {
-        for (sum, weight) in sums.iter_mut().zip(&cell.weights) {
-            *sum += weight;
-        }
-    }
-    sums
 }
 
 impl Use {
@@ -242,11 +278,21 @@ impl Use {
     }
 }
 
-/// Gini impurity times weight.
-fn impurity(weights: &[f64]) -> f64 {
-    let total: f64 = weights.iter().sum();
-    let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
-    if total > 0.0 { total - squares / total } else { 0.0 }
+impl Impurity {
+    /// The impurity of classes with these weights, times their sum.
+    pub fn of(self, weights: impl Iterator<Item = f64>) -> f64 {
+        let term = |weight: f64| match self {
+            Self::Gini => weight * weight,
+            Self::Entropy if weight > 0.0 => weight * weight.log2(),
+            Self::Entropy => 0.0,
+        };
+        let (total, terms) = weights.fold((0.0, 0.0), |(sum, terms), weight| (sum + weight, terms + term(weight)));
+        match self {
+            Self::Gini if total > 0.0 => total - terms / total,
+            Self::Entropy if total > 0.0 => total * total.log2() - terms,
+            _ => 0.0,
+        }
+    }
 }
 
 /// The middle between two values, rounded down: `low <= threshold < high` holds for every pair of neighbours too.
@@ -259,7 +305,7 @@ fn between(low: f32, high: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use traffic::features::FEATURE_COUNT;
+    use traffic::features::{FEATURE_COUNT, FeatureVector};
 
     use super::*;
 
@@ -388,6 +434,7 @@ mod tests {
             sides[usize::from(right)][sample.class] += 1.0;
         }
         let whole = [sides[0][0] + sides[1][0], sides[0][1] + sides[1][1]];
-        (impurity(&whole) - impurity(&sides[0]) - impurity(&sides[1])) / samples.len() as f64
+        let gini = |weights: &[f64; 2]| Impurity::Gini.of(weights.iter().copied());
+        (gini(&whole) - gini(&sides[0]) - gini(&sides[1])) / samples.len() as f64
     }
 }

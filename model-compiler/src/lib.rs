@@ -9,8 +9,9 @@
 //! With the feature `train` the crate also makes models. `corpus` reads which captures there are and how each is
 //! labelled, `extract` runs them through the extractor of the daemon into `rows`, `train` weighs these as the `recipe`
 //! says and `grow` makes a tree of them, `evaluate` measures such trees on captures that they have not seen (`folds`,
-//! `scores`), and `card` writes down what was measured. The feature carries the dependencies that the build script must
-//! not wait for.
+//! `scores`), and `card` writes down what was measured. `datasets` reads published tables of flows, on which `learning`
+//! grows trees by the same search: `features_report` compares features, and `protocols` measures the learner where others
+//! were measured too (`shares`). The feature carries the dependencies that the build script must not wait for.
 #![forbid(unsafe_code)]
 
 pub mod check;
@@ -24,19 +25,29 @@ pub mod card;
 #[cfg(feature = "train")]
 pub mod corpus;
 #[cfg(feature = "train")]
+pub mod datasets;
+#[cfg(feature = "train")]
 pub mod evaluate;
 #[cfg(feature = "train")]
 pub mod extract;
 #[cfg(feature = "train")]
+pub mod features_report;
+#[cfg(feature = "train")]
 pub mod folds;
 #[cfg(feature = "train")]
 pub mod grow;
+#[cfg(feature = "train")]
+pub mod learning;
+#[cfg(feature = "train")]
+pub mod protocols;
 #[cfg(feature = "train")]
 pub mod recipe;
 #[cfg(feature = "train")]
 pub mod rows;
 #[cfg(feature = "train")]
 pub mod scores;
+#[cfg(feature = "train")]
+pub mod shares;
 #[cfg(feature = "train")]
 pub mod train;
 

@@ -1,4 +1,4 @@
-//! The trainer's command line: `extract`, `train`, `evaluate`, `compile`.
+//! The trainer's command line: `extract`, `train`, `evaluate`, `compile`; for tables of flows `features` and `protocol`.
 //!
 //! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
 
@@ -14,6 +14,10 @@ use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
 use model_compiler::train::{Labelled, labelled, train};
 use model_compiler::{card, compile, corpus, extract, json};
+
+use dataset_commands::{FeaturesArguments, ProtocolArguments};
+
+mod dataset_commands;
 
 /// Makes, measures and compiles Sluice's models.
 #[derive(Parser)]
@@ -66,6 +70,10 @@ enum Command {
         #[arg(long)]
         print: bool,
     },
+    /// What each feature says about the class, and which say the same.
+    Features(FeaturesArguments),
+    /// How good the learner is by the protocol of a published set, beside the best single comparison.
+    Protocol(ProtocolArguments),
 }
 
 fn named_directory(argument: &str) -> Result<(String, PathBuf), String> {
@@ -82,6 +90,8 @@ fn main() -> Result<()> {
             evaluate(&model, &rows, &request)
         }
         Command::Compile { model, print } => compile_model(&model, print),
+        Command::Features(arguments) => dataset_commands::features(&arguments),
+        Command::Protocol(arguments) => dataset_commands::protocol(&arguments),
     }
 }
 

@@ -146,7 +146,7 @@ impl Model {
 impl Tree {
     /// The numbers of the leaf where the vector ends.
     #[must_use]
-    pub fn leaf_of(&self, features: &FeatureVector) -> &[f32] {
+    pub fn leaf_of(&self, features: &[f32]) -> &[f32] {
         let mut at = 0;
         loop {
             match &self.nodes[at] {
