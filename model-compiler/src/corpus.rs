@@ -39,6 +39,8 @@ pub struct LabelledCapture {
     pub source: String,
     /// The label of the flows that it is about.
     pub label: String,
+    /// How long it is, in seconds, by the table of labels; 0 where that says nothing.
+    pub duration_s: f64,
     /// Which flows these are.
     pub scope: Scope,
 }
@@ -78,6 +80,8 @@ struct Line {
     victim: String,
     label_granularity: String,
     #[serde(default)]
+    duration_s: f64,
+    #[serde(default)]
     merged_timestamps: String,
     source_repo: String,
 }
@@ -103,6 +107,7 @@ pub fn read(name: &str, directory: &Path, background: Background) -> Result<Corp
                 },
                 source: line.source_repo,
                 label: line.class,
+                duration_s: line.duration_s,
             }),
             Err(why) => corpus.skipped.push((format!("{name}/{}", line.file), why)),
         }

@@ -27,6 +27,8 @@ pub mod corpus;
 #[cfg(feature = "train")]
 pub mod datasets;
 #[cfg(feature = "train")]
+pub mod decisions;
+#[cfg(feature = "train")]
 pub mod evaluate;
 #[cfg(feature = "train")]
 pub mod extract;

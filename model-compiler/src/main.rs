@@ -16,8 +16,10 @@ use model_compiler::train::{Labelled, labelled, train};
 use model_compiler::{card, compile, corpus, extract, json};
 
 use dataset_commands::{FeaturesArguments, ProtocolArguments};
+use decide_command::DecideArguments;
 
 mod dataset_commands;
+mod decide_command;
 
 /// Makes, measures and compiles Sluice's models.
 #[derive(Parser)]
@@ -70,6 +72,8 @@ enum Command {
         #[arg(long)]
         print: bool,
     },
+    /// What the appliance decides about captures of sources that the model has not seen: whom it blocks, and when.
+    Decide(DecideArguments),
     /// What each feature says about the class, and which say the same.
     Features(FeaturesArguments),
     /// How good the learner is by the protocol of a published set, beside the best single comparison.
@@ -90,6 +94,7 @@ fn main() -> Result<()> {
             evaluate(&model, &rows, &request)
         }
         Command::Compile { model, print } => compile_model(&model, print),
+        Command::Decide(arguments) => decide_command::decide(&arguments),
         Command::Features(arguments) => dataset_commands::features(&arguments),
         Command::Protocol(arguments) => dataset_commands::protocol(&arguments),
     }

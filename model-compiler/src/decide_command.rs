@@ -1,0 +1,125 @@
+//! `model-compiler decide`: the appliance's own decisions about captures of sources that the model has not seen.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use model_compiler::corpus::{self, LabelledCapture};
+use model_compiler::decisions::{Appliance, Decided, summarise, table};
+use model_compiler::folds::{Grouping, assign};
+use model_compiler::json;
+use model_compiler::model::Model;
+use model_compiler::recipe::Recipe;
+use model_compiler::rows::Rows;
+use model_compiler::train::{Labelled, labelled, train};
+
+use crate::named_directory;
+
+/// What to decide about, and with what.
+#[derive(Args)]
+pub struct DecideArguments {
+    /// Folder of the model.
+    model: PathBuf,
+    /// A corpus, as for `extract`.
+    #[arg(long = "corpus", value_name = "NAME=DIR", required = true, value_parser = named_directory)]
+    corpora: Vec<(String, PathBuf)>,
+    /// The table of rows that was extracted from these corpora.
+    #[arg(long)]
+    rows: PathBuf,
+    /// The `sluice` program.
+    #[arg(long)]
+    sluice: PathBuf,
+    /// How many parts the sources are split into; each is decided about by a model of the others.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=50))]
+    folds: u8,
+    /// Decide by model.json as it is.
+    #[arg(long)]
+    as_it_is: bool,
+    /// Where to write each decision, as JSON: `evaluate --decisions` takes it into the card.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Trains, replays, prints the summary and writes the decisions.
+///
+/// # Errors
+/// Something cannot be read, written or run.
+pub fn decide(arguments: &DecideArguments) -> Result<()> {
+    let recipe = Recipe::read(&arguments.model.join("recipe.toml"))?;
+    let rows = Rows::read(&arguments.rows)?;
+    let labelled = labelled(&rows, &recipe)?;
+    let captures = captures(arguments, &recipe)?;
+    let appliance = Appliance { program: arguments.sluice.clone(), scratch: arguments.out.with_extension("models") };
+    let mut all = Vec::new();
+    for (model, unseen) in models(arguments, &recipe, &rows, &labelled)? {
+        let unseen: Vec<&LabelledCapture> = unseen.iter().filter_map(|name| captures.get(*name)).collect();
+        eprintln!("{}: {} leaves, {} captures", model.name, model.leaves(), unseen.len());
+        all.extend(appliance.decide(&model, &unseen)?);
+    }
+    println!("{}", summary(&recipe, &all)?);
+    for case in all.iter().filter(|case| case.profile == "balanced") {
+        let passed = case.caught_s.is_none() && case.label != model_compiler::extract::BENIGN;
+        if passed || !case.wrongful.is_empty() {
+            println!("{}{} {:?}", if passed { "passed: " } else { "" }, case.capture, case.wrongful);
+        }
+    }
+    let text = serde_json::to_string_pretty(&all)?;
+    fs::write(&arguments.out, text).with_context(|| format!("cannot write {}", arguments.out.display()))
+}
+
+/// The table for the card.
+///
+/// # Errors
+/// The recipe contradicts itself.
+pub fn summary(recipe: &Recipe, decided: &[Decided]) -> Result<String> {
+    let rules = recipe.class_rules()?;
+    let class_of = |label: &str| {
+        let rule = rules.iter().find(|rule| rule.labels.iter().any(|known| known == label));
+        rule.map_or_else(|| label.to_owned(), |rule| rule.class.name().to_owned())
+    };
+    Ok(table(&summarise(decided, &class_of)))
+}
+
+/// The captures of the recipe's classes, by name.
+fn captures(arguments: &DecideArguments, recipe: &Recipe) -> Result<BTreeMap<String, LabelledCapture>> {
+    let mut captures = BTreeMap::new();
+    for (name, directory) in &arguments.corpora {
+        let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
+        let corpus = corpus::read(name, directory, rules.background)?;
+        captures.extend(corpus.captures.into_iter().map(|capture| (capture.name.clone(), capture)));
+    }
+    Ok(captures)
+}
+
+/// Models, each with the names of the captures that it is to decide about.
+fn models<'a>(
+    arguments: &DecideArguments,
+    recipe: &Recipe,
+    rows: &'a Rows,
+    labelled: &[Labelled<'_>],
+) -> Result<Vec<(Model, Vec<&'a str>)>> {
+    let mut has_rows = vec![false; rows.captures.len()];
+    labelled.iter().for_each(|case| has_rows[case.row.capture] = true);
+    let names = |wanted: &dyn Fn(usize) -> bool| -> Vec<&'a str> {
+        let all = rows.captures.iter().enumerate();
+        all.filter(|(at, _)| has_rows[*at] && wanted(*at)).map(|(_, capture)| capture.name.as_str()).collect()
+    };
+    if arguments.as_it_is {
+        let path = arguments.model.join("model.json");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        return Ok(vec![(json::read(&text)?, names(&|_| true))]);
+    }
+    let classes = recipe.class_rules()?.len();
+    let fold_of = assign(rows, labelled, classes, Grouping::Source, arguments.folds.into());
+    let mut models = Vec::new();
+    for fold in 0..usize::from(arguments.folds) {
+        let learnt: Vec<Labelled<'_>> =
+            labelled.iter().filter(|case| fold_of[case.row.capture] != fold).copied().collect();
+        let mut model = train(&learnt, recipe)?;
+        model.name = format!("{}-without-{fold}", model.name);
+        models.push((model, names(&|at| fold_of[at] == fold)));
+    }
+    Ok(models)
+}

@@ -1,0 +1,360 @@
+//! What the appliance itself decides about captures that a model has not seen: the real program replays them with the model,
+//! in enforce mode, and whom it blocks is held against the labels.
+//!
+//! This is the measure that matters to people: an attack is caught once its sender is blocked or what it floods is limited,
+//! and a block of anybody else is wrongful, whatever single verdicts were.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+
+use crate::corpus::LabelledCapture;
+use crate::extract::BENIGN;
+use crate::json::{self, ModelError};
+use crate::model::Model;
+use crate::shares::Share;
+
+/// The profiles of the appliance, from the most patient on.
+pub const PROFILES: [&str; 3] = ["lenient", "balanced", "strict"];
+
+/// Captures are replayed so many at a time.
+const AT_ONCE: usize = 2;
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum DecisionError {
+    /// The model cannot be handed over.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Where to.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The model cannot be written down.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The program does not run.
+    #[error("cannot run {program}: {source}")]
+    Run {
+        /// The program.
+        program: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Its report is none.
+    #[error("{program} gave no report about {capture}: {message}")]
+    Report {
+        /// The program.
+        program: PathBuf,
+        /// The capture.
+        capture: String,
+        /// What it said instead.
+        message: String,
+    },
+}
+
+/// What was decided about one capture in one profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The capture.
+    pub capture: String,
+    /// Its label, as in `labels.csv`.
+    pub label: String,
+    /// The profile.
+    pub profile: String,
+    /// How long the capture is, in seconds.
+    pub duration_s: f64,
+    /// When the first right block came, in seconds from the first packet; none where the attack passed.
+    pub caught_s: Option<f64>,
+    /// How many flows spoke for it.
+    pub evidence_flows: Option<u64>,
+    /// Whom a block struck that had done nothing, with the class it was struck for.
+    pub wrongful: Vec<(String, String)>,
+}
+
+/// The program that is asked.
+#[derive(Clone, Debug)]
+pub struct Appliance {
+    /// The `sluice` program.
+    pub program: PathBuf,
+    /// A folder for the models that it is to use.
+    pub scratch: PathBuf,
+}
+
+/// The part of the report that counts.
+#[derive(Deserialize)]
+struct Report {
+    blocks: Vec<Block>,
+}
+
+#[derive(Deserialize)]
+struct Block {
+    t: f64,
+    address: String,
+    source: IpAddr,
+    action: String,
+    class: Option<String>,
+    evidence_flows: u64,
+}
+
+impl Appliance {
+    /// Replays each capture in each profile, with that model.
+    ///
+    /// # Errors
+    /// The program cannot be run, or says nothing sensible.
+    pub fn decide(&self, model: &Model, captures: &[&LabelledCapture]) -> Result<Vec<Decided>, DecisionError> {
+        let path = self.scratch.join(format!("{}.json", model.name));
+        let text = json::write(model)?;
+        let written = fs::create_dir_all(&self.scratch).and_then(|()| fs::write(&path, text));
+        written.map_err(|source| DecisionError::Write { path: path.clone(), source })?;
+        let tasks = captures.iter().flat_map(|capture| PROFILES.map(|profile| (*capture, profile)));
+        let tasks = Mutex::new(tasks);
+        let work = || -> Result<Vec<Decided>, DecisionError> {
+            let mut done = Vec::new();
+            loop {
+                // The lock is held for the taking alone, which cannot panic.
+                let task = tasks.lock().ok().and_then(|mut tasks| tasks.next());
+                let Some((capture, profile)) = task else { return Ok(done) };
+                done.push(self.replay(&path, capture, profile)?);
+            }
+        };
+        let mut decided = thread::scope(|scope| {
+            let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+            let mut all = Vec::new();
+            for worker in workers {
+                match worker.join() {
+                    Ok(done) => all.extend(done?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Ok::<_, DecisionError>(all)
+        })?;
+        decided.sort_by(|a, b| (&a.capture, &a.profile).cmp(&(&b.capture, &b.profile)));
+        Ok(decided)
+    }
+
+    fn replay(&self, model: &Path, capture: &LabelledCapture, profile: &str) -> Result<Decided, DecisionError> {
+        let mut command = Command::new(&self.program);
+        command.args(["replay", "--report", "json", "--mode", "enforce", "--profile", profile, "--model"]);
+        let output = command.arg(model).arg(&capture.path).output();
+        let output = output.map_err(|source| DecisionError::Run { program: self.program.clone(), source })?;
+        // A capture that is cut off gives a report too, and an error behind it.
+        let report: Report = serde_json::from_slice(&output.stdout).map_err(|_| DecisionError::Report {
+            program: self.program.clone(),
+            capture: capture.name.clone(),
+            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        })?;
+        Ok(decided(capture, profile, &report))
+    }
+}
+
+fn decided(capture: &LabelledCapture, profile: &str, report: &Report) -> Decided {
+    let (right, wrong): (Vec<&Block>, Vec<&Block>) = report.blocks.iter().partition(|block| is_right(capture, block));
+    let first = right.iter().min_by(|a, b| a.t.total_cmp(&b.t));
+    Decided {
+        capture: capture.name.clone(),
+        label: capture.label.clone(),
+        profile: profile.to_owned(),
+        duration_s: capture.duration_s,
+        caught_s: first.map(|block| block.t),
+        evidence_flows: first.map(|block| block.evidence_flows),
+        wrongful: wrong.iter().map(|block| (block.address.clone(), block.class.clone().unwrap_or_default())).collect(),
+    }
+}
+
+/// Whether a block is deserved: it strikes an attacker, or limits what is attacked. Where nobody knows the attackers' addresses,
+/// because they are forged or too many, it must not strike a victim.
+fn is_right(capture: &LabelledCapture, block: &Block) -> bool {
+    if capture.label == BENIGN {
+        return false;
+    }
+    let scope = &capture.scope;
+    let is_limit = block.action == "limit" && block.address.contains('/') && block.address.contains(':');
+    let limits_a_victim = is_limit
+        && (scope.victims.is_empty() || scope.victims.iter().any(|victim| block.address.contains(&victim.to_string())));
+    let strikes = if scope.attackers.is_empty() {
+        !scope.victims.contains(&block.source)
+    } else {
+        scope.attackers.contains(&block.source)
+    };
+    limits_a_victim || (!is_limit && strikes)
+}
+
+/// What was decided about the captures of one class in one profile.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The class of the model, or the label where the model knows it under no class.
+    pub class: String,
+    /// The profile.
+    pub profile: &'static str,
+    /// How many captures there are.
+    pub captures: u64,
+    /// In how many of them the attack was caught.
+    pub caught: u64,
+    /// The median of the time until then, in seconds from the first packet.
+    pub median_caught_s: Option<f64>,
+    /// The time that it took at most in nineteen of twenty that were caught.
+    pub p95_caught_s: Option<f64>,
+    /// The median of the flows that spoke for it.
+    pub median_evidence_flows: Option<f64>,
+    /// How many captures have a wrongful block.
+    pub with_wrongful: u64,
+    /// How many wrongful blocks there are.
+    pub wrongful: u64,
+    /// How many hours all the captures are together.
+    pub hours: f64,
+}
+
+/// A line for each class and profile; `class_of` names the class of a label.
+#[must_use]
+pub fn summarise(decided: &[Decided], class_of: &dyn Fn(&str) -> String) -> Vec<Summary> {
+    let mut groups: BTreeMap<(String, usize), Vec<&Decided>> = BTreeMap::new();
+    for case in decided {
+        let place = PROFILES.iter().position(|profile| *profile == case.profile).unwrap_or_default();
+        groups.entry((class_of(&case.label), place)).or_default().push(case);
+    }
+    groups.into_iter().map(|((class, place), cases)| summary(class, PROFILES[place], &cases)).collect()
+}
+
+fn summary(class: String, profile: &'static str, cases: &[&Decided]) -> Summary {
+    let mut times: Vec<f64> = cases.iter().filter_map(|case| case.caught_s).collect();
+    times.sort_by(f64::total_cmp);
+    let mut flows: Vec<f64> = cases.iter().filter_map(|case| case.evidence_flows).map(|flows| flows as f64).collect();
+    flows.sort_by(f64::total_cmp);
+    Summary {
+        class,
+        profile,
+        captures: cases.len() as u64,
+        caught: times.len() as u64,
+        median_caught_s: quantile(&times, 0.5),
+        p95_caught_s: quantile(&times, 0.95),
+        median_evidence_flows: quantile(&flows, 0.5),
+        with_wrongful: cases.iter().filter(|case| !case.wrongful.is_empty()).count() as u64,
+        wrongful: cases.iter().map(|case| case.wrongful.len() as u64).sum(),
+        hours: cases.iter().map(|case| case.duration_s).sum::<f64>() / 3600.0,
+    }
+}
+
+/// The smallest value that is at least as large as that share of all; the values are sorted.
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied()
+}
+
+/// A table of the summaries for the card, with 95 % intervals.
+#[must_use]
+pub fn table(summaries: &[Summary]) -> String {
+    let mut text = String::from(
+        "| class | profile | captures | caught, % | time until then, median and 95 %, s | flows until then, median | \
+         captures with a wrongful block | wrongful blocks per hour |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
+    for line in summaries {
+        let caught = match Share::of(line.caught, line.captures) {
+            Some(share) if line.class != BENIGN => share.to_string(),
+            _ => "-".to_owned(),
+        };
+        let per_hour = if line.hours > 0.0 { line.wrongful as f64 / line.hours } else { 0.0 };
+        text.push_str(&format!(
+            "| {} | {} | {} | {caught} | {} and {} | {} | {} | {per_hour:.2} in {:.1} h |\n",
+            line.class,
+            line.profile,
+            line.captures,
+            number(line.median_caught_s),
+            number(line.p95_caught_s),
+            number(line.median_evidence_flows),
+            line.with_wrongful,
+            line.hours,
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corpus::{Granularity, Scope};
+    use crate::recipe::Background;
+
+    fn capture(label: &str, attackers: &[&str], victims: &[&str]) -> LabelledCapture {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        LabelledCapture {
+            name: format!("test/{label}.pcap"),
+            path: PathBuf::new(),
+            source: "somebody".to_owned(),
+            label: label.to_owned(),
+            duration_s: 1800.0,
+            scope: Scope {
+                granularity: Granularity::Pair,
+                attackers: addresses(attackers),
+                victims: addresses(victims),
+                background: Background::Benign,
+            },
+        }
+    }
+
+    fn block(t: f64, address: &str, source: &str, action: &str) -> Block {
+        Block {
+            t,
+            address: address.to_owned(),
+            source: source.parse().unwrap(),
+            action: action.to_owned(),
+            class: Some("scan".to_owned()),
+            evidence_flows: 7,
+        }
+    }
+
+    fn outcome(capture: &LabelledCapture, blocks: Vec<Block>) -> (Option<f64>, Vec<String>) {
+        let decided = decided(capture, "balanced", &Report { blocks });
+        (decided.caught_s, decided.wrongful.into_iter().map(|(address, _)| address).collect())
+    }
+
+    #[test]
+    fn an_attack_is_caught_by_the_first_block_of_an_attacker() {
+        let scan = capture("scan", &["203.0.113.9"], &["192.0.2.1"]);
+        let blocks = vec![
+            block(9.0, "203.0.113.9", "203.0.113.9", "deny"),
+            block(4.0, "02:00:00:00:00:01", "203.0.113.9", "quarantine"),
+            block(1.0, "198.51.100.7", "198.51.100.7", "deny_new"),
+        ];
+        assert_eq!(outcome(&scan, blocks), (Some(4.0), vec!["198.51.100.7".to_owned()]));
+        assert_eq!(outcome(&scan, Vec::new()), (None, Vec::new()));
+    }
+
+    #[test]
+    fn a_flood_of_forged_senders_is_caught_by_a_limit_on_its_victim_and_by_no_other() {
+        let flood = capture("flood_syn", &[], &["192.0.2.1"]);
+        let limit = |address| outcome(&flood, vec![block(2.0, address, "203.0.113.1", "limit")]).0;
+        assert_eq!((limit("192.0.2.1:80/tcp"), limit("192.0.2.7:80/tcp")), (Some(2.0), None));
+        assert_eq!(outcome(&flood, vec![block(2.0, "192.0.2.1", "192.0.2.1", "deny")]).0, None, "the victim");
+    }
+
+    #[test]
+    fn whoever_is_blocked_where_nobody_attacks_is_blocked_wrongfully() {
+        let benign = capture(BENIGN, &[], &[]);
+        let blocks = vec![block(2.0, "203.0.113.1", "203.0.113.1", "deny_new")];
+        assert_eq!(outcome(&benign, blocks), (None, vec!["203.0.113.1".to_owned()]));
+    }
+
+    #[test]
+    fn summaries_count_captures_and_time() {
+        let scan = capture("scan", &["203.0.113.9"], &[]);
+        let caught =
+            |t| decided(&scan, "strict", &Report { blocks: vec![block(t, "203.0.113.9", "203.0.113.9", "deny")] });
+        let passed = decided(&scan, "strict", &Report { blocks: Vec::new() });
+        let cases = [caught(1.0), caught(3.0), caught(40.0), passed];
+        let summaries = summarise(&cases, &|label| label.to_uppercase());
+        assert_eq!(summaries.len(), 1);
+        let Summary { class, captures, caught, median_caught_s, p95_caught_s, hours, .. } = &summaries[0];
+        assert_eq!((class.as_str(), *captures, *caught, *hours), ("SCAN", 4, 3, 2.0));
+        assert_eq!((*median_caught_s, *p95_caught_s), (Some(3.0), Some(40.0)));
+        assert!(table(&summaries).contains("| SCAN | strict | 4 | 75.00 ["), "{}", table(&summaries));
+    }
+}
