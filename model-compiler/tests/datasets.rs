@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use model_compiler::datasets::faults::{Fault, OnFault, Remedy};
 use model_compiler::datasets::table::{Column, Table};
 use model_compiler::datasets::{DatasetError, Form, nsl_kdd, read};
+use model_compiler::rows::{Capture, Row, Rows};
+use traffic::features::{FEATURE_COUNT, FEATURES};
 
 /// A file with this content, removed when dropped.
 struct Sample(PathBuf);
@@ -348,4 +350,30 @@ fn lines_are_counted_as_editors_do() {
             "{end:?}"
         );
     }
+}
+
+#[test]
+fn our_own_rows_become_a_table_with_the_classes_of_the_caller() {
+    let mut rows = Rows::default();
+    rows.captures.push(Capture { name: "a.pcap".to_owned(), source: "someone".to_owned() });
+    for (label, value) in
+        [("sweep", 1.0), ("benign", 2.0), ("other", 3.0), ("portscan", f32::NAN), ("benign", f32::INFINITY)]
+    {
+        let label = rows.label(label);
+        let mut features = [0.0; FEATURE_COUNT];
+        features[1] = value;
+        rows.rows.push(Row { capture: 0, label, initiator: 0, flow: 0, packets: 1, features });
+    }
+    let class = |label: &str| match label {
+        "benign" => Some("benign".to_owned()),
+        "sweep" | "portscan" => Some("scan".to_owned()),
+        _ => None,
+    };
+    let table = Table::of_rows(&rows, &class);
+    assert_eq!((table.label(0), table.label(1), table.len()), ("scan", "benign", 2));
+    assert_eq!(table.column(1).collect::<Vec<_>>(), [1.0, 2.0]);
+    assert_eq!(table.lines, [3, 4]);
+    let name = FEATURES[1].name;
+    assert_eq!(faults(&table), [(name, Fault::Missing, 1, vec![6]), (name, Fault::Infinite, 1, vec![7])]);
+    assert_eq!((table.faults.rows_read, table.faults.rows_left_out), (4, 2));
 }

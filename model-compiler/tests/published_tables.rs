@@ -75,14 +75,14 @@ fn method<'a>(protocol: &'a Protocol, trial: &str, method: &str) -> &'a MethodRe
 fn the_official_protocol_of_nsl_kdd_gives_what_scikit_learn_gives() {
     let Some(flows) = flows() else { return };
     let protocol = protocols::nsl_kdd(&flows.join("nsl-kdd")).unwrap();
-    // What scikit-learn 1.9.1 gives on the same columns: the comparison exactly, the trees over eight seeds that break
-    // ties, with a little room for other ones.
+    // What scikit-learn 1.9.1 gives on the same columns: the comparison exactly; the trees over 8 to 26 seeds, which
+    // break ties between comparisons that are worth the same, with a percentage point of room for other ways to do so.
     for (name, low, high) in [
         ("one comparison", 0.799_85, 0.799_95),
-        ("Gini tree, depth 6", 0.765, 0.785),
-        ("entropy tree, depth 6", 0.804, 0.819),
-        ("Gini tree, depth 12", 0.760, 0.786),
-        ("entropy tree, depth 12", 0.792, 0.814),
+        ("Gini tree, depth 6", 0.756_9, 0.792_6),
+        ("entropy tree, depth 6", 0.797_0, 0.826_8),
+        ("Gini tree, depth 12", 0.752_1, 0.794_0),
+        ("entropy tree, depth 12", 0.775_1, 0.824_8),
     ] {
         let accuracy = method(&protocol, "2 classes, KDDTest+", name).accuracy.unwrap();
         assert!((low..high).contains(&accuracy.value), "{name}: {accuracy}");

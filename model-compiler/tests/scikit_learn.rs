@@ -261,9 +261,9 @@ impl Setting {
             let Some((feature, threshold, left, right)) = split(at) else { continue };
             let (low, high) = self.low(&rows, feature, threshold);
             let gain = self.gain(&low, &high);
-            let Node::Split { feature, threshold, .. } = self.grown(&rows, 1).nodes[0] else {
-                panic!("node {at}: there is a comparison worth {gain}, and our search finds none");
-            };
+            let stump = self.grown(&rows, 1);
+            assert!(stump.leaves() == 2, "node {at}: there is a comparison worth {gain}, and our search finds none");
+            let Node::Split { feature, threshold, .. } = stump.nodes[0] else { continue };
             let (our_low, our_high) = self.low(&rows, feature, threshold.into());
             let best = self.gain(&our_low, &our_high);
             assert!((best - gain).abs() <= 1e-12, "node {at}: worth {gain}, and our search finds {best}");

@@ -117,8 +117,13 @@ impl Table {
         for (row, line) in rows.rows.iter().zip(3..) {
             let Some(class) = &classes[row.label] else { continue };
             table.faults.rows_read += 1;
-            if let Some(at) = row.features.iter().position(|value| !value.is_finite()) {
-                tally.add(at, Fault::Infinite, line);
+            let faulty = row.features.iter().enumerate().filter(|(_, value)| !value.is_finite());
+            let mut is_whole = true;
+            for (at, value) in faulty {
+                tally.add(at, if value.is_nan() { Fault::Missing } else { Fault::Infinite }, line);
+                is_whole = false;
+            }
+            if !is_whole {
                 table.faults.rows_left_out += 1;
                 continue;
             }
