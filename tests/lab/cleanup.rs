@@ -20,6 +20,9 @@ pub const NAMESPACE_PREFIX: &str = "sluice-";
 /// What the folders of the laboratory begin with, in `/tmp`.
 const FOLDER_PREFIX: &str = "sluice-lab-";
 
+/// How often the removal of a folder is tried.
+const REMOVALS: u32 = 20;
+
 /// Held while something is made that outlives the process, and by an interrupt from when on nothing more may be made.
 static MAKING: RwLock<()> = RwLock::new(());
 
@@ -101,7 +104,12 @@ fn remove_all_of(pid: u32) {
             remove_namespace(&name);
         }
     }
-    let _ = fs::remove_dir_all(folder_of(pid));
+    // Threads of a process that is about to end may put a file there while it is emptied.
+    for _ in 0..REMOVALS {
+        if !folder_of(pid).exists() || fs::remove_dir_all(folder_of(pid)).is_ok() {
+            return;
+        }
+    }
 }
 
 fn folder_of(pid: u32) -> PathBuf {

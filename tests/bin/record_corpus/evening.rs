@@ -84,7 +84,7 @@ pub fn scenarios() -> Vec<Scenario> {
 
 fn evening(scene: &Scene, seconds: u64) -> Result<()> {
     for node in sockets_from("203.0.113.100", 10, 0)? {
-        scene.wan().ip(&format!("addr add {}/32 dev lo", node.ip()))?;
+        scene.wan().ip(&format!("addr replace {}/32 dev lo", node.ip()))?;
     }
     let _broker = services::mosquitto(scene.wan(), INTERNET[2])?;
     let _nodes = Answering::start(scene.wan(), &sockets_from("203.0.113.100", 10, 6891)?, (48, 320), 1)?;

@@ -21,8 +21,9 @@ const LIMIT: Duration = Duration::from_secs(40);
 /// The first of the peers that answer; the Internet has so many of them.
 const LIVE: &str = "203.0.113.100";
 const LIVE_COUNT: u32 = 24;
-/// The first of those who do not.
+/// The first of those who do not, and the first of more of them.
 const GONE: &str = "203.0.113.150";
+const LONG_GONE: &str = "198.18.7.1";
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
@@ -32,10 +33,10 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         peers("peers_transmission", torrent),
         peers("peers_tcp_60_mostly_gone", |s| swarm(s, 60, 12, Duration::from_millis(100))),
-        peers("peers_tcp_120_hasty", |s| swarm(s, 100, 40, Duration::from_millis(10))),
+        peers("peers_tcp_120_hasty", |s| swarm(s, 120, 40, Duration::from_millis(10))),
         peers("peers_tcp_patient", |s| swarm(s, 40, 3, Duration::from_millis(800))),
-        peers("peers_dht_150", |s| dht(s, 70, 1, 12)),
-        peers("peers_dht_400_hasty", |s| dht(s, 100, 3, 60)),
+        peers("peers_dht_150", |s| dht(s, 150, 1, 12)),
+        peers("peers_dht_300_hasty", |s| dht(s, 300, 2, 60)),
         peers("peers_utp", |s| utp(s, 6)),
         peers("peers_tcp_and_udp", |s| {
             std::thread::scope(|threads| {
@@ -66,7 +67,7 @@ pub fn scenarios() -> Vec<Scenario> {
 /// Gives the Internet its peers.
 fn populate(scene: &Scene) -> Result<()> {
     let addresses = sockets_from(LIVE, LIVE_COUNT, 0)?;
-    addresses.iter().try_for_each(|one| scene.wan().ip(&format!("addr add {}/32 dev lo", one.ip())).map(|_| ()))
+    addresses.iter().try_for_each(|one| scene.wan().ip(&format!("addr replace {}/32 dev lo", one.ip())).map(|_| ()))
 }
 
 /// Peers that answer, that refuse and that are gone, in the order of a draw.
@@ -75,6 +76,7 @@ fn crowd(scene: &Scene, count: usize, port: u16) -> Result<Vec<SocketAddr>> {
     let mut all = sockets_from(LIVE, LIVE_COUNT, port)?;
     all.extend(sockets_from(INTERNET[0], 4, port + 1)?);
     all.extend(sockets_from(GONE, 90, port)?);
+    all.extend(sockets_from(LONG_GONE, 250, port)?.into_iter().take(count.saturating_sub(100)));
     let mut drawn = Vec::new();
     while drawn.len() < count && !all.is_empty() {
         drawn.push(all.swap_remove(random.below(all.len() as u64) as usize));
@@ -101,7 +103,7 @@ fn swarm(scene: &Scene, count: usize, parallel: usize, spacing: Duration) -> Res
 /// Questions to the nodes of a distributed hash table, of whom a quarter answers.
 fn dht(scene: &Scene, count: usize, times: usize, per_second: u32) -> Result<()> {
     let mut random = scene.random();
-    let _ = populate(scene);
+    populate(scene)?;
     let _answering = Answering::start(scene.wan(), &sockets_from(LIVE, LIVE_COUNT, 6891)?, (90, 320), random.bits())?;
     let asker = Party { namespace: scene.lan(), socket: format!("{LAN_HOST}:51413").parse()? };
     ask_many(asker, &crowd(scene, count, 6891)?, times, Pace::of(per_second, 92, 140), &mut random).map(|_| ())

@@ -14,7 +14,7 @@ use crate::scenario::Scenario;
 use crate::stage::Scene;
 
 /// How many quiet scenarios are recorded at a time: most of their time they wait.
-const QUIET_AT_A_TIME: usize = 7;
+const QUIET_AT_A_TIME: usize = 10;
 /// How many loud ones.
 const LOUD_AT_A_TIME: usize = 2;
 
