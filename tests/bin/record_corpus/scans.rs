@@ -13,6 +13,9 @@ use crate::stage::Scene;
 /// How long one scan may take; nmap is then stopped, and what was recorded is a scan all the same.
 const LIMIT: Duration = Duration::from_secs(14);
 
+/// How long a scan may take that sends a packet every 15 seconds.
+const LIMIT_OF_PARANOIA: Duration = Duration::from_secs(70);
+
 /// Scans of hosts in the LAN from outside: kind, name, nmap's options, targets.
 const FROM_OUTSIDE: &[(&str, &str, &str, &str)] = &[
     ("nmap-syn", "syn_t2", "-sS -T2 -p 20-40", LAN_HOST),
@@ -51,7 +54,7 @@ const FROM_OUTSIDE: &[(&str, &str, &str, &str)] = &[
     ("nmap-hosts", "hosts_of_a_network", "-sn -T4", "198.51.100.0/24"),
     ("nmap-hosts", "hosts_by_echo", "-sn -PE -T3 --max-retries 0", "198.51.100.128-191"),
     ("nmap-hosts", "hosts_by_syn", "-sn -PS22,80,443 -T4 --max-retries 1", "198.51.100.128/26"),
-    ("nmap-syn-slow", "syn_t1_paranoid", "-sS -Pn -T1 --max-retries 0 -p 22,80", LAN_HOST),
+    ("nmap-syn-slow", "syn_t1_paranoid", "-sS -Pn -T1 --max-retries 0 -p 21,22,80,443", LAN_HOST),
     ("nmap-flags", "maimon_t4", "-sM -T4 -F", LAN_HOST),
     ("nmap-flags", "window_t4", "-sW -T4 -F", LAN_HOST),
     ("nmap-flags", "null_v6", "-6 -sN -T4 -F", LAN_HOST_V6),
@@ -126,7 +129,8 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 fn scan(from: &Namespace, options: &str) -> Result<()> {
-    ended_well(options, &nmap(from, options, LIMIT)?)
+    let limit = if options.contains("-T1") { LIMIT_OF_PARANOIA } else { LIMIT };
+    ended_well(options, &nmap(from, options, limit)?)
 }
 
 /// masscan sends frames, so it is told from where and to whom.

@@ -99,11 +99,17 @@ impl Scenario {
         self
     }
 
-    /// The lines that it is recorded over: the LAN's, and one that the seed draws.
+    /// The lines that it is recorded over: the LAN's, and others that the seed draws. Ordinary traffic gets more of them, for
+    /// it has fewer scenarios than the attacks together.
     pub fn lines(&self, seed: u64) -> Vec<&'static Profile> {
-        let others = &PROFILES[1..];
-        let drawn = Random::of(seed, &self.label.name).below(others.len() as u64);
-        let drawn = others.get(drawn as usize).filter(|_| !self.lan_only);
-        std::iter::once(&LAN).chain(drawn).collect()
+        let mut others: Vec<&Profile> = PROFILES.iter().skip(1).collect();
+        let mut random = Random::of(seed, &self.label.name);
+        let drawn = match (self.lan_only, self.label.is_benign()) {
+            (true, _) => 0,
+            (false, true) => 3,
+            (false, false) => 1,
+        };
+        let mut draw = || others.swap_remove(random.below(others.len() as u64) as usize);
+        std::iter::once(&LAN).chain((0..drawn).map(|_| draw())).collect()
     }
 }

@@ -1,16 +1,18 @@
-//! Attacks that hold the connections of a web server: slow headers, slow bodies, slow readers; and GoldenEye.
+//! Attacks that hold the connections of a web server: slow headers, slow bodies, slow readers; and more requests than it can answer.
 
 use std::time::Duration;
 
-use lab::attacks::run_tool;
+use lab::attacks::{ended_well, run_tool};
+use lab::cleanup::work_folder;
 use lab::network::{INTERNET, LAN_HOST, LAN_HOST_V6};
+use lab::process::run_any;
 
 use crate::scenario::{ATTACKER, ATTACKER_V6, INSIDE, Scenario};
 
 /// How long one attack may take; the tool is then stopped.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// By slowhttptest: name, options, and whether over IPv6.
+/// By slowhttptest: name, options.
 const SLOW: &[(&str, &str)] = &[
     ("slowloris_200", "-H -c 200 -r 60 -i 4 -l 14 -x 24 -p 3"),
     ("slowloris_60_patient", "-H -c 60 -r 6 -i 3 -l 16 -x 24 -p 3"),
@@ -21,12 +23,9 @@ const SLOW: &[(&str, &str)] = &[
     ("range_100", "-R -c 100 -r 40 -a 10 -b 3000 -l 10 -p 3"),
 ];
 
-/// By GoldenEye: name, options.
-const GOLDENEYE: &[(&str, &str)] = &[
-    ("goldeneye_40", "-w 2 -s 20 -m get"),
-    ("goldeneye_200", "-w 4 -s 50 -m random"),
-    ("goldeneye_8", "-w 1 -s 8 -m get"),
-];
+/// By siege, which asks as fast as it can: name, options.
+const SIEGE: &[(&str, &str)] =
+    &[("siege_10", "-b -c 10 -t 4S"), ("siege_60", "-b -c 60 -t 4S"), ("siege_200", "-b -c 200 -t 3S")];
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
@@ -35,11 +34,14 @@ pub fn scenarios() -> Vec<Scenario> {
             run_tool(s.attacker(), &format!("slowhttptest {options} -u http://{LAN_HOST}/film.bin"), LIMIT)
         })
     });
-    let golden = GOLDENEYE.iter().map(|&(name, options)| {
-        Scenario::attack("http_dos", "goldeneye", name, ATTACKER, LAN_HOST, move |s| {
-            run_tool(s.attacker(), &format!("goldeneye http://{LAN_HOST}/ {options}"), Duration::from_secs(6))
+    let siege = SIEGE.iter().map(|&(name, options)| {
+        Scenario::attack("http_dos", "siege", name, ATTACKER, LAN_HOST, move |s| {
+            // It puts its settings into the home of whoever runs it.
+            let mut siege = s.attacker().words(&format!("siege -q {options} http://{LAN_HOST}/index.html"));
+            ended_well("siege", &run_any(siege.env("HOME", work_folder()?), LIMIT)?)
         })
         .headers()
+        .loud()
     });
     let others = [
         Scenario::attack("http_dos", "slowhttptest", "slowloris_v6", ATTACKER_V6, LAN_HOST_V6, |s| {
@@ -51,5 +53,5 @@ pub fn scenarios() -> Vec<Scenario> {
             run_tool(s.lan(), &line, LIMIT)
         }),
     ];
-    slow.chain(golden).chain(others).collect()
+    slow.chain(siege).chain(others).collect()
 }

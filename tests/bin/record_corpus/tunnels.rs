@@ -87,7 +87,7 @@ fn carry_in_names(scene: &Scene, count: usize, pause_ms: u64) -> Result<()> {
 fn ptunnel(scene: &Scene, commands: u32) -> Result<()> {
     let _server: Running = scene.wan().start(&format!("ptunnel-ng -r{END} -R22"))?;
     sleep(Duration::from_millis(500));
-    let _client = scene.lan().start(&format!("ptunnel-ng -p{END} -l2222"))?;
+    let _client = scene.lan().start(&format!("ptunnel-ng -p{END} -l2222 -r{END} -R22"))?;
     sleep(Duration::from_millis(500));
     let key = user_key()?;
     let mut done = 0;
