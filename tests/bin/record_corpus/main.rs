@@ -30,6 +30,7 @@ use clap::Parser;
 use lab::cleanup::{prepare, remove_work_folder};
 use lab::recording::Corpus;
 
+use plan::Manner;
 use scenario::Scenario;
 
 /// Records labelled traffic of real tools in network namespaces. What is complete in the folder is not made again.
@@ -46,6 +47,9 @@ struct Arguments {
     /// What the draws are made from: lines, losses, pauses, sizes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How many are made at a time: most of their time they wait. Of floods and the like it is a fifth.
+    #[arg(long, default_value_t = 10)]
+    parallel: usize,
     /// One capture of each of the main classes.
     #[arg(long)]
     quick: bool,
@@ -108,7 +112,8 @@ fn record(arguments: &Arguments) -> Result<()> {
         bail!("nothing is called {}…", arguments.only);
     }
     let corpus = Corpus::open(&arguments.folder)?;
-    let outcome = plan::record(&corpus, &chosen, arguments.seed, arguments.again);
+    let &Arguments { seed, again, parallel, .. } = arguments;
+    let outcome = plan::record(&corpus, &chosen, Manner { seed, again, parallel });
     corpus.write_labels()?;
     print!("{}", plan::table(&corpus)?);
     println!("{} captures recorded, {} were there", outcome.recorded, outcome.skipped);

@@ -13,10 +13,8 @@ use sluice::clock::Stopwatch;
 use crate::scenario::Scenario;
 use crate::stage::Scene;
 
-/// How many quiet scenarios are recorded at a time: most of their time they wait.
-const QUIET_AT_A_TIME: usize = 10;
-/// How many loud ones.
-const LOUD_AT_A_TIME: usize = 2;
+/// One of so many may be a loud one.
+const QUIET_FOR_A_LOUD_ONE: usize = 5;
 
 /// One capture to be made.
 struct Job<'a> {
@@ -36,15 +34,27 @@ pub struct Outcome {
     pub failed: Vec<String>,
 }
 
-/// Records all scenarios over their lines. What is complete already is skipped unless it is to be made `again`.
-pub fn record(corpus: &Corpus, scenarios: &[Scenario], seed: u64, again: bool) -> Outcome {
+/// How captures are made.
+#[derive(Clone, Copy)]
+pub struct Manner {
+    /// What the draws are made from.
+    pub seed: u64,
+    /// What is complete already is made again.
+    pub again: bool,
+    /// How many at a time.
+    pub parallel: usize,
+}
+
+/// Records all scenarios over their lines: the quiet ones first, then the loud ones, of which fewer go at a time.
+pub fn record(corpus: &Corpus, scenarios: &[Scenario], manner: Manner) -> Outcome {
+    let Manner { seed, again, parallel } = manner;
     let all: Vec<Job<'_>> = scenarios.iter().flat_map(|scenario| jobs(scenario, seed)).collect();
     let planned = all.len();
     let (loud, quiet): (Vec<_>, Vec<_>) =
         all.into_iter().filter(|job| again || !corpus.has(&job.label)).partition(|job| job.scenario.loud);
     let to_do = loud.len() + quiet.len();
-    let mut failed = work_off(corpus, quiet, QUIET_AT_A_TIME);
-    failed.extend(work_off(corpus, loud, LOUD_AT_A_TIME));
+    let mut failed = work_off(corpus, quiet, parallel.max(1));
+    failed.extend(work_off(corpus, loud, (parallel / QUIET_FOR_A_LOUD_ONE).max(1)));
     Outcome { recorded: to_do - failed.len(), skipped: planned - to_do, failed }
 }
 
