@@ -1,12 +1,13 @@
 //! Where one scenario takes place: the bridged laboratory over an emulated line, with its servers and a few outsiders.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use lab::line::profile::Profile;
 use lab::namespace::Namespace;
-use lab::network::{INTERNET, LAN_HOST, Network, Outsider};
-use lab::process::Running;
+use lab::network::{GATEWAY, INTERNET, INTERNET_V6, LAN_HOST, Network, Outsider};
+use lab::process::{Running, run_any, wait_until};
 use lab::random::Random;
 use lab::services;
 
@@ -40,6 +41,7 @@ impl Scene {
             services::iperf3(&network.wan, INTERNET[1])?,
             services::dnsmasq(&network.wan)?,
         ];
+        meet_neighbours(&network)?;
         let attackers = [network.outsider(66)?, network.outsider(67)?, network.outsider(68)?];
         let visitors = [network.outsider(40)?, network.outsider(41)?];
         let random = Mutex::new(Random::new(seed));
@@ -71,4 +73,16 @@ impl Scene {
         let outsiders = self.attackers.iter().chain(&self.visitors).map(|one| one.namespace.name().to_owned());
         self.network.namespaces().into_iter().chain(outsiders).collect()
     }
+}
+
+/// The hosts of the LAN and the gateway know each other's addresses, as they do in a network that has stood for a while: over
+/// a lossy line the first of them may not be found for seconds.
+fn meet_neighbours(network: &Network) -> Result<()> {
+    for host in [GATEWAY, INTERNET_V6] {
+        let mut ping = network.lan.words(&format!("ping -n -q -c 1 -W 1 {host}"));
+        wait_until(&format!("{host} answers"), Duration::from_secs(20), || {
+            run_any(&mut ping, Duration::from_secs(5)).is_ok_and(|finished| finished.success())
+        })?;
+    }
+    Ok(())
 }
