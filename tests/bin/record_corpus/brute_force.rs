@@ -138,7 +138,7 @@ fn over_http() -> Vec<Scenario> {
         Scenario::attack("bruteforce", "patator-http", "http_patator_8", ATTACKER, LAN_HOST, |s| {
             let words = word_list(150)?;
             // Without a `resolve` it gives libcurl an empty one, which newer versions refuse.
-            let resolve = format!("resolve=host9.example.com:80:{LAN_HOST}");
+            let resolve = format!("resolve=host9.example.com:{LAN_HOST}");
             let options = format!("url=http://{LAN_HOST}/private/ user_pass={USER}:FILE0 0={} -t 8", words.display());
             run_tool(s.attacker(), &format!("patator http_fuzz {options} {resolve}"), LIMIT)
         }),
