@@ -57,7 +57,6 @@ const FROM_OUTSIDE: &[Row] = &[
     ("hydra-telnet", "telnet_hydra_2", Tool::Hydra, "telnet", LAN_HOST, 2, 30),
     ("hydra-telnet", "telnet_hydra_8", Tool::Hydra, "telnet", LAN_HOST, 8, 80),
     ("ncrack-telnet", "telnet_ncrack_6", Tool::Ncrack, "telnet", LAN_HOST, 6, 60),
-    ("medusa-telnet", "telnet_medusa_3", Tool::Medusa, "telnet", LAN_HOST, 3, 30),
 ];
 
 /// By a device of the LAN.
@@ -83,6 +82,11 @@ pub fn scenarios() -> Vec<Scenario> {
             let words = word_list(60)?;
             let options = format!("host={LAN_HOST} user={USER} password=FILE0 0={} -t 6", words.display());
             run_tool(s.attacker(), &format!("patator ftp_login {options}"), LIMIT)
+        }),
+        Scenario::attack("bruteforce", "patator-telnet", "telnet_patator_4", ATTACKER, LAN_HOST, |s| {
+            let words = word_list(40)?;
+            let options = format!("host={LAN_HOST} inputs={USER}\\nFILE0 0={} -t 4", words.display());
+            run_tool(s.attacker(), &format!("patator telnet_login {options}"), LIMIT)
         }),
         Scenario::attack("bruteforce", "script-ssh", "ssh_script", ATTACKER, LAN_HOST, |s| by_script(s, 14, 0)),
         Scenario::attack("bruteforce", "script-ssh", "ssh_script_patient", ATTACKER, LAN_HOST, |s| {
