@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use traffic::capture_file::CaptureFile;
-use traffic::extractor::Extractor;
+use traffic::extractor::{Extractor, Observation};
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
 
@@ -109,17 +109,18 @@ fn read(file: &Path) -> Result<Contents> {
     Ok(contents)
 }
 
-fn note(flows: &mut BTreeMap<u64, Conversation>, seen: &traffic::extractor::Observation<'_>) {
-    let flow = flows.entry(seen.flow).or_insert(Conversation {
-        initiator: seen.initiator.to_canonical(),
-        responder: seen.responder.to_canonical(),
-        protocol: seen.protocol,
-        port: seen.responder_port,
-        packets: 0,
-        begins: seen.time,
-        ends: seen.time,
-    });
-    (flow.packets, flow.ends) = (seen.packets, seen.time);
+/// Of a flow that was turned round, because it looks like an answer, and whose question nobody saw, the one who answers is the
+/// one who began: so it is with answers that were never asked for. (The trainer makes no rows of those.)
+fn note(flows: &mut BTreeMap<u64, Conversation>, seen: &Observation<'_>) {
+    let (initiator, responder, port) = if seen.begun {
+        (seen.initiator, seen.responder, seen.responder_port)
+    } else {
+        (seen.responder, seen.initiator, seen.initiator_port)
+    };
+    let (initiator, responder) = (initiator.to_canonical(), responder.to_canonical());
+    let begins = flows.get(&seen.flow).map_or(seen.time, |flow| flow.begins);
+    let (protocol, packets, ends) = (seen.protocol, seen.packets, seen.time);
+    flows.insert(seen.flow, Conversation { initiator, responder, protocol, port, packets, begins, ends });
 }
 
 /// Flows of hosts with each other, summed up: who with whom, when, and what it is. Where too many hosts take part, the
