@@ -48,7 +48,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How many are made at a time: most of their time they wait. Of floods and the like it is a fifth.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 15)]
     parallel: usize,
     /// One capture of each of the main classes.
     #[arg(long)]
