@@ -55,10 +55,13 @@ fuzz:
 packages:
 	tests/lab/install-packages
 
-# Records labelled captures in the laboratory.
+# Records labelled captures in the laboratory; what is there already is kept. ONLY=NAME records what is called so or begins so,
+# AGAIN=1 also what is there, SEED=N draws other lines, losses and pauses.
 CORPUS ?= target/corpus
+SEED ?= 1
 corpus: packages
-	cargo run --release --package system-tests --bin record-corpus -- $(CORPUS)
+	cargo build --release --package system-tests --bin record-corpus
+	target/release/record-corpus $(CORPUS) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(if $(filter 1,$(AGAIN)),--again)
 
 # Trains a model, measures it, and writes its card. PUBLIC is a folder with labels.csv and pcap/; see models/README.md.
 MODEL ?= first

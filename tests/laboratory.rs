@@ -8,7 +8,7 @@ use std::time::Duration;
 use lab::cleanup::{NAMESPACE_PREFIX, work_folder};
 use lab::frames::read_pcap;
 use lab::network::Network;
-use lab::process::{Running, run_within, wait_until};
+use lab::process::{Running, run_any, run_within, wait_until};
 use nix::sys::signal::Signal;
 
 /// How long the laboratory may take to stand or to vanish.
@@ -68,6 +68,59 @@ fn a_laboratory_that_is_dropped_leaves_no_namespace() {
     for name in names {
         assert!(!Path::new("/run/netns").join(&name).exists(), "{name} is still there");
     }
+}
+
+#[test]
+fn a_recording_goes_on_where_it_ended_and_says_how_it_was_made() {
+    let folder = work_folder().unwrap().join("resumed");
+    let record = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_record-corpus"));
+        run_within(command.arg(&folder).args(["--only", "syn_100_ports"]).args(more), Duration::from_secs(120)).unwrap()
+    };
+    let manifest = || -> serde_json::Value {
+        let file = folder.join("pcap/scan/lab__syn_100_ports__lan.json");
+        serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+    };
+    assert!(record(&[]).contains("2 captures recorded, 0 were there"));
+    let first = manifest();
+    assert_eq!(first["line_name"], "lan");
+    assert_eq!(first["side"], "wan");
+    assert_eq!(first["ip_version"], "4");
+    assert_eq!(first["commands"][0]["line"], "nmap -n -sS -T3 -F 198.51.100.10");
+    assert!(first["tools"]["nmap"].as_str().unwrap().starts_with("nmap 7"), "{}", first["tools"]);
+    let flows = first["flow_labels"].as_array().unwrap();
+    let scan = flows.iter().find(|flow| flow["label"] == "scan").unwrap();
+    assert_eq!((&scan["from"], &scan["to"]), (&"203.0.113.66".into(), &"198.51.100.10".into()));
+    assert!(scan["flows"].as_u64().unwrap() >= 100, "{scan}");
+
+    assert!(record(&[]).contains("0 captures recorded, 2 were there"));
+    assert_eq!(manifest(), first);
+    // Without its manifest a capture is not complete.
+    fs::remove_file(folder.join("pcap/scan/lab__syn_100_ports__lan.json")).unwrap();
+    assert!(record(&[]).contains("1 captures recorded, 1 were there"));
+    assert_eq!(manifest()["seed"], first["seed"]);
+    assert!(record(&["--again"]).contains("2 captures recorded, 0 were there"));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_tool_that_is_missing_fails_its_capture_and_no_other() {
+    let folder = work_folder().unwrap();
+    let (programs, corpus) = (folder.join("all-but-nmap"), folder.join("without-nmap"));
+    fs::create_dir_all(&programs).unwrap();
+    for program in fs::read_dir("/usr/bin").unwrap().flatten().filter(|program| program.file_name() != "nmap") {
+        std::os::unix::fs::symlink(program.path(), programs.join(program.file_name())).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_record-corpus"));
+    command.arg(&corpus).arg("--quick").env("PATH", format!("{}:/usr/sbin", programs.display()));
+    let finished = run_any(&mut command, Duration::from_secs(120)).unwrap();
+    assert_eq!(finished.code(), Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("1 were not recorded: syn_100_ports__lan"), "{}", finished.stderr);
+    let labels = fs::read_to_string(corpus.join("labels.csv")).unwrap();
+    assert_eq!(labels.lines().count(), 4, "{labels}");
+    assert!(!corpus.join("pcap/scan/lab__syn_100_ports__lan.pcap").exists());
+    fs::remove_dir_all(corpus).unwrap();
+    fs::remove_dir_all(programs).unwrap();
 }
 
 #[test]

@@ -1,18 +1,17 @@
 //! The real tools of attackers, each bounded in count and time. They run in the namespace of the attacker.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::cleanup::work_folder;
 use crate::namespace::Namespace;
 use crate::network::Network;
 use crate::process::{Finished, Running, run_any};
-use crate::services::{PASSWORD, USER};
+use crate::services::{PASSWORD, USER, write_once};
 
 /// Most packets that one flood sends.
 pub const FLOOD_PACKETS: u32 = 30_000;
@@ -31,6 +30,27 @@ pub fn nmap(from: &Namespace, options: &str, limit: Duration) -> Result<Finished
 /// nmap is not installed.
 pub fn start_nmap(from: &Namespace, options: &str) -> Result<Running> {
     from.start(&format!("nmap -n {options}"))
+}
+
+/// Runs a tool to its end or until its time is up, whichever comes first. Tools of attackers end with 1 when nothing was found;
+/// any other code says that they did not do their work.
+///
+/// # Errors
+/// It is not installed, or it failed.
+pub fn run_tool(from: &Namespace, line: &str, limit: Duration) -> Result<()> {
+    ended_well(line, &run_any(&mut from.words(line), limit)?)
+}
+
+/// Whether a tool did its work, as [`run_tool`] says.
+///
+/// # Errors
+/// It failed: the error holds what it printed.
+pub fn ended_well(line: &str, finished: &Finished) -> Result<()> {
+    let is_fine = finished.status.is_none() || matches!(finished.code(), Some(0 | 1));
+    let never_ran =
+        finished.stderr.contains("ommand not found") || finished.stderr.contains("No such file or directory");
+    ensure!(is_fine && !never_ran, "{line}: {:?}\n{}{}", finished.status, finished.stdout, finished.stderr);
+    Ok(())
 }
 
 /// A flood as hping3 makes it; never more than [`FLOOD_PACKETS`] at a time.
@@ -148,6 +168,6 @@ pub fn word_list(guesses: u32) -> Result<PathBuf> {
     for number in 1..guesses {
         let _ = writeln!(words, "password{number}");
     }
-    fs::write(&file, words + PASSWORD + "\n")?;
+    write_once(&file, (words + PASSWORD + "\n").as_bytes())?;
     Ok(file)
 }

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Once;
+use std::sync::{Once, PoisonError, RwLock, RwLockReadGuard};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -20,11 +20,23 @@ pub const NAMESPACE_PREFIX: &str = "sluice-";
 /// What the folders of the laboratory begin with, in `/tmp`.
 const FOLDER_PREFIX: &str = "sluice-lab-";
 
+/// How often the removal of a folder is tried.
+const REMOVALS: u32 = 20;
+
+/// Held while something is made that outlives the process, and by an interrupt from when on nothing more may be made.
+static MAKING: RwLock<()> = RwLock::new(());
+
+/// Permits to make something, unless the process is about to end: then this waits for the end.
+pub(crate) fn permit_to_make() -> RwLockReadGuard<'static, ()> {
+    MAKING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Makes an interrupt clean up before it ends the process, and sweeps what dead processes left. Cheap to call again.
 pub fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = ctrlc::set_handler(|| {
+            let _nothing_new = MAKING.write();
             remove_all_of(std::process::id());
             std::process::exit(130);
         });
@@ -39,6 +51,7 @@ pub fn prepare() {
 pub fn work_folder() -> Result<PathBuf> {
     prepare();
     let folder = folder_of(std::process::id());
+    let _permit = permit_to_make();
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
 }
@@ -91,7 +104,12 @@ fn remove_all_of(pid: u32) {
             remove_namespace(&name);
         }
     }
-    let _ = fs::remove_dir_all(folder_of(pid));
+    // Threads of a process that is about to end may put a file there while it is emptied.
+    for _ in 0..REMOVALS {
+        if !folder_of(pid).exists() || fs::remove_dir_all(folder_of(pid)).is_ok() {
+            return;
+        }
+    }
 }
 
 fn folder_of(pid: u32) -> PathBuf {

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::cleanup::{self, NAMESPACE_PREFIX};
 use crate::process::{self, Running, SHORT};
@@ -28,12 +28,19 @@ impl Namespace {
         cleanup::prepare();
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let name = format!("{NAMESPACE_PREFIX}{name}-{}-{serial}", std::process::id());
-        run(Command::new("ip").args(["netns", "add", &name])).context("the laboratory needs root and iproute2")?;
-        let namespace = Self { name };
+        let namespace = Self::add(name)?;
         namespace.ip("link set lo up")?;
         // Addresses are usable at once: nobody else could have them.
         namespace.run(["sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0"])?;
         Ok(namespace)
+    }
+
+    fn add(name: String) -> Result<Self> {
+        let _permit = cleanup::permit_to_make();
+        let status =
+            Command::new("ip").args(["netns", "add", &name]).status().context("the laboratory needs iproute2")?;
+        ensure!(status.success(), "the laboratory needs root");
+        Ok(Self { name })
     }
 
     /// The name, as `ip netns` knows it.
@@ -101,6 +108,7 @@ impl Namespace {
     /// `/etc/netns` cannot be written.
     pub fn private_file(&self, file: &str, text: &str) -> Result<()> {
         let folder = Path::new("/etc/netns").join(&self.name);
+        let _permit = cleanup::permit_to_make();
         fs::create_dir_all(&folder).context("cannot make /etc/netns")?;
         fs::write(folder.join(file), text).with_context(|| format!("cannot write a private /etc/{file}"))
     }

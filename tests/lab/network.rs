@@ -14,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 
+use crate::line::Line;
+use crate::line::profile::{Place, Profile};
 use crate::namespace::{Namespace, run};
 
 /// The gateway of the LAN, in the namespace `wan`.
@@ -45,6 +47,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// The namespaces and the links between them.
 #[derive(Debug)]
 pub struct Network {
+    /// An emulated line; it ends before the namespaces do.
+    line: Option<(Line, Namespace)>,
     /// The hosts behind the box.
     pub lan: Namespace,
     /// The box: `port0` to the LAN, `port1` to the gateway, no bridge yet.
@@ -53,7 +57,7 @@ pub struct Network {
     pub wan: Namespace,
     /// Between the hosts of the LAN and the box, where devices are plugged in.
     switch: Option<Namespace>,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Network {
@@ -73,15 +77,50 @@ impl Network {
         Self::build(Some(Namespace::new("switch")?))
     }
 
+    /// Builds it with an emulated line in the place that the profile says; the seed makes the line's draws. Unlike the others
+    /// it may stand beside more of its kind in a process.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn over(profile: &Profile, seed: u64) -> Result<Self> {
+        let mut network = Self::empty(None, None)?;
+        let line = Namespace::new("line")?;
+        match profile.place {
+            Place::Wan => {
+                link(&network.lan, "lan0", &network.r#box, "port0")?;
+                line_up(&line, (&network.r#box, "port1"), (&network.wan, "wan0"))?;
+            }
+            Place::Lan => {
+                line_up(&line, (&network.lan, "lan0"), (&network.r#box, "port0"))?;
+                link(&network.wan, "wan0", &network.r#box, "port1")?;
+            }
+        }
+        network.line = Some((Line::start(&line, LINE_ENDS[0], LINE_ENDS[1], profile, seed)?, line));
+        network.furnish_lan()?;
+        network.fence_lan()?;
+        network.furnish_wan()?;
+        Ok(network)
+    }
+
     fn build(switch: Option<Namespace>) -> Result<Self> {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let (lan, r#box, wan) = (Namespace::new("lan")?, Namespace::new("box")?, Namespace::new("wan")?);
-        let network = Self { lan, r#box, wan, switch, _turn: turn };
+        let network = Self::empty(switch, Some(turn))?;
         network.connect_lan()?;
         link(&network.wan, "wan0", &network.r#box, "port1")?;
         network.fence_lan()?;
         network.furnish_wan()?;
         Ok(network)
+    }
+
+    fn empty(switch: Option<Namespace>, turn: Option<MutexGuard<'static, ()>>) -> Result<Self> {
+        let (lan, r#box, wan) = (Namespace::new("lan")?, Namespace::new("box")?, Namespace::new("wan")?);
+        Ok(Self { line: None, lan, r#box, wan, switch, _turn: turn })
+    }
+
+    /// The names of its namespaces in which programs run.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<String> {
+        [&self.lan, &self.r#box, &self.wan].map(|namespace| namespace.name().to_owned()).into()
     }
 
     /// Bridges the two ports without Sluice, and gives the box its address.
@@ -137,27 +176,6 @@ impl Network {
         Ok(Device { namespace, mac })
     }
 
-    /// Limits what goes through the box, in both directions, to a rate as of a real line; takes the place of an earlier one.
-    ///
-    /// # Errors
-    /// The kernel has no `tbf`.
-    pub fn limit_rate(&self, kbit_per_s: u32) -> Result<()> {
-        for (namespace, device) in [(&self.lan, "lan0"), (&self.wan, "wan0")] {
-            namespace.run(
-                format!("tc qdisc replace dev {device} root tbf rate {kbit_per_s}kbit burst 32k latency 60ms")
-                    .split(' '),
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Lifts the limit of [`Self::limit_rate`].
-    pub fn unlimit_rate(&self) {
-        for (namespace, device) in [(&self.lan, "lan0"), (&self.wan, "wan0")] {
-            let _ = namespace.run(["tc", "qdisc", "del", "dev", device, "root"]);
-        }
-    }
-
     /// Lets the machine reach the box: a link into the LAN with the address [`MACHINE`], gone when the guard is.
     ///
     /// # Errors
@@ -196,6 +214,10 @@ impl Network {
             }
             None => link(&self.lan, "lan0", &self.r#box, "port0")?,
         }
+        self.furnish_lan()
+    }
+
+    fn furnish_lan(&self) -> Result<()> {
         for number in 10..20 {
             self.lan.ip(&format!("addr add 198.51.100.{number}/24 dev lan0"))?;
             self.lan.ip(&format!("addr add 2001:db8:1::{number}/64 dev lan0 nodad"))?;
@@ -284,6 +306,16 @@ impl Drop for MachineLink {
     fn drop(&mut self) {
         let _ = run(Command::new("ip").args(["link", "del", &self.name]));
     }
+}
+
+/// The devices between which a line runs, in its namespace: that on the LAN's side first.
+const LINE_ENDS: [&str; 2] = ["inside", "outside"];
+
+/// Connects two devices to the ends of a line, in whose namespace nothing else answers or sends.
+fn line_up(line: &Namespace, inside: (&Namespace, &str), outside: (&Namespace, &str)) -> Result<()> {
+    line.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"])?;
+    link(inside.0, inside.1, line, LINE_ENDS[0])?;
+    link(outside.0, outside.1, line, LINE_ENDS[1])
 }
 
 /// Makes a veth pair from a namespace to a port of the switch.

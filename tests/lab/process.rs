@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use sluice::clock::Stopwatch;
 
-use crate::cleanup;
+use crate::{cleanup, journal};
 
 /// How often a condition is looked at while waiting for it.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -68,6 +68,7 @@ impl Running {
         let folder = cleanup::work_folder()?;
         let output = ["out", "err"].map(|end| folder.join(format!("{serial}.{end}")));
         let what = describe(command);
+        journal::note_command(&what);
         let child = command
             .stdin(Stdio::null())
             .stdout(File::create(&output[0])?)

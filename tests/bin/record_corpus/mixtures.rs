@@ -5,20 +5,18 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::Result;
-use lab::attacks::{Flood, flood, nmap, start_hydra};
+use lab::attacks::{Flood, flood, nmap, run_tool, start_hydra};
 use lab::benign::{PingStream, fetch, load_page, look_up_names, speed_test, ssh_by_key};
 use lab::network::{GATEWAY, INTERNET, LAN_HOST, NAME_SERVER, SECOND_LAN_HOST};
-use lab::recording::Label;
 
-use crate::stage::{Scene, Stage, benign};
+use crate::scenario::{ATTACKER, INSIDE, Scenario};
+use crate::stage::Scene;
 
 /// How long one program may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Rate of the line.
-const LINE_KBIT_PER_S: u32 = 40_000;
-
-type Attack = fn(&Scene<'_>) -> Result<()>;
+/// What the attacker does.
+type Attack = fn(&Scene) -> Result<()>;
 
 /// Attacks by the first attacker on [`SECOND_LAN_HOST`]: class, name, attack. The rest of these captures is benign.
 const ATTACKS: &[(&str, &str, Attack)] = &[
@@ -32,36 +30,53 @@ const ATTACKS: &[(&str, &str, Attack)] = &[
     ("bruteforce", "mixed_ssh_hydra_1", |s| guess(s, 1)),
 ];
 
+/// Attacks by a device of the household on [`INTERNET`]'s last host: class, name, attack.
+const FROM_INSIDE: &[(&str, &str, Attack)] = &[
+    ("scan", "mixed_outbound_scan", |s| run_tool(s.lan(), &format!("nmap -n -sS -Pn -T4 -F {VICTIM}"), LIMIT)),
+    ("flood_udp", "mixed_outbound_udp", |s| {
+        flood(s.lan(), Flood::Udp(7000, 300), VICTIM, 4_000, 400, LIMIT).map(|_| ())
+    }),
+    ("bruteforce", "mixed_outbound_hydra", |s| {
+        start_hydra(s.lan(), "ssh", VICTIM, 4, 60)?.finish(LIMIT);
+        Ok(())
+    }),
+];
+
+/// Whom the household does not visit otherwise.
+const VICTIM: &str = INTERNET[2];
+
 /// All of them.
-pub fn record(stage: &mut Stage) {
-    if let Err(error) = stage.network.limit_rate(LINE_KBIT_PER_S) {
-        eprintln!("no limited line: {error:#}");
-    }
-    for name in ["household_1", "household_2"] {
-        stage.record_headers(benign("household", name), |scene| {
-            during(scene, || {
-                sleep(Duration::from_secs(8));
+pub fn scenarios() -> Vec<Scenario> {
+    let quiet = ["household_1", "household_2", "household_3"].map(|name| {
+        Scenario::benign("household", name, |s| {
+            during(s, || {
+                sleep(Duration::from_secs(10));
                 Ok(())
             })
-        });
+        })
+    });
+    let outside = ATTACKS.iter().map(|&(class, name, attack)| {
+        Scenario::attack(class, mixed(class), name, ATTACKER, SECOND_LAN_HOST, move |s| during(s, || attack(s)))
+    });
+    let inside = FROM_INSIDE.iter().map(|&(class, name, attack)| {
+        Scenario::attack(class, mixed(class), name, INSIDE, VICTIM, move |s| during(s, || attack(s)))
+    });
+    quiet.into_iter().chain(outside.chain(inside).map(Scenario::pair)).map(Scenario::headers).collect()
+}
+
+/// The kind of the mixtures with a class.
+fn mixed(class: &str) -> &'static str {
+    match class {
+        "scan" => "mixed-scan",
+        "bruteforce" => "mixed-bruteforce",
+        "flood_syn" => "mixed-flood_syn",
+        "flood_udp" => "mixed-flood_udp",
+        _ => "mixed-flood_other",
     }
-    let attacker = stage.attackers[0].address();
-    for (class, name, attack) in ATTACKS {
-        let label = Label {
-            class,
-            kind: &format!("mixed-{class}"),
-            name,
-            attacker: &attacker,
-            victim: SECOND_LAN_HOST,
-            granularity: "pair",
-        };
-        stage.record_headers(label, |scene| during(scene, || attack(scene)));
-    }
-    stage.network.unlimit_rate();
 }
 
 /// Runs something while the household goes on with its day.
-fn during(scene: &Scene<'_>, act: impl FnOnce() -> Result<()>) -> Result<()> {
+fn during(scene: &Scene, act: impl FnOnce() -> Result<()>) -> Result<()> {
     let stop = AtomicBool::new(false);
     let pings = PingStream::start(&scene.network.lan, GATEWAY, 200)?;
     std::thread::scope(|scope| {
@@ -81,7 +96,7 @@ fn during(scene: &Scene<'_>, act: impl FnOnce() -> Result<()>) -> Result<()> {
 }
 
 /// One round of what a household does.
-fn household(scene: &Scene<'_>) -> Result<()> {
+fn household(scene: &Scene) -> Result<()> {
     let lan = &scene.network.lan;
     look_up_names(lan, NAME_SERVER, 12)?;
     load_page(lan, INTERNET[0], 8, LIMIT)?;
@@ -93,15 +108,15 @@ fn household(scene: &Scene<'_>) -> Result<()> {
     fetch(lan, INTERNET[3], "photo.jpg", LIMIT).map(|_| ())
 }
 
-fn scan(scene: &Scene<'_>, options: &str) -> Result<()> {
+fn scan(scene: &Scene, options: &str) -> Result<()> {
     nmap(&scene.attackers[0].namespace, &format!("{options} {SECOND_LAN_HOST}"), LIMIT).map(|_| ())
 }
 
-fn send(scene: &Scene<'_>, what: Flood<'_>, count: u32, interval_us: u32) -> Result<()> {
+fn send(scene: &Scene, what: Flood<'_>, count: u32, interval_us: u32) -> Result<()> {
     flood(&scene.attackers[0].namespace, what, SECOND_LAN_HOST, count, interval_us, LIMIT).map(|_| ())
 }
 
-fn guess(scene: &Scene<'_>, tasks: u32) -> Result<()> {
+fn guess(scene: &Scene, tasks: u32) -> Result<()> {
     start_hydra(&scene.attackers[0].namespace, "ssh", SECOND_LAN_HOST, tasks, 60)?.finish(LIMIT);
     Ok(())
 }

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use lab::attacks::nmap;
+use anyhow::Result;
+use lab::attacks::{ended_well, nmap, run_tool};
+use lab::namespace::Namespace;
 use lab::network::{FIREWALLED_LAN_HOST, INTERNET, LAN_HOST, LAN_HOST_V6};
-use lab::recording::Label;
 
-use crate::stage::Stage;
+use crate::scenario::{ATTACKER, ATTACKER_V6, INSIDE, INSIDE_V6, Scenario};
+use crate::stage::Scene;
 
 /// How long one scan may take; nmap is then stopped, and what was recorded is a scan all the same.
 const LIMIT: Duration = Duration::from_secs(14);
+
+/// How long a scan may take that sends a packet every 15 seconds.
+const LIMIT_OF_PARANOIA: Duration = Duration::from_secs(70);
 
 /// Scans of hosts in the LAN from outside: kind, name, nmap's options, targets.
 const FROM_OUTSIDE: &[(&str, &str, &str, &str)] = &[
@@ -49,6 +54,23 @@ const FROM_OUTSIDE: &[(&str, &str, &str, &str)] = &[
     ("nmap-hosts", "hosts_of_a_network", "-sn -T4", "198.51.100.0/24"),
     ("nmap-hosts", "hosts_by_echo", "-sn -PE -T3 --max-retries 0", "198.51.100.128-191"),
     ("nmap-hosts", "hosts_by_syn", "-sn -PS22,80,443 -T4 --max-retries 1", "198.51.100.128/26"),
+    ("nmap-syn-slow", "syn_t1_paranoid", "-sS -Pn -T1 --max-retries 0 -p 21,22,80,443", LAN_HOST),
+    ("nmap-flags", "maimon_t4", "-sM -T4 -F", LAN_HOST),
+    ("nmap-flags", "window_t4", "-sW -T4 -F", LAN_HOST),
+    ("nmap-flags", "null_v6", "-6 -sN -T4 -F", LAN_HOST_V6),
+    ("nmap-syn", "syn_fragments", "-sS -f -Pn -T4 -F", LAN_HOST),
+    ("nmap-syn", "syn_source_port_53", "-sS -Pn -g 53 -T4 -F", LAN_HOST),
+    ("nmap-syn", "syn_t5_firewalled", "-sS -T5 -Pn --top-ports 400", FIREWALLED_LAN_HOST),
+    ("nmap-version", "system_guess", "-O -T4 -F", LAN_HOST),
+    ("nmap-version", "version_v6", "-6 -sV -T4 -p 21,22,80,443", LAN_HOST_V6),
+    ("nmap-version", "default_scripts", "-sC -T4 -p 21,22,80,443", LAN_HOST),
+    ("nmap-udp", "udp_v6", "-6 -sU -T4 --top-ports 40 --max-retries 1", LAN_HOST_V6),
+    ("nmap-udp", "udp_t3_slow", "-sU -Pn -T3 --max-rate 8 --top-ports 60 --max-retries 0", LAN_HOST),
+    ("nmap-protocols", "protocols", "-sO -T4 --max-retries 0", LAN_HOST),
+    ("nmap-hosts", "hosts_v6", "-6 -sn -PE -PS80 --max-retries 0", "2001:db8:1::10/122"),
+    ("nmap-hosts", "hosts_by_udp", "-sn -PU53,161 -T4 --max-retries 0", "198.51.100.8-60"),
+    ("nmap-hosts", "hosts_by_ack", "-sn -PA80,443 -T4 --max-retries 0", "198.51.100.8-60"),
+    ("nmap-horizontal", "one_port_https", "-sT -Pn -T4 -p 443 --max-retries 0", "198.51.100.8-90"),
     ("nmap-horizontal", "one_port_ssh", "-sS -Pn -T4 -p 22 --max-retries 1", "198.51.100.128/25"),
     ("nmap-horizontal", "one_port_telnet_t3", "-sS -Pn -T3 -p 23 --max-retries 0", "198.51.100.8-199"),
     ("nmap-horizontal", "three_ports", "-sT -Pn -T4 -p 80,443,8080 --max-retries 0", "198.51.100.128/26"),
@@ -61,48 +83,64 @@ const FROM_INSIDE: &[(&str, &str, &str)] = &[
     ("nmap-outbound", "outbound_syn_several", "-sS -T3 -F 203.0.113.10-13"),
     ("nmap-outbound", "outbound_connect_dark", "-sT -Pn -T4 -p 23,2323 --max-retries 0 203.0.113.100-180"),
     ("nmap-outbound", "outbound_udp", "-sU -T4 -F --max-retries 0 203.0.113.11"),
+    ("nmap-outbound", "outbound_slow", "-sS -Pn --max-rate 6 --top-ports 60 203.0.113.12"),
+    ("nmap-outbound", "outbound_hosts", "-sn -PE -PS22,445 -T4 --max-retries 0 203.0.113.0/25"),
+    ("nmap-outbound", "outbound_v6", "-6 -sS -T4 -F 2001:db8:10::10"),
 ];
 
-/// Scans over a slow line: options for [`LAN_HOST`].
-const OVER_A_SLOW_LINE: &[(&str, &str, &str)] = &[
-    ("nmap-syn", "slow_line_syn", "-sS -T4"),
-    ("nmap-connect", "slow_line_connect", "-sT -T4 -F"),
-    ("nmap-version", "slow_line_version", "-sV -T3 -p 22,80,110,143,443"),
+/// Scans by masscan, which has a TCP stack of its own: name, where the packets come from, options and targets.
+const BY_MASSCAN: &[(&str, bool, &str)] = &[
+    ("masscan_100_ports", false, "-p1-100,443,8080 --rate 400 198.51.100.10"),
+    ("masscan_hosts_fast", false, "-p22,80,443 --rate 2000 198.51.100.8-198.51.100.250"),
+    ("masscan_hosts_slow", false, "-p23,80 --rate 30 198.51.100.8-198.51.100.150"),
+    ("masscan_outbound", true, "-p80,8080,5555 --rate 500 203.0.113.0/24"),
+    ("masscan_outbound_slow", true, "-p22 --rate 20 203.0.113.0/24"),
 ];
 
-/// Rate of the slow line.
-const SLOW_LINE_KBIT_PER_S: u32 = 700;
-
-/// One scan.
-pub fn record_one(stage: &mut Stage) {
-    from_outside(stage, 0, FROM_OUTSIDE[4]);
-}
+/// Scans by nping and hping3: name, command line.
+const BY_OTHERS: &[(&str, &str, &str)] = &[
+    ("hping3-scan", "hping3_ports", "hping3 -n -q -S --scan 1-600 198.51.100.10"),
+    ("hping3-scan", "hping3_ports_slow", "hping3 -n -q -S -p ++20 -c 120 -i u90000 198.51.100.10"),
+    ("nping-scan", "nping_connects", "nping --tcp-connect -p 20-120 --rate 30 -c 1 -H -q 198.51.100.10"),
+    ("nping-scan", "nping_v6", "nping -6 --tcp-connect -p 20-100 --rate 40 -c 1 -H -q 2001:db8:1::10"),
+];
 
 /// All of them.
-pub fn record(stage: &mut Stage) {
-    for (number, scan) in FROM_OUTSIDE.iter().enumerate() {
-        from_outside(stage, number, *scan);
-    }
-    for (kind, name, options) in FROM_INSIDE {
-        let label = Label { class: "scan", kind, name, attacker: LAN_HOST, victim: INTERNET[0], granularity: "all" };
-        stage.record(label, |scene| nmap(&scene.network.lan, options, LIMIT).map(|_| ()));
-    }
-    if let Err(error) = stage.network.limit_rate(SLOW_LINE_KBIT_PER_S) {
-        eprintln!("no slow line: {error:#}");
-    }
-    for (kind, name, options) in OVER_A_SLOW_LINE {
-        from_outside(stage, 1, (kind, name, options, LAN_HOST));
-    }
-    stage.network.unlimit_rate();
+pub fn scenarios() -> Vec<Scenario> {
+    let outside = FROM_OUTSIDE.iter().map(|&(kind, name, options, targets)| {
+        let attacker = if options.starts_with("-6") { ATTACKER_V6 } else { ATTACKER };
+        Scenario::attack("scan", kind, name, attacker, targets, move |s| {
+            scan(s.attacker(), &format!("{options} {targets}"))
+        })
+    });
+    let inside = FROM_INSIDE.iter().map(|&(kind, name, options)| {
+        let attacker = if options.starts_with("-6") { INSIDE_V6 } else { INSIDE };
+        Scenario::attack("scan", kind, name, attacker, INTERNET[0], move |s| scan(s.lan(), options))
+    });
+    let masscan = BY_MASSCAN.iter().map(|&(name, is_inside, options)| {
+        let attacker = if is_inside { INSIDE } else { ATTACKER };
+        Scenario::attack("scan", "masscan", name, attacker, "", move |s| masscan(s, is_inside, options))
+    });
+    let others = BY_OTHERS.iter().map(|&(kind, name, line)| {
+        let attacker = if line.contains(" -6 ") { ATTACKER_V6 } else { ATTACKER };
+        Scenario::attack("scan", kind, name, attacker, LAN_HOST, move |s| run_tool(s.attacker(), line, LIMIT))
+    });
+    outside.chain(inside).chain(masscan).chain(others).collect()
 }
 
-fn from_outside(stage: &mut Stage, number: usize, scan: (&str, &str, &str, &str)) {
-    let (kind, name, options, targets) = scan;
-    let attacker = number % stage.attackers.len();
-    let v6 = options.starts_with("-6");
-    let address = if v6 { stage.attackers[attacker].address_v6() } else { stage.attackers[attacker].address() };
-    let label = Label { class: "scan", kind, name, attacker: &address, victim: targets, granularity: "all" };
-    stage.record(label, |scene| {
-        nmap(&scene.attackers[attacker].namespace, &format!("{options} {targets}"), LIMIT).map(|_| ())
-    });
+fn scan(from: &Namespace, options: &str) -> Result<()> {
+    let limit = if options.contains("-T1") { LIMIT_OF_PARANOIA } else { LIMIT };
+    ended_well(options, &nmap(from, options, limit)?)
+}
+
+/// masscan sends frames, so it is told from where and to whom.
+fn masscan(scene: &Scene, is_inside: bool, options: &str) -> Result<()> {
+    let (from, device, source, router) =
+        if is_inside { (scene.lan(), "lan0", INSIDE, "wan0") } else { (scene.attacker(), "eth0", ATTACKER, "o66") };
+    let mac = scene.wan().run(["cat", &format!("/sys/class/net/{router}/address")])?;
+    let line = format!(
+        "masscan -e {device} --adapter-ip {source} --router-mac {} --wait 2 --seed 7 {options}",
+        mac.trim().replace(':', "-")
+    );
+    run_tool(from, &line, LIMIT)
 }

@@ -1,39 +1,39 @@
-//! What all recordings need: the bridged laboratory with its servers, and a few outsiders.
+//! Where one scenario takes place: the bridged laboratory over an emulated line, with its servers and a few outsiders.
 
-use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
-use lab::network::{INTERNET, LAN_HOST, Network, Outsider};
-use lab::process::Running;
-use lab::recording::{Corpus, Label};
+use lab::line::profile::Profile;
+use lab::namespace::Namespace;
+use lab::network::{GATEWAY, INTERNET, INTERNET_V6, LAN_HOST, Network, Outsider};
+use lab::process::{Running, run_any, wait_until};
+use lab::random::Random;
 use lab::services;
 
-/// Bytes kept of each frame where nothing else is said.
-const SNAP: u32 = 512;
-
-/// The laboratory without Sluice, and the corpus that grows.
-pub struct Stage {
+/// What a scenario may use while it is recorded.
+pub struct Scene {
+    // Servers end before the network that they stand in.
+    _servers: Vec<Running>,
     /// The namespaces.
     pub network: Network,
     /// Three attackers.
     pub attackers: [Outsider; 3],
     /// Two people outside who mean well.
     pub visitors: [Outsider; 2],
-    corpus: Corpus,
-    only: String,
-    failed: Vec<String>,
-    _servers: Vec<Running>,
+    random: Mutex<Random>,
 }
 
-impl Stage {
-    /// Builds everything.
-    pub fn new(folder: &Path) -> Result<Self> {
-        let network = Network::new()?;
+impl Scene {
+    /// Builds everything, without Sluice.
+    pub fn new(profile: &Profile, seed: u64) -> Result<Self> {
+        let network = Network::over(profile, seed)?;
         network.bridge()?;
         let servers = vec![
             services::sshd(&network.lan)?,
             services::nginx(&network.lan)?,
             services::vsftpd(&network.lan)?,
+            services::telnetd(&network.lan)?,
             services::iperf3(&network.lan, LAN_HOST)?,
             services::nginx(&network.wan)?,
             services::sshd(&network.wan)?,
@@ -41,64 +41,48 @@ impl Stage {
             services::iperf3(&network.wan, INTERNET[1])?,
             services::dnsmasq(&network.wan)?,
         ];
+        meet_neighbours(&network)?;
         let attackers = [network.outsider(66)?, network.outsider(67)?, network.outsider(68)?];
         let visitors = [network.outsider(40)?, network.outsider(41)?];
-        let corpus = Corpus::new(folder)?;
-        Ok(Self { network, attackers, visitors, corpus, only: String::new(), failed: Vec::new(), _servers: servers })
+        let random = Mutex::new(Random::new(seed));
+        Ok(Self { _servers: servers, network, attackers, visitors, random })
     }
 
-    /// From now on records only captures with this in their names.
-    pub fn only(&mut self, part: &str) {
-        part.clone_into(&mut self.only);
+    /// The hosts of the LAN.
+    pub fn lan(&self) -> &Namespace {
+        &self.network.lan
     }
 
-    /// Records one capture and says so; a failure is remembered, and the rest goes on.
-    pub fn record(&mut self, label: Label<'_>, act: impl FnOnce(&Scene<'_>) -> Result<()>) {
-        self.record_with_snap(label, SNAP, act);
+    /// The servers of the Internet.
+    pub fn wan(&self) -> &Namespace {
+        &self.network.wan
     }
 
-    /// As [`Self::record`], keeping only the headers of each frame: for bulk transfers.
-    pub fn record_headers(&mut self, label: Label<'_>, act: impl FnOnce(&Scene<'_>) -> Result<()>) {
-        self.record_with_snap(label, 96, act);
+    /// The first attacker's programs run there.
+    pub fn attacker(&self) -> &Namespace {
+        &self.attackers[0].namespace
     }
 
-    fn record_with_snap(&mut self, label: Label<'_>, snap: u32, act: impl FnOnce(&Scene<'_>) -> Result<()>) {
-        if !label.name.contains(&self.only) {
-            return;
-        }
-        let scene = Scene { network: &self.network, attackers: &self.attackers, visitors: &self.visitors };
-        match self.corpus.record(&self.network.r#box, label, snap, || act(&scene)) {
-            Ok(()) => println!("{:12} {}", label.class, label.name),
-            Err(error) => {
-                eprintln!("{error:#}");
-                self.failed.push(label.name.to_owned());
-            }
-        }
+    /// A sequence of draws for one purpose: the scenario's seed makes it.
+    pub fn random(&self) -> Random {
+        Random::new(self.random.lock().unwrap_or_else(PoisonError::into_inner).bits())
     }
 
-    /// What a recording may use.
-    pub fn scene(&self) -> Scene<'_> {
-        Scene { network: &self.network, attackers: &self.attackers, visitors: &self.visitors }
-    }
-
-    /// The number of captures, and the names of those that failed.
-    pub fn close(self) -> (usize, Vec<String>) {
-        (self.corpus.len(), self.failed)
+    /// All namespaces in which programs run.
+    pub fn namespaces(&self) -> Vec<String> {
+        let outsiders = self.attackers.iter().chain(&self.visitors).map(|one| one.namespace.name().to_owned());
+        self.network.namespaces().into_iter().chain(outsiders).collect()
     }
 }
 
-/// What a recording may use while it runs.
-#[derive(Clone, Copy)]
-pub struct Scene<'a> {
-    /// The namespaces.
-    pub network: &'a Network,
-    /// Three attackers.
-    pub attackers: &'a [Outsider; 3],
-    /// Two people outside who mean well.
-    pub visitors: &'a [Outsider; 2],
-}
-
-/// The label of a capture without any attack.
-pub fn benign<'a>(kind: &'a str, name: &'a str) -> Label<'a> {
-    Label { class: "benign", kind, name, attacker: "", victim: "", granularity: "all" }
+/// The hosts of the LAN and the gateway know each other's addresses, as they do in a network that has stood for a while: over
+/// a lossy line the first of them may not be found for seconds.
+fn meet_neighbours(network: &Network) -> Result<()> {
+    for host in [GATEWAY, INTERNET_V6] {
+        let mut ping = network.lan.words(&format!("ping -n -q -c 1 -W 1 {host}"));
+        wait_until(&format!("{host} answers"), Duration::from_secs(20), || {
+            run_any(&mut ping, Duration::from_secs(5)).is_ok_and(|finished| finished.success())
+        })?;
+    }
+    Ok(())
 }
