@@ -31,6 +31,9 @@ pub struct DecideArguments {
     /// The `sluice` program.
     #[arg(long)]
     sluice: PathBuf,
+    /// A configuration whose rules stand beside the model, in the place of the default ones.
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// How many parts the sources are split into; each is decided about by a model of the others.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=50))]
     folds: u8,
@@ -51,7 +54,11 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     let rows = Rows::read(&arguments.rows)?;
     let labelled = labelled(&rows, &recipe)?;
     let captures = captures(arguments, &recipe)?;
-    let appliance = Appliance { program: arguments.sluice.clone(), scratch: arguments.out.with_extension("models") };
+    let appliance = Appliance {
+        program: arguments.sluice.clone(),
+        scratch: arguments.out.with_extension("models"),
+        config: arguments.config.clone(),
+    };
     let mut all = Vec::new();
     for (model, unseen) in models(arguments, &recipe, &rows, &labelled)? {
         let unseen: Vec<&LabelledCapture> = unseen.iter().filter_map(|name| captures.get(*name)).collect();

@@ -86,6 +86,8 @@ pub struct Appliance {
     pub program: PathBuf,
     /// A folder for the models that it is to use.
     pub scratch: PathBuf,
+    /// A configuration with other rules than the default ones.
+    pub config: Option<PathBuf>,
 }
 
 /// The part of the report that counts.
@@ -143,7 +145,11 @@ impl Appliance {
     fn replay(&self, model: &Path, capture: &LabelledCapture, profile: &str) -> Result<Decided, DecisionError> {
         let mut command = Command::new(&self.program);
         command.args(["replay", "--report", "json", "--mode", "enforce", "--profile", profile, "--model"]);
-        let output = command.arg(model).arg(&capture.path).output();
+        command.arg(model).arg(&capture.path);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        let output = command.output();
         let output = output.map_err(|source| DecisionError::Run { program: self.program.clone(), source })?;
         // A capture that is cut off gives a report too, and an error behind it.
         let report: Report = serde_json::from_slice(&output.stdout).map_err(|_| DecisionError::Report {

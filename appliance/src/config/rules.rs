@@ -62,7 +62,12 @@ pub(super) fn default_rules() -> Vec<Rule> {
             "many silent hosts",
             Scan,
             0.8,
-            &[(SrcHosts60s, Above, 50.0), (SrcPorts60s, Below, 5.0), (SrcUnanswered60s, Above, 0.7)],
+            &[
+                (IsUdp, Equal, 0.0),
+                (SrcHosts60s, Above, 50.0),
+                (SrcPorts60s, Below, 5.0),
+                (SrcUnanswered60s, Above, 0.7),
+            ],
         ),
         rule("odd TCP flags", Scan, 0.8, &[(OddFlags, Above, 0.0), (SrcPorts60s, Above, 5.0)]),
         rule("many short logins", BruteForce, 0.8, &[(PairShortLogins60s, Above, 30.0)]),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use lab::benign::speed_test;
 use lab::cleanup::work_folder;
 use lab::namespace::Namespace;
 use lab::network::{INTERNET, LAN_HOST, LAN_HOST_V6};
+use lab::random::Random;
 use lab::talk::{Answering, Pace, Party, Visit, ask_many, converse, sockets_from, visit_many};
 
 use crate::scenario::Scenario;
@@ -24,6 +26,8 @@ const LIVE_COUNT: u32 = 24;
 /// The first of those who do not, and the first of more of them.
 const GONE: &str = "203.0.113.150";
 const LONG_GONE: &str = "198.18.7.1";
+/// Where a peer may listen.
+const ANY_PORT: RangeInclusive<u16> = 1_025..=65_535;
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
@@ -70,13 +74,17 @@ fn populate(scene: &Scene) -> Result<()> {
     addresses.iter().try_for_each(|one| scene.wan().ip(&format!("addr replace {}/32 dev lo", one.ip())).map(|_| ()))
 }
 
-/// Peers that answer, that refuse and that are gone, in the order of a draw.
-fn crowd(scene: &Scene, count: usize, port: u16) -> Result<Vec<SocketAddr>> {
+/// Peers that answer at `port`, that refuse and that are gone, in the order of a draw. Those who do not answer have ports of
+/// their own among `ports`, as peers behind address translation do.
+fn crowd(scene: &Scene, count: usize, port: u16, ports: RangeInclusive<u16>) -> Result<Vec<SocketAddr>> {
     let mut random = scene.random();
-    let mut all = sockets_from(LIVE, LIVE_COUNT, port)?;
-    all.extend(sockets_from(INTERNET[0], 4, port + 1)?);
+    let mut all = sockets_from(INTERNET[0], 4, port)?;
     all.extend(sockets_from(GONE, 90, port)?);
     all.extend(sockets_from(LONG_GONE, 250, port)?.into_iter().take(count.saturating_sub(100)));
+    for peer in &mut all {
+        peer.set_port(random.between(u64::from(*ports.start()), u64::from(*ports.end())) as u16);
+    }
+    all.extend(sockets_from(LIVE, LIVE_COUNT, port)?);
     let mut drawn = Vec::new();
     while drawn.len() < count && !all.is_empty() {
         drawn.push(all.swap_remove(random.below(all.len() as u64) as usize));
@@ -88,7 +96,7 @@ fn crowd(scene: &Scene, count: usize, port: u16) -> Result<Vec<SocketAddr>> {
 fn swarm(scene: &Scene, count: usize, parallel: usize, spacing: Duration) -> Result<()> {
     populate(scene)?;
     let _listening = scene.wan().start("socat TCP4-LISTEN:6881,fork,reuseaddr,backlog=64 EXEC:cat")?;
-    let targets = crowd(scene, count, 6881)?;
+    let targets = crowd(scene, count, 6881, ANY_PORT)?;
     let visit = Visit {
         parallel,
         patience: Duration::from_secs(3),
@@ -106,7 +114,8 @@ fn dht(scene: &Scene, count: usize, times: usize, per_second: u32) -> Result<()>
     populate(scene)?;
     let _answering = Answering::start(scene.wan(), &sockets_from(LIVE, LIVE_COUNT, 6891)?, (90, 320), random.bits())?;
     let asker = Party { namespace: scene.lan(), socket: format!("{LAN_HOST}:51413").parse()? };
-    ask_many(asker, &crowd(scene, count, 6891)?, times, Pace::of(per_second, 92, 140), &mut random).map(|_| ())
+    ask_many(asker, &crowd(scene, count, 6891, ANY_PORT)?, times, Pace::of(per_second, 92, 140), &mut random)
+        .map(|_| ())
 }
 
 /// Pieces over UDP from several peers at once.
@@ -144,7 +153,7 @@ fn server_list(scene: &Scene) -> Result<()> {
     let _answering =
         Answering::start(scene.wan(), &sockets_from(LIVE, LIVE_COUNT, 27_015)?, (100, 600), random.bits())?;
     let asker = Party { namespace: scene.lan(), socket: "198.51.100.14:27006".parse()? };
-    ask_many(asker, &crowd(scene, 90, 27_015)?, 2, Pace::of(80, 25, 25), &mut random).map(|_| ())
+    ask_many(asker, &crowd(scene, 90, 27_015, 27_015..=27_050)?, 2, Pace::of(80, 25, 25), &mut random).map(|_| ())
 }
 
 fn voice(scene: &Scene, here: &str, there: &str, seconds: u64) -> Result<()> {
@@ -182,7 +191,7 @@ fn torrent(scene: &Scene) -> Result<()> {
     );
     scene.lan().run_within(&create, LIMIT)?;
     let tracker = work_folder()?.join(scene.wan().name()).join("www/announce");
-    fs::write(tracker, tracker_answer(&scene.visitors.each_ref().map(|one| one.address()))?)?;
+    fs::write(tracker, tracker_answer(&scene.visitors.each_ref().map(|one| one.address()), &mut scene.random())?)?;
     let mut running = Vec::new();
     for visitor in &scene.visitors {
         running.push(client(&visitor.namespace, &folder, "shared", &torrent)?);
@@ -214,7 +223,7 @@ fn client(
 }
 
 /// What a tracker says (BEP 3, compact form of BEP 23): peers as four bytes of address and two of port each.
-fn tracker_answer(seeds: &[String]) -> Result<Vec<u8>> {
+fn tracker_answer(seeds: &[String], random: &mut Random) -> Result<Vec<u8>> {
     let mut peers: Vec<u8> = Vec::new();
     let mut add = |socket: &SocketAddr| -> Result<()> {
         let SocketAddr::V4(socket) = socket else { return Ok(()) };
@@ -225,7 +234,10 @@ fn tracker_answer(seeds: &[String]) -> Result<Vec<u8>> {
     for seed in seeds {
         add(&format!("{seed}:51413").parse().context("an address")?)?;
     }
-    sockets_from(GONE, 60, 51_413)?.iter().try_for_each(&mut add)?;
+    for mut gone in sockets_from(GONE, 60, 51_413)? {
+        gone.set_port(random.between(u64::from(*ANY_PORT.start()), u64::from(*ANY_PORT.end())) as u16);
+        add(&gone)?;
+    }
     let mut answer = format!("d8:intervali60e5:peers{}:", peers.len()).into_bytes();
     answer.extend(peers);
     answer.push(b'e');
