@@ -87,13 +87,6 @@ impl Range {
 }
 
 impl Model {
-    /// A model of one tree whose leaves hold distributions.
-    #[must_use]
-    pub fn of_one_tree(name: String, classes: Vec<ThreatClass>, ranges: Vec<Range>, tree: Tree) -> Self {
-        let base = vec![0.0; classes.len()];
-        Self { name, classes, ranges, combination: Combination::Mean, base, trees: vec![tree] }
-    }
-
     /// Walks the trees: what the compiled model gives as well, only slower.
     #[must_use]
     pub fn classify(&self, features: &FeatureVector) -> Answer {

@@ -57,6 +57,8 @@ pub struct Recipe {
     pub rows: RowRules,
     /// How the tree grows.
     pub tree: TreeRules,
+    /// Many trees instead of one; each grows as `tree` says.
+    pub forest: Option<ForestRules>,
     /// Captures that are left out.
     #[serde(default)]
     pub exclude: Vec<Exclusion>,
@@ -125,6 +127,18 @@ pub struct TreeRules {
     /// Features that the tree must not use, because they tell captures apart rather than behaviour.
     #[serde(default)]
     ignore: Vec<String>,
+}
+
+/// How the trees of a forest differ.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForestRules {
+    /// How many there are.
+    pub trees: usize,
+    /// The share of the features that each of them may use; those of `ask_first` are always among them.
+    pub feature_share: f64,
+    /// Which captures and features each of them gets depends on this number.
+    pub seed: u64,
 }
 
 impl TreeRules {

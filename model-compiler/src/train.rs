@@ -11,12 +11,15 @@
 //! harmless traffic, and are in the table under the attack's label: leaves that hold both say both.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::thread;
 
 use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
 
+use crate::forest::Combination;
 use crate::grow::{GrowError, Growth, Sample, grow};
-use crate::model::{Model, Node, Range};
-use crate::recipe::{ClassRule, Recipe, RecipeError};
+use crate::model::{Model, Node, Range, Tree};
+use crate::recipe::{ClassRule, ForestRules, Recipe, RecipeError, Use};
 use crate::rows::{Row, Rows};
 
 /// Why no model came of the rows.
@@ -78,6 +81,8 @@ pub fn labelled<'a>(rows: &'a Rows, recipe: &Recipe) -> Result<Vec<Labelled<'a>>
 
 /// A vector to learn from, and what it counts.
 struct Lesson {
+    /// Place of the capture that it is from.
+    capture: usize,
     features: FeatureVector,
     class: usize,
     /// A row as it was, not an exaggerated one.
@@ -89,8 +94,9 @@ struct Lesson {
 }
 
 impl Lesson {
-    const fn sample(&self) -> Sample<'_> {
-        Sample { features: &self.features, class: self.class, weight: self.weight }
+    /// What a tree sees of it that has it so many times.
+    fn sample(&self, times: f64) -> Sample<'_> {
+        Sample { features: &self.features, class: self.class, weight: self.weight * times }
     }
 }
 
@@ -116,7 +122,6 @@ fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> R
     let mut lessons = lessons(&thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
     let ranges = ranges(&lessons);
     exaggerate(&mut lessons, &recipe.rows.benign_margin);
-    let samples: Vec<Sample<'_>> = lessons.iter().map(Lesson::sample).collect();
     let growth = Growth {
         classes: rules.len(),
         uses: recipe.tree.uses()?,
@@ -125,10 +130,91 @@ fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> R
         min_leaf_share: recipe.tree.min_leaf_share,
         min_gain: recipe.tree.min_gain,
     };
-    let prior: Vec<f64> = rules.iter().map(|rule| rule.prior).collect();
-    let tree = grow(&samples, &growth, &|places| leaf(&lessons, places, &prior, recipe.tree.smoothing))?;
+    let school = School {
+        lessons: &lessons,
+        prior: &rules.iter().map(|rule| rule.prior).collect::<Vec<f64>>(),
+        smoothing: recipe.tree.smoothing,
+    };
+    let trees = match &recipe.forest {
+        Some(forest) if max_depth > 1 => school.forest(&growth, forest)?,
+        _ => vec![school.tree(&growth, &|_| 1)?],
+    };
     let classes: Vec<ThreatClass> = rules.iter().map(|rule| rule.class).collect();
-    Ok(Model::of_one_tree(recipe.name.clone(), classes, ranges, tree))
+    let base = vec![0.0; classes.len()];
+    Ok(Model { name: recipe.name.clone(), classes, ranges, combination: Combination::Mean, base, trees })
+}
+
+/// What trees learn from, and what their leaves need beside.
+struct School<'a> {
+    lessons: &'a [Lesson],
+    prior: &'a [f64],
+    smoothing: f64,
+}
+
+impl School<'_> {
+    /// A tree that learns from the lessons of each capture as many times as `times` says.
+    fn tree(&self, growth: &Growth, times: &(dyn Fn(usize) -> u32 + Sync)) -> Result<Tree, GrowError> {
+        let drawn: Vec<(&Lesson, f64)> = self
+            .lessons
+            .iter()
+            .map(|lesson| (lesson, f64::from(times(lesson.capture))))
+            .filter(|(_, times)| *times > 0.0)
+            .collect();
+        let samples: Vec<Sample<'_>> = drawn.iter().map(|(lesson, times)| lesson.sample(*times)).collect();
+        grow(&samples, growth, &|places| leaf(&drawn, places, self.prior, self.smoothing))
+    }
+
+    /// Trees that each know other captures and other features: their mean errs less than one of them, because they do not
+    /// err alike. Captures are drawn with replacement (Breiman, "Bagging predictors", 1996; whole captures, because the rows
+    /// of one resemble each other), features without (Ho, "The random subspace method", 1998).
+    fn forest(&self, growth: &Growth, rules: &ForestRules) -> Result<Vec<Tree>, GrowError> {
+        let numbers: Vec<u64> = (0..rules.trees.max(1) as u64).collect();
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let grow_some = |numbers: &[u64]| -> Result<Vec<Tree>, GrowError> {
+            numbers
+                .iter()
+                .map(|&number| self.one_of_many(growth, rules, splitmix(rules.seed ^ splitmix(number))))
+                .collect()
+        };
+        thread::scope(|scope| {
+            let share = numbers.len().div_ceil(workers);
+            let running: Vec<_> = numbers.chunks(share).map(|some| scope.spawn(move || grow_some(some))).collect();
+            let mut trees = Vec::new();
+            for one in running {
+                match one.join() {
+                    Ok(grown) => trees.extend(grown?),
+                    Err(panic) => resume_unwind(panic),
+                }
+            }
+            Ok(trees)
+        })
+    }
+
+    fn one_of_many(&self, growth: &Growth, rules: &ForestRules, draw: u64) -> Result<Tree, GrowError> {
+        let keeps = |feature: usize| {
+            growth.ask_first.contains(&feature) || uniform(draw ^ splitmix(!(feature as u64))) < rules.feature_share
+        };
+        let uses = growth.uses.iter().enumerate();
+        let uses = uses.map(|(feature, &rule)| if keeps(feature) { rule } else { Use::No }).collect();
+        self.tree(&Growth { uses, ..growth.clone() }, &|capture| poisson(uniform(draw ^ splitmix(capture as u64))))
+    }
+}
+
+/// A number from 0 to below 1 from well-mixed bits.
+fn uniform(bits: u64) -> f64 {
+    (splitmix(bits) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// How often one of many is drawn when as many are drawn with replacement: Poisson's distribution with the mean 1, inverted.
+fn poisson(uniform: f64) -> u32 {
+    let (mut times, mut probability) = (0, (-1.0_f64).exp());
+    let mut below = probability;
+    while uniform >= below && times < 8 {
+        times += 1;
+        probability /= f64::from(times);
+        below += probability;
+    }
+    times
 }
 
 /// At most so many rows of a class from each capture as the recipe allows, chosen by a hash: which ones depends on the
@@ -180,7 +266,7 @@ fn lessons(rows: &[Labelled<'_>], rules: &[ClassRule], exponent: f64) -> Result<
     }
     let lesson = |(&Labelled { row, class, emphasis }, observations): (&Labelled<'_>, f64)| {
         let weight = observations * emphasis / of_class[class] * rules[class].prior;
-        Lesson { features: row.features, class, is_real: true, observations, weight }
+        Lesson { capture: row.capture, features: row.features, class, is_real: true, observations, weight }
     };
     Ok(rows.iter().zip(observations).map(lesson).collect())
 }
@@ -209,20 +295,20 @@ fn exaggerate(lessons: &mut Vec<Lesson>, margin: &BTreeMap<String, f32>) {
         for &(place, factor) in &factors {
             features[place] *= factor;
         }
-        let exaggerated = Lesson { features, class: 0, is_real: false, observations: 0.0, weight: real.weight };
-        lessons.push(exaggerated);
+        let (capture, weight) = (real.capture, real.weight);
+        lessons.push(Lesson { capture, features, class: 0, is_real: false, observations: 0.0, weight });
     }
 }
 
-/// The leaf in which these lessons end.
-fn leaf(lessons: &[Lesson], places: &[usize], prior: &[f64], smoothing: f64) -> Node {
+/// The leaf in which these lessons end, each with how often it is there.
+fn leaf(lessons: &[(&Lesson, f64)], places: &[usize], prior: &[f64], smoothing: f64) -> Node {
     let mut weights = vec![0.0; prior.len()];
     let mut observations = 0.0;
     let mut rows = 0;
     for &place in places {
-        let lesson = &lessons[place];
-        weights[lesson.class] += lesson.weight;
-        observations += lesson.observations;
+        let (lesson, times) = lessons[place];
+        weights[lesson.class] += lesson.weight * times;
+        observations += lesson.observations * times;
         rows += u64::from(lesson.is_real);
     }
     let total: f64 = weights.iter().sum();
