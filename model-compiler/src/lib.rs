@@ -9,7 +9,7 @@
 //! With the feature `train` the crate also makes models. `corpus` reads which captures there are and how each is
 //! labelled, `extract` runs them through the extractor of the daemon into `rows`, `train` weighs these as the `recipe`
 //! says and `grow` makes a tree of them, `evaluate` measures such trees on captures that they have not seen (`folds`,
-//! `scores`), and `card` writes down what was measured. The feature carries the dependencies that the build script must
+//! `scores`), and `card` writes down what was measured. `import` takes models that other libraries have trained. The feature carries the dependencies that the build script must
 //! not wait for.
 #![forbid(unsafe_code)]
 
@@ -31,6 +31,8 @@ pub mod extract;
 pub mod folds;
 #[cfg(feature = "train")]
 pub mod grow;
+#[cfg(feature = "train")]
+pub mod import;
 #[cfg(feature = "train")]
 pub mod recipe;
 #[cfg(feature = "train")]
