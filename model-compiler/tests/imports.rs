@@ -16,7 +16,7 @@ use model_compiler::rows::{Capture, Row, Rows};
 use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector};
 
 /// How many rows the models are trained on, and how many each is asked about.
-const LESSONS: usize = 4_000;
+const LESSONS: usize = 2_000;
 const QUESTIONS: usize = 10_000;
 
 /// How far a probability may be from the library's.
