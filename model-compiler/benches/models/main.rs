@@ -22,7 +22,6 @@ use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/models");
 const MODELS: [&str; 3] = ["depth_6", "depth_12", "forest"];
 const FORMS: [(&str, Form); 2] = [("ifs", Form::Ifs), ("table", Form::Table)];
-const RIVALS: [&str; 2] = ["m2cgen", "tl2cgen"];
 const LESSONS: usize = 20_000;
 const QUESTIONS: usize = 20_000;
 /// How often each program is started, and how often it goes through all rows each time.
@@ -48,8 +47,8 @@ fn main() -> Result<()> {
     run(Command::new(&python).arg(format!("{SOURCE}/rivals.py")).arg("train").arg(&directory))?;
     let models = MODELS.iter().map(|name| imported(name, &lessons, &directory)).collect::<Result<Vec<_>>>()?;
     compile_ours(&models, &directory)?;
-    for name in MODELS {
-        RIVALS.iter().try_for_each(|rival| compile_rival(rival, name, &directory))?;
+    for model in &models {
+        rivals(model).iter().try_for_each(|rival| compile_rival(rival, &model.name, &directory))?;
     }
     show(&measure(&models, &python, &directory)?, &models, &directory)
 }
@@ -172,7 +171,7 @@ fn imported(name: &str, lessons: &Rows, directory: &Path) -> Result<Model> {
 fn compile_ours(models: &[Model], directory: &Path) -> Result<()> {
     let classes: String = ThreatClass::ALL.iter().map(|class| format!("{class:?}, ")).collect();
     let mut dependencies = String::new();
-    let mut list = String::new();
+    let mut program = "//! All models and forms, to be called from C.\n".to_owned();
     for (model, (form_name, form)) in each_form(models) {
         let name = format!("{}_{form_name}", model.name);
         let library = format!(
@@ -187,48 +186,75 @@ fn compile_ours(models: &[Model], directory: &Path) -> Result<()> {
             concat!(env!("CARGO_MANIFEST_DIR"), "/src/forest.rs"),
             rust_as(model, form),
         );
-        write_crate(&directory.join(&name), &name, "lib.rs", &library, "libm = \"0.2\"\n")?;
+        write_crate(&directory.join(&name), &name, &library, "libm = \"0.2\"\n", Output::Part)?;
         dependencies.push_str(&format!("{name} = {{ path = \"../{name}\" }}\n"));
-        list.push_str(&format!("    ({:?}, {form_name:?}, {name}::place),\n", model.name));
+        program.push_str(&format!(
+            "#[unsafe(no_mangle)]\npub extern \"C\" fn ask_{name}(features: &[f32; {FEATURE_COUNT}]) -> usize {{\n    \
+             {name}::place(features)\n}}\n"
+        ));
     }
-    let program = include_str!("program.rs").replace("//!", "//");
-    let count = models.len() * FORMS.len();
-    let program = format!(
-        "{program}\nconst FEATURES: usize = {FEATURE_COUNT};\n\
-         static MODELS: [(&str, &str, Ask); {count}] = [\n{list}];\n"
-    );
-    write_crate(&directory.join("program"), "program", "main.rs", &program, &dependencies)?;
+    write_crate(&directory.join("program"), "program", &program, &dependencies, Output::Shared)?;
     // Offline: libm is there, since this crate was built with it.
     let arguments = ["build", "--release", "--offline", "--quiet", "--target-dir", "../target"];
-    run(Command::new(env!("CARGO")).args(arguments).current_dir(directory.join("program"))).map(drop)
+    run(Command::new(env!("CARGO")).args(arguments).current_dir(directory.join("program")))?;
+    for (model, (form, _)) in each_form(models) {
+        let define = format!("-DOURS=ask_{}_{form}", model.name);
+        let program = directory.join(format!("{form}_{}", model.name));
+        compile_caller(&define, &directory.join("target/release/libprogram.so"), &program)?;
+    }
+    Ok(())
 }
 
 fn each_form(models: &[Model]) -> impl Iterator<Item = (&Model, (&'static str, Form))> {
     models.iter().flat_map(|model| FORMS.map(|form| (model, form)))
 }
 
-fn write_crate(directory: &Path, name: &str, file: &str, source: &str, dependencies: &str) -> Result<()> {
+/// What becomes of a generated crate.
+enum Output {
+    /// A part of another.
+    Part,
+    /// A library for C.
+    Shared,
+}
+
+fn write_crate(directory: &Path, name: &str, source: &str, dependencies: &str, output: Output) -> Result<()> {
     fs::create_dir_all(directory.join("src"))?;
-    fs::write(directory.join("src").join(file), source)?;
-    // What belongs to no workspace says so; one unit, so that the object file is all there is of a crate.
-    let workspace = if file == "main.rs" { "[workspace]\n[profile.release]\ncodegen-units = 1\n" } else { "" };
-    let manifest = format!("[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\n{dependencies}{workspace}");
+    fs::write(directory.join("src/lib.rs"), source)?;
+    let more = match output {
+        Output::Part => "",
+        // It belongs to no workspace, and says so. One unit, so that a crate is one object file.
+        Output::Shared => "[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n[profile.release]\ncodegen-units = 1\n",
+    };
+    let manifest = format!("[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\n{dependencies}{more}");
     Ok(fs::write(directory.join("Cargo.toml"), manifest)?)
 }
 
+/// m2cgen makes one function of a forest, which takes a compiler of C many minutes.
+fn rivals(model: &Model) -> &'static [&'static str] {
+    if model.trees.len() == 1 { &["m2cgen", "tl2cgen"] } else { &["tl2cgen"] }
+}
+
 fn compile_rival(rival: &str, name: &str, directory: &Path) -> Result<()> {
-    let source = match rival {
-        "m2cgen" => directory.join(format!("m2cgen_{name}.c")),
-        _ => directory.join(format!("tl2cgen_{name}/main.c")),
+    let sources = match rival {
+        "m2cgen" => vec![directory.join(format!("m2cgen_{name}.c"))],
+        _ => sources_in(&directory.join(format!("tl2cgen_{name}")))?,
     };
-    let define = if rival == "tl2cgen" { "-DTL2CGEN" } else { "-UTL2CGEN" };
-    let mut library = Command::new("cc");
-    library.args(["-O3", "-fPIC", "-shared", "-o"]).arg(directory.join(format!("lib{rival}_{name}.so"))).arg(source);
-    run(library.arg("-lm"))?;
-    let mut program = Command::new("cc");
-    program.args(["-O3", define, "-o"]).arg(directory.join(format!("{rival}_{name}"))).arg(format!("{SOURCE}/rival.c"));
-    program.arg(directory.join(format!("lib{rival}_{name}.so"))).arg("-lm");
-    run(&mut program).map(drop)
+    let library = directory.join(format!("lib{rival}_{name}.so"));
+    run(Command::new("cc").args(["-O3", "-fPIC", "-shared", "-o"]).arg(&library).args(sources).arg("-lm"))?;
+    let define = if rival == "tl2cgen" { "-DTL2CGEN" } else { "-DM2CGEN" };
+    compile_caller(define, &library, &directory.join(format!("{rival}_{name}")))
+}
+
+/// The program that calls a model in that library, row by row.
+fn compile_caller(define: &str, library: &Path, program: &Path) -> Result<()> {
+    let mut command = Command::new("cc");
+    command.args(["-O3", define, "-o"]).arg(program).arg(format!("{SOURCE}/caller.c")).arg(library).arg("-lm");
+    run(&mut command).map(drop)
+}
+
+fn sources_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    Ok(files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "c")).collect())
 }
 
 /// The fastest round of each model and form, in ns per verdict.
@@ -239,12 +265,11 @@ fn measure(models: &[Model], python: &Path, directory: &Path) -> Result<Figures>
     let mut chosen = BTreeMap::new();
     let questions = directory.join("questions");
     for _ in 0..ROUNDS {
-        let mut lines =
-            run(Command::new(directory.join("target/release/program")).arg(&questions).arg(TIMES.to_string()))?;
+        let mut lines = String::new();
         for model in models {
-            for rival in RIVALS {
-                let mut command = Command::new(directory.join(format!("{rival}_{}", model.name)));
-                command.args([&model.name, rival]).arg(&questions);
+            for form in FORMS.iter().map(|(name, _)| name).chain(rivals(model)) {
+                let mut command = Command::new(directory.join(format!("{form}_{}", model.name)));
+                command.args([model.name.as_str(), form]).arg(&questions);
                 command.args([FEATURE_COUNT, model.classes.len(), TIMES].map(|number| number.to_string()));
                 lines.push_str(&run(&mut command)?);
             }

@@ -27,14 +27,25 @@ def train():
     models = {
         "depth_6": DecisionTreeClassifier(max_depth=6, random_state=1),
         "depth_12": DecisionTreeClassifier(max_depth=12, random_state=1),
-        "forest": RandomForestClassifier(100, max_depth=10, random_state=1),
+        "forest": RandomForestClassifier(100, max_depth=8, min_samples_leaf=20, random_state=1),
     }
     for name, model in models.items():
         model.fit(x, labels)
         export(model, directory / f"{name}.model")
         (directory / f"{name}.pickle").write_bytes(pickle.dumps(model))
-        (directory / f"m2cgen_{name}.c").write_text(m2cgen.export_to_c(model))
-        tl2cgen.generate_c_code(treelite.sklearn.import_model(model), str(directory / f"tl2cgen_{name}"), params={})
+        if isinstance(model, DecisionTreeClassifier):
+            (directory / f"m2cgen_{name}.c").write_text(m2cgen.export_to_c(model))
+        tl2cgen.generate_c_code(treelite.sklearn.import_model(forest_of(model, x, labels)), str(directory / f"tl2cgen_{name}"),
+                                params={"parallel_comp": 0 if isinstance(model, DecisionTreeClassifier) else 8})
+
+
+def forest_of(model, x, labels):
+    """A forest as treelite takes it: single trees it does not know."""
+    if isinstance(model, RandomForestClassifier):
+        return model
+    forest = RandomForestClassifier(1, max_depth=1).fit(x, labels)
+    forest.estimators_ = [model]
+    return forest
 
 
 def predict():

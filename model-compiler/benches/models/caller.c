@@ -1,5 +1,6 @@
-/* Asks the C of m2cgen or tl2cgen (-DTL2CGEN) of one model: NAME FORM ROWS FEATURES CLASSES ROUNDS. Prints a line for each
-   round: NAME, FORM, ns per row, the sum of the places of the classes that it decided for. */
+/* Calls one model row by row: NAME FORM ROWS FEATURES CLASSES ROUNDS. The model is the C of m2cgen (-DM2CGEN) or tl2cgen
+   (-DTL2CGEN), or the function -DOURS=FUNCTION of ours. Prints a line for each round: NAME, FORM, ns per row, the sum of the
+   places of the classes that it decided for. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,30 +9,43 @@
 
 enum { MOST_CLASSES = 8 };
 
-#ifdef TL2CGEN
+static int place_of_largest(const double *scores, int classes) {
+    int best = 0;
+    for (int place = 1; place < classes; place++)
+        if (scores[place] > scores[best]) best = place;
+    return best;
+}
+
+#if defined(OURS)
+size_t OURS(const float *features);
+typedef float value;
+static value of(float number) { return number; }
+static size_t decide(value *row, int classes) { (void)classes; return OURS(row); }
+#elif defined(TL2CGEN)
 union Entry { int missing; double fvalue; int qvalue; };
 void predict(union Entry *data, int pred_margin, double *result);
 typedef union Entry value;
 static value of(float number) { value entry; entry.fvalue = number; return entry; }
-static void ask(value *row, double *scores) { memset(scores, 0, sizeof(double) * MOST_CLASSES); predict(row, 0, scores); }
+static size_t decide(value *row, int classes) {
+    double scores[MOST_CLASSES] = {0};
+    predict(row, 0, scores);
+    return place_of_largest(scores, classes);
+}
 #else
 void score(double *input, double *output);
 typedef double value;
 static value of(float number) { return number; }
-static void ask(value *row, double *scores) { score(row, scores); }
+static size_t decide(value *row, int classes) {
+    double scores[MOST_CLASSES];
+    score(row, scores);
+    return place_of_largest(scores, classes);
+}
 #endif
 
 static double now_ns(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return time.tv_sec * 1e9 + time.tv_nsec;
-}
-
-static int place_of_largest(const double *scores, int classes) {
-    int best = 0;
-    for (int place = 1; place < classes; place++)
-        if (scores[place] > scores[best]) best = place;
-    return best;
 }
 
 int main(int count, char **words) {
@@ -49,11 +63,7 @@ int main(int count, char **words) {
     for (int round = 0; round < rounds; round++) {
         uint64_t sum = 0;
         double begin = now_ns();
-        for (size_t row = 0; row < rows; row++) {
-            double scores[MOST_CLASSES];
-            ask(values + row * features, scores);
-            sum += place_of_largest(scores, classes);
-        }
+        for (size_t row = 0; row < rows; row++) sum += decide(values + row * features, classes);
         printf("%s %s %f %llu\n", words[1], words[2], (now_ns() - begin) / rows, (unsigned long long)sum);
     }
     return 0;
