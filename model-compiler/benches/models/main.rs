@@ -199,7 +199,7 @@ fn compile_ours(models: &[Model], directory: &Path) -> Result<()> {
     run(Command::new(env!("CARGO")).args(arguments).current_dir(directory.join("program")))?;
     for (model, (form, _)) in each_form(models) {
         let define = format!("-DOURS=ask_{}_{form}", model.name);
-        let program = directory.join(format!("{form}_{}", model.name));
+        let program = directory.join(format!("ask_{form}_{}", model.name));
         compile_caller(&define, &directory.join("target/release/libprogram.so"), &program)?;
     }
     Ok(())
@@ -242,7 +242,7 @@ fn compile_rival(rival: &str, name: &str, directory: &Path) -> Result<()> {
     let library = directory.join(format!("lib{rival}_{name}.so"));
     run(Command::new("cc").args(["-O3", "-fPIC", "-shared", "-o"]).arg(&library).args(sources).arg("-lm"))?;
     let define = if rival == "tl2cgen" { "-DTL2CGEN" } else { "-DM2CGEN" };
-    compile_caller(define, &library, &directory.join(format!("{rival}_{name}")))
+    compile_caller(define, &library, &directory.join(format!("ask_{rival}_{name}")))
 }
 
 /// The program that calls a model in that library, row by row.
@@ -268,7 +268,7 @@ fn measure(models: &[Model], python: &Path, directory: &Path) -> Result<Figures>
         let mut lines = String::new();
         for model in models {
             for form in FORMS.iter().map(|(name, _)| name).chain(rivals(model)) {
-                let mut command = Command::new(directory.join(format!("{form}_{}", model.name)));
+                let mut command = Command::new(directory.join(format!("ask_{form}_{}", model.name)));
                 command.args([model.name.as_str(), form]).arg(&questions);
                 command.args([FEATURE_COUNT, model.classes.len(), TIMES].map(|number| number.to_string()));
                 lines.push_str(&run(&mut command)?);
