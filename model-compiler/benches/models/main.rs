@@ -26,7 +26,7 @@ const LESSONS: usize = 20_000;
 const QUESTIONS: usize = 20_000;
 /// How often each program is started, and how often it goes through all rows each time.
 const ROUNDS: usize = 5;
-const TIMES: usize = 5;
+const TIMES: usize = 3;
 /// The most flows of one kind that follow one another.
 const LONGEST_RUN: usize = 60;
 
@@ -210,6 +210,7 @@ fn each_form(models: &[Model]) -> impl Iterator<Item = (&Model, (&'static str, F
 }
 
 /// What becomes of a generated crate.
+#[derive(Clone, Copy)]
 enum Output {
     /// A part of another.
     Part,
@@ -237,7 +238,7 @@ fn rivals(model: &Model) -> &'static [&'static str] {
 fn compile_rival(rival: &str, name: &str, directory: &Path) -> Result<()> {
     let sources = match rival {
         "m2cgen" => vec![directory.join(format!("m2cgen_{name}.c"))],
-        _ => sources_in(&directory.join(format!("tl2cgen_{name}")))?,
+        _ => files_in(&directory.join(format!("tl2cgen_{name}")), "c")?,
     };
     let library = directory.join(format!("lib{rival}_{name}.so"));
     run(Command::new("cc").args(["-O3", "-fPIC", "-shared", "-o"]).arg(&library).args(sources).arg("-lm"))?;
@@ -252,9 +253,9 @@ fn compile_caller(define: &str, library: &Path, program: &Path) -> Result<()> {
     run(&mut command).map(drop)
 }
 
-fn sources_in(folder: &Path) -> Result<Vec<PathBuf>> {
+fn files_in(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    Ok(files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "c")).collect())
+    Ok(files.into_iter().filter(|path| path.extension().is_some_and(|of_file| of_file == extension)).collect())
 }
 
 /// The fastest round of each model and form, in ns per verdict.
@@ -318,8 +319,12 @@ fn show(figures: &Figures, models: &[Model], directory: &Path) -> Result<()> {
 
 /// Code and constants of a form, by `size` of its crate's object file.
 fn size(model: &str, form: &str, directory: &Path) -> Result<String> {
-    let library = directory.join(format!("target/release/lib{model}_{form}.rlib"));
-    let listed = run(Command::new("size").args(["--format=sysv"]).arg(library))?;
+    let beginning = format!("lib{model}_{form}-");
+    let is_it = |path: &PathBuf| path.to_string_lossy().contains(&beginning);
+    let built = files_in(&directory.join("target/release/deps"), "rlib")?.into_iter().filter(is_it);
+    // Those of earlier versions of this crate may lie there as well.
+    let newest = built.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    let listed = run(Command::new("size").args(["--format=sysv"]).arg(newest.context("it was not built")?))?;
     let total = |section: &str| -> u64 {
         let of_section = listed.lines().filter(|line| line.starts_with(section));
         of_section.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).sum()
