@@ -95,11 +95,11 @@ def by_onnx(x, labels, two_labels, y, two):
     one = x[:1].to_numpy()
     boosted = {"n_estimators": 30, "num_leaves": 31, "verbose": -1}
     models = {
-        "tree": to_onnx(DecisionTreeClassifier(max_depth=12).fit(x.to_numpy(), labels), one),
-        "random_forest": to_onnx(RandomForestClassifier(40, max_depth=12).fit(x.to_numpy(), labels), one),
-        "random_forest_two": to_onnx(RandomForestClassifier(40, max_depth=12).fit(x.to_numpy(), two_labels), one),
-        "boosting": to_onnx(GradientBoostingClassifier(n_estimators=20).fit(x.to_numpy(), labels), one),
-        "boosting_two": to_onnx(GradientBoostingClassifier(n_estimators=20).fit(x.to_numpy(), two_labels), one),
+        "tree": to_onnx(DecisionTreeClassifier(max_depth=12, random_state=1).fit(x.to_numpy(), labels), one),
+        "random_forest": to_onnx(RandomForestClassifier(40, max_depth=12, random_state=1).fit(x.to_numpy(), labels), one),
+        "random_forest_two": to_onnx(RandomForestClassifier(40, max_depth=12, random_state=1).fit(x.to_numpy(), two_labels), one),
+        "boosting": to_onnx(GradientBoostingClassifier(n_estimators=20, random_state=1).fit(x.to_numpy(), labels), one),
+        "boosting_two": to_onnx(GradientBoostingClassifier(n_estimators=20, random_state=1).fit(x.to_numpy(), two_labels), one),
         "lightgbm": of_lightgbm(lightgbm.LGBMClassifier(**boosted).fit(x, y)),
         "lightgbm_two": of_lightgbm(lightgbm.LGBMClassifier(**boosted).fit(x, two)),
         "xgboost": of_xgboost(xgboost.XGBClassifier(n_estimators=30).fit(x.to_numpy(), y)),

@@ -232,7 +232,10 @@ fn imported_models_answer_as_their_libraries() {
         let answers: Vec<f64> = bytes.chunks(8).map(|number| f64::from_le_bytes(number.try_into().unwrap())).collect();
         let difference = difference(model, questions, &answers);
         println!("{}: {difference:?}, {} trees, {} leaves", model.name, model.trees.len(), model.leaves());
-        if difference.probability > TOLERANCE || difference.classes > 0 {
+        // XGBoost and ONNX Runtime add up in f32: where two classes are alike but for the last bit, either may come first.
+        let sums_in_f32 = model.name.starts_with("xgboost") || model.name.starts_with("onnx");
+        let same_class = difference.classes == 0 || (sums_in_f32 && difference.margin <= TOLERANCE);
+        if difference.probability > TOLERANCE || !same_class {
             failures.push(&model.name);
         }
         assert_eq!(json::read(&json::write(model).unwrap()).unwrap(), *model);
