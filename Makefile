@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check fuzz bench bench-inline model corpus packages
+.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -37,6 +37,12 @@ bench-inline: packages
 	$(if $(filter 1,$(PEERS)),$(SHARED)/peers/setup $(PEERS_DIR))
 	cargo build --release --package sluice --package system-tests --bin sluice --bin bench-inline
 	cargo run --release --quiet --package system-tests --bin bench-inline -- --rounds $(ROUNDS) $(PEERS_DIR)
+
+# ns per verdict of compiled models beside the C that m2cgen and tl2cgen make of them, and scikit-learn; installs these below
+# target/ (needs the network).
+bench-model:
+	tests/lab/install-packages binutils gcc libc6-dev python3 python3-venv
+	cargo bench --quiet --package model-compiler --features train --bench models
 
 # Each fuzz target for FUZZ_S seconds, on nightly Rust, without a sanitizer, which finds nothing in a crate that forbids unsafe code
 # and takes most of the time. What is found new is kept below target/, so that the tree stays clean.

@@ -9,9 +9,10 @@
 //! With the feature `train` the crate also makes models. `corpus` reads which captures there are and how each is
 //! labelled, `extract` runs them through the extractor of the daemon into `rows`, `train` weighs these as the `recipe`
 //! says and `grow` makes a tree of them, `evaluate` measures such trees on captures that they have not seen (`folds`,
-//! `scores`), and `card` writes down what was measured. `datasets` reads published tables of flows, on which `learning`
-//! grows trees by the same search: `features_report` compares features, and `protocols` measures the learner where others
-//! were measured too (`shares`). The feature carries the dependencies that the build script must not wait for.
+//! `scores`) and what the appliance would decide about them (`decisions`), and `card` writes down what was measured. `import`
+//! takes models that other libraries have trained. `datasets` reads published tables of flows, on which `learning` grows trees
+//! by the same search: `features_report` compares features, and `protocols` measures the learner where others were measured too
+//! (`shares`). The feature carries the dependencies that the build script must not wait for.
 #![forbid(unsafe_code)]
 
 pub mod check;
@@ -38,6 +39,8 @@ pub mod features_report;
 pub mod folds;
 #[cfg(feature = "train")]
 pub mod grow;
+#[cfg(feature = "train")]
+pub mod import;
 #[cfg(feature = "train")]
 pub mod learning;
 #[cfg(feature = "train")]

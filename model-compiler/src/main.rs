@@ -1,4 +1,5 @@
-//! The trainer's command line: `extract`, `train`, `evaluate`, `compile`; for tables of flows `features` and `protocol`.
+//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `import`, `compile`; for tables of flows `features` and
+//! `protocol`.
 //!
 //! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
 
@@ -13,7 +14,7 @@ use model_compiler::model::Model;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
 use model_compiler::train::{Labelled, labelled, train};
-use model_compiler::{card, compile, corpus, extract, json};
+use model_compiler::{card, compile, corpus, extract, import, json};
 
 use dataset_commands::{FeaturesArguments, ProtocolArguments};
 use decide_command::DecideArguments;
@@ -64,6 +65,8 @@ enum Command {
         #[arg(long)]
         card: bool,
     },
+    /// From the model of another library to model.json.
+    Import(import::Arguments),
     /// Checks a model.json, and shows the Rust that the build makes of it.
     Compile {
         /// The model.json.
@@ -93,6 +96,7 @@ fn main() -> Result<()> {
             let request = Request { folds: folds.into(), as_it_is, json, card };
             evaluate(&model, &rows, &request)
         }
+        Command::Import(arguments) => import::run(&arguments),
         Command::Compile { model, print } => compile_model(&model, print),
         Command::Decide(arguments) => decide_command::decide(&arguments),
         Command::Features(arguments) => dataset_commands::features(&arguments),

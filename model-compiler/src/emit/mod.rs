@@ -36,7 +36,8 @@ pub enum Form {
 
 impl Form {
     /// The faster form of the two, by `make bench-model`: nested ifs for a single tree, whose branches are few enough to be
-    /// foretold, and the tables for many, which are also the smaller form.
+    /// foretold, and the tables for many, which are also the smaller form. (On a virtual AMD EPYC that had other work to do:
+    /// 13 and 31 ns for a tree of depth 6, 19 and 59 ns for one of depth 12, 3.3 and 1.8 µs for a forest of 100 trees.)
     #[must_use]
     pub fn of_choice(model: &Model) -> Self {
         if model.trees.len() == 1 { Self::Ifs } else { Self::Table }

@@ -1,0 +1,332 @@
+//! `make bench-model`: ns per verdict of a tree of depth 6, one of depth 12 and a forest of 100 trees, in both forms that this
+//! crate compiles, beside the C of m2cgen and tl2cgen at -O3 and scikit-learn itself; and how large each form is.
+//!
+//! scikit-learn trains all of them on synthetic rows of our schema, and they come here through `import`. The questions come
+//! as traffic does: some kind of flow, a few or many of it, then another kind. All programs get the same rows, one call for
+//! each, in turn, round by round, so that a busy moment of the machine meets all of them; the fastest round counts. All
+//! must decide for the same classes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use model_compiler::emit::{Form, rust_as};
+use model_compiler::import::{Said, import, ranges};
+use model_compiler::model::Model;
+use model_compiler::rows::{Capture, Row, Rows};
+use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
+
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/models");
+const MODELS: [&str; 3] = ["depth_6", "depth_12", "forest"];
+const FORMS: [(&str, Form); 2] = [("ifs", Form::Ifs), ("table", Form::Table)];
+const LESSONS: usize = 20_000;
+const QUESTIONS: usize = 20_000;
+/// How often each program is started, and how often it goes through all rows each time.
+const ROUNDS: usize = 5;
+const TIMES: usize = 3;
+/// The most flows of one kind that follow one another.
+const LONGEST_RUN: usize = 60;
+
+fn main() -> Result<()> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-model");
+    fs::create_dir_all(&directory)?;
+    let python = python(&directory)?;
+    let numbers = &mut Numbers(1);
+    let kinds = kinds(numbers);
+    let lessons = lessons(&kinds, numbers);
+    lessons.write(&directory.join("rows.csv"))?;
+    let questions: Vec<u8> = flows(&kinds, QUESTIONS, numbers)
+        .iter()
+        .flat_map(|(_, row)| row)
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    fs::write(directory.join("questions"), questions)?;
+    run(Command::new(&python).arg(format!("{SOURCE}/rivals.py")).arg("train").arg(&directory))?;
+    let models = MODELS.iter().map(|name| imported(name, &lessons, &directory)).collect::<Result<Vec<_>>>()?;
+    compile_ours(&models, &directory)?;
+    for model in &models {
+        rivals(model).iter().try_for_each(|rival| compile_rival(rival, &model.name, &directory))?;
+    }
+    show(&measure(&models, &python, &directory)?, &models, &directory)
+}
+
+/// Numbers that look random and are the same each time (SplitMix64; Steele, Lea, Flood 2014).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    /// From 0 to 1.
+    fn share(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1_u64 << 24) as f32
+    }
+}
+
+/// A kind of flow: its class, and about what each feature is.
+struct Kind {
+    class: ThreatClass,
+    middle: FeatureVector,
+}
+
+/// Three of ten kinds are attacks of some class; what they have in common with others is up to chance.
+fn kinds(numbers: &mut Numbers) -> Vec<Kind> {
+    let kind = |at: usize| Kind {
+        class: if at % 10 < 7 { ThreatClass::Benign } else { ThreatClass::ALL[1 + at % 4] },
+        middle: std::array::from_fn(|feature| middle(feature, numbers)),
+    };
+    (0..40).map(kind).collect()
+}
+
+fn middle(feature: usize, numbers: &mut Numbers) -> f32 {
+    match FEATURES[feature].unit {
+        "flag" => numbers.below(2) as f32,
+        "share" => numbers.share(),
+        "packets" | "count" => numbers.below(12) as f32,
+        _ => 10.0_f32.powf(numbers.share() * 8.0 - 4.0),
+    }
+}
+
+/// A flow of that kind. Every fourth value is anything.
+fn flow(kind: &Kind, numbers: &mut Numbers) -> FeatureVector {
+    std::array::from_fn(|feature| {
+        if numbers.below(4) == 0 {
+            return middle(feature, numbers);
+        }
+        match FEATURES[feature].unit {
+            "flag" => kind.middle[feature],
+            "packets" | "count" => kind.middle[feature] + numbers.below(5) as f32,
+            _ => kind.middle[feature] * (0.5 + numbers.share()),
+        }
+    })
+}
+
+/// Flows in runs of one kind. One in thirty is called something else than it is.
+fn flows(kinds: &[Kind], count: usize, numbers: &mut Numbers) -> Vec<(ThreatClass, FeatureVector)> {
+    let mut flows = Vec::with_capacity(count);
+    while flows.len() < count {
+        let kind = &kinds[numbers.below(kinds.len())];
+        let longest = if kind.class == ThreatClass::Benign { 4 } else { LONGEST_RUN };
+        for _ in 0..=numbers.below(longest) {
+            let class = if numbers.below(30) == 0 { kinds[numbers.below(kinds.len())].class } else { kind.class };
+            flows.push((class, flow(kind, numbers)));
+        }
+    }
+    flows.truncate(count);
+    flows
+}
+
+fn lessons(kinds: &[Kind], numbers: &mut Numbers) -> Rows {
+    let mut rows = Rows::default();
+    rows.captures.push(Capture { name: "synthetic".to_owned(), source: "synthetic".to_owned() });
+    for (at, (class, features)) in flows(kinds, LESSONS, numbers).into_iter().enumerate() {
+        let label = rows.label(class.name());
+        rows.rows.push(Row { capture: 0, label, initiator: 0, flow: at as u64, packets: 1, features });
+    }
+    rows
+}
+
+/// A Python with the rivals.
+fn python(directory: &Path) -> Result<PathBuf> {
+    let environment = directory.join("python");
+    let (python, installed) = (environment.join("bin/python"), environment.join("installed.txt"));
+    let wanted = fs::read_to_string(format!("{SOURCE}/requirements.txt"))?;
+    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Ok(python);
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--requirement"])
+        .arg(format!("{SOURCE}/requirements.txt")))?;
+    fs::write(installed, wanted)?;
+    Ok(python)
+}
+
+/// Runs a program to its end, and gives what it prints.
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn imported(name: &str, lessons: &Rows, directory: &Path) -> Result<Model> {
+    let bytes = fs::read(directory.join(format!("{name}.model")))?;
+    let said = Said { name: name.to_owned(), ..Said::default() };
+    Ok(import(&bytes, &said, ranges(lessons)?)?)
+}
+
+/// A crate for each model and form, as the daemon includes it, and the program that asks them.
+fn compile_ours(models: &[Model], directory: &Path) -> Result<()> {
+    let classes: String = ThreatClass::ALL.iter().map(|class| format!("{class:?}, ")).collect();
+    let mut dependencies = String::new();
+    let mut program = "//! All models and forms, to be called from C.\n".to_owned();
+    for (model, (form_name, form)) in each_form(models) {
+        let name = format!("{}_{form_name}", model.name);
+        let library = format!(
+            "#![no_std]\n#![forbid(unsafe_code)]\n#![allow(dead_code)]\n\
+             #[path = {:?}] pub mod forest;\n\
+             pub type FeatureVector = [f32; {FEATURE_COUNT}];\n\
+             #[derive(Clone, Copy)] pub struct Leaf {{ pub class: ThreatClass, pub confidence: f32 }}\n\
+             #[derive(Clone, Copy, PartialEq)] pub enum ThreatClass {{ {classes} }}\n\
+             pub fn place(features: &FeatureVector) -> usize {{\n    \
+             let leaf = classify(features);\n    \
+             CLASSES.iter().position(|class| *class == leaf.class).unwrap_or_default()\n}}\n{}",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/forest.rs"),
+            rust_as(model, form),
+        );
+        write_crate(&directory.join(&name), &name, &library, "libm = \"0.2\"\n", Output::Part)?;
+        dependencies.push_str(&format!("{name} = {{ path = \"../{name}\" }}\n"));
+        program.push_str(&format!(
+            "#[unsafe(no_mangle)]\npub extern \"C\" fn ask_{name}(features: &[f32; {FEATURE_COUNT}]) -> usize {{\n    \
+             {name}::place(features)\n}}\n"
+        ));
+    }
+    write_crate(&directory.join("program"), "program", &program, &dependencies, Output::Shared)?;
+    // Offline: libm is there, since this crate was built with it.
+    let arguments = ["build", "--release", "--offline", "--quiet", "--target-dir", "../target"];
+    run(Command::new(env!("CARGO")).args(arguments).current_dir(directory.join("program")))?;
+    for (model, (form, _)) in each_form(models) {
+        let define = format!("-DOURS=ask_{}_{form}", model.name);
+        let program = directory.join(format!("ask_{form}_{}", model.name));
+        compile_caller(&define, &directory.join("target/release/libprogram.so"), &program)?;
+    }
+    Ok(())
+}
+
+fn each_form(models: &[Model]) -> impl Iterator<Item = (&Model, (&'static str, Form))> {
+    models.iter().flat_map(|model| FORMS.map(|form| (model, form)))
+}
+
+/// What becomes of a generated crate.
+#[derive(Clone, Copy)]
+enum Output {
+    /// A part of another.
+    Part,
+    /// A library for C.
+    Shared,
+}
+
+fn write_crate(directory: &Path, name: &str, source: &str, dependencies: &str, output: Output) -> Result<()> {
+    fs::create_dir_all(directory.join("src"))?;
+    fs::write(directory.join("src/lib.rs"), source)?;
+    let more = match output {
+        Output::Part => "",
+        // It belongs to no workspace, and says so. One unit, so that a crate is one object file.
+        Output::Shared => "[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n[profile.release]\ncodegen-units = 1\n",
+    };
+    let manifest = format!("[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\n{dependencies}{more}");
+    Ok(fs::write(directory.join("Cargo.toml"), manifest)?)
+}
+
+/// m2cgen makes one function of a forest, which takes a compiler of C many minutes.
+fn rivals(model: &Model) -> &'static [&'static str] {
+    if model.trees.len() == 1 { &["m2cgen", "tl2cgen"] } else { &["tl2cgen"] }
+}
+
+fn compile_rival(rival: &str, name: &str, directory: &Path) -> Result<()> {
+    let sources = match rival {
+        "m2cgen" => vec![directory.join(format!("m2cgen_{name}.c"))],
+        _ => files_in(&directory.join(format!("tl2cgen_{name}")), "c")?,
+    };
+    let library = directory.join(format!("lib{rival}_{name}.so"));
+    run(Command::new("cc").args(["-O3", "-fPIC", "-shared", "-o"]).arg(&library).args(sources).arg("-lm"))?;
+    let define = if rival == "tl2cgen" { "-DTL2CGEN" } else { "-DM2CGEN" };
+    compile_caller(define, &library, &directory.join(format!("ask_{rival}_{name}")))
+}
+
+/// The program that calls a model in that library, row by row.
+fn compile_caller(define: &str, library: &Path, program: &Path) -> Result<()> {
+    let mut command = Command::new("cc");
+    command.args(["-O3", define, "-o"]).arg(program).arg(format!("{SOURCE}/caller.c")).arg(library).arg("-lm");
+    run(&mut command).map(drop)
+}
+
+fn files_in(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    Ok(files.into_iter().filter(|path| path.extension().is_some_and(|of_file| of_file == extension)).collect())
+}
+
+/// The fastest round of each model and form, in ns per verdict.
+type Figures = BTreeMap<(String, String), f64>;
+
+fn measure(models: &[Model], python: &Path, directory: &Path) -> Result<Figures> {
+    let mut figures = Figures::new();
+    let mut chosen = BTreeMap::new();
+    let questions = directory.join("questions");
+    for _ in 0..ROUNDS {
+        let mut lines = String::new();
+        for model in models {
+            for form in FORMS.iter().map(|(name, _)| name).chain(rivals(model)) {
+                let mut command = Command::new(directory.join(format!("ask_{form}_{}", model.name)));
+                command.args([model.name.as_str(), form]).arg(&questions);
+                command.args([FEATURE_COUNT, model.classes.len(), TIMES].map(|number| number.to_string()));
+                lines.push_str(&run(&mut command)?);
+            }
+        }
+        let mut library = Command::new(python);
+        library.arg(format!("{SOURCE}/rivals.py")).arg("predict").arg(directory).arg(TIMES.to_string());
+        lines.push_str(&run(&mut library)?);
+        for line in lines.lines() {
+            note(line, &mut figures, &mut chosen).with_context(|| line.to_owned())?;
+        }
+    }
+    Ok(figures)
+}
+
+/// Takes a line: model, form in one word or two, ns, sum of the places of the classes.
+fn note(line: &str, figures: &mut Figures, chosen: &mut BTreeMap<String, u64>) -> Result<()> {
+    let (rest, sum) = line.rsplit_once(' ').context("no sum")?;
+    let (rest, ns) = rest.rsplit_once(' ').context("no time")?;
+    let (model, form) = rest.split_once(' ').context("no form")?;
+    let (sum, ns) = (sum.parse()?, ns.parse()?);
+    let first = *chosen.entry(model.to_owned()).or_insert(sum);
+    ensure!(first == sum, "decides for other classes than the first: {sum} instead of {first}");
+    let best = figures.entry((model.to_owned(), form.to_owned())).or_insert(f64::INFINITY);
+    *best = best.min(ns);
+    Ok(())
+}
+
+fn show(figures: &Figures, models: &[Model], directory: &Path) -> Result<()> {
+    for model in models {
+        let nodes: usize = model.trees.iter().map(|tree| tree.nodes.len()).sum();
+        let most: usize = model.trees.iter().map(|tree| tree.depth()).sum();
+        println!("{}: {} trees, {nodes} nodes, at most {most} comparisons", model.name, model.trees.len());
+        let of = |form: &str| figures.get(&(model.name.clone(), form.to_owned())).copied();
+        let ours = FORMS.iter().filter_map(|(form, _)| of(form)).fold(f64::INFINITY, f64::min);
+        for form in ["ifs", "table", "m2cgen", "tl2cgen", "scikit-learn predict"] {
+            let Some(ns) = of(form) else { continue };
+            let is_ours = FORMS.iter().any(|(name, _)| *name == form);
+            let size = if is_ours { size(&model.name, form, directory)? } else { String::new() };
+            println!("  {form:<21} {ns:>10.1} ns  {:>8.2} of our faster form{size}", ns / ours);
+        }
+    }
+    Ok(())
+}
+
+/// Code and constants of a form, by `size` of its crate's object file.
+fn size(model: &str, form: &str, directory: &Path) -> Result<String> {
+    let beginning = format!("lib{model}_{form}-");
+    let is_it = |path: &PathBuf| path.to_string_lossy().contains(&beginning);
+    let built = files_in(&directory.join("target/release/deps"), "rlib")?.into_iter().filter(is_it);
+    // Those of earlier versions of this crate may lie there as well.
+    let newest = built.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    let listed = run(Command::new("size").args(["--format=sysv"]).arg(newest.context("it was not built")?))?;
+    let total = |section: &str| -> u64 {
+        let of_section = listed.lines().filter(|line| line.starts_with(section));
+        of_section.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+    };
+    let (text, constants) = (total(".text"), total(".rodata") + total(".data.rel.ro"));
+    Ok(format!("  {text} bytes of code, {constants} of constants"))
+}
