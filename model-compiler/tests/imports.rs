@@ -3,6 +3,7 @@
 //!
 //! The libraries are asked themselves, in a virtual environment below the target folder. Where it cannot be made, because
 //! there is no Python or no network, this part is skipped, unless CI=true.
+#![cfg(feature = "train")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
