@@ -1,8 +1,8 @@
-//! An imported model answers as the library that trained it: on rows that meet the thresholds exactly and beside them. And
-//! whatever stands in a file, it is imported or refused.
+//! An imported model answers as the library that trained it: on rows that meet the thresholds exactly and beside them.
 //!
 //! The libraries are asked themselves, in a virtual environment below the target folder. Where it cannot be made, because
-//! there is no Python or no network, this part is skipped, unless CI=true.
+//! there is no Python or no network, the test is skipped, unless CI=true.
+#![cfg(feature = "train")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! What an importer cannot take over exactly it refuses, and says what; and whatever stands in a file, it never panics.
 //!
 //! The small files here have the fields that the libraries write; that these are read rightly is for `imports.rs` to show.
+#![cfg(feature = "train")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use model_compiler::import::{Said, import};
