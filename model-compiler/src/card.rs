@@ -6,7 +6,9 @@ use std::fmt::Write;
 use traffic::features::FEATURES;
 use traffic::features::schema::schema_hash_text;
 
+use crate::decisions::{Decided, summarise, table};
 use crate::evaluate::{Evaluation, faults, figure};
+use crate::extract::BENIGN;
 use crate::model::{Model, Node};
 use crate::recipe::{Recipe, RecipeError};
 use crate::rows::Rows;
@@ -35,12 +37,17 @@ pub fn card(
     rows: &Rows,
     labelled: &[Labelled<'_>],
     evaluations: &[Evaluation],
+    decided: &[Decided],
     command: &str,
 ) -> Result<String, RecipeError> {
     let mut text = format!(
         "# Model `{}`\n\nWritten by `{command}`; changes by hand are lost.\n\n\
-         A decision tree of {} leaves, at most {} comparisons deep, for the feature schema `{}`. It uses {} of {} features: {}.\n\n",
+         {} with {} leaves, at most {} comparisons deep, for the feature schema `{}`. It uses {} of {} features: {}.\n\n",
         model.name,
+        match model.trees.len() {
+            1 => "A decision tree".to_owned(),
+            trees => format!("A forest of {trees} decision trees"),
+        },
         model.leaves(),
         model.depth(),
         schema_hash_text(),
@@ -50,10 +57,39 @@ pub fn card(
     );
     text.push_str(&data(recipe, rows, labelled)?);
     text.push_str(&choices(recipe));
+    if !decided.is_empty() {
+        text.push_str(&decisions_of_the_appliance(recipe, decided)?);
+    }
     for evaluation in evaluations {
         text.push_str(&measured(evaluation));
     }
     text.push_str(include_str!("card_limits.md"));
+    Ok(text)
+}
+
+/// What the appliance did with captures of sources that the model had not seen, and where it was wrong.
+fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<String, RecipeError> {
+    let mut text = format!(
+        "## Decided: by the appliance, about captures of sources that the model has not seen\n\n\
+         `sluice replay` in mode enforce with the default rules, by a model of all sources but some, about the captures of those. An \
+         attack is caught once its sender is blocked or what it floods is limited; any other block is wrongful. In brackets \
+         are 95 % intervals (Wilson).\n\n{}\n",
+        table(&summarise(decided, &recipe.class_names()?))
+    );
+    let balanced = || decided.iter().filter(|case| case.profile == "balanced");
+    let kind = |case: &Decided| case.capture.split("__").take(2).collect::<Vec<_>>().join("__");
+    for (title, wanted) in [
+        (
+            "Harmless captures with a wrongful block",
+            &(|case: &&Decided| !case.wrongful.is_empty()) as &dyn Fn(&&Decided) -> bool,
+        ),
+        ("Attacks that passed", &|case| case.caught_s.is_none() && case.label != BENIGN),
+    ] {
+        let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+        balanced().filter(wanted).for_each(|case| *kinds.entry(kind(case)).or_default() += 1);
+        let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("`{kind}` ({count})")).collect();
+        line(&mut text, &format!("{title} in the profile balanced, by kind: {}.\n", kinds.join(", ")));
+    }
     Ok(text)
 }
 

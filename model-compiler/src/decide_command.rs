@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use model_compiler::corpus::{self, LabelledCapture};
-use model_compiler::decisions::{Appliance, Decided, summarise, table};
+use model_compiler::decisions::{Appliance, summarise, table};
+use model_compiler::extract::BENIGN;
 use model_compiler::folds::{Grouping, assign};
 use model_compiler::json;
 use model_compiler::model::Model;
@@ -65,28 +66,15 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
         eprintln!("{}: {} leaves, {} captures", model.name, model.leaves(), unseen.len());
         all.extend(appliance.decide(&model, &unseen)?);
     }
-    println!("{}", summary(&recipe, &all)?);
+    println!("{}", table(&summarise(&all, &recipe.class_names()?)));
     for case in all.iter().filter(|case| case.profile == "balanced") {
-        let passed = case.caught_s.is_none() && case.label != model_compiler::extract::BENIGN;
+        let passed = case.caught_s.is_none() && case.label != BENIGN;
         if passed || !case.wrongful.is_empty() {
             println!("{}{} {:?}", if passed { "passed: " } else { "" }, case.capture, case.wrongful);
         }
     }
     let text = serde_json::to_string_pretty(&all)?;
     fs::write(&arguments.out, text).with_context(|| format!("cannot write {}", arguments.out.display()))
-}
-
-/// The table for the card.
-///
-/// # Errors
-/// The recipe contradicts itself.
-pub fn summary(recipe: &Recipe, decided: &[Decided]) -> Result<String> {
-    let rules = recipe.class_rules()?;
-    let class_of = |label: &str| {
-        let rule = rules.iter().find(|rule| rule.labels.iter().any(|known| known == label));
-        rule.map_or_else(|| label.to_owned(), |rule| rule.class.name().to_owned())
-    };
-    Ok(table(&summarise(decided, &class_of)))
 }
 
 /// The captures of the recipe's classes, by name.

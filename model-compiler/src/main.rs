@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use model_compiler::decisions::Decided;
 use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
 use model_compiler::folds::Grouping;
 use model_compiler::model::Model;
@@ -58,6 +59,9 @@ enum Command {
         /// Test model.json as it is, on rows that it was not trained on.
         #[arg(long)]
         as_it_is: bool,
+        /// What `decide` wrote, for the card.
+        #[arg(long, value_name = "FILE", requires = "card")]
+        decisions: Option<PathBuf>,
         /// Also write everything as JSON.
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -92,8 +96,8 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Extract { model, corpora, rows } => extract_rows(&recipe(&model)?, &corpora, &rows),
         Command::Train { model, rows } => train_model(&model, &rows),
-        Command::Evaluate { model, rows, folds, as_it_is, json, card } => {
-            let request = Request { folds: folds.into(), as_it_is, json, card };
+        Command::Evaluate { model, rows, folds, as_it_is, decisions, json, card } => {
+            let request = Request { folds: folds.into(), as_it_is, decisions, json, card };
             evaluate(&model, &rows, &request)
         }
         Command::Import(arguments) => import::run(&arguments),
@@ -149,6 +153,7 @@ fn chosen<'a>(rows: &'a Rows, recipe: &Recipe) -> Result<Vec<Labelled<'a>>> {
 struct Request {
     folds: usize,
     as_it_is: bool,
+    decisions: Option<PathBuf>,
     json: Option<PathBuf>,
     card: bool,
 }
@@ -173,7 +178,8 @@ fn evaluate(folder: &Path, path: &Path, request: &Request) -> Result<()> {
         fs::write(path, serde_json::to_string_pretty(&evaluations)?)?;
     }
     if request.card {
-        write_card(folder, &recipe, &rows, &labelled, &evaluations)?;
+        let decided = request.decisions.as_deref().map(read_decisions).transpose()?.unwrap_or_default();
+        write_card(folder, &recipe, &rows, &labelled, &evaluations, &decided)?;
     }
     Ok(())
 }
@@ -184,11 +190,18 @@ fn write_card(
     rows: &Rows,
     labelled: &[Labelled<'_>],
     evaluations: &[Evaluation],
+    decided: &[Decided],
 ) -> Result<()> {
     let model = read_model(&folder.join("model.json"))?;
-    let text = card::card(&model, recipe, rows, labelled, evaluations, "make model")?;
+    let text = card::card(&model, recipe, rows, labelled, evaluations, decided, "make model")?;
     let target = folder.join("CARD.md");
     fs::write(&target, text).with_context(|| format!("cannot write {}", target.display()))
+}
+
+fn read_decisions(path: &Path) -> Result<Vec<Decided>> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} holds no decisions: make them with `decide`", path.display()))
 }
 
 fn read_model(path: &Path) -> Result<Model> {

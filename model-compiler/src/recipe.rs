@@ -257,6 +257,18 @@ impl Recipe {
         }
     }
 
+    /// Names the class of a label; a label of no class keeps its own name.
+    ///
+    /// # Errors
+    /// As [`Self::class_rules`].
+    pub fn class_names(&self) -> Result<impl Fn(&str) -> String, RecipeError> {
+        let rules = self.class_rules()?;
+        Ok(move |label: &str| {
+            let rule = rules.iter().find(|rule| rule.labels.iter().any(|known| known == label));
+            rule.map_or(label, |rule| rule.class.name()).to_owned()
+        })
+    }
+
     /// How many captures this one stands for.
     #[must_use]
     pub fn emphasis(&self, capture: &str) -> f64 {

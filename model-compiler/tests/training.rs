@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use model_compiler::card::card;
+use model_compiler::decisions::Decided;
 use model_compiler::evaluate::{as_it_is, cross_validate};
 use model_compiler::folds::Grouping;
 use model_compiler::json;
@@ -108,6 +109,21 @@ fn the_same_rows_give_the_same_bytes() {
 }
 
 #[test]
+fn a_forest_is_the_same_each_time_and_its_trees_are_not_alike() {
+    let rows = rows();
+    let recipe = recipe(&[("[rows]", "[forest]\ntrees = 5\nfeature_share = 0.6\nseed = 3\n[rows]")]);
+    let model = trained(&rows, &recipe);
+    assert_eq!(model.trees.len(), 5);
+    assert_eq!(json::write(&model).unwrap(), json::write(&trained(&rows, &recipe)).unwrap());
+    assert!(model.trees[1..].iter().all(|tree| tree.nodes != model.trees[0].nodes));
+    let other = self::recipe(&[("[rows]", "[forest]\ntrees = 5\nfeature_share = 0.6\nseed = 4\n[rows]")]);
+    assert_ne!(trained(&rows, &other).trees, model.trees);
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let right = labelled.iter().filter(|case| model.classify(&case.row.features).class.number() == case.class).count();
+    assert!(right * 100 >= labelled.len() * 95, "{right} of {}", labelled.len());
+}
+
+#[test]
 fn what_decides_is_found_and_the_stump_cannot() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
@@ -133,7 +149,18 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let labelled = labelled(&rows, &recipe).unwrap();
     let model = train(&labelled, &recipe).unwrap();
     let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, 4, &mut |_| {}).unwrap();
-    let card = card(&model, &recipe, &rows, &labelled, &[measured], "make model").unwrap();
+    let decided = [Decided {
+        capture: "test/scan__a.pcap".to_owned(),
+        label: "sweep".to_owned(),
+        profile: "balanced".to_owned(),
+        duration_s: 60.0,
+        caught_s: None,
+        evidence_flows: None,
+        wrongful: Vec::new(),
+    }];
+    let card = card(&model, &recipe, &rows, &labelled, &[measured], &decided, "make model").unwrap();
+    assert!(card.contains("| scan | balanced | 1 | 0.00 ["), "a label counts for its class");
+    assert!(card.contains("Attacks that passed in the profile balanced, by kind: `test/scan__a.pcap` (1)."));
     for part in [
         "# Model `test`",
         "Written by `make model`",

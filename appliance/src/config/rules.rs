@@ -70,7 +70,7 @@ pub(super) fn default_rules() -> Vec<Rule> {
             ],
         ),
         rule("odd TCP flags", Scan, 0.8, &[(OddFlags, Above, 0.0), (SrcPorts60s, Above, 5.0)]),
-        rule("many short logins", BruteForce, 0.8, &[(PairShortLogins60s, Above, 30.0)]),
+        rule("many short logins", BruteForce, 0.8, &[(PairShortLogins60s, Above, 60.0)]),
         rule(
             "many unfinished connections",
             Flood,
