@@ -70,7 +70,7 @@ corpus: packages
 	target/release/record-corpus $(CORPUS) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(if $(filter 1,$(AGAIN)),--again)
 
 # Trains a model, measures it and what the appliance decides by it, and writes its card. PUBLIC is a folder with labels.csv and pcap/; see models/README.md.
-MODEL ?= first
+MODEL ?= forest
 PUBLIC ?= target/data/labelled
 ROWS ?= target/rows.csv
 DECISIONS ?= target/decisions.json

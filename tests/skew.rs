@@ -81,7 +81,7 @@ fn corpus_of(folder: &Path, frames: &[StoredFrame]) -> PathBuf {
 fn extracted(corpus: &Path) -> Vec<Row> {
     let program = sluice_program().unwrap().with_file_name("model-compiler");
     assert!(program.is_file(), "build it with: cargo build --workspace --features model-compiler/train");
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/first");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/forest");
     let rows = corpus.join("rows.csv");
     let mut command = Command::new(program);
     command.arg("extract").arg(model).arg("--rows").arg(&rows);

@@ -139,7 +139,7 @@ fn data(recipe: &Recipe, rows: &Rows, labelled: &[Labelled<'_>]) -> Result<Strin
 fn choices(recipe: &Recipe) -> String {
     let mut text = String::new();
     for exclusion in &recipe.exclude {
-        line(&mut text, &format!("- left out: `{}`: {}", exclusion.capture, exclusion.why));
+        line(&mut text, &format!("- left out: `{}…`: {}", exclusion.captures, exclusion.why));
     }
     for emphasis in &recipe.emphasize {
         line(&mut text, &format!("- counted {} times: `{}…`: {}", emphasis.times, emphasis.captures, emphasis.why));

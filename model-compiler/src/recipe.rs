@@ -184,12 +184,12 @@ pub enum Use {
     No,
 }
 
-/// A capture that is left out, and why.
+/// Captures that are left out, and why.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exclusion {
-    /// The corpus and the file, as in the rows: `public/scan/x.pcap`.
-    pub capture: String,
+    /// How their names begin, as in the rows: `public/scan/x.pcap`.
+    pub captures: String,
     /// The reason.
     pub why: String,
 }
@@ -279,7 +279,7 @@ impl Recipe {
     /// Whether the capture is left out.
     #[must_use]
     pub fn excludes(&self, capture: &str) -> bool {
-        self.exclude.iter().any(|exclusion| exclusion.capture == capture)
+        self.exclude.iter().any(|exclusion| capture.starts_with(&exclusion.captures))
     }
 }
 
