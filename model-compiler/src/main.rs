@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use model_compiler::decisions::Decided;
+use model_compiler::emit::Form;
 use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
 use model_compiler::folds::Grouping;
 use model_compiler::model::Model;
@@ -211,7 +212,17 @@ fn read_model(path: &Path) -> Result<Model> {
 
 fn compile_model(path: &Path, print: bool) -> Result<()> {
     let model = read_model(path)?;
-    eprintln!("{}: {} leaves, depth {}, fits", path.display(), model.leaves(), model.depth());
+    let tables = model.tables();
+    eprintln!(
+        "{}: trees {}, leaves {}, at most {} comparisons deep and {} for a verdict; {} bytes as tables; compiled as {:?}",
+        path.display(),
+        model.trees.len(),
+        model.leaves(),
+        model.depth(),
+        tables.most_comparisons(),
+        tables.bytes(),
+        Form::of_choice(&model)
+    );
     if print {
         print!("{}", compile(&json::write(&model)?)?);
     }

@@ -224,6 +224,22 @@ impl Tables {
         }
     }
 
+    /// The most comparisons that a verdict can take: each tree is walked as far as it is deep.
+    #[must_use]
+    pub fn most_comparisons(&self) -> u64 {
+        self.trees.iter().map(|root| u64::from(root.depth)).sum()
+    }
+
+    /// How much of the program they take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.trees[..])
+            + size_of_val(&self.nodes[..])
+            + size_of_val(&self.ends[..])
+            + size_of_val(&self.values[..])
+            + size_of_val(&self.rows[..])
+    }
+
     /// Adds a tree, level by level, so that both children of a node stand side by side.
     fn push(&mut self, tree: &Tree) {
         let first = self.nodes.len();
