@@ -180,7 +180,7 @@ fn labels_become_classes_and_what_the_recipe_does_not_name_is_left_out() {
     let all = labelled(&rows, &recipe(&[])).unwrap();
     assert_eq!(all.len(), 20 * 60, "the label `unknown` has no class");
     assert_eq!(all.iter().filter(|row| row.class == 1).count(), 8 * 60, "two labels make one class");
-    let exclusion = ("[tree]", "[[exclude]]\ncapture = \"test/3.pcap\"\nwhy = \"a test\"\n[tree]");
+    let exclusion = ("[tree]", "[[exclude]]\ncaptures = \"test/3.pcap\"\nwhy = \"a test\"\n[tree]");
     assert_eq!(labelled(&rows, &recipe(&[exclusion])).unwrap().len(), 19 * 60);
 }
 
