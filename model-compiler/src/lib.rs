@@ -46,6 +46,8 @@ pub mod learning;
 #[cfg(feature = "train")]
 pub mod protocols;
 #[cfg(feature = "train")]
+pub mod random;
+#[cfg(feature = "train")]
 pub mod recipe;
 #[cfg(feature = "train")]
 pub mod rows;

@@ -19,6 +19,7 @@ use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
 use crate::forest::Combination;
 use crate::grow::{GrowError, Growth, Sample, grow};
 use crate::model::{Model, Node, Range, Tree};
+use crate::random::Random;
 use crate::recipe::{ClassRule, ForestRules, Recipe, RecipeError, Use};
 use crate::rows::{Row, Rows};
 
@@ -171,10 +172,7 @@ impl School<'_> {
         let numbers: Vec<u64> = (0..rules.trees.max(1) as u64).collect();
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let grow_some = |numbers: &[u64]| -> Result<Vec<Tree>, GrowError> {
-            numbers
-                .iter()
-                .map(|&number| self.one_of_many(growth, rules, splitmix(rules.seed ^ splitmix(number))))
-                .collect()
+            numbers.iter().map(|&number| self.one_of_many(growth, rules, draw(rules.seed ^ draw(number)))).collect()
         };
         thread::scope(|scope| {
             let share = numbers.len().div_ceil(workers);
@@ -190,19 +188,14 @@ impl School<'_> {
         })
     }
 
-    fn one_of_many(&self, growth: &Growth, rules: &ForestRules, draw: u64) -> Result<Tree, GrowError> {
-        let keeps = |feature: usize| {
-            growth.ask_first.contains(&feature) || uniform(draw ^ splitmix(!(feature as u64))) < rules.feature_share
-        };
+    fn one_of_many(&self, growth: &Growth, rules: &ForestRules, seed: u64) -> Result<Tree, GrowError> {
+        let share = |of: u64| Random::new(seed ^ draw(of)).share();
+        let keeps =
+            |feature: usize| growth.ask_first.contains(&feature) || share(!(feature as u64)) < rules.feature_share;
         let uses = growth.uses.iter().enumerate();
         let uses = uses.map(|(feature, &rule)| if keeps(feature) { rule } else { Use::No }).collect();
-        self.tree(&Growth { uses, ..growth.clone() }, &|capture| poisson(uniform(draw ^ splitmix(capture as u64))))
+        self.tree(&Growth { uses, ..growth.clone() }, &|capture| poisson(share(capture as u64)))
     }
-}
-
-/// A number from 0 to below 1 from well-mixed bits.
-fn uniform(bits: u64) -> f64 {
-    (splitmix(bits) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// How often one of many is drawn when as many are drawn with replacement: Poisson's distribution with the mean 1, inverted.
@@ -225,7 +218,7 @@ fn thin_out<'a>(rows: &[Labelled<'a>], recipe: &Recipe) -> Vec<Labelled<'a>> {
         let mut drawn: Vec<(u64, usize)> = places
             .iter()
             .enumerate()
-            .map(|(number, &place)| (splitmix(recipe.rows.seed ^ splitmix(number as u64)), place))
+            .map(|(number, &place)| (draw(recipe.rows.seed ^ draw(number as u64)), place))
             .collect();
         drawn.sort_unstable();
         for (_, place) in drawn.into_iter().skip(recipe.rows.max_per_capture) {
@@ -243,12 +236,9 @@ fn by_capture_and_class(rows: &[Labelled<'_>]) -> BTreeMap<(usize, usize), Vec<u
     groups
 }
 
-/// A well-mixed function of its argument (Steele, Lea, Flood: splitmix64).
-fn splitmix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+/// A number that looks random, and is the same for the same argument.
+fn draw(value: u64) -> u64 {
+    Random::new(value).bits()
 }
 
 fn lessons(rows: &[Labelled<'_>], rules: &[ClassRule], exponent: f64) -> Result<Vec<Lesson>, TrainError> {

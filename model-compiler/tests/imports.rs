@@ -12,6 +12,7 @@ use std::{env, fs};
 use model_compiler::import::{Said, import, ranges};
 use model_compiler::json;
 use model_compiler::model::{Model, Node};
+use model_compiler::random::Random;
 use model_compiler::rows::{Capture, Row, Rows};
 use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector};
 
@@ -22,46 +23,24 @@ const QUESTIONS: usize = 10_000;
 /// How far a probability may be from the library's.
 const TOLERANCE: f64 = 1e-6;
 
-/// Numbers that look random and are the same each time (SplitMix64; Steele, Lea, Flood 2014).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    /// From 0 to 1.
-    fn share(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1_u64 << 24) as f32
-    }
-}
-
 /// A value as traffic has it: a count, a flag, a share, or something between a microsecond and a gigabyte.
-fn value(feature: usize, numbers: &mut Numbers) -> f32 {
+fn value(feature: usize, numbers: &mut Random) -> f32 {
     match FEATURES[feature].unit {
         "flag" => numbers.below(2) as f32,
-        "share" => numbers.share(),
+        "share" => numbers.share() as f32,
         "packets" | "count" => numbers.below(20) as f32,
-        _ => 10.0_f32.powf(numbers.share() * 10.0 - 5.0),
+        _ => 10.0_f32.powf(numbers.share() as f32 * 10.0 - 5.0),
     }
 }
 
-fn vector(numbers: &mut Numbers) -> FeatureVector {
+fn vector(numbers: &mut Random) -> FeatureVector {
     std::array::from_fn(|feature| value(feature, numbers))
 }
 
 /// A class that depends on some features, and now and then on none.
-fn label(features: &FeatureVector, numbers: &mut Numbers) -> &'static str {
+fn label(features: &FeatureVector, numbers: &mut Random) -> &'static str {
     if numbers.below(20) == 0 {
-        return ["benign", "flood", "scan", "tunnel"][numbers.below(4)];
+        return ["benign", "flood", "scan", "tunnel"][numbers.below(4) as usize];
     }
     match (features[0] + features[1] > 18.0, features[10] > 0.3, features[16] > 0.6 * features[24]) {
         (true, true, _) => "flood",
@@ -72,7 +51,7 @@ fn label(features: &FeatureVector, numbers: &mut Numbers) -> &'static str {
 }
 
 fn lessons() -> Rows {
-    let numbers = &mut Numbers(1);
+    let numbers = &mut Random::new(1);
     let mut rows = Rows::default();
     rows.captures.push(Capture { name: "synthetic".to_owned(), source: "synthetic".to_owned() });
     for flow in 0..LESSONS as u64 {
@@ -84,7 +63,7 @@ fn lessons() -> Rows {
 }
 
 /// Rows as those of training, in which every third value is a threshold of the model or its neighbour.
-fn questions(model: &Model, numbers: &mut Numbers) -> Vec<FeatureVector> {
+fn questions(model: &Model, numbers: &mut Random) -> Vec<FeatureVector> {
     let mut thresholds = vec![Vec::new(); FEATURE_COUNT];
     for node in model.trees.iter().flat_map(|tree| &tree.nodes) {
         if let Node::Split { feature, threshold, .. } = node {
@@ -93,7 +72,7 @@ fn questions(model: &Model, numbers: &mut Numbers) -> Vec<FeatureVector> {
     }
     let question = |_| {
         std::array::from_fn(|feature| match thresholds[feature].len() {
-            count @ 1.. if numbers.below(3) == 0 => thresholds[feature][numbers.below(count)],
+            count @ 1.. if numbers.below(3) == 0 => thresholds[feature][numbers.below(count as u64) as usize],
             _ => value(feature, numbers),
         })
     };
@@ -212,7 +191,7 @@ fn imported_models_answer_as_their_libraries() {
     fs::write(directory.join("features"), names.join("\n")).unwrap();
     libraries(&python, "train", &directory);
 
-    let numbers = &mut Numbers(2);
+    let numbers = &mut Random::new(2);
     let ranges = ranges(&lessons).unwrap();
     let mut models = Vec::new();
     for (name, bytes) in files(&directory) {

@@ -18,7 +18,7 @@ pub mod namespace;
 pub mod network;
 pub mod packets;
 pub mod process;
-pub mod random;
+pub use model_compiler::random;
 pub mod recording;
 pub mod services;
 pub mod stream;

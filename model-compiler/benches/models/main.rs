@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use model_compiler::emit::{Form, rust_as};
 use model_compiler::import::{Said, import, ranges};
 use model_compiler::model::Model;
+use model_compiler::random::Random;
 use model_compiler::rows::{Capture, Row, Rows};
 use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
 
@@ -34,7 +35,7 @@ fn main() -> Result<()> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-model");
     fs::create_dir_all(&directory)?;
     let python = python(&directory)?;
-    let numbers = &mut Numbers(1);
+    let numbers = &mut Random::new(1);
     let kinds = kinds(numbers);
     let lessons = lessons(&kinds, numbers);
     lessons.write(&directory.join("rows.csv"))?;
@@ -53,28 +54,6 @@ fn main() -> Result<()> {
     show(&measure(&models, &python, &directory)?, &models, &directory)
 }
 
-/// Numbers that look random and are the same each time (SplitMix64; Steele, Lea, Flood 2014).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    /// From 0 to 1.
-    fn share(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1_u64 << 24) as f32
-    }
-}
-
 /// A kind of flow: its class, and about what each feature is.
 struct Kind {
     class: ThreatClass,
@@ -82,7 +61,7 @@ struct Kind {
 }
 
 /// Three of ten kinds are attacks of some class; what they have in common with others is up to chance.
-fn kinds(numbers: &mut Numbers) -> Vec<Kind> {
+fn kinds(numbers: &mut Random) -> Vec<Kind> {
     let kind = |at: usize| Kind {
         class: if at % 10 < 7 { ThreatClass::Benign } else { ThreatClass::ALL[1 + at % 4] },
         middle: std::array::from_fn(|feature| middle(feature, numbers)),
@@ -90,17 +69,17 @@ fn kinds(numbers: &mut Numbers) -> Vec<Kind> {
     (0..40).map(kind).collect()
 }
 
-fn middle(feature: usize, numbers: &mut Numbers) -> f32 {
+fn middle(feature: usize, numbers: &mut Random) -> f32 {
     match FEATURES[feature].unit {
         "flag" => numbers.below(2) as f32,
-        "share" => numbers.share(),
+        "share" => numbers.share() as f32,
         "packets" | "count" => numbers.below(12) as f32,
-        _ => 10.0_f32.powf(numbers.share() * 8.0 - 4.0),
+        _ => 10.0_f32.powf(numbers.share() as f32 * 8.0 - 4.0),
     }
 }
 
 /// A flow of that kind. Every fourth value is anything.
-fn flow(kind: &Kind, numbers: &mut Numbers) -> FeatureVector {
+fn flow(kind: &Kind, numbers: &mut Random) -> FeatureVector {
     std::array::from_fn(|feature| {
         if numbers.below(4) == 0 {
             return middle(feature, numbers);
@@ -108,19 +87,23 @@ fn flow(kind: &Kind, numbers: &mut Numbers) -> FeatureVector {
         match FEATURES[feature].unit {
             "flag" => kind.middle[feature],
             "packets" | "count" => kind.middle[feature] + numbers.below(5) as f32,
-            _ => kind.middle[feature] * (0.5 + numbers.share()),
+            _ => kind.middle[feature] * (0.5 + numbers.share() as f32),
         }
     })
 }
 
 /// Flows in runs of one kind. One in thirty is called something else than it is.
-fn flows(kinds: &[Kind], count: usize, numbers: &mut Numbers) -> Vec<(ThreatClass, FeatureVector)> {
+fn flows(kinds: &[Kind], count: usize, numbers: &mut Random) -> Vec<(ThreatClass, FeatureVector)> {
     let mut flows = Vec::with_capacity(count);
     while flows.len() < count {
-        let kind = &kinds[numbers.below(kinds.len())];
+        let kind = &kinds[numbers.below(kinds.len() as u64) as usize];
         let longest = if kind.class == ThreatClass::Benign { 4 } else { LONGEST_RUN };
-        for _ in 0..=numbers.below(longest) {
-            let class = if numbers.below(30) == 0 { kinds[numbers.below(kinds.len())].class } else { kind.class };
+        for _ in 0..=numbers.below(longest as u64) {
+            let class = if numbers.below(30) == 0 {
+                kinds[numbers.below(kinds.len() as u64) as usize].class
+            } else {
+                kind.class
+            };
             flows.push((class, flow(kind, numbers)));
         }
     }
@@ -128,7 +111,7 @@ fn flows(kinds: &[Kind], count: usize, numbers: &mut Numbers) -> Vec<(ThreatClas
     flows
 }
 
-fn lessons(kinds: &[Kind], numbers: &mut Numbers) -> Rows {
+fn lessons(kinds: &[Kind], numbers: &mut Random) -> Rows {
     let mut rows = Rows::default();
     rows.captures.push(Capture { name: "synthetic".to_owned(), source: "synthetic".to_owned() });
     for (at, (class, features)) in flows(kinds, LESSONS, numbers).into_iter().enumerate() {

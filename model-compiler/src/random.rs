@@ -1,4 +1,4 @@
-//! Draws that a seed makes the same again: what the laboratory leaves to chance can be repeated.
+//! Draws that a seed makes the same again: what training, tests and the laboratory leave to chance can be repeated.
 
 /// A sequence of draws: SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Clone, Debug)]
