@@ -5,9 +5,9 @@
 #![cfg(feature = "train")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
 
 use model_compiler::import::{Said, import, ranges};
 use model_compiler::json;
@@ -15,6 +15,8 @@ use model_compiler::model::{Model, Node};
 use model_compiler::random::Random;
 use model_compiler::rows::{Capture, Row, Rows};
 use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector};
+
+mod python;
 
 /// How many rows the models are trained on, and how many each is asked about.
 const LESSONS: usize = 2_000;
@@ -85,32 +87,11 @@ fn directory(name: &str) -> PathBuf {
     directory
 }
 
-/// The Python that has the libraries, or why there is none.
-fn python() -> Result<PathBuf, String> {
-    let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libraries");
-    let python = environment.join("bin/python");
-    let requirements = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/requirements.txt");
-    let installed = environment.join("installed.txt");
-    let wanted = fs::read_to_string(requirements).unwrap();
-    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(python);
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement", requirements]))?;
-    fs::write(installed, wanted).unwrap();
-    Ok(python)
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
-}
-
 /// Asks the program of the libraries.
 fn libraries(python: &Path, what: &str, directory: &Path) {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/imports.py");
     // One thread: on a busy machine several wait for one another much longer than they work.
-    run(Command::new(python).arg(program).arg(what).arg(directory).env("OMP_NUM_THREADS", "1")).unwrap();
+    python::run(Command::new(python).arg(program).arg(what).arg(directory).env("OMP_NUM_THREADS", "1")).unwrap();
 }
 
 /// What is said about a model that names neither its classes nor, in ONNX, its features.
@@ -173,14 +154,7 @@ fn difference(model: &Model, questions: &[FeatureVector], answers: &[f64]) -> Di
 
 #[test]
 fn imported_models_answer_as_their_libraries() {
-    let python = match python() {
-        Ok(python) => python,
-        Err(why) if env::var("CI").is_ok_and(|ci| ci == "true") => panic!("no libraries to ask: {why}"),
-        Err(why) => {
-            eprintln!("SKIPPED: the libraries cannot be installed here: {why}");
-            return;
-        }
-    };
+    let Some(python) = python::with_libraries() else { return };
     let directory = directory("imports");
     for entry in fs::read_dir(&directory).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();

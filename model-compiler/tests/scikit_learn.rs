@@ -13,21 +13,21 @@
 //! within 1e-7 of each other for equal, which we do not; no two values of the table are that close. Its thresholds are
 //! `f64`; ours are these rounded down to `f32`, which parts values of `f32` in the same way.
 //!
-//! scikit-learn is installed below target/ with pip. Where that is not possible the test says so and passes, unless `CI`
-//! is `true`.
+//! scikit-learn is installed below target/ with pip: `python/mod.rs`.
 #![cfg(feature = "train")]
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use model_compiler::grow::{Growth, Impurity, Sample, grow_by};
 use model_compiler::model::{Node, Tree};
 use model_compiler::recipe::Use;
 
-const VERSION: &str = "1.9.1";
+mod python;
+
 const FEATURES: usize = 41;
 const CLASSES: usize = 5;
 const DEPTH: usize = 10;
@@ -136,34 +136,6 @@ impl Theirs {
     }
 }
 
-/// The Python of an environment with scikit-learn, which is made where there is none.
-fn python() -> Option<PathBuf> {
-    let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("scikit-learn-{VERSION}"));
-    let python = environment.join("bin/python");
-    let works = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
-    let is_there = || works(Command::new(&python).args(["-c", "import sklearn"]));
-    if is_there() {
-        return Some(python);
-    }
-    let is_made = works(Command::new("python3").args(["-m", "venv"]).arg(&environment))
-        && works(Command::new(&python).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--timeout=20",
-            "--retries=1",
-            &format!("scikit-learn=={VERSION}"),
-        ]));
-    if is_made && is_there() {
-        return Some(python);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "scikit-learn {VERSION} cannot be installed");
-    println!("skipped: scikit-learn {VERSION} cannot be installed (python3 -m venv, or pip without the network)");
-    None
-}
-
 /// What both trees are grown from.
 struct Setting {
     train: Vec<Row>,
@@ -202,7 +174,7 @@ impl Setting {
         grow_by(self.impurity, &samples, &growth, &leaf).unwrap()
     }
 
-    fn fit_theirs(&self, python: &Path, folder: &Path) -> Theirs {
+    fn fit_theirs(&self, with: &Path, folder: &Path) -> Theirs {
         let bytes =
             |rows: &[Row]| rows.iter().flat_map(|row| row.features).flat_map(f32::to_le_bytes).collect::<Vec<_>>();
         fs::create_dir_all(folder).unwrap();
@@ -216,9 +188,7 @@ impl Setting {
             Impurity::Gini => "gini",
             Impurity::Entropy => "entropy",
         };
-        let output =
-            Command::new(python).arg(script).arg(folder).arg(criterion).args(sizes).args(weights).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        python::run(Command::new(with).arg(script).arg(folder).arg(criterion).args(sizes).args(weights)).unwrap();
         let theirs = Theirs::read(folder);
         fs::remove_dir_all(folder).unwrap();
         theirs
@@ -362,7 +332,7 @@ fn assert_same_answers(setting: &Setting, ours: &Tree, theirs: &Theirs, found: &
 
 #[test]
 fn the_tree_is_the_one_that_scikit_learn_grows() {
-    let Some(python) = python() else { return };
+    let Some(python) = python::with_libraries() else { return };
     let mut noise = Noise(0x5eed);
     let train: Vec<Row> = (0..TRAIN_ROWS).map(|_| row(&mut noise)).collect();
     let test: Vec<Row> = (0..TEST_ROWS).map(|_| row(&mut noise)).collect();

@@ -12,13 +12,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use model_compiler::emit::{Form, rust_as};
 use model_compiler::import::{Said, import, ranges};
 use model_compiler::model::Model;
 use model_compiler::random::Random;
 use model_compiler::rows::{Capture, Row, Rows};
 use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
+
+#[path = "../../tests/python/environment.rs"]
+mod environment;
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/models");
 const MODELS: [&str; 3] = ["depth_6", "depth_12", "forest"];
@@ -34,7 +37,8 @@ const LONGEST_RUN: usize = 60;
 fn main() -> Result<()> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-model");
     fs::create_dir_all(&directory)?;
-    let python = python(&directory)?;
+    let requirements = format!("{SOURCE}/requirements.txt");
+    let python = environment::environment(&directory.join("python"), &requirements).map_err(Error::msg)?;
     let numbers = &mut Random::new(1);
     let kinds = kinds(numbers);
     let lessons = lessons(&kinds, numbers);
@@ -121,27 +125,8 @@ fn lessons(kinds: &[Kind], numbers: &mut Random) -> Rows {
     rows
 }
 
-/// A Python with the rivals.
-fn python(directory: &Path) -> Result<PathBuf> {
-    let environment = directory.join("python");
-    let (python, installed) = (environment.join("bin/python"), environment.join("installed.txt"));
-    let wanted = fs::read_to_string(format!("{SOURCE}/requirements.txt"))?;
-    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(python);
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-    run(Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--requirement"])
-        .arg(format!("{SOURCE}/requirements.txt")))?;
-    fs::write(installed, wanted)?;
-    Ok(python)
-}
-
-/// Runs a program to its end, and gives what it prints.
 fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
+    environment::run(command).map_err(Error::msg)
 }
 
 fn imported(name: &str, lessons: &Rows, directory: &Path) -> Result<Model> {
