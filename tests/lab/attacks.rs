@@ -139,7 +139,7 @@ pub fn forge_sources<'a>(network: &Network, from: &'a Namespace) -> Result<Forge
 pub fn start_hydra(from: &Namespace, service: &str, target: &str, tasks: u32, guesses: u32) -> Result<Running> {
     let words = word_list(guesses)?;
     let mut command =
-        from.words(&format!("hydra -I -l {USER} -P {} -t {tasks} -w 2 -f {service}://{target}", words.display()));
+        from.words(&format!("hydra -I -l {USER} -P {} -t {tasks} -w 10 -f {service}://{target}", words.display()));
     Running::start(command.current_dir(work_folder()?))
 }
 

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Each outsider has a namespace of its own, so that every tool uses its address without being told. Half of the LAN's
-//! addresses (198.51.100.128/25) are nobody's: packets to them arrive at the LAN and vanish, as on a network with few hosts.
+//! addresses (198.51.100.128/25, 2001:db8:1::8000/113) are nobody's: packets to them arrive at the LAN and vanish, as on a
+//! network with few hosts.
 
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,6 +33,8 @@ pub const FIREWALLED_LAN_HOST: &str = "198.51.100.12";
 pub const LAN_HOST_V6: &str = "2001:db8:1::10";
 /// Addresses of the LAN that no host has, though packets to them reach it.
 pub const DARK_NETWORK: &str = "198.51.100.128/25";
+/// The same, IPv6.
+pub const DARK_NETWORK_V6: &str = "2001:db8:1::8000/113";
 /// Servers of the outside world.
 pub const INTERNET: [&str; 4] = ["203.0.113.10", "203.0.113.11", "203.0.113.12", "203.0.113.13"];
 /// A server of the outside world, IPv6.
@@ -229,6 +232,7 @@ impl Network {
 
     fn fence_lan(&self) -> Result<()> {
         self.lan.ip(&format!("route add blackhole {DARK_NETWORK}"))?;
+        self.lan.ip(&format!("-6 route add blackhole {DARK_NETWORK_V6}"))?;
         self.lan.private_file("resolv.conf", &format!("nameserver {NAME_SERVER}\n"))?;
         let rule = format!("ip daddr {FIREWALLED_LAN_HOST} tcp dport != {{ 22, 80 }} ct state new drop");
         self.lan.run([
@@ -251,6 +255,7 @@ impl Network {
         }
         self.wan.ip(&format!("addr add {INTERNET_V6}/128 dev lo nodad"))?;
         self.wan.ip(&format!("route add {DARK_NETWORK} via {LAN_HOST}"))?;
+        self.wan.ip(&format!("-6 route add {DARK_NETWORK_V6} via {LAN_HOST_V6}"))?;
         // Answers to forged sources end here, silently as on the Internet.
         self.wan.ip("route add blackhole default")?;
         self.wan.run([

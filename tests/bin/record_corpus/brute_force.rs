@@ -13,8 +13,9 @@ use lab::services::USER;
 use crate::scenario::{ATTACKER, ATTACKER_V6, ATTACKERS, INSIDE, INSIDE_V6, Scenario};
 use crate::stage::Scene;
 
-/// How long one attack may take; the tool is then stopped.
-const LIMIT: Duration = Duration::from_secs(15);
+/// How long one attack may take; the tool is then stopped. Servers take seconds to say that a password was wrong, so that in less
+/// a patient tool has hardly begun.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The tools.
 #[derive(Clone, Copy)]
@@ -49,7 +50,7 @@ const FROM_OUTSIDE: &[Row] = &[
     ("medusa-ssh", "ssh_medusa_6", Tool::Medusa, "ssh", LAN_HOST, 6, 80),
     ("ncrack-ssh", "ssh_ncrack_4", Tool::Ncrack, "ssh", LAN_HOST, 4, 60),
     ("ncrack-ssh", "ssh_ncrack_10", Tool::Ncrack, "ssh", LAN_HOST, 10, 120),
-    ("hydra-ftp", "ftp_hydra_1", Tool::Hydra, "ftp", LAN_HOST, 1, 12),
+    ("hydra-ftp", "ftp_hydra_1", Tool::Hydra, "ftp", LAN_HOST, 1, 40),
     ("hydra-ftp", "ftp_hydra_4", Tool::Hydra, "ftp", LAN_HOST, 4, 40),
     ("hydra-ftp", "ftp_hydra_16", Tool::Hydra, "ftp", LAN_HOST, 16, 120),
     ("medusa-ftp", "ftp_medusa_4", Tool::Medusa, "ftp", LAN_HOST, 4, 30),
@@ -126,7 +127,7 @@ fn over_http() -> Vec<Scenario> {
         Scenario::attack("bruteforce", "hydra-http", name, ATTACKER, LAN_HOST, move |s| {
             let words = word_list(guesses)?;
             let line =
-                format!("hydra -I -l {USER} -P {} -t {tasks} -w 2 -f http-get://{LAN_HOST}/private/", words.display());
+                format!("hydra -I -l {USER} -P {} -t {tasks} -w 10 -f http-get://{LAN_HOST}/private/", words.display());
             run_tool(s.attacker(), &line, LIMIT)
         })
     };

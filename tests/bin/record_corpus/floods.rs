@@ -1,18 +1,21 @@
 //! Floods as hping3 and `ping -f` make them: of every protocol, at different rates, from one source and from forged ones.
 
-use std::thread::scope;
+use std::thread::{scope, sleep};
 use std::time::Duration;
 
 use anyhow::Result;
 use lab::attacks::{Flood, ended_well, flood, forge_sources, run_tool};
 use lab::namespace::Namespace;
-use lab::network::{FIREWALLED_LAN_HOST, INTERNET, LAN_HOST, LAN_HOST_V6};
+use lab::network::{FIREWALLED_LAN_HOST, GATEWAY, INTERNET, LAN_HOST, LAN_HOST_V6};
 
 use crate::scenario::{ATTACKER, ATTACKER_V6, ATTACKERS, FORGED, INSIDE, INSIDE_V6, Scenario};
 use crate::stage::Scene;
 
 /// How long one flood may take.
 const LIMIT: Duration = Duration::from_secs(8);
+
+/// Before this long an answer may belong to a question that was asked before anybody looked, and is nobody's doing.
+const EARLY: Duration = Duration::from_secs(61);
 
 /// A flood: class and kind, name, what, target, packets, microseconds between them.
 type Row = (&'static str, &'static str, &'static str, Flood<'static>, &'static str, u32, u32);
@@ -97,6 +100,8 @@ pub fn scenarios() -> Vec<Scenario> {
     });
     let amplified = AMPLIFIED.iter().map(|&(name, options, count, interval_us)| {
         Scenario::attack("flood_amp", "hping3-amplified", name, FORGED, LAN_HOST, move |s| {
+            run_tool(s.lan(), &format!("ping -n -q -c 1 {GATEWAY}"), LIMIT)?;
+            sleep(EARLY);
             let _forged = forge_sources(&s.network, s.attacker())?;
             send(s.attacker(), Flood::Other(options), LAN_HOST, count, interval_us)
         })

@@ -50,7 +50,7 @@ pub fn scenarios() -> Vec<Scenario> {
             visit_many(s.attacker(), &targets, visit(20, 150), &mut random).map(|_| ())
         }),
         outside("worm_inbound_slow", |s| {
-            let line = "nmap -n -sS -Pn --max-retries 0 --max-rate 8 -p 23,8080 --randomize-hosts 198.51.100.8-70";
+            let line = "nmap -n -sS -Pn --max-retries 0 --max-rate 8 -p 23,8080 --randomize-hosts 198.51.100.10-17 198.51.100.128-180";
             run_tool(s.attacker(), line, LIMIT)
         }),
     ]
