@@ -206,8 +206,8 @@ impl Judgement {
         let origin = self.flow_verdicts.origin(seen.flow);
         listener.checkpoint(seen, origin.device);
         let (judged, basis) = judge(&self.rules, seen.features);
-        // Where the initiator was never seen sending, nothing is its doing.
-        let mut verdict = if seen.begun { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
+        let mut verdict =
+            if is_to_be_heard(judged, seen) { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
         let mut by_list = None;
         if let Some((list, began)) = self.rules.listed(seen.initiator, seen.responder).filter(|_| seen.begun) {
             let listed = sighting_by_list(seen, origin, list, began);
@@ -250,6 +250,12 @@ impl Judgement {
     }
 }
 
+/// Whether a verdict speaks against the initiator. Where that was never seen sending, nothing is its doing. That a password was
+/// guessed shows when the connection ends: until then, whoever mistyped it before may be logging in.
+fn is_to_be_heard(judged: Verdict, seen: &Observation<'_>) -> bool {
+    seen.begun && (judged.class != ThreatClass::BruteForce || seen.end.is_some_and(|end| end != FlowEnd::Segment))
+}
+
 /// A flow that its initiator is accused for.
 fn sighting(seen: &Observation<'_>, origin: Origin, verdict: Verdict, basis: Basis) -> Sighting {
     Sighting {
@@ -290,5 +296,41 @@ fn sighting_by_name(packet: &Packet, time: Timestamp, list: &List, asked: AskedN
         features: [0.0; FEATURE_COUNT],
         flow_packets: 1,
         proven: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    #[test]
+    fn a_guessed_password_shows_when_the_connection_ends_and_a_scan_at_once() {
+        let heard = |class, begun, end| {
+            let seen = Observation {
+                time: Timestamp::EPOCH,
+                flow: 0,
+                initiator: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                responder: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                initiator_port: None,
+                responder_port: None,
+                protocol: 6,
+                vlan: None,
+                packets: 8,
+                sender: None,
+                begun,
+                proven: true,
+                end,
+                features: &[0.0; FEATURE_COUNT],
+            };
+            is_to_be_heard(Verdict { class, confidence: 0.9 }, &seen)
+        };
+        assert!(heard(ThreatClass::Scan, true, None));
+        assert!(!heard(ThreatClass::Scan, false, None), "nobody was seen doing it");
+        assert!(!heard(ThreatClass::BruteForce, true, None));
+        assert!(!heard(ThreatClass::BruteForce, true, Some(FlowEnd::Segment)), "it goes on");
+        assert!(heard(ThreatClass::BruteForce, true, Some(FlowEnd::Finished)));
+        assert!(heard(ThreatClass::BruteForce, true, Some(FlowEnd::Reset)));
     }
 }

@@ -51,6 +51,11 @@ pub(super) fn default_rules() -> Vec<Rule> {
             .collect();
         Rule::new(name, Verdict { class, confidence }, &conditions)
     };
+    // A flood of one flow is one piece of evidence: more will not come.
+    let at_once = |mut rule: Rule| {
+        rule.at_once = true;
+        rule
+    };
     vec![
         rule(
             "many ports",
@@ -77,7 +82,7 @@ pub(super) fn default_rules() -> Vec<Rule> {
             0.8,
             &[(SrcFlows2s, Above, 100.0), (DstServiceFlows2s, Above, 200.0), (DstServiceUnfinished2s, Above, 0.9)],
         ),
-        rule(
+        at_once(rule(
             "flood of UDP in one flow",
             Flood,
             0.95,
@@ -88,13 +93,13 @@ pub(super) fn default_rules() -> Vec<Rule> {
                 (PacketsPerS, Above, 5000.0),
                 (BwdShare, Below, 0.01),
             ],
-        ),
-        rule(
+        )),
+        at_once(rule(
             "flood of ICMP in one flow",
             Flood,
             0.95,
-            &[(IsIcmp, Equal, 1.0), (FwdPackets, Above, 1000.0), (PacketsPerS, Above, 1000.0)],
-        ),
+            &[(IsIcmp, Equal, 1.0), (FwdPackets, Above, 500.0), (PacketsPerS, Above, 500.0)],
+        )),
     ]
 }
 

@@ -54,7 +54,7 @@ impl Sighting {
     /// A person wrote that one such flow is enough for a block.
     #[must_use]
     pub const fn suffices(&self) -> bool {
-        matches!(self.basis, Basis::Rule(rule) if rule.at_once)
+        self.basis.suffices()
     }
 
     /// One of its features.

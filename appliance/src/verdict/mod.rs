@@ -53,6 +53,14 @@ pub enum Basis {
     },
 }
 
+impl Basis {
+    /// A person wrote that one such flow is enough for a block.
+    #[must_use]
+    pub const fn suffices(&self) -> bool {
+        matches!(self, Self::Rule(rule) if rule.at_once)
+    }
+}
+
 /// What is judged by.
 #[derive(Clone, Debug)]
 pub struct Rulebook {
@@ -64,13 +72,18 @@ pub struct Rulebook {
     pub lists: Vec<Arc<List>>,
 }
 
-/// What the model and the rules say together: of all that call it an attack, the most confident one; of equally confident
-/// ones the model, then the rule that was written first.
+/// What the model and the rules say together: of all that call it an attack, a rule for which one flow is enough, else the most
+/// confident one; of equals the model, then the rule that was written first.
 #[must_use]
 pub fn judge(rulebook: &Rulebook, features: &FeatureVector) -> (Verdict, Basis) {
     let mut worst = (rulebook.model.judge(features), Basis::Model(rulebook.model));
     for rule in &rulebook.rules {
-        if rule.verdict.is_worse_than(worst.0) && rule.holds(features) {
+        let is_more = match (rule.at_once, worst.1.suffices()) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => rule.verdict.is_worse_than(worst.0),
+        };
+        if is_more && rule.holds(features) {
             worst = (rule.verdict, Basis::Rule(*rule));
         }
     }

@@ -224,6 +224,17 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_for_which_one_flow_is_enough_goes_before_surer_ones() {
+        let odd = |name, confidence| rule(name, confidence, &[(Index::OddFlags, Comparison::Above, 0.0)]);
+        let at_once = |name, confidence| Rule { at_once: true, ..odd(name, confidence) };
+        let (first, surer, last) = (at_once("first", 0.6), odd("surer", 1.0), at_once("last", 0.6));
+        for rules in [vec![first, surer, last], vec![surer, first, last]] {
+            let rulebook = Rulebook { rules, ..Rulebook::default() };
+            assert_eq!(judge(&rulebook, &features(&[(Index::OddFlags, 3.0)])).1, Basis::Rule(first));
+        }
+    }
+
+    #[test]
     fn the_reason_names_the_rule_and_the_values() {
         let rule = rule(
             "many \"ports\"",
