@@ -145,7 +145,9 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
         (change.answered && flow.begun || first_seen_both, Deed::Answered),
         (change.established, Deed::Established),
         (change.refused && flow.begun, Deed::Refused),
+        (change.end.is_some() && flow.is_established(), Deed::Ended),
         (change.end.is_some() && is_short_login(flow), Deed::ShortLogin),
+        (change.end.is_some() && is_short_login(flow) && is_meagre(flow), Deed::MeagreLogin),
     ];
     for (happened, deed) in deeds {
         if happened {
@@ -188,4 +190,10 @@ fn observe(
 fn is_short_login(flow: &Flow) -> bool {
     let took_ns = flow.last.nanos_since(flow.begin);
     flow.service() == Service::Login && flow.is_established() && took_ns <= nanos(limits::SHORT_LOGIN)
+}
+
+/// The initiator said something, and the responder less than a log-in would have brought. Who says nothing only looks whether the
+/// service is there.
+const fn is_meagre(flow: &Flow) -> bool {
+    flow.sums.forward.payload_bytes > 0 && flow.sums.backward.payload_bytes < limits::MEAGRE_LOGIN_BYTES
 }

@@ -116,7 +116,7 @@ struct Bench {
 
 impl Bench {
     fn new(capacity: usize) -> Self {
-        let limits = Limits { flows: capacity, sources: 4, destinations: 4, logins: 4 };
+        let limits = Limits { flows: capacity, sources: 4, destinations: 4, pairs: 4 };
         Self {
             extractor: Extractor::new(&limits, [1, 2]),
             capacity,

@@ -14,11 +14,13 @@ pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
     values.set(Index::SrcFlows60s, long.flows as f32);
     values.set(Index::SrcPorts60s, long.ports);
     values.set(Index::SrcHosts60s, long.peers);
+    values.set(Index::SrcPortsPerHost60s, long.ports_per_peer());
     values.set(Index::SrcUnanswered60s, long.unanswered_share());
     values.set(Index::SrcRefused60s, long.refused_share());
     values.set(Index::SrcUnfinished60s, long.unfinished_share());
     values.set(Index::SrcLogins60s, long.logins as f32);
     values.set(Index::SrcShortLogins60s, long.short_logins as f32);
+    values.set(Index::SrcMeagreLogins60s, long.meagre_logins as f32);
 
     let [host_short, _] = &surroundings.host;
     values.set(Index::DstFlows2s, host_short.flows as f32);
@@ -28,8 +30,10 @@ pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
     values.set(Index::DstServiceUnfinished2s, service_short.unfinished_share());
     values.set(Index::DstServiceFlows60s, service_long.flows as f32);
     values.set(Index::DstServiceSources60s, service_long.peers);
-    let [logins_short, logins_long] = &surroundings.logins;
-    values.set(Index::PairLogins2s, logins_short.logins as f32);
-    values.set(Index::PairLogins60s, logins_long.logins as f32);
-    values.set(Index::PairShortLogins60s, logins_long.short_logins as f32);
+    let [pair_short, pair_long] = &surroundings.pair;
+    values.set(Index::PairFlows2s, pair_short.flows as f32);
+    values.set(Index::PairFlows60s, pair_long.flows as f32);
+    values.set(Index::PairOpen60s, pair_long.open() as f32);
+    values.set(Index::PairShortLogins60s, pair_long.short_logins as f32);
+    values.set(Index::PairMeagreLogins60s, pair_long.meagre_logins as f32);
 }

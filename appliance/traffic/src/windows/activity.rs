@@ -46,6 +46,10 @@ pub struct Counts {
     pub logins: u32,
     /// Login connections that ended soon after they began.
     pub short_logins: u32,
+    /// Of these, those in which the responder said little to what it was told.
+    pub meagre_logins: u32,
+    /// Established connections that ended; counted for pairs only.
+    pub ended: u32,
     /// Distinct destination ports, estimated.
     pub ports: f32,
     /// Distinct addresses on the other side, estimated.
@@ -70,6 +74,20 @@ impl Counts {
     pub fn unfinished_share(&self) -> f32 {
         share(self.tcp_flows.saturating_sub(self.established), self.tcp_flows)
     }
+
+    /// Connections that are established and have not ended. Some that ended may have been established before the window,
+    /// therefore it is a lower bound.
+    #[must_use]
+    pub const fn open(&self) -> u32 {
+        self.established.saturating_sub(self.ended)
+    }
+
+    /// Distinct ports for each distinct address; 0 where there are none. Far above 1 where one host is searched, far below
+    /// where one service is searched on many, and near 1 among peers, each of which has a port of its own.
+    #[must_use]
+    pub fn ports_per_peer(&self) -> f32 {
+        if self.peers > 0.0 { self.ports / self.peers } else { 0.0 }
+    }
 }
 
 /// Some of the flows that answers belong to may have begun before the window, therefore it is bounded.
@@ -87,6 +105,8 @@ struct Tally {
     refused: u32,
     logins: u32,
     short_logins: u32,
+    meagre_logins: u32,
+    ended: u32,
     ports: Sketch,
     peers: Sketch,
 }
@@ -107,7 +127,9 @@ impl Tally {
             Deed::Answered => add(&mut self.answered, true),
             Deed::Established => add(&mut self.established, true),
             Deed::Refused => add(&mut self.refused, true),
+            Deed::Ended => add(&mut self.ended, true),
             Deed::ShortLogin => add(&mut self.short_logins, true),
+            Deed::MeagreLogin => add(&mut self.meagre_logins, true),
         }
     }
 
@@ -120,6 +142,8 @@ impl Tally {
             refused: self.refused,
             logins: self.logins,
             short_logins: self.short_logins,
+            meagre_logins: self.meagre_logins,
+            ended: self.ended,
             ports: self.ports.estimate(),
             peers: self.peers.estimate(),
         }

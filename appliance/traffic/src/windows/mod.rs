@@ -2,7 +2,8 @@
 //!
 //! One flow of a scan, a flood or a password attack looks like any other; many of them in a short time do not. Four
 //! tables hold [`Activity`]: by source (IPv6: by /64, within which a host chooses freely), by destination host, by
-//! destination port, and by source and destination host for logins. Each is bounded; [`table`] says who goes.
+//! destination port, and by source and destination host for services with passwords and for the web. Each is bounded;
+//! [`table`] says who goes.
 
 mod activity;
 mod sketch;
@@ -27,11 +28,12 @@ struct Party {
     port: u16,
 }
 
-/// Who tries to log in, and where.
+/// Who visits services of one kind, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Pair {
     source: Address,
     host: Address,
+    kind: Service,
 }
 
 /// Where a flow's parties were found last: mostly they are still there.
@@ -40,12 +42,12 @@ pub(crate) struct Seats {
     source: Slot,
     host: Slot,
     service: Slot,
-    logins: Slot,
+    pair: Slot,
 }
 
 impl Default for Seats {
     fn default() -> Self {
-        Self { source: Slot::NONE, host: Slot::NONE, service: Slot::NONE, logins: Slot::NONE }
+        Self { source: Slot::NONE, host: Slot::NONE, service: Slot::NONE, pair: Slot::NONE }
     }
 }
 
@@ -60,8 +62,12 @@ pub enum Deed {
     Established,
     /// The responder reset it before it was established, or an ICMP error said that it cannot be reached.
     Refused,
+    /// An established connection ended. Only pairs count it.
+    Ended,
     /// A login connection ended soon after it began.
     ShortLogin,
+    /// The same, and the responder said little to what it was told.
+    MeagreLogin,
 }
 
 /// What the features of a flow are made from, each over 2 s and 60 s.
@@ -73,8 +79,9 @@ pub struct Surroundings {
     pub host: [Counts; 2],
     /// The responder's port.
     pub service: [Counts; 2],
-    /// The initiator's logins at the responder's host; nothing for a flow to another service.
-    pub logins: [Counts; 2],
+    /// The initiator's connections to services of the same kind at the responder's host; nothing where that is neither a
+    /// service with passwords nor of the web.
+    pub pair: [Counts; 2],
 }
 
 /// The four tables.
@@ -83,7 +90,7 @@ pub struct Windows {
     sources: Table<Party>,
     hosts: Table<Party>,
     services: Table<Party>,
-    logins: Table<Pair>,
+    pairs: Table<Pair>,
 }
 
 impl Windows {
@@ -94,7 +101,7 @@ impl Windows {
             sources: Table::new(limits.sources, seed),
             hosts: Table::new(limits.destinations, seed),
             services: Table::new(limits.destinations, seed),
-            logins: Table::new(limits.logins, seed),
+            pairs: Table::new(limits.pairs, seed),
         }
     }
 
@@ -105,7 +112,7 @@ impl Windows {
             self.sources.footprint("windows of sources"),
             self.hosts.footprint("windows of hosts"),
             self.services.footprint("windows of ports"),
-            self.logins.footprint("windows of logins"),
+            self.pairs.footprint("windows of pairs"),
         ]
     }
 
@@ -114,18 +121,21 @@ impl Windows {
         let parties = Parties::of(flow);
         let done = Facts {
             is_tcp: flow.is_tcp,
-            is_login: parties.logins.is_some(),
+            is_login: parties.pair.is_some_and(|pair| pair.kind == Service::Login),
             port: flow.has_ports.then_some(parties.service.port),
             peer: parties.host.address.bits(),
         };
         let suffered = Facts { peer: parties.source.address.bits(), ..done };
         let seats = &mut flow.seats;
+        if let Some(pair) = parties.pair {
+            self.pairs.count(&mut seats.pair, pair, deed, &done, now);
+        }
+        if deed == Deed::Ended {
+            return;
+        }
         self.sources.count(&mut seats.source, parties.source, deed, &done, now);
         self.hosts.count(&mut seats.host, parties.host, deed, &suffered, now);
         self.services.count(&mut seats.service, parties.service, deed, &suffered, now);
-        if let Some(pair) = parties.logins {
-            self.logins.count(&mut seats.logins, pair, deed, &done, now);
-        }
     }
 
     /// What is known around a flow now.
@@ -136,7 +146,7 @@ impl Windows {
             source: self.sources.counts(seats.source, &parties.source, now),
             host: self.hosts.counts(seats.host, &parties.host, now),
             service: self.services.counts(seats.service, &parties.service, now),
-            logins: parties.logins.map_or_else(Default::default, |pair| self.logins.counts(seats.logins, &pair, now)),
+            pair: parties.pair.map_or_else(Default::default, |pair| self.pairs.counts(seats.pair, &pair, now)),
         }
     }
 }
@@ -146,8 +156,8 @@ struct Parties {
     source: Party,
     host: Party,
     service: Party,
-    /// Where the service asks for a password.
-    logins: Option<Pair>,
+    /// Where the service asks for a password or is of the web.
+    pair: Option<Pair>,
 }
 
 impl Parties {
@@ -160,7 +170,7 @@ impl Parties {
             source: Party { address: source, port: 0 },
             host: Party { address: host, port: 0 },
             service: Party { address: host, port },
-            logins: (flow.service() == Service::Login).then_some(Pair { source, host }),
+            pair: Some(flow.service()).filter(|kind| *kind != Service::Other).map(|kind| Pair { source, host, kind }),
         }
     }
 }

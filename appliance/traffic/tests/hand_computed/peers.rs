@@ -42,8 +42,9 @@ fn ssh_login() -> Case {
         (BwdPayloadBytes, 21.0),
         (SrcLogins60s, 1.0),
         (SrcShortLogins60s, 0.0),
-        (PairLogins2s, 1.0),
-        (PairLogins60s, 1.0),
+        (PairFlows2s, 1.0),
+        (PairFlows60s, 1.0),
+        (PairOpen60s, 1.0),
     ];
     let whole = [
         (FwdPackets, 4.0),
@@ -59,12 +60,14 @@ fn ssh_login() -> Case {
         (LoginService, 1.0),
         // Second 45 is in the second slot of 30 s: the window still holds the first.
         (SrcFlows2s, 0.0),
-        (PairLogins2s, 0.0),
+        (PairFlows2s, 0.0),
         (SrcFlows60s, 1.0),
         (SrcLogins60s, 1.0),
-        (PairLogins60s, 1.0),
+        (PairFlows60s, 1.0),
         (SrcShortLogins60s, 0.0),
         (PairShortLogins60s, 0.0),
+        (PairMeagreLogins60s, 0.0),
+        (PairOpen60s, 0.0),
     ];
     let expected = vec![expected(0, Packets(4), fourth), expected(0, AtEnd(FlowEnd::Finished, 7), whole)];
     Case { name: "ssh-login", frames: login(40_001, 0, 45_000_000), flows: 1, expected }
@@ -72,7 +75,7 @@ fn ssh_login() -> Case {
 
 fn two_short_logins() -> Case {
     let frames = [login(40_001, 0, 400_000), login(40_002, 500_000, 300_000)].concat();
-    let first = [(SrcLogins60s, 1.0), (SrcShortLogins60s, 1.0), (PairLogins2s, 1.0), (PairShortLogins60s, 1.0)];
+    let first = [(SrcLogins60s, 1.0), (SrcShortLogins60s, 1.0), (PairFlows2s, 1.0), (PairShortLogins60s, 1.0)];
     let second = [
         (SrcFlows2s, 2.0),
         (SrcPorts2s, 1.0),
@@ -80,9 +83,12 @@ fn two_short_logins() -> Case {
         (SrcUnfinished2s, 0.0),
         (SrcLogins60s, 2.0),
         (SrcShortLogins60s, 2.0),
-        (PairLogins2s, 2.0),
-        (PairLogins60s, 2.0),
+        (PairFlows2s, 2.0),
+        (PairFlows60s, 2.0),
         (PairShortLogins60s, 2.0),
+        (SrcMeagreLogins60s, 2.0), // 21 bytes each
+        (PairMeagreLogins60s, 2.0),
+        (PairOpen60s, 0.0),
         (DstFlows2s, 2.0),
         (DstServiceFlows2s, 2.0),
         (DstServiceFlows60s, 2.0),
@@ -109,13 +115,14 @@ fn login_at_four_hosts() -> Case {
         (SrcPorts2s, 1.0),
         (SrcHosts2s, distinct(4)),
         (SrcHosts60s, distinct(4)),
+        (SrcPortsPerHost60s, 1.0 / distinct(4)),
         (SrcUnanswered60s, 0.75),
         (SrcRefused60s, 0.25),
         (SrcUnfinished60s, 1.0),
         (SrcLogins60s, 4.0),
         (SrcShortLogins60s, 0.0), // none was established
-        (PairLogins2s, 1.0),
-        (PairLogins60s, 1.0),
+        (PairFlows2s, 1.0),
+        (PairFlows60s, 1.0),
         (DstFlows2s, 1.0),
         (DstSources2s, 1.0),
     ];
@@ -151,6 +158,7 @@ fn port_scan() -> Case {
         (SrcFlows60s, 12.0),
         (SrcPorts60s, distinct(12)),
         (SrcHosts60s, 1.0),
+        (SrcPortsPerHost60s, distinct(12)), // of one host
         (SrcUnanswered60s, 0.5),
         (SrcRefused60s, 0.5),
         (SrcUnfinished60s, 1.0),
