@@ -142,7 +142,8 @@ fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> R
     };
     let classes: Vec<ThreatClass> = rules.iter().map(|rule| rule.class).collect();
     let base = vec![0.0; classes.len()];
-    Ok(Model { name: recipe.name.clone(), classes, ranges, combination: Combination::Mean, base, trees })
+    let (name, combination, calibration) = (recipe.name.clone(), Combination::Mean, Vec::new());
+    Ok(Model { name, classes, ranges, combination, base, trees, calibration })
 }
 
 /// What trees learn from, and what their leaves need beside.
