@@ -12,10 +12,12 @@ use model_compiler::extract::BENIGN;
 use model_compiler::folds::{Grouping, assign};
 use model_compiler::json;
 use model_compiler::model::Model;
+use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
-use model_compiler::train::{Labelled, labelled, train};
+use model_compiler::train::{Labelled, labelled, steps, train};
 
+use crate::bars::Bars;
 use crate::named_directory;
 
 /// What to decide about, and with what.
@@ -109,10 +111,12 @@ fn models<'a>(
     let classes = recipe.class_rules()?.len();
     let fold_of = assign(rows, labelled, classes, Grouping::Source, arguments.folds.into());
     let mut models = Vec::new();
+    let bars = Bars::new();
+    bars.begin("trees", steps(recipe) * u64::from(arguments.folds));
     for fold in 0..usize::from(arguments.folds) {
         let learnt: Vec<Labelled<'_>> =
             labelled.iter().filter(|case| fold_of[case.row.capture] != fold).copied().collect();
-        let mut model = train(&learnt, recipe)?;
+        let mut model = train(rows, &learnt, recipe, &bars)?;
         model.name = format!("{}-without-{fold}", model.name);
         models.push((model, names(&|at| fold_of[at] == fold)));
     }

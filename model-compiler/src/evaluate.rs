@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::extract::BENIGN;
 use crate::folds::{Grouping, assign};
 use crate::model::Model;
+use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::rows::Rows;
 use crate::scores::{CaptureScore, Case, ClassScore, Scores, Table, score};
@@ -37,18 +38,19 @@ pub fn cross_validate(
     recipe: &Recipe,
     grouping: Grouping,
     folds: usize,
-    progress: &mut dyn FnMut(&str),
+    progress: &dyn Progress,
 ) -> Result<Evaluation, TrainError> {
     let classes = recipe.class_rules()?.len();
     let fold_of = assign(rows, labelled, classes, grouping, folds);
     let (mut of_model, mut of_stump) = (Vec::new(), Vec::new());
+    progress.begin(&format!("{folds} folds by {}", grouping.name()), folds as u64 * train::steps(recipe));
     for fold in 0..folds {
         let (tested, learnt): (Vec<_>, Vec<_>) = labelled.iter().partition(|case| fold_of[case.row.capture] == fold);
         if tested.is_empty() {
             continue;
         }
-        let model = train::train(&learnt, recipe)?;
-        progress(&format!("fold {} of {folds} by {}: {} leaves", fold + 1, grouping.name(), model.leaves()));
+        let model = train::train(rows, &learnt, recipe, progress)?;
+        progress.say(&format!("fold {} of {folds} by {}: {} leaves", fold + 1, grouping.name(), model.leaves()));
         of_model.extend(answers(&model, &tested));
         of_stump.extend(answers(&train::train_stump(&learnt, recipe)?, &tested));
     }
@@ -85,7 +87,7 @@ fn evaluation(
 }
 
 /// What the model says of each row. Its classes are those of the recipe, in the same order.
-fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
+pub(crate) fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
     let case = |&Labelled { row, class, .. }: &Labelled<'_>| {
         let answer = model.classify(&row.features);
         let said = model.classes.iter().position(|known| *known == answer.class).unwrap_or_default();

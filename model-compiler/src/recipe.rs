@@ -36,6 +36,9 @@ pub enum RecipeError {
     /// A feature that is not in the schema.
     #[error("the recipe names the feature {0:?}, which does not exist")]
     UnknownFeature(String),
+    /// Nothing would be left to train on, or curves would be no numbers.
+    #[error("[calibration] must have at least 2 folds, and smoothing of at least 0")]
+    Calibration,
     /// A label that is to become two classes.
     #[error("the recipe maps the label {0:?} to two classes")]
     LabelTwice(String),
@@ -59,6 +62,9 @@ pub struct Recipe {
     pub tree: TreeRules,
     /// Many trees instead of one; each grows as `tree` says.
     pub forest: Option<ForestRules>,
+    /// Confidences are held against outcomes and corrected. Without it they are what the trees say: what a flow counts as
+    /// evidence changes with it, so a model is to be calibrated only where what the appliance decides was looked at again.
+    pub calibration: Option<CalibrationRules>,
     /// Captures that are left out.
     #[serde(default)]
     pub exclude: Vec<Exclusion>,
@@ -139,6 +145,17 @@ pub struct ForestRules {
     pub feature_share: f64,
     /// Which captures and features each of them gets depends on this number.
     pub seed: u64,
+}
+
+/// How confidences are corrected: see [`crate::calibration`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationRules {
+    /// How many parts the sources are split into; for each a model is trained without it, so training takes as many times
+    /// longer. At least 2.
+    pub folds: usize,
+    /// How many observations drawn from the prior are added to each level of a curve.
+    pub smoothing: f64,
 }
 
 impl TreeRules {
@@ -229,7 +246,12 @@ impl Recipe {
         recipe.class_rules()?;
         recipe.tree.uses()?;
         recipe.tree.asked_first()?;
-        Ok(recipe)
+        match &recipe.calibration {
+            Some(rules) if rules.folds < 2 || rules.smoothing.is_nan() || rules.smoothing < 0.0 => {
+                Err(RecipeError::Calibration)
+            }
+            _ => Ok(recipe),
+        }
     }
 
     /// The classes in the order of their numbers.

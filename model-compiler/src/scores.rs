@@ -143,7 +143,7 @@ fn said_by_name(said: &[u64], classes: &[&str]) -> BTreeMap<String, u64> {
 }
 
 /// One case for each flow: its strongest alarm, or that there was none.
-fn by_flow(cases: &[Case]) -> Vec<Case> {
+pub(crate) fn by_flow(cases: &[Case]) -> Vec<Case> {
     let mut flows: BTreeMap<(usize, u64, usize), Case> = BTreeMap::new();
     for case in cases {
         let kept = flows.entry((case.capture, case.flow, case.truth)).or_insert(*case);

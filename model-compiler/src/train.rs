@@ -16,9 +16,11 @@ use std::thread;
 
 use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
 
+use crate::calibration::{self, Reliability};
 use crate::forest::Combination;
 use crate::grow::{GrowError, Growth, Sample, grow};
 use crate::model::{Model, Node, Range, Tree};
+use crate::progress::{Progress, Silent};
 use crate::random::Random;
 use crate::recipe::{ClassRule, ForestRules, Recipe, RecipeError, Use};
 use crate::rows::{Row, Rows};
@@ -32,6 +34,11 @@ pub enum TrainError {
     /// A class of the recipe has no rows.
     #[error("there is no row of the class {0}: the recipe maps labels to it that no capture has")]
     NoRows(&'static str),
+    /// A class is lost when sources are left out.
+    #[error(
+        "nearly all captures of the class {0} are of one source: leave [calibration] out of the recipe, or lower its folds"
+    )]
+    OneSource(&'static str),
     /// A row that no comparison can tell anything about.
     #[error("{capture}, flow {flow}: {feature} is not a finite number")]
     NotFinite {
@@ -101,24 +108,66 @@ impl Lesson {
     }
 }
 
-/// Trains a model on the rows.
+/// Trains a model on the labelled ones of the rows. Each tree is a step.
 ///
 /// # Errors
-/// A class has no rows, or the recipe contradicts itself.
-pub fn train(rows: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
-    let depth = recipe.tree.max_depth;
-    train_to_depth(rows, recipe, depth)
+/// A class has no rows, or is of so few sources that it cannot be calibrated, or the recipe contradicts itself.
+pub fn train(
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+    recipe: &Recipe,
+    progress: &dyn Progress,
+) -> Result<Model, TrainError> {
+    Ok(train_and_assess(rows, labelled, recipe, progress)?.0)
+}
+
+/// The same, with what calibration is worth in each part of the sources; nothing where the recipe asks for none.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_and_assess(
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+    recipe: &Recipe,
+    progress: &dyn Progress,
+) -> Result<(Model, Vec<Reliability>), TrainError> {
+    let mut model = uncalibrated(labelled, recipe, progress)?;
+    let Some(rules) = &recipe.calibration else { return Ok((model, Vec::new())) };
+    let learnt = calibration::learn(rows, labelled, recipe, rules, progress)?;
+    model.calibration = learnt.curves;
+    Ok((model, learnt.folds))
+}
+
+/// How many steps it takes to train a model by this recipe.
+#[must_use]
+pub fn steps(recipe: &Recipe) -> u64 {
+    let models = 1 + recipe.calibration.as_ref().map_or(0, |rules| rules.folds);
+    (models * recipe.forest.as_ref().map_or(1, |forest| forest.trees.max(1))) as u64
+}
+
+/// The trees alone.
+pub(crate) fn uncalibrated(
+    labelled: &[Labelled<'_>],
+    recipe: &Recipe,
+    progress: &dyn Progress,
+) -> Result<Model, TrainError> {
+    train_to_depth(labelled, recipe, recipe.tree.max_depth, progress)
 }
 
 /// Trains the best single comparison: what a model must be better than.
 ///
 /// # Errors
-/// As [`train`].
-pub fn train_stump(rows: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
-    train_to_depth(rows, recipe, 1)
+/// A class has no rows, or the recipe contradicts itself.
+pub fn train_stump(labelled: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
+    train_to_depth(labelled, recipe, 1, &Silent)
 }
 
-fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> Result<Model, TrainError> {
+fn train_to_depth(
+    rows: &[Labelled<'_>],
+    recipe: &Recipe,
+    max_depth: usize,
+    progress: &dyn Progress,
+) -> Result<Model, TrainError> {
     let rules = recipe.class_rules()?;
     let mut lessons = lessons(&thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
     let ranges = ranges(&lessons);
@@ -135,6 +184,7 @@ fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> R
         lessons: &lessons,
         prior: &rules.iter().map(|rule| rule.prior).collect::<Vec<f64>>(),
         smoothing: recipe.tree.smoothing,
+        progress,
     };
     let trees = match &recipe.forest {
         Some(forest) if max_depth > 1 => school.forest(&growth, forest)?,
@@ -151,6 +201,7 @@ struct School<'a> {
     lessons: &'a [Lesson],
     prior: &'a [f64],
     smoothing: f64,
+    progress: &'a dyn Progress,
 }
 
 impl School<'_> {
@@ -163,7 +214,9 @@ impl School<'_> {
             .filter(|(_, times)| *times > 0.0)
             .collect();
         let samples: Vec<Sample<'_>> = drawn.iter().map(|(lesson, times)| lesson.sample(*times)).collect();
-        grow(&samples, growth, &|places| leaf(&drawn, places, self.prior, self.smoothing))
+        let tree = grow(&samples, growth, &|places| leaf(&drawn, places, self.prior, self.smoothing));
+        self.progress.step();
+        tree
     }
 
     /// Trees that each know other captures and other features: their mean errs less than one of them, because they do not

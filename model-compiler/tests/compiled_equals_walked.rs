@@ -109,8 +109,7 @@ fn curve() -> impl Strategy<Value = Curve> {
         frequencies.sort_unstable();
         let share = |thousandths: u16| f32::from(thousandths) / 1000.0;
         let points = confidences.into_iter().zip(frequencies);
-        let knots: Vec<Knot> =
-            points.map(|(at, of)| Knot { confidence: share(at), frequency: share(of) }).collect();
+        let knots: Vec<Knot> = points.map(|(at, of)| Knot { confidence: share(at), frequency: share(of) }).collect();
         Curve::new(&knots).unwrap()
     })
 }

@@ -106,9 +106,8 @@ fn ranges_that_do_not_fit_the_schema_are_refused() {
 #[test]
 fn curves_of_other_classes_and_lines_that_are_no_curves_are_refused() {
     let benign = json!({"class": "benign", "knots": []});
-    let with = |knots: Value| {
-        refusal(|model| model["calibration"] = json!([benign, {"class": "scan", "knots": knots}]))
-    };
+    let with =
+        |knots: Value| refusal(|model| model["calibration"] = json!([benign, {"class": "scan", "knots": knots}]));
     for knots in [
         json!([[0.5, 0.4], [0.5, 0.6]]),
         json!([[0.5, 0.4], [0.7, 0.3]]),

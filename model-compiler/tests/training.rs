@@ -11,9 +11,10 @@ use model_compiler::evaluate::{as_it_is, cross_validate};
 use model_compiler::folds::Grouping;
 use model_compiler::json;
 use model_compiler::model::{Model, Node};
+use model_compiler::progress::Silent;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Row, Rows};
-use model_compiler::train::{TrainError, labelled, train, train_stump};
+use model_compiler::train::{TrainError, labelled, train, train_and_assess, train_stump};
 use traffic::features::schema::index_of;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
@@ -86,7 +87,7 @@ impl Noise {
 }
 
 fn trained(rows: &Rows, recipe: &Recipe) -> Model {
-    train(&labelled(rows, recipe).unwrap(), recipe).unwrap()
+    train(rows, &labelled(rows, recipe).unwrap(), recipe, &Silent).unwrap()
 }
 
 fn rows_in_leaves(model: &Model) -> u64 {
@@ -128,7 +129,7 @@ fn what_decides_is_found_and_the_stump_cannot() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
     for grouping in [Grouping::Capture, Grouping::Source] {
-        let measured = cross_validate(&rows, &labelled, &recipe, grouping, 4, &mut |_| {}).unwrap();
+        let measured = cross_validate(&rows, &labelled, &recipe, grouping, 4, &Silent).unwrap();
         let recalls = |scores: &model_compiler::scores::Scores| -> Vec<Option<f64>> {
             scores.flows.classes.iter().map(|class| class.recall).collect()
         };
@@ -137,7 +138,7 @@ fn what_decides_is_found_and_the_stump_cannot() {
         assert_ne!(recalls(&measured.stump), [Some(1.0); 4], "one comparison cannot tell three classes apart");
         assert!(measured.to_string().contains("stump flood"));
     }
-    let model = train(&labelled, &recipe).unwrap();
+    let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
     let measured = as_it_is(&model, &rows, &labelled, &recipe).unwrap();
     assert_eq!(measured.model.flows.classes[0].recall, Some(1.0));
     assert_eq!(train_stump(&labelled, &recipe).unwrap().depth(), 1);
@@ -147,8 +148,8 @@ fn what_decides_is_found_and_the_stump_cannot() {
 fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
-    let model = train(&labelled, &recipe).unwrap();
-    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, 4, &mut |_| {}).unwrap();
+    let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
+    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, 4, &Silent).unwrap();
     let decided = [Decided {
         capture: "test/scan__a.pcap".to_owned(),
         label: "sweep".to_owned(),
@@ -172,6 +173,55 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     ] {
         assert!(card.contains(part), "{part} is missing in\n{card}");
     }
+}
+
+/// The rows of [`rows`], and a source where harmless flows try as many ports as scans do.
+fn rows_with_a_busy_source() -> Rows {
+    let mut rows = rows();
+    let ports = index_of("src_ports_60s").unwrap();
+    for number in 24..30 {
+        rows.captures.push(Capture { name: format!("test/{number}.pcap"), source: "busy".to_owned() });
+        let label = rows.label("benign");
+        for flow in 0..60 {
+            let mut features = [0.0; FEATURE_COUNT];
+            features[ports] = 20.0;
+            rows.rows.push(Row { capture: number, label, initiator: 0, flow, packets: 1, features });
+        }
+    }
+    rows
+}
+
+const CALIBRATION: &str = "[calibration]\nfolds = 5\nsmoothing = 1\n[rows]";
+
+#[test]
+fn calibration_leaves_trees_alone_and_takes_back_what_they_say_of_sources_that_they_have_not_seen() {
+    let rows = rows_with_a_busy_source();
+    let (plain, calibrated) = (recipe(&[]), recipe(&[("[rows]", CALIBRATION)]));
+    let (before, after) = (trained(&rows, &plain), trained(&rows, &calibrated));
+    assert_eq!(before.trees, after.trees);
+    assert_eq!(json::write(&after).unwrap(), json::write(&trained(&rows, &calibrated)).unwrap());
+    // A model that has not seen the busy source takes its flows for scans, as sure as it is of scans: half and half.
+    let scan = rows.rows.iter().find(|row| rows.labels[row.label] == "sweep").unwrap();
+    let confidences = [&before, &after].map(|model| {
+        let answer = model.classify(&scan.features);
+        assert_eq!(answer.class, ThreatClass::Scan);
+        answer.confidence
+    });
+    assert!(confidences[1] < 0.7 && confidences[0] > 0.9, "{confidences:?}");
+    let labelled = labelled(&rows, &calibrated).unwrap();
+    let (_, folds) = train_and_assess(&rows, &labelled, &calibrated, &Silent).unwrap();
+    assert_eq!(folds.iter().map(|fold| fold.flows).sum::<usize>(), labelled.len(), "each flow is asked about once");
+}
+
+#[test]
+fn a_class_of_one_source_cannot_be_calibrated() {
+    let mut rows = rows();
+    for (capture, number) in rows.captures.iter_mut().zip(0..) {
+        capture.source = format!("source {}", if number / 4 == 3 { 9 } else { number % 4 });
+    }
+    let recipe = recipe(&[("[rows]", CALIBRATION)]);
+    let refusal = train(&rows, &labelled(&rows, &recipe).unwrap(), &recipe, &Silent).unwrap_err().to_string();
+    assert!(refusal.contains("class flood") && refusal.contains("[calibration]"), "{refusal}");
 }
 
 #[test]
@@ -281,7 +331,7 @@ fn features_are_used_as_the_recipe_says() {
 fn what_cannot_be_learnt_is_named() {
     let mut rows = rows();
     let missing = recipe(&[("flood = [\"flood\"]", "flood = [\"flood_syn\"]")]);
-    let refusal = train(&labelled(&rows, &missing).unwrap(), &missing).unwrap_err();
+    let refusal = train(&rows, &labelled(&rows, &missing).unwrap(), &missing, &Silent).unwrap_err();
     assert!(matches!(refusal, TrainError::NoRows("flood")), "{refusal}");
     rows.rows[3].features[2] = f32::NAN;
     let refusal = labelled(&rows, &recipe(&[])).unwrap_err().to_string();
