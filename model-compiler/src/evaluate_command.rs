@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use model_compiler::card;
 use model_compiler::decisions::Decided;
 use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
 use model_compiler::folds::Grouping;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
 use model_compiler::train::Labelled;
+use model_compiler::{card, report};
 
 use crate::bars::Bars;
 use crate::{chosen, read_model, recipe};
@@ -30,8 +30,8 @@ pub struct EvaluateArguments {
     /// Test model.json as it is, on rows that it was not trained on.
     #[arg(long)]
     as_it_is: bool,
-    /// What `decide` wrote, for the card.
-    #[arg(long, value_name = "FILE", requires = "card")]
+    /// What `decide` wrote, for the card and the report.
+    #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// Also write everything as JSON.
     #[arg(long, value_name = "FILE")]
@@ -39,6 +39,9 @@ pub struct EvaluateArguments {
     /// Also write CARD.md into the folder of the model.
     #[arg(long)]
     card: bool,
+    /// Also draw curves, errors, calibration and ranges: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// Measures, prints, and writes what was asked for.
@@ -71,8 +74,13 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     if let Some(path) = &arguments.json {
         fs::write(path, serde_json::to_string_pretty(&evaluations)?)?;
     }
+    let decided = arguments.decisions.as_deref().map(read_decisions).transpose()?.unwrap_or_default();
+    if let Some(path) = &arguments.report {
+        let model = read_model(&folder.join("model.json"))?;
+        let page = report::report(&model, &recipe, &labelled, &evaluations, &decided)?;
+        fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     if arguments.card {
-        let decided = arguments.decisions.as_deref().map(read_decisions).transpose()?.unwrap_or_default();
         write_card(folder, &recipe, &rows, &labelled, &evaluations, &decided)?;
     }
     Ok(())

@@ -156,6 +156,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         profile: "balanced".to_owned(),
         duration_s: 60.0,
         caught_s: None,
+        caught_packets: None,
         evidence_flows: None,
         wrongful: Vec::new(),
     }];
