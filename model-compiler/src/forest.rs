@@ -249,7 +249,7 @@ impl Sums {
         shares.map(|share| share / total)
     }
 
-    fn of(&self, classes: usize) -> &[f64] {
+    pub(crate) fn of(&self, classes: usize) -> &[f64] {
         self.0.get(..classes).unwrap_or(&self.0)
     }
 }

@@ -145,15 +145,20 @@ impl Tree {
     /// The numbers of the leaf where the vector ends.
     #[must_use]
     pub fn leaf_of(&self, features: &[f32]) -> &[f32] {
-        let mut at = 0;
-        loop {
-            match &self.nodes[at] {
-                Node::Leaf { values, .. } => return values,
-                Node::Split { feature, threshold, left, right } => {
-                    at = if features[*feature] > *threshold { *right } else { *left };
-                }
-            }
+        match &self.nodes[self.place_of_leaf(features)] {
+            Node::Leaf { values, .. } => values,
+            Node::Split { .. } => &[],
         }
+    }
+
+    /// The place of that leaf.
+    #[must_use]
+    pub fn place_of_leaf(&self, features: &[f32]) -> usize {
+        let mut at = 0;
+        while let Node::Split { feature, threshold, left, right } = self.nodes[at] {
+            at = if features[feature] > threshold { right } else { left };
+        }
+        at
     }
 
     /// The number of leaves.

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use traffic::features::schema::index_of;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
+use crate::model::MAX_DEPTH;
+
 /// Why a recipe cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
@@ -39,6 +41,15 @@ pub enum RecipeError {
     /// Nothing would be left to train on, or curves would be no numbers.
     #[error("[calibration] must have at least 2 folds, and smoothing of at least 0")]
     Calibration,
+    /// Two ways to make many trees.
+    #[error("the recipe has both [forest] and [boosting]: leave one out")]
+    TwoWays,
+    /// Rounds or shares that nothing can come of.
+    #[error(
+        "[boosting] must have rounds of at least 1, max_depth of 1 to {MAX_DEPTH}, learning_rate and row_share above 0 and at most 1, and \
+             min_leaf_weight and l2 of at least 0"
+    )]
+    Boosting,
     /// A label that is to become two classes.
     #[error("the recipe maps the label {0:?} to two classes")]
     LabelTwice(String),
@@ -62,6 +73,8 @@ pub struct Recipe {
     pub tree: TreeRules,
     /// Many trees instead of one; each grows as `tree` says.
     pub forest: Option<ForestRules>,
+    /// Boosted trees in the place of such; what `tree` says of depth, leaves, gain and what is asked first is not theirs.
+    pub boosting: Option<BoostingRules>,
     /// Confidences are held against outcomes and corrected. Without it they are what the trees say: what a flow counts as
     /// evidence changes with it, so a model is to be calibrated only where what the appliance decides was looked at again.
     pub calibration: Option<CalibrationRules>,
@@ -147,6 +160,27 @@ pub struct ForestRules {
     pub seed: u64,
 }
 
+/// How trees are boosted: see [`crate::boost`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoostingRules {
+    /// How many trees each class gets.
+    pub rounds: usize,
+    /// The most comparisons on the way to a leaf.
+    pub max_depth: usize,
+    /// What a tree gives is multiplied by this: less asks for more trees, and errs less on what is new.
+    pub learning_rate: f32,
+    /// The least sum of second derivatives in a leaf: about a quarter of its observations where the class is in doubt, less
+    /// where it is clear.
+    pub min_leaf_weight: f32,
+    /// The penalty on squares of what leaves give, in observations.
+    pub l2: f32,
+    /// The share of the rows that each tree is grown on.
+    pub row_share: f32,
+    /// Which rows these are depends on this number.
+    pub seed: u64,
+}
+
 /// How confidences are corrected: see [`crate::calibration`].
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -156,6 +190,24 @@ pub struct CalibrationRules {
     pub folds: usize,
     /// How many observations drawn from the prior are added to each level of a curve.
     pub smoothing: f64,
+}
+
+impl BoostingRules {
+    fn is_sound(&self) -> bool {
+        let is_share = |value: f32| value > 0.0 && value <= 1.0;
+        let counts = self.rounds > 0 && (1..=MAX_DEPTH).contains(&self.max_depth);
+        counts
+            && is_share(self.learning_rate)
+            && is_share(self.row_share)
+            && self.min_leaf_weight >= 0.0
+            && self.l2 >= 0.0
+    }
+}
+
+impl CalibrationRules {
+    fn is_sound(&self) -> bool {
+        self.folds >= 2 && self.smoothing >= 0.0
+    }
 }
 
 impl TreeRules {
@@ -246,10 +298,10 @@ impl Recipe {
         recipe.class_rules()?;
         recipe.tree.uses()?;
         recipe.tree.asked_first()?;
-        match &recipe.calibration {
-            Some(rules) if rules.folds < 2 || rules.smoothing.is_nan() || rules.smoothing < 0.0 => {
-                Err(RecipeError::Calibration)
-            }
+        match (&recipe.forest, &recipe.boosting, &recipe.calibration) {
+            (Some(_), Some(_), _) => Err(RecipeError::TwoWays),
+            (_, Some(rules), _) if !rules.is_sound() => Err(RecipeError::Boosting),
+            (_, _, Some(rules)) if !rules.is_sound() => Err(RecipeError::Calibration),
             _ => Ok(recipe),
         }
     }
@@ -277,6 +329,12 @@ impl Recipe {
             Some(pair) => Err(RecipeError::LabelTwice(pair[0].clone())),
             None => Ok(rules),
         }
+    }
+
+    /// How many classes there are.
+    #[must_use]
+    pub fn class_count(&self) -> usize {
+        self.classes.len()
     }
 
     /// Names the class of a label; a label of no class keeps its own name.

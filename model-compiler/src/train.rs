@@ -14,8 +14,10 @@ use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::thread;
 
+use forust_ml::errors::ForustError;
 use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
 
+use crate::boost::{Boosted, Example, boost};
 use crate::calibration::{self, Reliability};
 use crate::forest::Combination;
 use crate::grow::{GrowError, Growth, Sample, grow};
@@ -49,6 +51,9 @@ pub enum TrainError {
         /// The feature.
         feature: &'static str,
     },
+    /// No trees could be boosted.
+    #[error("boosting failed: {0}")]
+    Boost(#[from] ForustError),
     /// No tree grew.
     #[error(transparent)]
     Grow(#[from] GrowError),
@@ -142,7 +147,12 @@ pub fn train_and_assess(
 #[must_use]
 pub fn steps(recipe: &Recipe) -> u64 {
     let models = 1 + recipe.calibration.as_ref().map_or(0, |rules| rules.folds);
-    (models * recipe.forest.as_ref().map_or(1, |forest| forest.trees.max(1))) as u64
+    let steps = match (&recipe.forest, &recipe.boosting) {
+        (Some(forest), _) => forest.trees.max(1),
+        (None, Some(_)) => recipe.class_count(),
+        (None, None) => 1,
+    };
+    (models * steps) as u64
 }
 
 /// The trees alone.
@@ -186,13 +196,18 @@ fn train_to_depth(
         smoothing: recipe.tree.smoothing,
         progress,
     };
-    let trees = match &recipe.forest {
-        Some(forest) if max_depth > 1 => school.forest(&growth, forest)?,
-        _ => vec![school.tree(&growth, &|_| 1)?],
+    let (combination, base, trees) = match (&recipe.forest, &recipe.boosting) {
+        (_, Some(boosting)) if max_depth > 1 => {
+            let Boosted { base, trees } = boost(&school.examples(), rules.len(), &growth.uses, boosting, progress)?;
+            (Combination::OneVsRest, base, trees)
+        }
+        (Some(forest), _) if max_depth > 1 => {
+            (Combination::Mean, vec![0.0; rules.len()], school.forest(&growth, forest)?)
+        }
+        _ => (Combination::Mean, vec![0.0; rules.len()], vec![school.tree(&growth, &|_| 1)?]),
     };
     let classes: Vec<ThreatClass> = rules.iter().map(|rule| rule.class).collect();
-    let base = vec![0.0; classes.len()];
-    let (name, combination, calibration) = (recipe.name.clone(), Combination::Mean, Vec::new());
+    let (name, calibration) = (recipe.name.clone(), Vec::new());
     Ok(Model { name, classes, ranges, combination, base, trees, calibration })
 }
 
@@ -217,6 +232,18 @@ impl School<'_> {
         let tree = grow(&samples, growth, &|places| leaf(&drawn, places, self.prior, self.smoothing));
         self.progress.step();
         tree
+    }
+
+    /// What boosting learns from: weights are in observations, so that all of them together are as many as there are.
+    fn examples(&self) -> Vec<Example<'_>> {
+        let observations: f64 = self.lessons.iter().map(|lesson| lesson.observations).sum();
+        let examples = self.lessons.iter().map(|lesson| Example {
+            features: &lesson.features,
+            class: lesson.class,
+            weight: lesson.weight * observations,
+            is_counted: lesson.is_real,
+        });
+        examples.collect()
     }
 
     /// Trees that each know other captures and other features: their mean errs less than one of them, because they do not

@@ -9,6 +9,7 @@ use model_compiler::card::card;
 use model_compiler::decisions::Decided;
 use model_compiler::evaluate::{as_it_is, cross_validate};
 use model_compiler::folds::Grouping;
+use model_compiler::forest::Combination;
 use model_compiler::json;
 use model_compiler::model::{Model, Node};
 use model_compiler::progress::Silent;
@@ -122,6 +123,39 @@ fn a_forest_is_the_same_each_time_and_its_trees_are_not_alike() {
     let labelled = labelled(&rows, &recipe).unwrap();
     let right = labelled.iter().filter(|case| model.classify(&case.row.features).class.number() == case.class).count();
     assert!(right * 100 >= labelled.len() * 95, "{right} of {}", labelled.len());
+}
+
+const BOOSTING: &str = "[boosting]\nrounds = 8\nmax_depth = 4\nlearning_rate = 0.5\nmin_leaf_weight = 0.01\nl2 = 1\n\
+                        row_share = 0.9\nseed = 1\n[rows]";
+
+#[test]
+fn boosted_trees_are_the_same_each_time_and_find_what_decides() {
+    let (rows, recipe) = (rows(), recipe(&[("[rows]", BOOSTING)]));
+    let model = trained(&rows, &recipe);
+    assert_eq!((model.combination, model.trees.len()), (Combination::OneVsRest, 3 * 8));
+    let text = json::write(&model).unwrap();
+    assert_eq!(text, json::write(&trained(&rows, &recipe)).unwrap());
+    assert_eq!(json::read(&text).unwrap(), model);
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let right = labelled.iter().filter(|case| model.classify(&case.row.features).class.number() == case.class).count();
+    assert!(right * 100 >= labelled.len() * 99, "{right} of {}", labelled.len());
+}
+
+#[test]
+fn a_recipe_says_one_way_to_make_many_trees_and_numbers_that_can_be() {
+    let refusal = |changes: &[(&str, &str)]| {
+        let text = changes.iter().fold(RECIPE.to_owned(), |text, (from, to)| text.replace(from, to));
+        let path = scratch("refused.toml");
+        fs::write(&path, text).unwrap();
+        let refusal = Recipe::read(&path).unwrap_err().to_string();
+        fs::remove_file(&path).unwrap();
+        refusal
+    };
+    let forest = ("[rows]", "[forest]\ntrees = 5\nfeature_share = 0.6\nseed = 3\n[rows]");
+    assert!(refusal(&[("[rows]", BOOSTING), forest]).contains("both [forest] and [boosting]"));
+    assert!(refusal(&[("[rows]", BOOSTING), ("rounds = 8", "rounds = 0")]).contains("[boosting]"));
+    assert!(refusal(&[("[rows]", BOOSTING), ("l2 = 1", "l2 = nan")]).contains("[boosting]"));
+    assert!(refusal(&[("[rows]", CALIBRATION), ("folds = 5", "folds = 1")]).contains("[calibration]"));
 }
 
 #[test]

@@ -8,7 +8,7 @@
 
 mod lightgbm;
 mod onnx;
-mod parts;
+pub(crate) mod parts;
 mod protobuf;
 mod scikit_learn;
 mod xgboost;
