@@ -20,6 +20,7 @@ use crate::corpus::LabelledCapture;
 use crate::extract::BENIGN;
 use crate::json::{self, ModelError};
 use crate::model::Model;
+use crate::progress::Progress;
 use crate::shares::Share;
 
 /// The profiles of the appliance, from the most patient on.
@@ -115,7 +116,13 @@ impl Appliance {
     ///
     /// # Errors
     /// The program cannot be run, or says nothing sensible.
-    pub fn decide(&self, model: &Model, captures: &[&LabelledCapture]) -> Result<Vec<Decided>, DecisionError> {
+    pub fn decide(
+        &self,
+        model: &Model,
+        captures: &[&LabelledCapture],
+        progress: &dyn Progress,
+    ) -> Result<Vec<Decided>, DecisionError> {
+        progress.begin(&format!("replays by {}", model.name), (captures.len() * PROFILES.len()) as u64);
         let path = self.scratch.join(format!("{}.json", model.name));
         let text = json::write(model)?;
         let written = fs::create_dir_all(&self.scratch).and_then(|()| fs::write(&path, text));
@@ -129,6 +136,7 @@ impl Appliance {
                 let task = tasks.lock().ok().and_then(|mut tasks| tasks.next());
                 let Some((capture, profile)) = task else { return Ok(done) };
                 done.push(self.replay(&path, capture, profile)?);
+                progress.step();
             }
         };
         let mut decided = thread::scope(|scope| {

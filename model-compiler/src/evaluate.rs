@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::calibration::{Bin, Quality, bins, quality, weighed};
 use crate::extract::BENIGN;
-use crate::folds::{Grouping, assign};
+use crate::folds::{Grouping, Parts, Split, split};
 use crate::forest::{Best, MAX_CLASSES};
 use crate::measures::{Curves, Measures, OfSource, by_class, by_source, curves};
 use crate::model::Model;
@@ -50,7 +50,7 @@ pub struct OfClass {
     pub quality: Quality,
 }
 
-/// Trains and tests `folds` models, each on the captures or sources that the others have not seen.
+/// Trains and tests a model for each part, each on the captures or sources that the others have not seen.
 ///
 /// # Errors
 /// A class has too few groups: it is missing in training when one of them is tested on.
@@ -59,11 +59,11 @@ pub fn cross_validate(
     labelled: &[Labelled<'_>],
     recipe: &Recipe,
     grouping: Grouping,
-    folds: usize,
+    parts: Parts,
     progress: &dyn Progress,
 ) -> Result<Evaluation, TrainError> {
     let classes = recipe.class_rules()?.len();
-    let fold_of = assign(rows, labelled, classes, grouping, folds);
+    let Split { fold_of, folds } = split(rows, labelled, classes, grouping, parts);
     let (mut of_model, mut of_stump) = (Vec::new(), Vec::new());
     progress.begin(&format!("{folds} folds by {}", grouping.name()), folds as u64 * train::steps(recipe));
     for fold in 0..folds {
@@ -76,7 +76,12 @@ pub fn cross_validate(
         of_model.extend(answers(&model, &tested));
         of_stump.extend(answers(&train::train_stump(&learnt, recipe)?, &tested));
     }
-    let method = format!("{folds}-fold cross-validation, no {} on both sides of a split", grouping.name());
+    let method = match parts {
+        Parts::Count(folds) => {
+            format!("{folds}-fold cross-validation, no {} on both sides of a split", grouping.name())
+        }
+        Parts::EachSource => format!("each of {folds} sources by a model of all others"),
+    };
     evaluation(method, rows, recipe, [of_model, of_stump])
 }
 

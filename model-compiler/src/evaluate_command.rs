@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use model_compiler::decisions::Decided;
 use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
-use model_compiler::folds::Grouping;
+use model_compiler::folds::{Grouping, Parts};
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
 use model_compiler::train::Labelled;
@@ -24,9 +24,9 @@ pub struct EvaluateArguments {
     /// The table of rows.
     #[arg(long)]
     rows: PathBuf,
-    /// How many parts the captures are split into.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=50))]
-    folds: u8,
+    /// How many parts the captures are split into, from 2 to 50; or `each-source`, which leaves out each source in turn.
+    #[arg(long, default_value = "5", value_name = "N|each-source")]
+    folds: Parts,
     /// Test model.json as it is, on rows that it was not trained on.
     #[arg(long)]
     as_it_is: bool,
@@ -57,15 +57,12 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     if arguments.as_it_is {
         evaluations.push(as_it_is(&read_model(&folder.join("model.json"))?, &rows, &labelled, &recipe)?);
     } else {
-        for grouping in [Grouping::Capture, Grouping::Source] {
-            evaluations.push(cross_validate(
-                &rows,
-                &labelled,
-                &recipe,
-                grouping,
-                arguments.folds.into(),
-                &Bars::new(),
-            )?);
+        let groupings = match arguments.folds {
+            Parts::Count(_) => &[Grouping::Capture, Grouping::Source][..],
+            Parts::EachSource => &[Grouping::Source],
+        };
+        for &grouping in groupings {
+            evaluations.push(cross_validate(&rows, &labelled, &recipe, grouping, arguments.folds, &Bars::new())?);
         }
     }
     for evaluation in &evaluations {

@@ -1,4 +1,4 @@
-//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `import`, `compile`; for tables of flows `features` and
+//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `search`, `import`, `compile`; for tables of flows `features` and
 //! `protocol`.
 //!
 //! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
@@ -20,11 +20,13 @@ use bars::Bars;
 use dataset_commands::{FeaturesArguments, ProtocolArguments};
 use decide_command::DecideArguments;
 use evaluate_command::EvaluateArguments;
+use search_command::SearchArguments;
 
 mod bars;
 mod dataset_commands;
 mod decide_command;
 mod evaluate_command;
+mod search_command;
 
 /// Makes, measures and compiles Sluice's models.
 #[derive(Parser)]
@@ -63,6 +65,8 @@ enum Command {
     },
     /// What the appliance decides about captures of sources that the model has not seen: whom it blocks, and when.
     Decide(DecideArguments),
+    /// Which settings of the recipe do best on sources that they have not seen.
+    Search(SearchArguments),
     /// What each feature says about the class, and which say the same.
     Features(FeaturesArguments),
     /// How good the learner is by the protocol of a published set, beside the best single comparison.
@@ -82,6 +86,7 @@ fn main() -> Result<()> {
         Command::Import(arguments) => import::run(&arguments),
         Command::Compile { model, print } => compile_model(&model, print),
         Command::Decide(arguments) => decide_command::decide(&arguments),
+        Command::Search(arguments) => search_command::run(&arguments),
         Command::Features(arguments) => dataset_commands::features(&arguments),
         Command::Protocol(arguments) => dataset_commands::protocol(&arguments),
     }

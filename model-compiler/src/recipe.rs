@@ -41,6 +41,12 @@ pub enum RecipeError {
     /// Nothing would be left to train on, or curves would be no numbers.
     #[error("[calibration] must have at least 2 folds, and smoothing of at least 0")]
     Calibration,
+    /// A grid of what the recipe does not have.
+    #[error(
+        "[search] must have at least 2 folds and false_alarm_cost of at least 0, and lists for [tree] or, where there is one, \
+             [forest]; boosted trees are not searched"
+    )]
+    Search,
     /// Two ways to make many trees.
     #[error("the recipe has both [forest] and [boosting]: leave one out")]
     TwoWays,
@@ -78,6 +84,8 @@ pub struct Recipe {
     /// Confidences are held against outcomes and corrected. Without it they are what the trees say: what a flow counts as
     /// evidence changes with it, so a model is to be calibrated only where what the appliance decides was looked at again.
     pub calibration: Option<CalibrationRules>,
+    /// What `model-compiler search` tries; training does not look at it.
+    pub search: Option<SearchRules>,
     /// Captures that are left out.
     #[serde(default)]
     pub exclude: Vec<Exclusion>,
@@ -192,6 +200,41 @@ pub struct CalibrationRules {
     pub smoothing: f64,
 }
 
+/// A grid of settings: all combinations are tried, and a list that is missing leaves the recipe's own value. See
+/// [`crate::search`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchRules {
+    /// How many parts the sources are split into; from 2 on.
+    pub folds: usize,
+    /// How many attacks that pass a false alarm costs as much as, in flows by the weights of the recipe.
+    pub false_alarm_cost: f64,
+    /// Of `[tree]`, and so are the next two.
+    #[serde(default)]
+    pub max_depth: Vec<usize>,
+    /// The smallest shares of the weight in a leaf.
+    #[serde(default)]
+    pub min_leaf_share: Vec<f64>,
+    /// The smallest gains.
+    #[serde(default)]
+    pub min_gain: Vec<f64>,
+    /// Of `[forest]`, and so is the next.
+    #[serde(default)]
+    pub trees: Vec<usize>,
+    /// The shares of the features.
+    #[serde(default)]
+    pub feature_share: Vec<f64>,
+}
+
+impl SearchRules {
+    /// Enough folds, costs that are numbers, and no list for trees that the recipe does not make.
+    fn suits(&self, recipe: &Recipe) -> bool {
+        let of_forest = self.trees.is_empty() && self.feature_share.is_empty();
+        let makes_trees = recipe.boosting.is_none() && (recipe.forest.is_some() || of_forest);
+        self.folds >= 2 && self.false_alarm_cost >= 0.0 && makes_trees
+    }
+}
+
 impl BoostingRules {
     fn is_sound(&self) -> bool {
         let is_share = |value: f32| value > 0.0 && value <= 1.0;
@@ -302,6 +345,7 @@ impl Recipe {
             (Some(_), Some(_), _) => Err(RecipeError::TwoWays),
             (_, Some(rules), _) if !rules.is_sound() => Err(RecipeError::Boosting),
             (_, _, Some(rules)) if !rules.is_sound() => Err(RecipeError::Calibration),
+            _ if recipe.search.as_ref().is_some_and(|grid| !grid.suits(&recipe)) => Err(RecipeError::Search),
             _ => Ok(recipe),
         }
     }

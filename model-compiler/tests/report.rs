@@ -4,7 +4,7 @@
 
 use model_compiler::decisions::Decided;
 use model_compiler::evaluate::cross_validate;
-use model_compiler::folds::Grouping;
+use model_compiler::folds::{Grouping, Parts};
 use model_compiler::progress::Silent;
 use model_compiler::recipe::Recipe;
 use model_compiler::report::report;
@@ -54,7 +54,7 @@ fn page() -> String {
     let (rows, recipe): (Rows, Recipe) = (rows(), toml::from_str(RECIPE).unwrap());
     let labelled = labelled(&rows, &recipe).unwrap();
     let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
-    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, 4, &Silent).unwrap();
+    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &Silent).unwrap();
     let decided = Decided {
         capture: "test/5.pcap".to_owned(),
         label: "scan".to_owned(),

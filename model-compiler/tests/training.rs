@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use model_compiler::card::card;
 use model_compiler::decisions::Decided;
 use model_compiler::evaluate::{as_it_is, cross_validate};
-use model_compiler::folds::Grouping;
+use model_compiler::folds::{Grouping, Parts};
 use model_compiler::forest::Combination;
 use model_compiler::json;
 use model_compiler::model::{Model, Node};
 use model_compiler::progress::Silent;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Row, Rows};
+use model_compiler::search::search;
 use model_compiler::train::{TrainError, labelled, train, train_and_assess, train_stump};
 use traffic::features::schema::index_of;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
@@ -142,6 +143,23 @@ fn boosted_trees_are_the_same_each_time_and_find_what_decides() {
 }
 
 #[test]
+fn a_search_finds_the_depth_that_it_takes_and_says_what_shallower_trees_cost() {
+    let rows = rows();
+    let grid = "[search]\nfolds = 4\nfalse_alarm_cost = 10\nmax_depth = [0, 1, 4]\n[rows]";
+    let recipe = recipe(&[("[rows]", grid)]);
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let trials = search(&rows, &labelled, &recipe, recipe.search.as_ref().unwrap(), &Silent).unwrap();
+    let depths: Vec<usize> = trials.iter().map(|trial| trial.setting.max_depth).collect();
+    assert_eq!(depths, [4, 1, 0]);
+    assert_eq!(trials[0].cost.mean, 0.0);
+    // Whoever calls all harmless misses the attacks, a fifth of the weight.
+    assert!((trials[2].cost.mean - 0.2).abs() < 1e-9, "{}", trials[2]);
+    let entropy = -(0.8 * 0.8_f64.ln() + 2.0 * 0.1 * 0.1_f64.ln());
+    assert!((trials[2].log_loss.mean - entropy).abs() < 1e-6, "{}", trials[2]);
+    assert_eq!(trials[2].leaves, 1.0);
+}
+
+#[test]
 fn a_recipe_says_one_way_to_make_many_trees_and_numbers_that_can_be() {
     let refusal = |changes: &[(&str, &str)]| {
         let text = changes.iter().fold(RECIPE.to_owned(), |text, (from, to)| text.replace(from, to));
@@ -155,6 +173,8 @@ fn a_recipe_says_one_way_to_make_many_trees_and_numbers_that_can_be() {
     assert!(refusal(&[("[rows]", BOOSTING), forest]).contains("both [forest] and [boosting]"));
     assert!(refusal(&[("[rows]", BOOSTING), ("rounds = 8", "rounds = 0")]).contains("[boosting]"));
     assert!(refusal(&[("[rows]", BOOSTING), ("l2 = 1", "l2 = nan")]).contains("[boosting]"));
+    let grid = ("[rows]", "[search]\nfolds = 4\nfalse_alarm_cost = 10\ntrees = [2]\n[rows]");
+    assert!(refusal(&[grid]).contains("[search]"), "there is no forest");
     assert!(refusal(&[("[rows]", CALIBRATION), ("folds = 5", "folds = 1")]).contains("[calibration]"));
 }
 
@@ -163,7 +183,7 @@ fn what_decides_is_found_and_the_stump_cannot() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
     for grouping in [Grouping::Capture, Grouping::Source] {
-        let measured = cross_validate(&rows, &labelled, &recipe, grouping, 4, &Silent).unwrap();
+        let measured = cross_validate(&rows, &labelled, &recipe, grouping, Parts::Count(4), &Silent).unwrap();
         let recalls = |scores: &model_compiler::scores::Scores| -> Vec<Option<f64>> {
             scores.flows.classes.iter().map(|class| class.recall).collect()
         };
@@ -183,7 +203,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
     let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
-    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, 4, &Silent).unwrap();
+    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &Silent).unwrap();
     let decided = [Decided {
         capture: "test/scan__a.pcap".to_owned(),
         label: "sweep".to_owned(),
