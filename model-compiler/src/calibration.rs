@@ -50,6 +50,8 @@ pub struct Reliability {
     pub flows: usize,
     /// How many of them raised an alarm.
     pub alarms: usize,
+    /// The share that these have in the whole weight.
+    pub weight: f64,
     /// Of alarms, without curves.
     pub before: Quality,
     /// Of the same, with them.
@@ -66,24 +68,42 @@ pub struct Quality {
     pub log_loss: f64,
 }
 
-/// What calibration is worth, part by part.
+/// What calibration is worth, part by part, and on the whole.
 #[must_use]
 pub fn table(folds: &[Reliability]) -> String {
     let mut text = String::from(
-        "alarms about sources left out, before and after calibration by the others (weights of the recipe):\n\
-         part    flows   alarms  calibration error   log loss\n",
+        "alarms about sources left out, before and after calibration by the others, with the weights of the recipe:\n\
+         part    flows   alarms  weight  calibration error        log loss\n",
     );
-    for (part, Reliability { flows, alarms, before, after }) in folds.iter().enumerate() {
-        text.push_str(&format!(
-            "{:>4} {flows:>8} {alarms:>8}      {:.4} {:.4}    {:.4} {:.4}\n",
-            part + 1,
-            before.calibration_error,
-            after.calibration_error,
-            before.log_loss,
-            after.log_loss
-        ));
+    for (part, fold) in folds.iter().enumerate() {
+        text.push_str(&line(&(part + 1).to_string(), fold));
     }
-    text
+    text + &line("all", &mean(folds))
+}
+
+fn line(name: &str, Reliability { flows, alarms, weight, before, after }: &Reliability) -> String {
+    let error = format!("{:.4} {:.4}", before.calibration_error, after.calibration_error);
+    let loss = format!("{:.4} {:.4}", before.log_loss, after.log_loss);
+    format!("{name:>4} {flows:>8} {alarms:>8}  {weight:>6.4}      {error}   {loss}\n")
+}
+
+/// The parts together, each by its weight.
+fn mean(folds: &[Reliability]) -> Reliability {
+    let weight: f64 = folds.iter().map(|fold| fold.weight).sum();
+    let mean = |of: &dyn Fn(&Reliability) -> f64| folds.iter().map(|fold| fold.weight * of(fold)).sum::<f64>() / weight;
+    Reliability {
+        flows: folds.iter().map(|fold| fold.flows).sum(),
+        alarms: folds.iter().map(|fold| fold.alarms).sum(),
+        weight,
+        before: Quality {
+            calibration_error: mean(&|fold| fold.before.calibration_error),
+            log_loss: mean(&|fold| fold.before.log_loss),
+        },
+        after: Quality {
+            calibration_error: mean(&|fold| fold.after.calibration_error),
+            log_loss: mean(&|fold| fold.after.log_loss),
+        },
+    }
 }
 
 /// A flow that a model had not seen.
@@ -292,8 +312,9 @@ fn reliability<'a>(outcomes: impl Iterator<Item = &'a Outcome>, curves: &[Curve]
     for outcome in &mut calibrated {
         outcome.confidence = curves[outcome.said].at(outcome.confidence);
     }
+    let weight = alarms.iter().map(|alarm| alarm.weight).sum();
     let (flows, before, after) = (all.len(), quality(&alarms), quality(&calibrated));
-    (flows > 0).then_some(Reliability { flows, alarms: alarms.len(), before, after })
+    (flows > 0).then_some(Reliability { flows, alarms: alarms.len(), weight, before, after })
 }
 
 /// How far the confidences of outcomes are from what became of them.

@@ -70,10 +70,9 @@ impl Ranking {
                     steps += positives * above / (above + above_negatives + negatives);
                 }
             });
-        Areas {
-            roc: (positives > 0.0 && negatives > 0.0).then(|| roc / (positives * negatives)),
-            precision_recall: (positives > 0.0).then(|| steps / positives),
-        }
+        let (roc, precision_recall) = (roc / (positives * negatives), steps / positives);
+        let has_both = positives > 0.0 && negatives > 0.0;
+        Areas { roc: has_both.then_some(roc), precision_recall: has_both.then_some(precision_recall) }
     }
 
     /// The points of both curves from the highest threshold on, at most about so many.
@@ -139,7 +138,7 @@ mod tests {
         assert_eq!(areas, Areas { roc: Some(0.75), precision_recall: Some((1.0 + 2.0 / 3.0) / 2.0) });
         let tied = ranking(&[(0.5, true), (0.5, false), (0.5, false)]).areas(&|_| 1.0);
         assert_eq!(tied, Areas { roc: Some(0.5), precision_recall: Some(1.0 / 3.0) });
-        assert_eq!(ranking(&[(0.5, true)]).areas(&|_| 1.0).roc, None);
+        assert_eq!(ranking(&[(0.5, true)]).areas(&|_| 1.0), Areas::default());
     }
 
     #[test]

@@ -20,7 +20,10 @@ struct Case {
     positives: f64,
 }
 
-fn flows(case: &Case, random: &mut Random) -> Vec<(f32, usize, bool)> {
+/// A score, a group, and whether it is positive.
+type Flow = (f32, usize, bool);
+
+fn flows(case: &Case, random: &mut Random) -> Vec<Flow> {
     let flow = |_| {
         let is_positive = random.share() < case.positives;
         let score = random.share() as f32 + if is_positive { 0.3 } else { -0.2 };
@@ -42,7 +45,7 @@ fn areas_are_those_of_scikit_learn() {
     ] {
         let flows = flows(&case, &mut random);
         let weights: Vec<f64> = (0..GROUPS).map(|_| random.below(4) as f64).collect();
-        let bytes = |of: &dyn Fn(&(f32, usize, bool)) -> Vec<u8>| flows.iter().flat_map(of).collect::<Vec<u8>>();
+        let bytes = |of: &dyn Fn(&Flow) -> Vec<u8>| flows.iter().flat_map(of).collect::<Vec<u8>>();
         fs::write(folder.join("scores"), bytes(&|flow| flow.0.to_le_bytes().to_vec())).unwrap();
         fs::write(folder.join("positive"), bytes(&|flow| vec![u8::from(flow.2)])).unwrap();
         fs::write(folder.join("weight"), bytes(&|flow| weights[flow.1].to_le_bytes().to_vec())).unwrap();

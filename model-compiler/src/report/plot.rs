@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 /// Where the square lies in the drawing, in its units.
-const LEFT: f64 = 34.0;
+const LEFT: f64 = 42.0;
 const TOP: f64 = 8.0;
 const SIDE: f64 = 200.0;
 
@@ -27,7 +27,7 @@ impl Curve<'_> {
     pub fn draw(&self) -> Markup {
         let [from, to] = self.reference.map(place);
         html! {
-            svg viewBox="0 0 244 250" role="img" aria-label=(format!("{} over {}", self.up, self.across)) {
+            svg viewBox="0 0 252 250" role="img" aria-label=(format!("{} over {}", self.up, self.across)) {
                 rect.axis x=(LEFT) y=(TOP) width=(SIDE) height=(SIDE) {}
                 @for tick in [0.0, 0.5, 1.0] {
                     @let (x, y) = place((tick, tick));
