@@ -69,11 +69,12 @@ corpus: packages
 	cargo build --release --package system-tests --bin record-corpus
 	target/release/record-corpus $(CORPUS) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(if $(filter 1,$(AGAIN)),--again)
 
-# Trains a model, measures it and what the appliance decides by it, and writes its card. PUBLIC is a folder with labels.csv and pcap/; see models/README.md.
+# Trains a model, measures it and what the appliance decides by it, and writes its card and a report. PUBLIC is a folder with labels.csv and pcap/; see models/README.md.
 MODEL ?= forest
 PUBLIC ?= target/data/labelled
 ROWS ?= target/rows.csv
 DECISIONS ?= target/decisions.json
+REPORT ?= target/report.html
 CORPORA = --corpus public=$(PUBLIC) --corpus laboratory=$(CORPUS)
 TRAINER = cargo run --release --quiet --package model-compiler --features train --
 model:
@@ -81,4 +82,4 @@ model:
 	$(TRAINER) train models/$(MODEL) --rows $(ROWS)
 	cargo build --release --package sluice
 	$(TRAINER) decide models/$(MODEL) $(CORPORA) --rows $(ROWS) --sluice target/release/sluice --out $(DECISIONS)
-	$(TRAINER) evaluate models/$(MODEL) --rows $(ROWS) --decisions $(DECISIONS) --card
+	$(TRAINER) evaluate models/$(MODEL) --rows $(ROWS) --decisions $(DECISIONS) --card --report $(REPORT)

@@ -9,6 +9,7 @@ use traffic::features::schema::schema_hash_text;
 use crate::decisions::{Decided, summarise, table};
 use crate::evaluate::{Evaluation, faults, figure};
 use crate::extract::BENIGN;
+use crate::measures::{Measures, OfSource};
 use crate::model::{Model, Node};
 use crate::recipe::{Recipe, RecipeError};
 use crate::rows::Rows;
@@ -93,7 +94,7 @@ fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<St
     Ok(text)
 }
 
-fn used_features(model: &Model) -> BTreeSet<&'static str> {
+pub(crate) fn used_features(model: &Model) -> BTreeSet<&'static str> {
     let name = |node: &Node| match node {
         Node::Split { feature, .. } => Some(FEATURES[*feature].name),
         Node::Leaf { .. } => None,
@@ -163,6 +164,7 @@ fn measured(evaluation: &Evaluation) -> String {
     ] {
         text.push_str(&table_lines(by, name, table));
     }
+    text.push_str(&with_intervals(evaluation));
     let faults = faults(&model.captures);
     line(
         &mut text,
@@ -187,6 +189,35 @@ fn measured(evaluation: &Evaluation) -> String {
     }
     text.push('\n');
     text
+}
+
+/// Areas under curves and errors, by class and by source.
+fn with_intervals(evaluation: &Evaluation) -> String {
+    let mut text = String::from(
+        "\nBy flow, one class against the rest. In brackets are 95 % intervals by drawing captures again (percentile bootstrap); with \
+         one capture there is nothing to draw. The majority class is the one with the largest prior.\n\n\
+         | class | by | ROC-AUC, % | PR-AUC, % | F1, % | false positives, % |\n|---|---|---|---|---|---|\n",
+    );
+    for class in 0..evaluation.measures[0].1.len() {
+        for (name, measures) in &evaluation.measures {
+            let measures = &measures[class];
+            line(&mut text, &format!("| {} | {name} | {} |", measures.class, shares(measures)));
+        }
+    }
+    text.push_str(
+        "\nBy source, any threat against harmless:\n\n\
+         | source | captures | harmless flows | flows of attacks | ROC-AUC, % | PR-AUC, % | F1, % | false positives, % |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for OfSource { source, captures, harmless, attacks, measures } in &evaluation.sources {
+        let figures = shares(measures);
+        line(&mut text, &format!("| {source} | {captures} | {harmless} | {attacks} | {figures} |"));
+    }
+    text
+}
+
+fn shares(measures: &Measures) -> String {
+    measures.figures().map(|share| share.map_or_else(|| "-".to_owned(), |share| share.to_string())).join(" | ")
 }
 
 fn table_lines(by: &str, name: &str, table: &Table) -> String {

@@ -24,6 +24,9 @@ pub enum Unfit {
     /// The scores that all begins with.
     #[error("its base must be one finite number for each class, and 0 where the trees give distributions")]
     Base,
+    /// Curves for some classes only.
+    #[error("its calibration must be empty or have one curve for each class")]
+    Calibration,
     /// Something is wrong with a tree.
     #[error("tree {tree}: {fault}")]
     Tree {
@@ -94,6 +97,9 @@ pub fn check(model: &Model) -> Result<(), Unfit> {
     check_name(&model.name)?;
     check_classes(model)?;
     check_base(model)?;
+    if !model.calibration.is_empty() && model.calibration.len() != model.classes.len() {
+        return Err(Unfit::Calibration);
+    }
     let nodes = model.trees.iter().map(|tree| tree.nodes.len()).sum();
     match (model.trees.len(), nodes) {
         (0, _) => return Err(Unfit::NoTrees),

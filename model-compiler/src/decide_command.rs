@@ -9,13 +9,15 @@ use clap::Args;
 use model_compiler::corpus::{self, LabelledCapture};
 use model_compiler::decisions::{Appliance, summarise, table};
 use model_compiler::extract::BENIGN;
-use model_compiler::folds::{Grouping, assign};
+use model_compiler::folds::{Grouping, Parts, Split, split};
 use model_compiler::json;
 use model_compiler::model::Model;
+use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
-use model_compiler::train::{Labelled, labelled, train};
+use model_compiler::train::{Labelled, labelled, steps, train};
 
+use crate::bars::Bars;
 use crate::named_directory;
 
 /// What to decide about, and with what.
@@ -35,9 +37,10 @@ pub struct DecideArguments {
     /// A configuration whose rules stand beside the model, in the place of the default ones.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// How many parts the sources are split into; each is decided about by a model of the others.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=50))]
-    folds: u8,
+    /// How many parts the sources are split into, from 2 to 50; each is decided about by a model of the others. With
+    /// `each-source` each source is one.
+    #[arg(long, default_value = "5", value_name = "N|each-source")]
+    folds: Parts,
     /// Decide by model.json as it is.
     #[arg(long)]
     as_it_is: bool,
@@ -61,11 +64,13 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
         config: arguments.config.clone(),
     };
     let mut all = Vec::new();
-    for (model, unseen) in models(arguments, &recipe, &rows, &labelled)? {
+    let bars = Bars::new();
+    for (model, unseen) in models(arguments, &recipe, &rows, &labelled, &bars)? {
         let unseen: Vec<&LabelledCapture> = unseen.iter().filter_map(|name| captures.get(*name)).collect();
-        eprintln!("{}: {} leaves, {} captures", model.name, model.leaves(), unseen.len());
-        all.extend(appliance.decide(&model, &unseen)?);
+        bars.say(&format!("{}: {} leaves, {} captures", model.name, model.leaves(), unseen.len()));
+        all.extend(appliance.decide(&model, &unseen, &bars)?);
     }
+    drop(bars);
     println!("{}", table(&summarise(&all, &recipe.class_names()?)));
     for case in all.iter().filter(|case| case.profile == "balanced") {
         let passed = case.caught_s.is_none() && case.label != BENIGN;
@@ -94,6 +99,7 @@ fn models<'a>(
     recipe: &Recipe,
     rows: &'a Rows,
     labelled: &[Labelled<'_>],
+    bars: &Bars,
 ) -> Result<Vec<(Model, Vec<&'a str>)>> {
     let mut has_rows = vec![false; rows.captures.len()];
     labelled.iter().for_each(|case| has_rows[case.row.capture] = true);
@@ -107,12 +113,13 @@ fn models<'a>(
         return Ok(vec![(json::read(&text)?, names(&|_| true))]);
     }
     let classes = recipe.class_rules()?.len();
-    let fold_of = assign(rows, labelled, classes, Grouping::Source, arguments.folds.into());
+    let Split { fold_of, folds } = split(rows, labelled, classes, Grouping::Source, arguments.folds);
     let mut models = Vec::new();
-    for fold in 0..usize::from(arguments.folds) {
+    bars.begin("trees", steps(recipe) * folds as u64);
+    for fold in 0..folds {
         let learnt: Vec<Labelled<'_>> =
             labelled.iter().filter(|case| fold_of[case.row.capture] != fold).copied().collect();
-        let mut model = train(&learnt, recipe)?;
+        let mut model = train(rows, &learnt, recipe, bars)?;
         model.name = format!("{}-without-{fold}", model.name);
         models.push((model, names(&|at| fold_of[at] == fold)));
     }

@@ -5,12 +5,16 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
+use crate::calibration::{Bin, Quality, bins, quality, weighed};
 use crate::extract::BENIGN;
-use crate::folds::{Grouping, assign};
+use crate::folds::{Grouping, Parts, Split, split};
+use crate::forest::{Best, MAX_CLASSES};
+use crate::measures::{Curves, Measures, OfSource, by_class, by_source, curves};
 use crate::model::Model;
-use crate::recipe::Recipe;
-use crate::rows::Rows;
-use crate::scores::{CaptureScore, Case, ClassScore, Scores, Table, score};
+use crate::progress::Progress;
+use crate::recipe::{ClassRule, Recipe};
+use crate::rows::{Row, Rows};
+use crate::scores::{CaptureScore, Case, ClassScore, Scores, Table, by_flow, score};
 use crate::train::{self, Labelled, TrainError};
 
 /// The most captures that the text names; the JSON names them all.
@@ -25,9 +29,28 @@ pub struct Evaluation {
     pub model: Scores,
     /// The best single comparison, trained and tested on the same rows.
     pub stump: Scores,
+    /// Areas under curves and errors with intervals, by flow: of the model, the stump and the majority class.
+    pub measures: [(&'static str, Vec<Measures>); 3],
+    /// The same of the model's alarms, by source.
+    pub sources: Vec<OfSource>,
+    /// The model's curves.
+    pub curves: Vec<Curves>,
+    /// The model's confidences against what was right, for each class in bins.
+    pub reliability: Vec<OfClass>,
 }
 
-/// Trains and tests `folds` models, each on the captures or sources that the others have not seen.
+/// How confidences in a class agree with outcomes.
+#[derive(Clone, Debug, Serialize)]
+pub struct OfClass {
+    /// The class that the model named.
+    pub class: String,
+    /// The bins from 0 to 1 in which flows lie.
+    pub bins: Vec<Bin>,
+    /// How far they are apart.
+    pub quality: Quality,
+}
+
+/// Trains and tests a model for each part, each on the captures or sources that the others have not seen.
 ///
 /// # Errors
 /// A class has too few groups: it is missing in training when one of them is tested on.
@@ -36,23 +59,29 @@ pub fn cross_validate(
     labelled: &[Labelled<'_>],
     recipe: &Recipe,
     grouping: Grouping,
-    folds: usize,
-    progress: &mut dyn FnMut(&str),
+    parts: Parts,
+    progress: &dyn Progress,
 ) -> Result<Evaluation, TrainError> {
     let classes = recipe.class_rules()?.len();
-    let fold_of = assign(rows, labelled, classes, grouping, folds);
+    let Split { fold_of, folds } = split(rows, labelled, classes, grouping, parts);
     let (mut of_model, mut of_stump) = (Vec::new(), Vec::new());
+    progress.begin(&format!("{folds} folds by {}", grouping.name()), folds as u64 * train::steps(recipe));
     for fold in 0..folds {
         let (tested, learnt): (Vec<_>, Vec<_>) = labelled.iter().partition(|case| fold_of[case.row.capture] == fold);
         if tested.is_empty() {
             continue;
         }
-        let model = train::train(&learnt, recipe)?;
-        progress(&format!("fold {} of {folds} by {}: {} leaves", fold + 1, grouping.name(), model.leaves()));
+        let model = train::train(rows, &learnt, recipe, progress)?;
+        progress.say(&format!("fold {} of {folds} by {}: {} leaves", fold + 1, grouping.name(), model.leaves()));
         of_model.extend(answers(&model, &tested));
         of_stump.extend(answers(&train::train_stump(&learnt, recipe)?, &tested));
     }
-    let method = format!("{folds}-fold cross-validation, no {} on both sides of a split", grouping.name());
+    let method = match parts {
+        Parts::Count(folds) => {
+            format!("{folds}-fold cross-validation, no {} on both sides of a split", grouping.name())
+        }
+        Parts::EachSource => format!("each of {folds} sources by a model of all others"),
+    };
     evaluation(method, rows, recipe, [of_model, of_stump])
 }
 
@@ -80,23 +109,46 @@ fn evaluation(
     let rules = recipe.class_rules()?;
     let classes: Vec<&str> = rules.iter().map(|rule| rule.class.name()).collect();
     let captures: Vec<String> = rows.captures.iter().map(|capture| capture.name.clone()).collect();
+    let flows = by_flow(&model);
+    let measures = [
+        ("model", by_class(&flows, &classes)),
+        ("stump", by_class(&by_flow(&stump), &classes)),
+        ("majority class", by_class(&majority(&flows, &rules), &classes)),
+    ];
+    let sources = by_source(&flows, rows, &classes);
+    let reliability = reliability(&flows, rows, recipe, &rules);
+    let curves = curves(&flows, &classes);
     let [model, stump] = [model, stump].map(|cases| score(&cases, &classes, &captures));
-    Ok(Evaluation { method, model, stump })
+    Ok(Evaluation { method, model, stump, measures, sources, curves, reliability })
+}
+
+/// The answers of whoever always names the class with the largest prior.
+fn majority(flows: &[Case], rules: &[ClassRule]) -> Vec<Case> {
+    let mut shares = [0.0; MAX_CLASSES];
+    shares.iter_mut().zip(rules).for_each(|(share, rule)| *share = rule.prior as f32);
+    let largest = (0..rules.len()).max_by(|a, b| rules[*a].prior.total_cmp(&rules[*b].prior)).unwrap_or_default();
+    flows.iter().map(|flow| Case { said: largest, confidence: shares[largest], shares, ..*flow }).collect()
+}
+
+fn reliability(flows: &[Case], rows: &Rows, recipe: &Recipe, rules: &[ClassRule]) -> Vec<OfClass> {
+    let outcomes = weighed(flows, rows, recipe, rules, &vec![0; rows.captures.len()]);
+    let of_class = |(class, rule): (usize, &ClassRule)| {
+        let told: Vec<_> = outcomes.iter().filter(|outcome| outcome.said == class).copied().collect();
+        let bins = bins(&told).into_iter().flatten().collect();
+        OfClass { class: rule.class.name().to_owned(), bins, quality: quality(&told) }
+    };
+    rules.iter().enumerate().map(of_class).collect()
 }
 
 /// What the model says of each row. Its classes are those of the recipe, in the same order.
-fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
+pub(crate) fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
+    let tables = model.tables();
+    let forest = tables.forest();
     let case = |&Labelled { row, class, .. }: &Labelled<'_>| {
-        let answer = model.classify(&row.features);
-        let said = model.classes.iter().position(|known| *known == answer.class).unwrap_or_default();
-        Case {
-            capture: row.capture,
-            initiator: row.initiator,
-            flow: row.flow,
-            truth: class,
-            said,
-            confidence: answer.confidence,
-        }
+        let Best { class: said, confidence } = forest.best(&row.features);
+        let shares = forest.distribution(&row.features).map(|share| share as f32);
+        let Row { capture, initiator, flow, .. } = *row;
+        Case { capture, initiator, flow, truth: class, said, confidence, shares }
     };
     rows.iter().map(case).collect()
 }

@@ -3,7 +3,8 @@
 //! Rows of one capture resemble each other, and so do captures of one source: a model that has seen some of them does
 //! well on the others without having understood anything. Splits are therefore by capture, or by source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use serde::Serialize;
 
@@ -29,6 +30,49 @@ impl Grouping {
             Self::Source => "source",
         }
     }
+}
+
+/// How many parts the captures are split into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// So many.
+    Count(usize),
+    /// As many as there are sources: each is tested by a model of all others.
+    EachSource,
+}
+
+impl FromStr for Parts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("each-source", _) => Ok(Self::EachSource),
+            (_, Ok(count @ 2..=50)) => Ok(Self::Count(count)),
+            _ => Err("it must be a number from 2 to 50, or each-source".to_owned()),
+        }
+    }
+}
+
+/// Which fold each capture is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The fold of each capture, from 0 on.
+    pub fold_of: Vec<usize>,
+    /// How many there are.
+    pub folds: usize,
+}
+
+/// Splits the captures; each source by itself is a split by sources, whatever `grouping` says.
+#[must_use]
+pub fn split(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: Grouping, parts: Parts) -> Split {
+    if let Parts::Count(folds) = parts {
+        return Split { fold_of: assign(rows, labelled, classes, grouping, folds), folds };
+    }
+    let sources: BTreeSet<&str> = labelled.iter().map(|case| group(rows, case.row.capture, Grouping::Source)).collect();
+    let places: BTreeMap<&str, usize> = sources.into_iter().zip(0..).collect();
+    // A source without rows of a class is tested nowhere; any fold will do.
+    let fold = |at: usize| places.get(group(rows, at, Grouping::Source)).copied().unwrap_or_default();
+    Split { fold_of: (0..rows.captures.len()).map(fold).collect(), folds: places.len() }
 }
 
 /// The fold of each capture, from 0 to `folds - 1`. Each class is spread over the folds as evenly as its groups allow:
@@ -97,8 +141,6 @@ fn add(sums: &mut [f64], values: &[f64]) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
     use traffic::features::FEATURE_COUNT;
 
@@ -145,6 +187,19 @@ mod tests {
                     prop_assert!(a.0 != b.0 || of_a == of_b, "source {} is on both sides", a.0);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn each_source_is_a_fold_of_its_own() {
+        let rows = table(&[(3, 0), (1, 0), (3, 1), (7, 1), (1, 1)]);
+        let parts = "each-source".parse().unwrap();
+        let found = split(&rows, &labelled(&rows), 2, Grouping::Source, parts);
+        assert_eq!(found, Split { fold_of: vec![1, 0, 1, 2, 0], folds: 3 });
+        let five = split(&rows, &labelled(&rows), 2, Grouping::Source, "5".parse().unwrap());
+        assert_eq!(five.folds, 5);
+        for refused in ["1", "51", "each", ""] {
+            assert!(refused.parse::<Parts>().is_err(), "{refused}");
         }
     }
 

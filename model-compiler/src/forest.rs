@@ -20,6 +20,9 @@ const FEATURE_BITS: u32 = 8;
 /// The most features that a comparison can choose from.
 pub const MAX_FEATURES: usize = 1 << FEATURE_BITS;
 
+/// The most points of a [`Curve`].
+pub const MAX_KNOTS: usize = 16;
+
 /// The most nodes of a model.
 pub const MAX_NODES: usize = 1 << (u32::BITS - FEATURE_BITS);
 
@@ -108,6 +111,8 @@ pub struct Forest<'a> {
     pub values: &'a [f32],
     /// At the place of a leaf, how many training rows ended there.
     pub rows: &'a [u32],
+    /// For each class, from what the trees say of it to how often that is right; empty where what they say stands.
+    pub calibration: &'a [Curve],
 }
 
 /// The most probable class, by its place, and how probable it is.
@@ -117,6 +122,82 @@ pub struct Best {
     pub class: usize,
     /// Its probability, 0 to 1.
     pub confidence: f32,
+}
+
+impl Best {
+    /// The same class, with the confidence that the curve of the class gives for this one.
+    #[must_use]
+    pub fn calibrated(self, calibration: &[Curve]) -> Self {
+        let confidence = calibration.get(self.class).map_or(self.confidence, |curve| curve.at(self.confidence));
+        Self { confidence, ..self }
+    }
+}
+
+/// A point of a [`Curve`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Knot {
+    /// What the trees say, 0 to 1.
+    pub confidence: f32,
+    /// How often that is right, 0 to 1.
+    pub frequency: f32,
+}
+
+/// From a confidence to how often it is right: straight lines between knots, level before the first and behind the last. It never
+/// falls. Without knots it changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Curve {
+    knots: [Knot; MAX_KNOTS],
+    count: u8,
+}
+
+impl Curve {
+    /// The curve through these knots; none where there are more than [`MAX_KNOTS`], one lies outside of 0 to 1, confidences do
+    /// not rise or frequencies fall.
+    #[must_use]
+    pub const fn new(knots: &[Knot]) -> Option<Self> {
+        if knots.len() > MAX_KNOTS {
+            return None;
+        }
+        let mut curve = Self { knots: [Knot { confidence: 0.0, frequency: 0.0 }; MAX_KNOTS], count: knots.len() as u8 };
+        let mut at = 0;
+        while at < knots.len() {
+            let Knot { confidence, frequency } = knots[at];
+            if !(confidence >= 0.0 && confidence <= 1.0 && frequency >= 0.0 && frequency <= 1.0) {
+                return None;
+            }
+            if at > 0 && !(knots[at - 1].confidence < confidence && knots[at - 1].frequency <= frequency) {
+                return None;
+            }
+            curve.knots[at] = knots[at];
+            at += 1;
+        }
+        Some(curve)
+    }
+
+    /// Its knots.
+    #[must_use]
+    pub fn knots(&self) -> &[Knot] {
+        self.knots.get(..usize::from(self.count)).unwrap_or_default()
+    }
+
+    /// How often that confidence is right.
+    #[must_use]
+    pub fn at(&self, confidence: f32) -> f32 {
+        let knots = self.knots();
+        let place = knots.partition_point(|knot| knot.confidence < confidence);
+        match (place.checked_sub(1).and_then(|before| knots.get(before)), knots.get(place)) {
+            (Some(left), Some(right)) => between(*left, *right, confidence),
+            (Some(nearest), None) | (None, Some(nearest)) => nearest.frequency,
+            (None, None) => confidence,
+        }
+    }
+}
+
+/// On the straight line between two knots, whose confidences differ.
+fn between(left: Knot, right: Knot, confidence: f32) -> f32 {
+    let [from, to, at] = [left.confidence, right.confidence, confidence].map(f64::from);
+    let [low, high] = [left.frequency, right.frequency].map(f64::from);
+    (low + (high - low) * ((at - from) / (to - from))) as f32
 }
 
 /// Sums of what the trees gave, in the order of the trees: the order decides the last bit.
@@ -168,7 +249,7 @@ impl Sums {
         shares.map(|share| share / total)
     }
 
-    fn of(&self, classes: usize) -> &[f64] {
+    pub(crate) fn of(&self, classes: usize) -> &[f64] {
         self.0.get(..classes).unwrap_or(&self.0)
     }
 }
@@ -191,10 +272,10 @@ impl Forest<'_> {
     /// The answer for a vector. A feature beyond its end counts as 0, and NaN as less than everything.
     #[must_use]
     pub fn best<const FEATURES: usize>(&self, features: &[f32; FEATURES]) -> Best {
-        self.sums(features).best(self.combination, self.classes, self.trees.len())
+        self.sums(features).best(self.combination, self.classes, self.trees.len()).calibrated(self.calibration)
     }
 
-    /// The probability of each class; what lies beyond the model's classes is 0.
+    /// The probability of each class by the trees, before calibration; what lies beyond the model's classes is 0.
     #[must_use]
     pub fn distribution<const FEATURES: usize>(&self, features: &[f32; FEATURES]) -> [f64; MAX_CLASSES] {
         self.sums(features).distribution(self.combination, self.classes, self.trees.len())

@@ -9,11 +9,11 @@ use traffic::features::schema::{index_of, schema_hash_text};
 use traffic::features::{FEATURE_COUNT, FEATURES, ThreatClass};
 
 use crate::check::{Unfit, check};
-use crate::forest::Combination;
+use crate::forest::{Combination, Curve, Knot, MAX_KNOTS};
 use crate::model::{Model, Node, Range, Tree};
 
 /// The number of this form. Another form gets another number, and the loader says which it knows.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Why a text is not a model for this program.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,12 @@ pub enum ModelError {
     /// The ranges are not those of the schema.
     #[error("its ranges must name every feature once, with finite min <= max; {0:?} does not fit")]
     Ranges(String),
+    /// A curve that is none, or one of another class.
+    #[error(
+        "its calibration must be empty or name the classes in their order, each with at most {MAX_KNOTS} knots [confidence, \
+         frequency] from 0 to 1, whose confidences rise and whose frequencies do not fall; {0:?} does not fit"
+    )]
+    Calibration(String),
     /// A feature that is not in the schema.
     #[error("tree {tree}: node {node} compares {feature:?}, which is no feature of this program")]
     UnknownFeature {
@@ -72,7 +78,16 @@ struct FileForm {
     ranges: Vec<RangeForm>,
     combination: CombinationForm,
     base: Vec<Decimal>,
+    calibration: Vec<CurveForm>,
     trees: Vec<TreeForm>,
+}
+
+/// One line of `calibration`: pairs of a confidence and how often it is right.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CurveForm {
+    class: String,
+    knots: Vec<[Decimal; 2]>,
 }
 
 /// The value of `combination`.
@@ -142,6 +157,7 @@ pub fn read(text: &str) -> Result<Model, ModelError> {
         ranges,
         combination: file.combination.0,
         base: file.base.iter().map(|value| value.0).collect(),
+        calibration: read_calibration(&file.calibration, &file.classes)?,
         trees: trees.collect::<Result<_, _>>()?,
         classes,
     };
@@ -164,15 +180,28 @@ pub fn write(model: &Model) -> Result<String, ModelError> {
     let trees = model.trees.iter().map(|tree| write_tree(tree, &names)).collect::<Result<Vec<_>, _>>()?;
     Ok(format!(
         "{{\n  \"format\": {FORMAT},\n  \"name\": {},\n  \"schema\": {},\n  \"classes\": {},\n  \"ranges\": {},\n  \
-         \"combination\": {},\n  \"base\": {},\n  \"trees\": [\n{}\n  ]\n}}\n",
+         \"combination\": {},\n  \"base\": {},\n  \"calibration\": {},\n  \"trees\": [\n{}\n  ]\n}}\n",
         serde_json::to_string(&model.name)?,
         serde_json::to_string(&schema_hash_text())?,
         serde_json::to_string(&names)?,
         lines(ranges)?,
         serde_json::to_string(&CombinationForm(model.combination))?,
         serde_json::to_string(&base)?,
+        write_calibration(&model.calibration, &names)?,
         trees.join(",\n"),
     ))
+}
+
+/// The curves, one per line.
+fn write_calibration(curves: &[Curve], classes: &[&str]) -> Result<String, serde_json::Error> {
+    if curves.is_empty() {
+        return Ok("[]".to_owned());
+    }
+    let knot = |knot: &Knot| [Decimal(knot.confidence), Decimal(knot.frequency)];
+    lines(curves.iter().zip(classes).map(|(curve, class)| CurveForm {
+        class: (*class).to_owned(),
+        knots: curve.knots().iter().map(knot).collect(),
+    }))
 }
 
 /// A tree as one element of the list.
@@ -227,6 +256,16 @@ fn read_ranges(forms: &[RangeForm]) -> Result<Vec<Range>, ModelError> {
     }
     let named = ranges.into_iter().zip(FEATURES);
     named.map(|(range, feature)| range.ok_or_else(|| ModelError::Ranges(feature.name.to_owned()))).collect()
+}
+
+fn read_calibration(forms: &[CurveForm], classes: &[String]) -> Result<Vec<Curve>, ModelError> {
+    let curve = |(place, form): (usize, &CurveForm)| {
+        let knot = |[confidence, frequency]: &[Decimal; 2]| Knot { confidence: confidence.0, frequency: frequency.0 };
+        let knots: Vec<Knot> = form.knots.iter().map(knot).collect();
+        let curve = Curve::new(&knots).filter(|_| classes.get(place) == Some(&form.class));
+        curve.ok_or_else(|| ModelError::Calibration(form.class.clone()))
+    };
+    forms.iter().enumerate().map(curve).collect()
 }
 
 fn read_tree(tree: usize, form: TreeForm, classes: &[String]) -> Result<Tree, ModelError> {

@@ -8,8 +8,9 @@
 //!
 //! With the feature `train` the crate also makes models. `corpus` reads which captures there are and how each is
 //! labelled, `extract` runs them through the extractor of the daemon into `rows`, `train` weighs these as the `recipe`
-//! says and `grow` makes a tree of them, `evaluate` measures such trees on captures that they have not seen (`folds`,
-//! `scores`) and what the appliance would decide about them (`decisions`), and `card` writes down what was measured. `import`
+//! says and `grow` makes a tree of them, or `boost` many, `calibration` corrects how sure it is, `evaluate` measures such trees on captures that they have not seen (`folds`,
+//! `scores`, `measures` by `ranking`) and what the appliance would decide about them (`decisions`), and `card` and `report` write down what was measured; `search` tries
+//! settings by the same folds. `import`
 //! takes models that other libraries have trained. `datasets` reads published tables of flows, on which `learning` grows trees
 //! by the same search: `features_report` compares features, and `protocols` measures the learner where others were measured too
 //! (`shares`). The feature carries the dependencies that the build script must not wait for.
@@ -21,6 +22,10 @@ pub mod forest;
 pub mod json;
 pub mod model;
 
+#[cfg(feature = "train")]
+pub mod boost;
+#[cfg(feature = "train")]
+pub mod calibration;
 #[cfg(feature = "train")]
 pub mod card;
 #[cfg(feature = "train")]
@@ -44,15 +49,25 @@ pub mod import;
 #[cfg(feature = "train")]
 pub mod learning;
 #[cfg(feature = "train")]
+pub mod measures;
+#[cfg(feature = "train")]
+pub mod progress;
+#[cfg(feature = "train")]
 pub mod protocols;
 #[cfg(feature = "train")]
 pub mod random;
 #[cfg(feature = "train")]
+pub mod ranking;
+#[cfg(feature = "train")]
 pub mod recipe;
+#[cfg(feature = "train")]
+pub mod report;
 #[cfg(feature = "train")]
 pub mod rows;
 #[cfg(feature = "train")]
 pub mod scores;
+#[cfg(feature = "train")]
+pub mod search;
 #[cfg(feature = "train")]
 pub mod shares;
 #[cfg(feature = "train")]

@@ -1,4 +1,4 @@
-//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `import`, `compile`; for tables of flows `features` and
+//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `search`, `import`, `compile`; for tables of flows `features` and
 //! `protocol`.
 //!
 //! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
@@ -8,21 +8,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use model_compiler::decisions::Decided;
 use model_compiler::emit::Form;
-use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
-use model_compiler::folds::Grouping;
 use model_compiler::model::Model;
+use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
-use model_compiler::train::{Labelled, labelled, train};
-use model_compiler::{card, compile, corpus, extract, import, json};
+use model_compiler::train::{Labelled, labelled, steps, train_and_assess};
+use model_compiler::{calibration, compile, corpus, extract, import, json};
 
+use bars::Bars;
 use dataset_commands::{FeaturesArguments, ProtocolArguments};
 use decide_command::DecideArguments;
+use evaluate_command::EvaluateArguments;
+use search_command::SearchArguments;
 
+mod bars;
 mod dataset_commands;
 mod decide_command;
+mod evaluate_command;
+mod search_command;
 
 /// Makes, measures and compiles Sluice's models.
 #[derive(Parser)]
@@ -48,28 +52,7 @@ enum Command {
         rows: PathBuf,
     },
     /// How good such a model is on captures that it has not seen, by capture and by source.
-    Evaluate {
-        /// Folder of the model.
-        model: PathBuf,
-        /// The table of rows.
-        #[arg(long)]
-        rows: PathBuf,
-        /// How many parts the captures are split into.
-        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=50))]
-        folds: u8,
-        /// Test model.json as it is, on rows that it was not trained on.
-        #[arg(long)]
-        as_it_is: bool,
-        /// What `decide` wrote, for the card.
-        #[arg(long, value_name = "FILE", requires = "card")]
-        decisions: Option<PathBuf>,
-        /// Also write everything as JSON.
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-        /// Also write CARD.md into the folder of the model.
-        #[arg(long)]
-        card: bool,
-    },
+    Evaluate(EvaluateArguments),
     /// From the model of another library to model.json.
     Import(import::Arguments),
     /// Checks a model.json, and shows the Rust that the build makes of it.
@@ -82,6 +65,8 @@ enum Command {
     },
     /// What the appliance decides about captures of sources that the model has not seen: whom it blocks, and when.
     Decide(DecideArguments),
+    /// Which settings of the recipe do best on sources that they have not seen.
+    Search(SearchArguments),
     /// What each feature says about the class, and which say the same.
     Features(FeaturesArguments),
     /// How good the learner is by the protocol of a published set, beside the best single comparison.
@@ -97,13 +82,11 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Extract { model, corpora, rows } => extract_rows(&recipe(&model)?, &corpora, &rows),
         Command::Train { model, rows } => train_model(&model, &rows),
-        Command::Evaluate { model, rows, folds, as_it_is, decisions, json, card } => {
-            let request = Request { folds: folds.into(), as_it_is, decisions, json, card };
-            evaluate(&model, &rows, &request)
-        }
+        Command::Evaluate(arguments) => evaluate_command::evaluate(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Compile { model, print } => compile_model(&model, print),
         Command::Decide(arguments) => decide_command::decide(&arguments),
+        Command::Search(arguments) => search_command::run(&arguments),
         Command::Features(arguments) => dataset_commands::features(&arguments),
         Command::Protocol(arguments) => dataset_commands::protocol(&arguments),
     }
@@ -115,19 +98,23 @@ fn recipe(model: &Path) -> Result<Recipe> {
 
 fn extract_rows(recipe: &Recipe, corpora: &[(String, PathBuf)], path: &Path) -> Result<()> {
     let mut rows = Rows::default();
+    let bars = Bars::new();
     for (name, directory) in corpora {
         let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
         let corpus = corpus::read(name, directory, rules.background)?;
-        eprintln!("{name}: {} captures, {} skipped", corpus.captures.len(), corpus.skipped.len());
+        bars.say(&format!("{name}: {} captures, {} skipped", corpus.captures.len(), corpus.skipped.len()));
         for (capture, why) in &corpus.skipped {
-            eprintln!("  skipped {capture}: {why}");
+            bars.say(&format!("  skipped {capture}: {why}"));
         }
+        bars.begin(name, corpus.captures.len() as u64);
         for capture in &corpus.captures {
             if let Some(complaint) = extract::extract(capture, &mut rows)? {
-                eprintln!("  {}: {complaint}", capture.name);
+                bars.say(&format!("  {}: {complaint}", capture.name));
             }
+            bars.step();
         }
     }
+    drop(bars);
     rows.write(path)?;
     eprintln!("{} rows of {} captures in {}", rows.rows.len(), rows.captures.len(), path.display());
     Ok(())
@@ -137,7 +124,13 @@ fn train_model(folder: &Path, path: &Path) -> Result<()> {
     let recipe = recipe(folder)?;
     let rows = Rows::read(path)?;
     let labelled = chosen(&rows, &recipe)?;
-    let model = train(&labelled, &recipe)?;
+    let bars = Bars::new();
+    bars.begin("trees", steps(&recipe));
+    let (model, reliability) = train_and_assess(&rows, &labelled, &recipe, &bars)?;
+    drop(bars);
+    if !reliability.is_empty() {
+        print!("{}", calibration::table(&reliability));
+    }
     let target = folder.join("model.json");
     fs::write(&target, json::write(&model)?).with_context(|| format!("cannot write {}", target.display()))?;
     eprintln!("{}: {} leaves, depth {}", target.display(), model.leaves(), model.depth());
@@ -148,61 +141,6 @@ fn chosen<'a>(rows: &'a Rows, recipe: &Recipe) -> Result<Vec<Labelled<'a>>> {
     let labelled = labelled(rows, recipe)?;
     eprintln!("{} of {} rows have a class of the recipe", labelled.len(), rows.rows.len());
     Ok(labelled)
-}
-
-/// What `evaluate` was asked for.
-struct Request {
-    folds: usize,
-    as_it_is: bool,
-    decisions: Option<PathBuf>,
-    json: Option<PathBuf>,
-    card: bool,
-}
-
-fn evaluate(folder: &Path, path: &Path, request: &Request) -> Result<()> {
-    let recipe = recipe(folder)?;
-    let rows = Rows::read(path)?;
-    let labelled = chosen(&rows, &recipe)?;
-    let mut evaluations = Vec::new();
-    if request.as_it_is {
-        evaluations.push(as_it_is(&read_model(&folder.join("model.json"))?, &rows, &labelled, &recipe)?);
-    } else {
-        for grouping in [Grouping::Capture, Grouping::Source] {
-            let progress = &mut |line: &str| eprintln!("{line}");
-            evaluations.push(cross_validate(&rows, &labelled, &recipe, grouping, request.folds, progress)?);
-        }
-    }
-    for evaluation in &evaluations {
-        println!("{evaluation}");
-    }
-    if let Some(path) = &request.json {
-        fs::write(path, serde_json::to_string_pretty(&evaluations)?)?;
-    }
-    if request.card {
-        let decided = request.decisions.as_deref().map(read_decisions).transpose()?.unwrap_or_default();
-        write_card(folder, &recipe, &rows, &labelled, &evaluations, &decided)?;
-    }
-    Ok(())
-}
-
-fn write_card(
-    folder: &Path,
-    recipe: &Recipe,
-    rows: &Rows,
-    labelled: &[Labelled<'_>],
-    evaluations: &[Evaluation],
-    decided: &[Decided],
-) -> Result<()> {
-    let model = read_model(&folder.join("model.json"))?;
-    let text = card::card(&model, recipe, rows, labelled, evaluations, decided, "make model")?;
-    let target = folder.join("CARD.md");
-    fs::write(&target, text).with_context(|| format!("cannot write {}", target.display()))
-}
-
-fn read_decisions(path: &Path) -> Result<Vec<Decided>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("{} holds no decisions: make them with `decide`", path.display()))
 }
 
 fn read_model(path: &Path) -> Result<Model> {

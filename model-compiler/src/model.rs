@@ -2,7 +2,7 @@
 
 use traffic::features::{FEATURE_COUNT, FeatureVector, ThreatClass};
 
-use crate::forest::{self, Combination, MAX_CLASSES, MAX_FEATURES, Root, Sums};
+use crate::forest::{self, Combination, Curve, MAX_CLASSES, MAX_FEATURES, Root, Sums};
 
 /// The most comparisons on the way to a leaf. Far more than a model that generalises needs, and few enough that the
 /// nested source of [`crate::emit`] is no burden for the Rust compiler.
@@ -26,6 +26,9 @@ pub struct Model {
     pub base: Vec<f32>,
     /// The trees, at least one.
     pub trees: Vec<Tree>,
+    /// For each class, from the probability that the trees give it to how often it is that class; empty where that is not known
+    /// and the probability stands as it is.
+    pub calibration: Vec<Curve>,
 }
 
 /// Between which values a feature lay in training: outside them a model has nothing to go by.
@@ -74,7 +77,7 @@ pub enum Node {
 pub struct Answer {
     /// The most probable class.
     pub class: ThreatClass,
-    /// Its probability.
+    /// How probable it is, after calibration.
     pub confidence: f32,
 }
 
@@ -91,11 +94,12 @@ impl Model {
     #[must_use]
     pub fn classify(&self, features: &FeatureVector) -> Answer {
         let best = self.sums(features).best(self.combination, self.classes.len(), self.trees.len());
+        let best = best.calibrated(&self.calibration);
         let class = self.classes.get(best.class).copied().unwrap_or(ThreatClass::Benign);
         Answer { class, confidence: best.confidence }
     }
 
-    /// How probable each class is, in the order of [`Self::classes`].
+    /// How probable each class is by the trees, before calibration, in the order of [`Self::classes`].
     #[must_use]
     pub fn distribution(&self, features: &FeatureVector) -> Vec<f64> {
         let classes = self.classes.len();
@@ -129,6 +133,7 @@ impl Model {
             classes: self.classes.len(),
             combination: self.combination,
             base: self.base.clone(),
+            calibration: self.calibration.clone(),
             ..Tables::default()
         };
         self.trees.iter().for_each(|tree| tables.push(tree));
@@ -140,15 +145,20 @@ impl Tree {
     /// The numbers of the leaf where the vector ends.
     #[must_use]
     pub fn leaf_of(&self, features: &[f32]) -> &[f32] {
-        let mut at = 0;
-        loop {
-            match &self.nodes[at] {
-                Node::Leaf { values, .. } => return values,
-                Node::Split { feature, threshold, left, right } => {
-                    at = if features[*feature] > *threshold { *right } else { *left };
-                }
-            }
+        match &self.nodes[self.place_of_leaf(features)] {
+            Node::Leaf { values, .. } => values,
+            Node::Split { .. } => &[],
         }
+    }
+
+    /// The place of that leaf.
+    #[must_use]
+    pub fn place_of_leaf(&self, features: &[f32]) -> usize {
+        let mut at = 0;
+        while let Node::Split { feature, threshold, left, right } = self.nodes[at] {
+            at = if features[feature] > threshold { right } else { left };
+        }
+        at
     }
 
     /// The number of leaves.
@@ -191,6 +201,8 @@ pub struct Tables {
     pub values: Vec<f32>,
     /// Training rows of leaves.
     pub rows: Vec<u32>,
+    /// From what the trees say to how often it is right.
+    pub calibration: Vec<Curve>,
 }
 
 impl Default for Tables {
@@ -204,6 +216,7 @@ impl Default for Tables {
             ends: Vec::new(),
             values: Vec::new(),
             rows: Vec::new(),
+            calibration: Vec::new(),
         }
     }
 }
@@ -221,6 +234,7 @@ impl Tables {
             ends: &self.ends,
             values: &self.values,
             rows: &self.rows,
+            calibration: &self.calibration,
         }
     }
 
@@ -238,6 +252,7 @@ impl Tables {
             + size_of_val(&self.ends[..])
             + size_of_val(&self.values[..])
             + size_of_val(&self.rows[..])
+            + size_of_val(&self.calibration[..])
     }
 
     /// Adds a tree, level by level, so that both children of a node stand side by side.

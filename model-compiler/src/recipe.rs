@@ -8,6 +8,8 @@ use serde::Deserialize;
 use traffic::features::schema::index_of;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
+use crate::model::MAX_DEPTH;
+
 /// Why a recipe cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
@@ -36,6 +38,24 @@ pub enum RecipeError {
     /// A feature that is not in the schema.
     #[error("the recipe names the feature {0:?}, which does not exist")]
     UnknownFeature(String),
+    /// Nothing would be left to train on, or curves would be no numbers.
+    #[error("[calibration] must have at least 2 folds, and smoothing of at least 0")]
+    Calibration,
+    /// A grid of what the recipe does not have.
+    #[error(
+        "[search] must have at least 2 folds and false_alarm_cost of at least 0, and lists for [tree] or, where there is one, \
+             [forest]; boosted trees are not searched"
+    )]
+    Search,
+    /// Two ways to make many trees.
+    #[error("the recipe has both [forest] and [boosting]: leave one out")]
+    TwoWays,
+    /// Rounds or shares that nothing can come of.
+    #[error(
+        "[boosting] must have rounds of at least 1, max_depth of 1 to {MAX_DEPTH}, learning_rate and row_share above 0 and at most 1, and \
+             min_leaf_weight and l2 of at least 0"
+    )]
+    Boosting,
     /// A label that is to become two classes.
     #[error("the recipe maps the label {0:?} to two classes")]
     LabelTwice(String),
@@ -59,6 +79,13 @@ pub struct Recipe {
     pub tree: TreeRules,
     /// Many trees instead of one; each grows as `tree` says.
     pub forest: Option<ForestRules>,
+    /// Boosted trees in the place of such; what `tree` says of depth, leaves, gain and what is asked first is not theirs.
+    pub boosting: Option<BoostingRules>,
+    /// Confidences are held against outcomes and corrected. Without it they are what the trees say: what a flow counts as
+    /// evidence changes with it, so a model is to be calibrated only where what the appliance decides was looked at again.
+    pub calibration: Option<CalibrationRules>,
+    /// What `model-compiler search` tries; training does not look at it.
+    pub search: Option<SearchRules>,
     /// Captures that are left out.
     #[serde(default)]
     pub exclude: Vec<Exclusion>,
@@ -139,6 +166,91 @@ pub struct ForestRules {
     pub feature_share: f64,
     /// Which captures and features each of them gets depends on this number.
     pub seed: u64,
+}
+
+/// How trees are boosted: see [`crate::boost`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoostingRules {
+    /// How many trees each class gets.
+    pub rounds: usize,
+    /// The most comparisons on the way to a leaf.
+    pub max_depth: usize,
+    /// What a tree gives is multiplied by this: less asks for more trees, and errs less on what is new.
+    pub learning_rate: f32,
+    /// The least sum of second derivatives in a leaf: about a quarter of its observations where the class is in doubt, less
+    /// where it is clear.
+    pub min_leaf_weight: f32,
+    /// The penalty on squares of what leaves give, in observations.
+    pub l2: f32,
+    /// The share of the rows that each tree is grown on.
+    pub row_share: f32,
+    /// Which rows these are depends on this number.
+    pub seed: u64,
+}
+
+/// How confidences are corrected: see [`crate::calibration`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationRules {
+    /// How many parts the sources are split into; for each a model is trained without it, so training takes as many times
+    /// longer. At least 2.
+    pub folds: usize,
+    /// How many observations drawn from the prior are added to each level of a curve.
+    pub smoothing: f64,
+}
+
+/// A grid of settings: all combinations are tried, and a list that is missing leaves the recipe's own value. See
+/// [`crate::search`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchRules {
+    /// How many parts the sources are split into; from 2 on.
+    pub folds: usize,
+    /// How many attacks that pass a false alarm costs as much as, in flows by the weights of the recipe.
+    pub false_alarm_cost: f64,
+    /// Of `[tree]`, and so are the next two.
+    #[serde(default)]
+    pub max_depth: Vec<usize>,
+    /// The smallest shares of the weight in a leaf.
+    #[serde(default)]
+    pub min_leaf_share: Vec<f64>,
+    /// The smallest gains.
+    #[serde(default)]
+    pub min_gain: Vec<f64>,
+    /// Of `[forest]`, and so is the next.
+    #[serde(default)]
+    pub trees: Vec<usize>,
+    /// The shares of the features.
+    #[serde(default)]
+    pub feature_share: Vec<f64>,
+}
+
+impl SearchRules {
+    /// Enough folds, costs that are numbers, and no list for trees that the recipe does not make.
+    fn suits(&self, recipe: &Recipe) -> bool {
+        let of_forest = self.trees.is_empty() && self.feature_share.is_empty();
+        let makes_trees = recipe.boosting.is_none() && (recipe.forest.is_some() || of_forest);
+        self.folds >= 2 && self.false_alarm_cost >= 0.0 && makes_trees
+    }
+}
+
+impl BoostingRules {
+    fn is_sound(&self) -> bool {
+        let is_share = |value: f32| value > 0.0 && value <= 1.0;
+        let counts = self.rounds > 0 && (1..=MAX_DEPTH).contains(&self.max_depth);
+        counts
+            && is_share(self.learning_rate)
+            && is_share(self.row_share)
+            && self.min_leaf_weight >= 0.0
+            && self.l2 >= 0.0
+    }
+}
+
+impl CalibrationRules {
+    fn is_sound(&self) -> bool {
+        self.folds >= 2 && self.smoothing >= 0.0
+    }
 }
 
 impl TreeRules {
@@ -229,7 +341,13 @@ impl Recipe {
         recipe.class_rules()?;
         recipe.tree.uses()?;
         recipe.tree.asked_first()?;
-        Ok(recipe)
+        match (&recipe.forest, &recipe.boosting, &recipe.calibration) {
+            (Some(_), Some(_), _) => Err(RecipeError::TwoWays),
+            (_, Some(rules), _) if !rules.is_sound() => Err(RecipeError::Boosting),
+            (_, _, Some(rules)) if !rules.is_sound() => Err(RecipeError::Calibration),
+            _ if recipe.search.as_ref().is_some_and(|grid| !grid.suits(&recipe)) => Err(RecipeError::Search),
+            _ => Ok(recipe),
+        }
     }
 
     /// The classes in the order of their numbers.
@@ -255,6 +373,12 @@ impl Recipe {
             Some(pair) => Err(RecipeError::LabelTwice(pair[0].clone())),
             None => Ok(rules),
         }
+    }
+
+    /// How many classes there are.
+    #[must_use]
+    pub fn class_count(&self) -> usize {
+        self.classes.len()
     }
 
     /// Names the class of a label; a label of no class keeps its own name.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::forest::MAX_CLASSES;
+
 /// What a source is blocked for in the balanced profile: a sum of the logarithms of the odds of its flows.
 const EVIDENCE_FOR_BLOCK: f64 = 12.0;
 
@@ -28,6 +30,9 @@ pub struct Case {
     pub said: usize,
     /// Its probability.
     pub confidence: f32,
+    /// The probability of each class by the trees, before calibration. Of a flow the highest of its checkpoints, of the harmless
+    /// class the lowest.
+    pub shares: [f32; MAX_CLASSES],
 }
 
 /// Everything that was measured of one model.
@@ -143,14 +148,18 @@ fn said_by_name(said: &[u64], classes: &[&str]) -> BTreeMap<String, u64> {
 }
 
 /// One case for each flow: its strongest alarm, or that there was none.
-fn by_flow(cases: &[Case]) -> Vec<Case> {
+pub(crate) fn by_flow(cases: &[Case]) -> Vec<Case> {
     let mut flows: BTreeMap<(usize, u64, usize), Case> = BTreeMap::new();
     for case in cases {
         let kept = flows.entry((case.capture, case.flow, case.truth)).or_insert(*case);
+        let mut shares = kept.shares;
+        shares.iter_mut().zip(case.shares).for_each(|(share, other)| *share = share.max(other));
+        shares[0] = kept.shares[0].min(case.shares[0]);
         let is_stronger = kept.said == 0 || case.confidence > kept.confidence;
         if case.said != 0 && is_stronger {
             *kept = *case;
         }
+        kept.shares = shares;
     }
     flows.into_values().collect()
 }
@@ -220,8 +229,11 @@ mod tests {
     const CLASSES: [&str; 3] = ["benign", "scan", "flood"];
 
     fn cases(rows: &[(usize, u64, usize, usize, f32)]) -> Vec<Case> {
-        let case =
-            |&(capture, flow, truth, said, confidence)| Case { capture, initiator: 5, flow, truth, said, confidence };
+        let case = |&(capture, flow, truth, said, confidence)| {
+            let mut shares = [0.0; MAX_CLASSES];
+            shares[said] = confidence;
+            Case { capture, initiator: 5, flow, truth, said, confidence, shares }
+        };
         rows.iter().map(case).collect()
     }
 
@@ -264,6 +276,8 @@ mod tests {
         ]);
         assert_eq!(scores.rows.confusion, [[1, 0, 0], [3, 1, 1], [0, 0, 0]]);
         assert_eq!(scores.flows.confusion, [[1, 0, 0], [1, 1, 0], [0, 0, 0]]);
+        let flows = by_flow(&cases(&[(0, 7, 1, 0, 0.99), (0, 7, 1, 2, 0.6), (0, 7, 1, 1, 0.8)]));
+        assert_eq!((flows[0].said, &flows[0].shares[..3]), (1, &[0.0, 0.8, 0.6][..]));
         let first = &scores.captures[0];
         assert_eq!((first.capture.as_str(), first.class.as_str(), first.flows, first.right()), ("a", "scan", 2, 1));
     }

@@ -1,6 +1,6 @@
 //! Shares with their 95 % intervals, for measurements on a set of rows.
 //!
-//! The intervals are Wilson's (1927). They say how far the figure would move if the same number of rows were drawn again
+//! The intervals that are made here are Wilson's (1927). They say how far the figure would move if the same number of rows were drawn again
 //! from where these came from; that a network is another one than that of the rows, they do not cover.
 
 use std::fmt::{self, Display, Formatter};

@@ -14,11 +14,15 @@ use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::thread;
 
+use forust_ml::errors::ForustError;
 use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
 
+use crate::boost::{Boosted, Example, boost};
+use crate::calibration::{self, Reliability};
 use crate::forest::Combination;
 use crate::grow::{GrowError, Growth, Sample, grow};
 use crate::model::{Model, Node, Range, Tree};
+use crate::progress::{Progress, Silent};
 use crate::random::Random;
 use crate::recipe::{ClassRule, ForestRules, Recipe, RecipeError, Use};
 use crate::rows::{Row, Rows};
@@ -32,6 +36,11 @@ pub enum TrainError {
     /// A class of the recipe has no rows.
     #[error("there is no row of the class {0}: the recipe maps labels to it that no capture has")]
     NoRows(&'static str),
+    /// A class is lost when sources are left out.
+    #[error(
+        "nearly all captures of the class {0} are of one source: leave [calibration] out of the recipe, or lower its folds"
+    )]
+    OneSource(&'static str),
     /// A row that no comparison can tell anything about.
     #[error("{capture}, flow {flow}: {feature} is not a finite number")]
     NotFinite {
@@ -42,6 +51,9 @@ pub enum TrainError {
         /// The feature.
         feature: &'static str,
     },
+    /// No trees could be boosted.
+    #[error("boosting failed: {0}")]
+    Boost(#[from] ForustError),
     /// No tree grew.
     #[error(transparent)]
     Grow(#[from] GrowError),
@@ -101,24 +113,71 @@ impl Lesson {
     }
 }
 
-/// Trains a model on the rows.
+/// Trains a model on the labelled ones of the rows. Each tree is a step.
 ///
 /// # Errors
-/// A class has no rows, or the recipe contradicts itself.
-pub fn train(rows: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
-    let depth = recipe.tree.max_depth;
-    train_to_depth(rows, recipe, depth)
+/// A class has no rows, or is of so few sources that it cannot be calibrated, or the recipe contradicts itself.
+pub fn train(
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+    recipe: &Recipe,
+    progress: &dyn Progress,
+) -> Result<Model, TrainError> {
+    Ok(train_and_assess(rows, labelled, recipe, progress)?.0)
+}
+
+/// The same, with what calibration is worth in each part of the sources; nothing where the recipe asks for none.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_and_assess(
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+    recipe: &Recipe,
+    progress: &dyn Progress,
+) -> Result<(Model, Vec<Reliability>), TrainError> {
+    let mut model = uncalibrated(labelled, recipe, progress)?;
+    let Some(rules) = &recipe.calibration else { return Ok((model, Vec::new())) };
+    let learnt = calibration::learn(rows, labelled, recipe, rules, progress)?;
+    model.calibration = learnt.curves;
+    Ok((model, learnt.folds))
+}
+
+/// How many steps it takes to train a model by this recipe.
+#[must_use]
+pub fn steps(recipe: &Recipe) -> u64 {
+    let models = 1 + recipe.calibration.as_ref().map_or(0, |rules| rules.folds);
+    let steps = match (&recipe.forest, &recipe.boosting) {
+        (Some(forest), _) => forest.trees.max(1),
+        (None, Some(_)) => recipe.class_count(),
+        (None, None) => 1,
+    };
+    (models * steps) as u64
+}
+
+/// The trees alone.
+pub(crate) fn uncalibrated(
+    labelled: &[Labelled<'_>],
+    recipe: &Recipe,
+    progress: &dyn Progress,
+) -> Result<Model, TrainError> {
+    train_to_depth(labelled, recipe, recipe.tree.max_depth, progress)
 }
 
 /// Trains the best single comparison: what a model must be better than.
 ///
 /// # Errors
-/// As [`train`].
-pub fn train_stump(rows: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
-    train_to_depth(rows, recipe, 1)
+/// A class has no rows, or the recipe contradicts itself.
+pub fn train_stump(labelled: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
+    train_to_depth(labelled, recipe, 1, &Silent)
 }
 
-fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> Result<Model, TrainError> {
+fn train_to_depth(
+    rows: &[Labelled<'_>],
+    recipe: &Recipe,
+    max_depth: usize,
+    progress: &dyn Progress,
+) -> Result<Model, TrainError> {
     let rules = recipe.class_rules()?;
     let mut lessons = lessons(&thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
     let ranges = ranges(&lessons);
@@ -135,14 +194,21 @@ fn train_to_depth(rows: &[Labelled<'_>], recipe: &Recipe, max_depth: usize) -> R
         lessons: &lessons,
         prior: &rules.iter().map(|rule| rule.prior).collect::<Vec<f64>>(),
         smoothing: recipe.tree.smoothing,
+        progress,
     };
-    let trees = match &recipe.forest {
-        Some(forest) if max_depth > 1 => school.forest(&growth, forest)?,
-        _ => vec![school.tree(&growth, &|_| 1)?],
+    let (combination, base, trees) = match (&recipe.forest, &recipe.boosting) {
+        (_, Some(boosting)) if max_depth > 1 => {
+            let Boosted { base, trees } = boost(&school.examples(), rules.len(), &growth.uses, boosting, progress)?;
+            (Combination::OneVsRest, base, trees)
+        }
+        (Some(forest), _) if max_depth > 1 => {
+            (Combination::Mean, vec![0.0; rules.len()], school.forest(&growth, forest)?)
+        }
+        _ => (Combination::Mean, vec![0.0; rules.len()], vec![school.tree(&growth, &|_| 1)?]),
     };
     let classes: Vec<ThreatClass> = rules.iter().map(|rule| rule.class).collect();
-    let base = vec![0.0; classes.len()];
-    Ok(Model { name: recipe.name.clone(), classes, ranges, combination: Combination::Mean, base, trees })
+    let (name, calibration) = (recipe.name.clone(), Vec::new());
+    Ok(Model { name, classes, ranges, combination, base, trees, calibration })
 }
 
 /// What trees learn from, and what their leaves need beside.
@@ -150,6 +216,7 @@ struct School<'a> {
     lessons: &'a [Lesson],
     prior: &'a [f64],
     smoothing: f64,
+    progress: &'a dyn Progress,
 }
 
 impl School<'_> {
@@ -162,7 +229,21 @@ impl School<'_> {
             .filter(|(_, times)| *times > 0.0)
             .collect();
         let samples: Vec<Sample<'_>> = drawn.iter().map(|(lesson, times)| lesson.sample(*times)).collect();
-        grow(&samples, growth, &|places| leaf(&drawn, places, self.prior, self.smoothing))
+        let tree = grow(&samples, growth, &|places| leaf(&drawn, places, self.prior, self.smoothing));
+        self.progress.step();
+        tree
+    }
+
+    /// What boosting learns from: weights are in observations, so that all of them together are as many as there are.
+    fn examples(&self) -> Vec<Example<'_>> {
+        let observations: f64 = self.lessons.iter().map(|lesson| lesson.observations).sum();
+        let examples = self.lessons.iter().map(|lesson| Example {
+            features: &lesson.features,
+            class: lesson.class,
+            weight: lesson.weight * observations,
+            is_counted: lesson.is_real,
+        });
+        examples.collect()
     }
 
     /// Trees that each know other captures and other features: their mean errs less than one of them, because they do not

@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use model_compiler::check::check;
 use model_compiler::emit::{self, Form};
-use model_compiler::forest::Combination;
+use model_compiler::forest::{Combination, Curve, Knot, MAX_KNOTS};
 use model_compiler::json;
 use model_compiler::model::{Model, Node, Range, Tree};
 use proptest::prelude::*;
@@ -96,9 +96,26 @@ fn model(shapes: &[Shape], combination: Combination) -> Model {
         combination,
         base: if scores { vec![0.1, -0.2, 0.0, 3.0] } else { vec![0.0; 4] },
         trees: trees.collect(),
+        calibration: Vec::new(),
     };
     assert_eq!(check(&model), Ok(()));
     model
+}
+
+/// A curve that never falls: through no point, one, or as many as there may be.
+fn curve() -> impl Strategy<Value = Curve> {
+    let rising = || prop::collection::btree_set(0_u16..=1000, 0..=MAX_KNOTS);
+    (rising(), prop::collection::vec(0_u16..=1000, MAX_KNOTS)).prop_map(|(confidences, mut frequencies)| {
+        frequencies.sort_unstable();
+        let share = |thousandths: u16| f32::from(thousandths) / 1000.0;
+        let points = confidences.into_iter().zip(frequencies);
+        let knots: Vec<Knot> = points.map(|(at, of)| Knot { confidence: share(at), frequency: share(of) }).collect();
+        Curve::new(&knots).unwrap()
+    })
+}
+
+fn curves() -> impl Strategy<Value = Vec<Curve>> {
+    prop_oneof![Just(Vec::new()), prop::collection::vec(curve(), CLASSES.len())]
 }
 
 fn models(runner: &mut TestRunner) -> Vec<Model> {
@@ -110,6 +127,11 @@ fn models(runner: &mut TestRunner) -> Vec<Model> {
         // Fewer than are walked at once, as many, and more.
         models.extend((0..OF_EACH_KIND).map(|at| model(&shapes([2, 8, 21][at % 3]), combination)));
     }
+    for model in &mut models {
+        model.calibration = curves().new_tree(runner).unwrap().current();
+    }
+    assert!(models.iter().any(|model| model.calibration.is_empty()));
+    assert!(models.iter().any(|model| model.trees.len() == 1 && !model.calibration.is_empty()));
     models
 }
 
@@ -220,8 +242,10 @@ proptest! {
         shapes in prop::collection::vec(shape(4), 1..4),
         combination in prop::sample::select(vec![Combination::Mean, Combination::Softmax, Combination::OneVsRest]),
         bounds in prop::collection::vec((awkward(), awkward()), FEATURE_COUNT),
+        curves in curves(),
     ) {
         let mut model = model(&shapes, combination);
+        model.calibration = curves;
         model.ranges = bounds.iter().map(|(a, b)| Range { min: a.min(*b), max: a.max(*b) }).collect();
         let back = json::read(&json::write(&model).unwrap()).unwrap();
         // Debug tells -0 from 0, which == does not.
@@ -243,5 +267,29 @@ proptest! {
         prop_assert!(shares.iter().all(|share| *share <= shares[place]));
         prop_assert_eq!(answer.confidence.to_bits(), (shares[place] as f32).to_bits());
         prop_assert_eq!(&model.tables().forest().distribution(&vector)[..4], &shares[..]);
+    }
+
+    #[test]
+    fn a_curve_never_falls_keeps_its_knots_and_leaves_the_class_alone(
+        curves in prop::collection::vec(curve(), CLASSES.len()),
+        shapes in prop::collection::vec(shape(4), 1..4),
+        vector in prop::collection::vec(awkward(), FEATURE_COUNT),
+        mut confidences in prop::collection::vec(0.0_f32..=1.0, 40),
+    ) {
+        confidences.sort_unstable_by(f32::total_cmp);
+        for curve in &curves {
+            for knot in curve.knots() {
+                prop_assert_eq!(curve.at(knot.confidence), knot.frequency);
+            }
+            let said: Vec<f32> = confidences.iter().map(|confidence| curve.at(*confidence)).collect();
+            prop_assert!(said.is_sorted(), "{:?}", said);
+            prop_assert!(!curve.knots().is_empty() || said == confidences, "no knots change nothing");
+        }
+        let (plain, vector) = (model(&shapes, Combination::Mean), vector.try_into().unwrap());
+        let calibrated = Model { calibration: curves.clone(), ..plain.clone() };
+        let (before, after) = (plain.classify(&vector), calibrated.classify(&vector));
+        let place = CLASSES.iter().position(|class| *class == before.class).unwrap();
+        prop_assert_eq!(after.class, before.class);
+        prop_assert_eq!(after.confidence, curves[place].at(before.confidence));
     }
 }

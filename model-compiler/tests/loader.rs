@@ -12,8 +12,8 @@ fn small() -> Value {
     let ranges: Vec<Value> =
         FEATURES.iter().map(|feature| json!({"feature": feature.name, "min": 0.0, "max": 1.0})).collect();
     json!({
-        "format": 2, "name": "small", "schema": schema_hash_text(), "classes": ["benign", "scan"], "ranges": ranges,
-        "combination": "mean", "base": [0.0, 0.0],
+        "format": 3, "name": "small", "schema": schema_hash_text(), "classes": ["benign", "scan"], "ranges": ranges,
+        "combination": "mean", "base": [0.0, 0.0], "calibration": [],
         "trees": [{"adds_to": null, "nodes": [split(1, 2), leaf(&[0.75, 0.25]), leaf(&[0.5, 0.5])]}],
     })
 }
@@ -73,7 +73,7 @@ fn what_is_no_model_file_is_refused() {
 
 #[test]
 fn another_format_and_another_name_are_refused() {
-    assert!(refusal(|model| model["format"] = json!(1)).contains("format 1, and this program reads format 2"));
+    assert!(refusal(|model| model["format"] = json!(2)).contains("format 2, and this program reads format 3"));
     for name in ["", "../first", "First", "a b"] {
         assert!(refusal(|model| model["name"] = json!(name)).contains("small letters"), "{name}");
     }
@@ -101,6 +101,29 @@ fn ranges_that_do_not_fit_the_schema_are_refused() {
     assert!(refusal(|model| model["ranges"][3]["min"] = json!(2.0)).contains(FEATURES[3].name));
     let shorter = refusal(|model| drop(model["ranges"].as_array_mut().unwrap().pop()));
     assert!(shorter.contains(FEATURES[FEATURES.len() - 1].name), "{shorter}");
+}
+
+#[test]
+fn curves_of_other_classes_and_lines_that_are_no_curves_are_refused() {
+    let benign = json!({"class": "benign", "knots": []});
+    let with =
+        |knots: Value| refusal(|model| model["calibration"] = json!([benign, {"class": "scan", "knots": knots}]));
+    for knots in [
+        json!([[0.5, 0.4], [0.5, 0.6]]),
+        json!([[0.5, 0.4], [0.7, 0.3]]),
+        json!([[0.5, 1.5]]),
+        json!([[-0.5, 0.5]]),
+        json!((0..17).map(|at| [f64::from(at) / 16.0, 0.5]).collect::<Vec<_>>()),
+    ] {
+        assert!(with(knots.clone()).contains("\"scan\" does not fit"), "{knots}");
+    }
+    let swapped = refusal(|model| model["calibration"] = json!([{"class": "scan", "knots": []}, benign]));
+    assert!(swapped.contains("\"scan\" does not fit"), "{swapped}");
+    let one = refusal(|model| model["calibration"] = json!([benign]));
+    assert!(one.contains("one curve for each class"), "{one}");
+    let mut model = small();
+    model["calibration"] = json!([benign, {"class": "scan", "knots": [[0.5, 0.25], [0.75, 0.5]]}]);
+    assert_eq!(json::read(&model.to_string()).unwrap().calibration[1].at(0.625), 0.375);
 }
 
 #[test]

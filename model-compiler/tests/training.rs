@@ -8,12 +8,15 @@ use std::path::PathBuf;
 use model_compiler::card::card;
 use model_compiler::decisions::Decided;
 use model_compiler::evaluate::{as_it_is, cross_validate};
-use model_compiler::folds::Grouping;
+use model_compiler::folds::{Grouping, Parts};
+use model_compiler::forest::Combination;
 use model_compiler::json;
 use model_compiler::model::{Model, Node};
+use model_compiler::progress::Silent;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Row, Rows};
-use model_compiler::train::{TrainError, labelled, train, train_stump};
+use model_compiler::search::search;
+use model_compiler::train::{TrainError, labelled, train, train_and_assess, train_stump};
 use traffic::features::schema::index_of;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
@@ -86,7 +89,7 @@ impl Noise {
 }
 
 fn trained(rows: &Rows, recipe: &Recipe) -> Model {
-    train(&labelled(rows, recipe).unwrap(), recipe).unwrap()
+    train(rows, &labelled(rows, recipe).unwrap(), recipe, &Silent).unwrap()
 }
 
 fn rows_in_leaves(model: &Model) -> u64 {
@@ -123,12 +126,64 @@ fn a_forest_is_the_same_each_time_and_its_trees_are_not_alike() {
     assert!(right * 100 >= labelled.len() * 95, "{right} of {}", labelled.len());
 }
 
+const BOOSTING: &str = "[boosting]\nrounds = 8\nmax_depth = 4\nlearning_rate = 0.5\nmin_leaf_weight = 0.01\nl2 = 1\n\
+                        row_share = 0.9\nseed = 1\n[rows]";
+
+#[test]
+fn boosted_trees_are_the_same_each_time_and_find_what_decides() {
+    let (rows, recipe) = (rows(), recipe(&[("[rows]", BOOSTING)]));
+    let model = trained(&rows, &recipe);
+    assert_eq!((model.combination, model.trees.len()), (Combination::OneVsRest, 3 * 8));
+    let text = json::write(&model).unwrap();
+    assert_eq!(text, json::write(&trained(&rows, &recipe)).unwrap());
+    assert_eq!(json::read(&text).unwrap(), model);
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let right = labelled.iter().filter(|case| model.classify(&case.row.features).class.number() == case.class).count();
+    assert!(right * 100 >= labelled.len() * 99, "{right} of {}", labelled.len());
+}
+
+#[test]
+fn a_search_finds_the_depth_that_it_takes_and_says_what_shallower_trees_cost() {
+    let rows = rows();
+    let grid = "[search]\nfolds = 4\nfalse_alarm_cost = 10\nmax_depth = [0, 1, 4]\n[rows]";
+    let recipe = recipe(&[("[rows]", grid)]);
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let trials = search(&rows, &labelled, &recipe, recipe.search.as_ref().unwrap(), &Silent).unwrap();
+    let depths: Vec<usize> = trials.iter().map(|trial| trial.setting.max_depth).collect();
+    assert_eq!(depths, [4, 1, 0]);
+    assert_eq!(trials[0].cost.mean, 0.0);
+    // Whoever calls all harmless misses the attacks, a fifth of the weight.
+    assert!((trials[2].cost.mean - 0.2).abs() < 1e-9, "{}", trials[2]);
+    let entropy = -(0.8 * 0.8_f64.ln() + 2.0 * 0.1 * 0.1_f64.ln());
+    assert!((trials[2].log_loss.mean - entropy).abs() < 1e-6, "{}", trials[2]);
+    assert_eq!(trials[2].leaves, 1.0);
+}
+
+#[test]
+fn a_recipe_says_one_way_to_make_many_trees_and_numbers_that_can_be() {
+    let refusal = |changes: &[(&str, &str)]| {
+        let text = changes.iter().fold(RECIPE.to_owned(), |text, (from, to)| text.replace(from, to));
+        let path = scratch("refused.toml");
+        fs::write(&path, text).unwrap();
+        let refusal = Recipe::read(&path).unwrap_err().to_string();
+        fs::remove_file(&path).unwrap();
+        refusal
+    };
+    let forest = ("[rows]", "[forest]\ntrees = 5\nfeature_share = 0.6\nseed = 3\n[rows]");
+    assert!(refusal(&[("[rows]", BOOSTING), forest]).contains("both [forest] and [boosting]"));
+    assert!(refusal(&[("[rows]", BOOSTING), ("rounds = 8", "rounds = 0")]).contains("[boosting]"));
+    assert!(refusal(&[("[rows]", BOOSTING), ("l2 = 1", "l2 = nan")]).contains("[boosting]"));
+    let grid = ("[rows]", "[search]\nfolds = 4\nfalse_alarm_cost = 10\ntrees = [2]\n[rows]");
+    assert!(refusal(&[grid]).contains("[search]"), "there is no forest");
+    assert!(refusal(&[("[rows]", CALIBRATION), ("folds = 5", "folds = 1")]).contains("[calibration]"));
+}
+
 #[test]
 fn what_decides_is_found_and_the_stump_cannot() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
     for grouping in [Grouping::Capture, Grouping::Source] {
-        let measured = cross_validate(&rows, &labelled, &recipe, grouping, 4, &mut |_| {}).unwrap();
+        let measured = cross_validate(&rows, &labelled, &recipe, grouping, Parts::Count(4), &Silent).unwrap();
         let recalls = |scores: &model_compiler::scores::Scores| -> Vec<Option<f64>> {
             scores.flows.classes.iter().map(|class| class.recall).collect()
         };
@@ -137,7 +192,7 @@ fn what_decides_is_found_and_the_stump_cannot() {
         assert_ne!(recalls(&measured.stump), [Some(1.0); 4], "one comparison cannot tell three classes apart");
         assert!(measured.to_string().contains("stump flood"));
     }
-    let model = train(&labelled, &recipe).unwrap();
+    let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
     let measured = as_it_is(&model, &rows, &labelled, &recipe).unwrap();
     assert_eq!(measured.model.flows.classes[0].recall, Some(1.0));
     assert_eq!(train_stump(&labelled, &recipe).unwrap().depth(), 1);
@@ -147,14 +202,15 @@ fn what_decides_is_found_and_the_stump_cannot() {
 fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
-    let model = train(&labelled, &recipe).unwrap();
-    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, 4, &mut |_| {}).unwrap();
+    let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
+    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &Silent).unwrap();
     let decided = [Decided {
         capture: "test/scan__a.pcap".to_owned(),
         label: "sweep".to_owned(),
         profile: "balanced".to_owned(),
         duration_s: 60.0,
         caught_s: None,
+        caught_packets: None,
         evidence_flows: None,
         wrongful: Vec::new(),
     }];
@@ -172,6 +228,55 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     ] {
         assert!(card.contains(part), "{part} is missing in\n{card}");
     }
+}
+
+/// The rows of [`rows`], and a source where harmless flows try as many ports as scans do.
+fn rows_with_a_busy_source() -> Rows {
+    let mut rows = rows();
+    let ports = index_of("src_ports_60s").unwrap();
+    for number in 24..30 {
+        rows.captures.push(Capture { name: format!("test/{number}.pcap"), source: "busy".to_owned() });
+        let label = rows.label("benign");
+        for flow in 0..60 {
+            let mut features = [0.0; FEATURE_COUNT];
+            features[ports] = 20.0;
+            rows.rows.push(Row { capture: number, label, initiator: 0, flow, packets: 1, features });
+        }
+    }
+    rows
+}
+
+const CALIBRATION: &str = "[calibration]\nfolds = 5\nsmoothing = 1\n[rows]";
+
+#[test]
+fn calibration_leaves_trees_alone_and_takes_back_what_they_say_of_sources_that_they_have_not_seen() {
+    let rows = rows_with_a_busy_source();
+    let (plain, calibrated) = (recipe(&[]), recipe(&[("[rows]", CALIBRATION)]));
+    let (before, after) = (trained(&rows, &plain), trained(&rows, &calibrated));
+    assert_eq!(before.trees, after.trees);
+    assert_eq!(json::write(&after).unwrap(), json::write(&trained(&rows, &calibrated)).unwrap());
+    // A model that has not seen the busy source takes its flows for scans, as sure as it is of scans: half and half.
+    let scan = rows.rows.iter().find(|row| rows.labels[row.label] == "sweep").unwrap();
+    let confidences = [&before, &after].map(|model| {
+        let answer = model.classify(&scan.features);
+        assert_eq!(answer.class, ThreatClass::Scan);
+        answer.confidence
+    });
+    assert!(confidences[1] < 0.7 && confidences[0] > 0.9, "{confidences:?}");
+    let labelled = labelled(&rows, &calibrated).unwrap();
+    let (_, folds) = train_and_assess(&rows, &labelled, &calibrated, &Silent).unwrap();
+    assert_eq!(folds.iter().map(|fold| fold.flows).sum::<usize>(), labelled.len(), "each flow is asked about once");
+}
+
+#[test]
+fn a_class_of_one_source_cannot_be_calibrated() {
+    let mut rows = rows();
+    for (capture, number) in rows.captures.iter_mut().zip(0..) {
+        capture.source = format!("source {}", if number / 4 == 3 { 9 } else { number % 4 });
+    }
+    let recipe = recipe(&[("[rows]", CALIBRATION)]);
+    let refusal = train(&rows, &labelled(&rows, &recipe).unwrap(), &recipe, &Silent).unwrap_err().to_string();
+    assert!(refusal.contains("class flood") && refusal.contains("[calibration]"), "{refusal}");
 }
 
 #[test]
@@ -281,7 +386,7 @@ fn features_are_used_as_the_recipe_says() {
 fn what_cannot_be_learnt_is_named() {
     let mut rows = rows();
     let missing = recipe(&[("flood = [\"flood\"]", "flood = [\"flood_syn\"]")]);
-    let refusal = train(&labelled(&rows, &missing).unwrap(), &missing).unwrap_err();
+    let refusal = train(&rows, &labelled(&rows, &missing).unwrap(), &missing, &Silent).unwrap_err();
     assert!(matches!(refusal, TrainError::NoRows("flood")), "{refusal}");
     rows.rows[3].features[2] = f32::NAN;
     let refusal = labelled(&rows, &recipe(&[])).unwrap_err().to_string();

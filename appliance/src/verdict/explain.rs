@@ -75,7 +75,8 @@ fn explain_model(model: &Model, verdict: Verdict, features: &FeatureVector) -> S
 /// The features that were compared, those first that spoke most for the class.
 ///
 /// What a comparison contributes is the difference that it made to what one would expect of the class from the training
-/// rows below: Saabas, "Interpreting random forests" (2014).
+/// rows below: Saabas, "Interpreting random forests" (2014). That is what the trees say; a calibration of the model corrects the
+/// confidence as a whole afterwards, and neither the class nor the order of the features.
 fn parts(forest: &Forest<'_>, class: usize, features: &FeatureVector) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for (place, root) in forest.trees.iter().enumerate().filter(|(_, root)| speaks_of(root, class)) {

@@ -24,7 +24,7 @@ pub(super) fn classify(out: &mut String, model: &Model) -> fmt::Result {
 fn answer(model: &Model, values: &[f32]) -> String {
     let mut sums = Sums::new(&model.base);
     sums.add(None, values);
-    let best = sums.best(Combination::Mean, model.classes.len(), 1);
+    let best = sums.best(Combination::Mean, model.classes.len(), 1).calibrated(&model.calibration);
     let class = model.classes[best.class];
     format!(
         "Leaf {{ class: ThreatClass::{class:?}, confidence: {} /* {:?} */ }}",
@@ -40,6 +40,7 @@ fn sum_of(out: &mut String, trees: &[Tree]) -> fmt::Result {
         writeln!(out, "    sums.add({:?}, tree_{at}(features));", tree.class)?;
     }
     writeln!(out, "    let best = sums.best(FOREST.combination, FOREST.classes, FOREST.trees.len());")?;
+    writeln!(out, "    let best = best.calibrated(FOREST.calibration);")?;
     writeln!(out, "    Leaf {{ class: CLASSES[best.class], confidence: best.confidence }}")?;
     writeln!(out, "}}")?;
     for (at, tree) in trees.iter().enumerate() {

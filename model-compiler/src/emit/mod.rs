@@ -22,7 +22,7 @@ use core::fmt::{self, Write};
 
 use traffic::features::{FEATURES, SCHEMA_HASH};
 
-use crate::forest::{Node, Root};
+use crate::forest::{Curve, Knot, Node, Root};
 use crate::model::{Model, Tables};
 
 /// How `classify` goes about its work.
@@ -89,9 +89,9 @@ fn header(out: &mut String, model: &Model) -> fmt::Result {
 }
 
 fn tables(out: &mut String, model: &Model, tables: &Tables) -> fmt::Result {
-    let Tables { classes, combination, base, trees, nodes, ends, values, rows } = tables;
+    let Tables { classes, combination, base, trees, nodes, ends, values, rows, calibration } = tables;
     writeln!(out, "/// The trees as tables: `model_compiler::forest` explains them.")?;
-    writeln!(out, "#[allow(clippy::all, clippy::pedantic)]")?;
+    writeln!(out, "#[allow(clippy::all, clippy::pedantic, clippy::unwrap_used)]")?;
     writeln!(out, "pub static FOREST: forest::Forest<'static> = forest::Forest {{")?;
     writeln!(out, "    classes: {classes},")?;
     writeln!(out, "    combination: forest::Combination::{combination:?},")?;
@@ -101,6 +101,7 @@ fn tables(out: &mut String, model: &Model, tables: &Tables) -> fmt::Result {
     list(out, "ends", ends.iter().map(u32::to_string))?;
     list(out, "values", values.iter().map(|value| bits(*value)))?;
     list(out, "rows", rows.iter().map(u32::to_string))?;
+    list(out, "calibration", calibration.iter().map(curve))?;
     debug_assert_eq!(trees.len(), model.trees.len());
     writeln!(out, "}};\n")
 }
@@ -126,6 +127,16 @@ fn table_node(at: usize, node: Node) -> String {
     let (feature, threshold, left) = (node.feature(), node.threshold, node.left());
     let name = FEATURES.get(feature).map_or("", |feature| feature.name);
     format!("forest::Node::split({feature}, {}, {left}) /* {name} <= {threshold:?} */", bits(threshold))
+}
+
+/// A curve that is none would not compile.
+fn curve(curve: &Curve) -> String {
+    let knot = |knot: &Knot| {
+        let (confidence, frequency) = (bits(knot.confidence), bits(knot.frequency));
+        format!("forest::Knot {{ confidence: {confidence}, frequency: {frequency} }}")
+    };
+    let knots: Vec<String> = curve.knots().iter().map(knot).collect();
+    format!("const {{ forest::Curve::new(&[{}]).unwrap() }}", knots.join(", "))
 }
 
 /// The lines before the body of `classify`.

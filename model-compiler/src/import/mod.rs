@@ -8,7 +8,7 @@
 
 mod lightgbm;
 mod onnx;
-mod parts;
+pub(crate) mod parts;
 mod protobuf;
 mod scikit_learn;
 mod xgboost;
@@ -254,7 +254,7 @@ pub fn import(bytes: &[u8], said: &Said, ranges: Vec<Range>) -> Result<Model, Im
     }
     let base = foreign.base.iter().map(|score| *score as f32).collect();
     let (name, combination) = (said.name.clone(), foreign.combination);
-    let model = Model { name, classes, ranges, combination, base, trees };
+    let model = Model { name, classes, ranges, combination, base, trees, calibration: Vec::new() };
     check(&model)?;
     Ok(model)
 }

@@ -34,7 +34,7 @@ pub(super) fn at_most(number: f64) -> f32 {
 }
 
 /// The largest `f32` below the number: `value <= that` says the same as `value < number`.
-pub(super) fn below(number: f64) -> f32 {
+pub(crate) fn below(number: f64) -> f32 {
     let nearest = number as f32;
     if f64::from(nearest) >= number { nearest.next_down() } else { nearest }
 }

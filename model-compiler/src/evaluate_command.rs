@@ -1,0 +1,104 @@
+//! `model-compiler evaluate`: how good a model is on captures that it has not seen.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use model_compiler::decisions::Decided;
+use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
+use model_compiler::folds::{Grouping, Parts};
+use model_compiler::recipe::Recipe;
+use model_compiler::rows::Rows;
+use model_compiler::train::Labelled;
+use model_compiler::{card, report};
+
+use crate::bars::Bars;
+use crate::{chosen, read_model, recipe};
+
+/// What to measure, and where to write it.
+#[derive(Args)]
+pub struct EvaluateArguments {
+    /// Folder of the model.
+    model: PathBuf,
+    /// The table of rows.
+    #[arg(long)]
+    rows: PathBuf,
+    /// How many parts the captures are split into, from 2 to 50; or `each-source`, which leaves out each source in turn.
+    #[arg(long, default_value = "5", value_name = "N|each-source")]
+    folds: Parts,
+    /// Test model.json as it is, on rows that it was not trained on.
+    #[arg(long)]
+    as_it_is: bool,
+    /// What `decide` wrote, for the card and the report.
+    #[arg(long, value_name = "FILE")]
+    decisions: Option<PathBuf>,
+    /// Also write everything as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Also write CARD.md into the folder of the model.
+    #[arg(long)]
+    card: bool,
+    /// Also draw curves, errors, calibration and ranges: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// Measures, prints, and writes what was asked for.
+///
+/// # Errors
+/// Something cannot be read, trained or written.
+pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
+    let folder = &arguments.model;
+    let recipe = recipe(folder)?;
+    let rows = Rows::read(&arguments.rows)?;
+    let labelled = chosen(&rows, &recipe)?;
+    let mut evaluations = Vec::new();
+    if arguments.as_it_is {
+        evaluations.push(as_it_is(&read_model(&folder.join("model.json"))?, &rows, &labelled, &recipe)?);
+    } else {
+        let groupings = match arguments.folds {
+            Parts::Count(_) => &[Grouping::Capture, Grouping::Source][..],
+            Parts::EachSource => &[Grouping::Source],
+        };
+        for &grouping in groupings {
+            evaluations.push(cross_validate(&rows, &labelled, &recipe, grouping, arguments.folds, &Bars::new())?);
+        }
+    }
+    for evaluation in &evaluations {
+        println!("{evaluation}");
+    }
+    if let Some(path) = &arguments.json {
+        fs::write(path, serde_json::to_string_pretty(&evaluations)?)?;
+    }
+    let decided = arguments.decisions.as_deref().map(read_decisions).transpose()?.unwrap_or_default();
+    if let Some(path) = &arguments.report {
+        let model = read_model(&folder.join("model.json"))?;
+        let page = report::report(&model, &recipe, &labelled, &evaluations, &decided)?;
+        fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if arguments.card {
+        write_card(folder, &recipe, &rows, &labelled, &evaluations, &decided)?;
+    }
+    Ok(())
+}
+
+fn write_card(
+    folder: &Path,
+    recipe: &Recipe,
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+    evaluations: &[Evaluation],
+    decided: &[Decided],
+) -> Result<()> {
+    let model = read_model(&folder.join("model.json"))?;
+    let text = card::card(&model, recipe, rows, labelled, evaluations, decided, "make model")?;
+    let target = folder.join("CARD.md");
+    fs::write(&target, text).with_context(|| format!("cannot write {}", target.display()))
+}
+
+fn read_decisions(path: &Path) -> Result<Vec<Decided>> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} holds no decisions: make them with `decide`", path.display()))
+}

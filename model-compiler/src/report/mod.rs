@@ -1,0 +1,209 @@
+//! The report: what was measured of a model, drawn, as one HTML file that needs nothing else.
+//!
+//! No scripts and nothing that is fetched, so that it can be mailed, archived and opened anywhere; dark where the reader's
+//! system is.
+
+mod plot;
+mod ranges;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use traffic::features::FEATURES;
+
+use crate::card::used_features;
+use crate::decisions::{Decided, Summary, in_words, summarise};
+use crate::evaluate::{Evaluation, OfClass};
+use crate::measures::{Curves, Measures};
+use crate::model::Model;
+use crate::recipe::{Recipe, RecipeError};
+use crate::scores::Table;
+use crate::shares::Share;
+use crate::train::Labelled;
+use plot::{Curve, boxes};
+
+const STYLE: &str = include_str!("style.css");
+
+/// The page, of the measurement that is the last: the one by sources, where there are several.
+///
+/// # Errors
+/// The recipe contradicts itself.
+pub fn report(
+    model: &Model,
+    recipe: &Recipe,
+    labelled: &[Labelled<'_>],
+    evaluations: &[Evaluation],
+    decided: &[Decided],
+) -> Result<String, RecipeError> {
+    let summaries = summarise(decided, &recipe.class_names()?);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Model " (model.name) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "Model " (model.name) }
+                p {
+                    (model.trees.len()) " trees with " (model.leaves()) " leaves, at most " (model.depth()) " comparisons deep. "
+                    "The model's CARD.md says what it was made from and what it must not be trusted with."
+                }
+                @if !summaries.is_empty() { (decisions(&summaries)) }
+                @if let Some(evaluation) = evaluations.last() { (measured(evaluation, model)) }
+                (feature_ranges(model, labelled))
+            }
+        }
+    };
+    Ok(page.into_string())
+}
+
+fn decisions(summaries: &[Summary]) -> Markup {
+    html! {
+        h2 { "Decided by the appliance about captures of sources that the model has not seen" }
+        div.wide { table {
+            tr { th { "class" } th.word { "profile" } @for title in in_words::TITLES { th { (title) } } }
+            @for summary in summaries {
+                tr {
+                    td { (summary.class) } td.word { (summary.profile) }
+                    @for cell in in_words::cells(summary) { td { (cell) } }
+                }
+            }
+        } }
+    }
+}
+
+fn measured(evaluation: &Evaluation, model: &Model) -> Markup {
+    let classes: Vec<&str> = model.classes.iter().map(|class| class.name()).collect();
+    html! {
+        h2 { "Measured: " (evaluation.method) }
+        p {
+            "Flows, each by its strongest alarm, of one class against the rest. In brackets are 95 % intervals, by drawing captures "
+            "again (percentile bootstrap): rows of one capture resemble each other."
+        }
+        (measures(evaluation))
+        h2 { "Receiver operating characteristic" }
+        div.plots { @for curves in &evaluation.curves { (roc(curves)) } }
+        h2 { "Precision and recall" }
+        div.plots { @for curves in &evaluation.curves { (precision_recall(curves)) } }
+        h2 { "What was taken for what" }
+        p { "Flows; the shade is the share of the row." }
+        (confusion(&evaluation.model.flows, &classes))
+        h2 { "Calibration" }
+        p {
+            "How often the class that was named was right, over how probable the model said it was, with the weights of the recipe. "
+            "On the dashed line a confidence is what it says; below it the model is too sure."
+        }
+        div.plots { @for class in &evaluation.reliability { (reliability(class)) } }
+        h2 { "By source: any threat against harmless" }
+        (sources(evaluation))
+    }
+}
+
+fn measures(evaluation: &Evaluation) -> Markup {
+    let row = |name: &str, of: &Measures| {
+        html! { tr { td { (of.class) } td.word { (name) } @for figure in of.figures() { td { (share(figure)) } } } }
+    };
+    html! {
+        div.wide { table {
+            tr { th { "class" } th.word { "by" } @for title in MEASURES { th { (title) } } }
+            @for class in 0..evaluation.measures[0].1.len() {
+                @for (name, of) in &evaluation.measures { (row(name, &of[class])) }
+            }
+        } }
+    }
+}
+
+/// The titles of [`Measures::figures`].
+const MEASURES: [&str; 4] = ["ROC-AUC, %", "PR-AUC, %", "F1, %", "false positives, %"];
+
+fn share(share: Option<Share>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| share.to_string())
+}
+
+fn figure(title: &str, curve: &Curve<'_>) -> Markup {
+    html! { figure { figcaption { h3 { (title) } } (curve.draw()) } }
+}
+
+fn roc(curves: &Curves) -> Markup {
+    let points = curves.points.iter().map(|point| (point.false_positive_rate, point.recall));
+    let points: Vec<(f64, f64)> = [(0.0, 0.0)].into_iter().chain(points).collect();
+    let reference = [(0.0, 0.0), (1.0, 1.0)];
+    let (across, up) = ("false positives", "recall");
+    figure(&curves.class, &Curve { across, up, points: &points, reference, is_dotted: false })
+}
+
+fn precision_recall(curves: &Curves) -> Markup {
+    let points: Vec<(f64, f64)> = curves.points.iter().map(|point| (point.recall, point.precision)).collect();
+    let reference = [(0.0, curves.share), (1.0, curves.share)];
+    figure(&curves.class, &Curve { across: "recall", up: "precision", points: &points, reference, is_dotted: false })
+}
+
+fn reliability(class: &OfClass) -> Markup {
+    let points: Vec<(f64, f64)> = class.bins.iter().map(|bin| (bin.confidence, bin.frequency)).collect();
+    let reference = [(0.0, 0.0), (1.0, 1.0)];
+    let curve = Curve { across: "confidence", up: "was right", points: &points, reference, is_dotted: true };
+    html! {
+        div {
+            (figure(&class.class, &curve))
+            p { "calibration error " (format!("{:.4}", class.quality.calibration_error)) ", log loss " (format!("{:.4}", class.quality.log_loss)) }
+        }
+    }
+}
+
+fn confusion(table: &Table, classes: &[&str]) -> Markup {
+    html! {
+        div.wide { table {
+            tr { th { "is, called" } @for class in classes { th { (class) } } }
+            @for (class, said) in classes.iter().zip(&table.confusion) {
+                @let total = said.iter().sum::<u64>().max(1);
+                tr {
+                    td { (class) }
+                    @for count in said {
+                        td.cell style=(format!("--share: {:.0}%", 60.0 * *count as f64 / total as f64)) { (count) }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+fn sources(evaluation: &Evaluation) -> Markup {
+    html! {
+        div.wide { table {
+            tr { th { "source" } th { "captures" } th { "harmless flows" } th { "flows of attacks" } @for title in MEASURES { th { (title) } } }
+            @for of in &evaluation.sources {
+                tr {
+                    td { (of.source) } td { (of.captures) } td { (of.harmless) } td { (of.attacks) }
+                    @for figure in of.measures.figures() { td { (share(figure)) } }
+                }
+            }
+        } }
+    }
+}
+
+fn feature_ranges(model: &Model, labelled: &[Labelled<'_>]) -> Markup {
+    let samples = ranges::samples(labelled, model.classes.len());
+    let rows = |feature: usize| -> Vec<plot::Quantiles> {
+        let classes = model.classes.iter().zip(&samples);
+        classes.filter_map(|(class, rows)| Some((class.name().to_owned(), ranges::quantiles(rows, feature)?))).collect()
+    };
+    let used = used_features(model);
+    let used = FEATURES.iter().enumerate().filter(|(_, feature)| used.contains(feature.name));
+    html! {
+        h2 { "Ranges of the features that are compared" }
+        p {
+            "5 to 95 % of the rows of a class (line), 25 to 75 % (bar) and the median (dot), between the smallest and the largest "
+            "value in training, on a logarithmic scale away from 0. Of a capture 200 rows of a class count at most."
+        }
+        div.plots {
+            @for (place, feature) in used {
+                @let range = model.ranges[place];
+                figure {
+                    figcaption { h3 { (feature.name) } (range.min) " to " (range.max) " " (feature.unit) }
+                    (boxes(&rows(place), range.min, range.max))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The report is one page that needs nothing else, and says what was measured.
+#![cfg(feature = "train")]
+#![allow(clippy::unwrap_used)]
+
+use model_compiler::decisions::Decided;
+use model_compiler::evaluate::cross_validate;
+use model_compiler::folds::{Grouping, Parts};
+use model_compiler::progress::Silent;
+use model_compiler::recipe::Recipe;
+use model_compiler::report::report;
+use model_compiler::rows::{Capture, Row, Rows};
+use model_compiler::train::{labelled, train};
+use traffic::features::FEATURE_COUNT;
+use traffic::features::schema::index_of;
+
+const RECIPE: &str = r#"
+name = "test"
+[classes]
+benign = ["benign"]
+scan = ["scan"]
+[prior]
+benign = 0.5
+scan = 0.5
+[corpora]
+[rows]
+max_per_capture = 40
+capture_exponent = 0.5
+seed = 7
+[tree]
+max_depth = 3
+min_leaf_share = 0.001
+min_gain = 1e-6
+smoothing = 1
+"#;
+
+/// Eight captures of four sources: scans try many ports. A source has a name that HTML would take for a tag.
+fn rows() -> Rows {
+    let ports = index_of("src_ports_60s").unwrap();
+    let mut rows = Rows::default();
+    for number in 0..8 {
+        let source = if number % 4 == 0 { "<script>".to_owned() } else { format!("source {}", number % 4) };
+        rows.captures.push(Capture { name: format!("test/{number}.pcap"), source });
+        let label = rows.label(if number < 4 { "benign" } else { "scan" });
+        for flow in 0..30 {
+            let mut features = [0.0; FEATURE_COUNT];
+            features[ports] = if number < 4 { flow as f32 / 10.0 } else { 20.0 + flow as f32 };
+            rows.rows.push(Row { capture: number, label, initiator: 0, flow, packets: 1, features });
+        }
+    }
+    rows
+}
+
+fn page() -> String {
+    let (rows, recipe): (Rows, Recipe) = (rows(), toml::from_str(RECIPE).unwrap());
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
+    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &Silent).unwrap();
+    let decided = Decided {
+        capture: "test/5.pcap".to_owned(),
+        label: "scan".to_owned(),
+        profile: "balanced".to_owned(),
+        duration_s: 60.0,
+        caught_s: Some(1.5),
+        caught_packets: Some(37),
+        evidence_flows: Some(4),
+        wrongful: Vec::new(),
+    };
+    report(&model, &recipe, &labelled, &[measured], &[decided]).unwrap()
+}
+
+#[test]
+fn the_page_says_what_was_measured() {
+    let page = page();
+    for part in [
+        "<title>Model test</title>",
+        "<td>1.5 and 1.5</td><td>37 and 37</td><td>4</td>",
+        "no source on both sides of a split",
+        "<td>scan</td><td class=\"word\">model</td><td>100.00 [100.00, 100.00]</td>",
+        "<td>scan</td><td class=\"word\">majority class</td><td>50.00 [50.00, 50.00]</td>",
+        "<td class=\"cell\" style=\"--share: 60%\">120</td>",
+        "<h3>src_ports_60s</h3>",
+        "&lt;script&gt;",
+    ] {
+        assert!(page.contains(part), "{part} is missing in\n{page}");
+    }
+    // Three curves of either kind, calibration of two classes, the one feature that is compared.
+    assert_eq!(page.matches("<svg").count(), 3 + 3 + 2 + 1);
+}
+
+#[test]
+fn the_page_needs_nothing_else() {
+    let page = page();
+    for foreign in ["<script", "http://", "https://", "src=", "href=", "url(", "@import"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    assert!(page.contains("prefers-color-scheme") && page.contains("width=device-width"));
+}
