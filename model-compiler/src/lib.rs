@@ -10,7 +10,7 @@
 //! labelled, `extract` runs them through the extractor of the daemon into `rows`, `train` weighs these as the `recipe`
 //! says and `grow` makes a tree of them, `evaluate` measures such trees on captures that they have not seen (`folds`,
 //! `scores`) and what the appliance would decide about them (`decisions`), and `card` writes down what was measured. `import`
-//! takes models that other libraries have trained. `datasets` reads published tables of flows, on which `learning` grows trees
+//! takes models that other libraries have trained, and `retrain` makes a model anew with what people said about alerts. `datasets` reads published tables of flows, on which `learning` grows trees
 //! by the same search: `features_report` compares features, and `protocols` measures the learner where others were measured too
 //! (`shares`). The feature carries the dependencies that the build script must not wait for.
 #![forbid(unsafe_code)]
@@ -49,6 +49,8 @@ pub mod protocols;
 pub mod random;
 #[cfg(feature = "train")]
 pub mod recipe;
+#[cfg(feature = "train")]
+pub mod retrain;
 #[cfg(feature = "train")]
 pub mod rows;
 #[cfg(feature = "train")]

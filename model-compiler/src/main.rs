@@ -1,5 +1,5 @@
-//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `import`, `compile`; for tables of flows `features` and
-//! `protocol`.
+//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `retrain`, `import`, `compile`; for tables of flows
+//! `features` and `protocol`.
 //!
 //! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
 
@@ -20,9 +20,11 @@ use model_compiler::{card, compile, corpus, extract, import, json};
 
 use dataset_commands::{FeaturesArguments, ProtocolArguments};
 use decide_command::DecideArguments;
+use retrain_command::RetrainArguments;
 
 mod dataset_commands;
 mod decide_command;
+mod retrain_command;
 
 /// Makes, measures and compiles Sluice's models.
 #[derive(Parser)]
@@ -70,6 +72,8 @@ enum Command {
         #[arg(long)]
         card: bool,
     },
+    /// Makes a model anew, with what people said about the alerts of their appliances.
+    Retrain(RetrainArguments),
     /// From the model of another library to model.json.
     Import(import::Arguments),
     /// Checks a model.json, and shows the Rust that the build makes of it.
@@ -101,6 +105,7 @@ fn main() -> Result<()> {
             let request = Request { folds: folds.into(), as_it_is, decisions, json, card };
             evaluate(&model, &rows, &request)
         }
+        Command::Retrain(arguments) => retrain_command::retrain(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Compile { model, print } => compile_model(&model, print),
         Command::Decide(arguments) => decide_command::decide(&arguments),
