@@ -1,9 +1,9 @@
 //! Rows of alerts: what they say, what they were decided from, and what people say that they were.
 //!
-//! A typical alert takes some 0.7 KiB, 240 bytes of them its features (`store/tests.rs` holds it against 1 KiB), and all
-//! that are kept some 70 MB. The commit of a single alert writes three pages of 4 KiB, and as many again when the log is
-//! merged into the file: 400 alerts that come one by one are the 10 MB that may be written on an ordinary day, of alerts
-//! that come together many times as many.
+//! A typical alert takes 680 bytes, 240 of them its features, and all that are kept 68 MB. The commit of a single alert
+//! writes two pages of 4 KiB, and as many again when the log is merged into the file: 600 alerts that come one by one are the
+//! 10 MB that may be written on an ordinary day, of alerts that come together some 7,000. *(`store/tests.rs` measures both:
+//! `cargo test -p sluice an_alert_takes -- --nocapture`)*
 
 use core::net::IpAddr;
 use std::sync::Arc;

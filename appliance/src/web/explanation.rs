@@ -366,6 +366,14 @@ fn measure(known: &KnownBlock, proven: Option<bool>, now: Timestamp) -> Vec<Stri
 /// Why so much is done, and no more.
 const fn strength(action: Action, class: Option<ThreatClass>, proven: Option<bool>) -> &'static str {
     match (action, class, proven) {
+        (Action::Quarantine, None, _) => {
+            "It reaches nothing but names, addresses and this box: somebody said so by hand."
+        }
+        (Action::Limit, None, _) => "Above the limit only who asks twice gets through: somebody said so by hand.",
+        (Action::Deny, None, _) => "Everything from and to it is dropped: somebody said so by hand.",
+        (Action::DenyNew, None, _) => {
+            "What opens a connection is dropped, as somebody said by hand, and its answers still pass: this house needs them."
+        }
         (Action::Quarantine, ..) => {
             "It reaches nothing but names, addresses and this box: it is a device of this house, known by its network card, \
              which nobody outside can forge."
@@ -373,7 +381,6 @@ const fn strength(action: Action, class: Option<ThreatClass>, proven: Option<boo
         (Action::Limit, ..) => {
             "Above the limit only who asks twice gets through: the flood comes from too many addresses to block them one by one."
         }
-        (Action::Deny, None, _) => "Everything from and to it is dropped: somebody blocked it by hand.",
         (Action::Deny, ..) => {
             "Everything from and to it is dropped: completed handshakes prove that the attacks come from this address."
         }

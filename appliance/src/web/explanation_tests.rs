@@ -209,7 +209,13 @@ fn what_was_done_is_told_with_why_so_much_until_when_and_how_to_undo_it() {
     for (known, done, command) in [
         (block(source, DenyNew, scan, Enforced), "could have forged its address", "sluice unblock 203.0.113.77"),
         (block(source, Deny, scan, Enforced), "completed handshakes prove", "sluice unblock 203.0.113.77"),
-        (block(source, Deny, None, Enforced), "blocked it by hand", "sluice unblock 203.0.113.77"),
+        (block(source, Deny, None, Enforced), "is dropped: somebody said so by hand", "sluice unblock 203.0.113.77"),
+        (block(source, DenyNew, None, Enforced), "this house needs them", "sluice unblock 203.0.113.77"),
+        (
+            block(service, Limit, None, Enforced),
+            "asks twice gets through: somebody said",
+            "sluice unblock 192.168.1.20:445/tcp",
+        ),
         (block(device, Quarantine, scan, Enforced), "known by its network card", "sluice unblock 02:00:5e:10:00:07"),
         (block(service, Limit, scan, Enforced), "too many addresses", "sluice unblock 192.168.1.20:445/tcp"),
         (block(source, Deny, scan, Proposed), "for somebody who approves", "sluice approve 203.0.113.77"),
