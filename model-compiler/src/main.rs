@@ -1,5 +1,5 @@
-//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `search`, `import`, `compile`; for tables of flows `features` and
-//! `protocol`.
+//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `search`, `retrain`, `import`, `compile`; for tables of
+//! flows `features` and `protocol`.
 //!
 //! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
 
@@ -20,12 +20,14 @@ use bars::Bars;
 use dataset_commands::{FeaturesArguments, ProtocolArguments};
 use decide_command::DecideArguments;
 use evaluate_command::EvaluateArguments;
+use retrain_command::RetrainArguments;
 use search_command::SearchArguments;
 
 mod bars;
 mod dataset_commands;
 mod decide_command;
 mod evaluate_command;
+mod retrain_command;
 mod search_command;
 
 /// Makes, measures and compiles Sluice's models.
@@ -53,6 +55,8 @@ enum Command {
     },
     /// How good such a model is on captures that it has not seen, by capture and by source.
     Evaluate(EvaluateArguments),
+    /// Makes a model anew, with what people said about the alerts of their appliances.
+    Retrain(RetrainArguments),
     /// From the model of another library to model.json.
     Import(import::Arguments),
     /// Checks a model.json, and shows the Rust that the build makes of it.
@@ -83,6 +87,7 @@ fn main() -> Result<()> {
         Command::Extract { model, corpora, rows } => extract_rows(&recipe(&model)?, &corpora, &rows),
         Command::Train { model, rows } => train_model(&model, &rows),
         Command::Evaluate(arguments) => evaluate_command::evaluate(&arguments),
+        Command::Retrain(arguments) => retrain_command::retrain(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Compile { model, print } => compile_model(&model, print),
         Command::Decide(arguments) => decide_command::decide(&arguments),

@@ -29,23 +29,28 @@ pub enum RowsError {
     },
     /// Not a table of rows, or for another schema.
     #[error(
-        "{path} holds no rows of the feature schema {}: make them with `model-compiler extract`",
+        "{path}, line {line}: it holds no rows of the feature schema {}{found}: make them with `model-compiler extract`, or \
+         `sluice export-rows`",
         schema_hash_text()
     )]
     Schema {
         /// The table.
         path: PathBuf,
+        /// The line that is not as it should be: 1 names the schema, 2 the columns.
+        line: usize,
+        /// The schema that it names instead, in words that go on after this program's.
+        found: String,
     },
     /// A cell that is not what its column says.
-    #[error("{path}, row {row}: {cell:?} is no {column}")]
+    #[error("{path}, line {line}, column {column}: {cell:?} is no number")]
     Cell {
         /// The table.
         path: PathBuf,
-        /// The row, counted from 1 after the two lines of the header.
-        row: usize,
+        /// The line in the file, counted from 1.
+        line: u64,
         /// What stands there.
         cell: String,
-        /// What should stand there.
+        /// The column.
         column: String,
     },
 }
@@ -132,9 +137,9 @@ impl Rows {
         let broken = |source| RowsError::Csv { path: path.to_owned(), source };
         let mut file = ReaderBuilder::new().flexible(true).has_headers(false).from_path(path).map_err(broken)?;
         let mut record = StringRecord::new();
-        for expected in [vec![MAGIC, &schema_hash_text()], header().collect()] {
+        for (line, expected) in (1..).zip([vec![MAGIC, &schema_hash_text()], header().collect()]) {
             if !file.read_record(&mut record).map_err(broken)? || record != expected {
-                return Err(RowsError::Schema { path: path.to_owned() });
+                return Err(RowsError::Schema { path: path.to_owned(), line, found: other_schema(&record) });
             }
         }
         let mut rows = Self::default();
@@ -142,7 +147,7 @@ impl Rows {
         while file.read_record(&mut record).map_err(broken)? {
             rows.add(&record, &mut captures).map_err(|(cell, column)| RowsError::Cell {
                 path: path.to_owned(),
-                row: rows.rows.len() + 1,
+                line: record.position().map_or(0, csv::Position::line),
                 cell,
                 column: column.to_owned(),
             })?;
@@ -171,6 +176,15 @@ impl Rows {
         let label = self.label(cell(2));
         self.rows.push(Row { capture, label, initiator, flow, packets, features });
         Ok(())
+    }
+}
+
+/// The schema that the first line of a table names, where it is one of rows.
+fn other_schema(record: &StringRecord) -> String {
+    match (record.get(0), record.get(1)) {
+        (Some(MAGIC), Some(schema)) if *schema != schema_hash_text() => format!(", but of {schema}"),
+        (None, _) => String::from(", because it ends here"),
+        _ => String::new(),
     }
 }
 
@@ -214,7 +228,11 @@ mod tests {
         fs::write(&path, "sluice-rows,0123456789abcdef\ncapture,source\n").unwrap();
         let refusal = Rows::read(&path).unwrap_err();
         fs::remove_file(&path).unwrap();
-        assert!(matches!(refusal, RowsError::Schema { .. }), "{refusal}");
+        let expected = format!(
+            ", line 1: it holds no rows of the feature schema {}, but of 0123456789abcdef: ",
+            schema_hash_text()
+        );
+        assert!(refusal.to_string().contains(&expected), "{refusal}");
     }
 
     #[test]
@@ -225,6 +243,6 @@ mod tests {
         fs::write(&path, text).unwrap();
         let refusal = Rows::read(&path).unwrap_err().to_string();
         fs::remove_file(&path).unwrap();
-        assert!(refusal.contains("row 1: \"x\" is no fwd_packets"), "{refusal}");
+        assert!(refusal.contains(", line 3, column fwd_packets: \"x\" is no number"), "{refusal}");
     }
 }

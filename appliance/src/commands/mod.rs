@@ -3,9 +3,13 @@
 mod audit;
 mod blocks;
 mod check_config;
+mod explain;
+mod export_rows;
 mod orders;
+mod output;
 mod passwd;
 pub mod replay;
+mod rows_file;
 mod run;
 mod selftest;
 mod status;
@@ -21,7 +25,7 @@ use crate::config::{Config, ConfigError, DEFAULT_PATH};
 use crate::control::Request;
 use crate::lists::Lists;
 use crate::policy::{Allowed, LONGEST_BLOCK, Mode, Subject};
-use crate::web::ClientError;
+use crate::web::{ClientError, LabelWord};
 
 /// Sluice stops attackers between two Ethernet ports, and says why.
 #[derive(Debug, Parser)]
@@ -61,6 +65,36 @@ enum Command {
         json: bool,
         #[command(flatten)]
         daemon: DaemonArgs,
+    },
+    /// Says in plain words what led to an alert, what was done about it and why, and how to undo it
+    Explain {
+        /// The number of an alert, or whom alerts are about: an address or a MAC address
+        #[arg(value_name = "ALERT|WHOM")]
+        what: explain::What,
+        /// As JSON, the same as the page's /api/alerts/NUMBER, or /api/alerts?of=WHOM
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Says what an alert was, for the page, the audit log, and a model that is trained with it
+    Label {
+        /// The number of the alert
+        #[arg(value_name = "ALERT")]
+        alert: u64,
+        /// What it was: a class such as scan, `benign` where the alert was wrong, `none` to take the label back
+        #[arg(value_name = "LABEL")]
+        label: LabelWord,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Writes the features of all labelled alerts as a table for `model-compiler retrain`; no address is in it
+    ExportRows {
+        /// The table to write
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigArgs,
     },
     /// Blocks an address (of an IPv6 address its /64), puts a device in quarantine, or limits a service
     Block {
@@ -229,6 +263,11 @@ impl CommandLine {
                 selftest::selftest(&Config::load(&config.config)?, json, without_ports)
             }
             Command::Status { json, daemon } => status::status(&daemon.socket()?, json),
+            Command::Explain { what, json, daemon } => explain::explain(&daemon.socket()?, what, json),
+            Command::Label { alert, label: LabelWord(class), daemon } => {
+                blocks::ask(&daemon.socket()?, &Request::Label { alert, class })
+            }
+            Command::ExportRows { file, config } => export_rows::export_rows(&Config::load(&config.config)?, &file),
             Command::Block { subject, ttl, why, daemon } => {
                 blocks::ask(&daemon.socket()?, &Request::Block { subject, ttl, because: why })
             }

@@ -59,11 +59,13 @@ fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
         let until = until.as_deref().map_or_else(|| "for good".to_owned(), |until| format!("until {until}"));
         writeln!(out, "allowed {until} by {actor}: {who}")?;
     }
-    writeln!(out, "last alerts:")?;
+    writeln!(out, "last alerts (`sluice explain` with the number says more):")?;
     for alert in &events.alerts {
         let port = alert.port.map(|port| format!(" port {port}")).unwrap_or_default();
         let (time, class, source, destination) = (&alert.time, &alert.class, &alert.source, &alert.destination);
-        writeln!(out, "  {time} {class} by {source} against {destination}{port}: {}", alert.because)?;
+        let label = alert.label.as_ref().map(|label| format!(" (labelled {label})")).unwrap_or_default();
+        let (number, because) = (alert.number, &alert.because);
+        writeln!(out, "  {number}: {time} {class} by {source} against {destination}{port}{label}: {because}")?;
     }
     Ok(())
 }

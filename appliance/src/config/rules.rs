@@ -4,12 +4,13 @@ use std::fmt::Display;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use traffic::features::schema::index_of;
 use traffic::features::{FEATURES, Index, ThreatClass};
 
 use super::mistake::nearest;
 use crate::verdict::Verdict;
-use crate::verdict::rules::{Comparison, Condition, LONGEST_NAME_BYTES, MOST_CONDITIONS, MOST_RULES, Rule};
+use crate::verdict::rules::{
+    Comparison, Condition, LONGEST_NAME_BYTES, MOST_CONDITIONS, MOST_RULES, NoCondition, Rule,
+};
 
 /// A rule as it is written.
 #[derive(Deserialize)]
@@ -132,27 +133,19 @@ impl<'de> Deserialize<'de> for WrittenCondition {
 
 /// `src_ports_60s > 20`
 fn condition(text: &str) -> Result<Condition, String> {
-    let halves = Comparison::ALL.into_iter().find_map(|(sign, comparison)| {
-        let (feature, threshold) = text.split_once(sign)?;
-        Some((feature.trim(), comparison, threshold.trim()))
-    });
-    let Some((feature, comparison, threshold)) = halves else {
-        let signs = Comparison::ALL.map(|(sign, _)| sign).join(" ");
-        return Err(format!(
-            "`{text}` is no condition; write a feature, one of {signs}, and a number, such as `src_ports_60s > 20`"
-        ));
-    };
-    let number = threshold.parse().ok().filter(|number: &f32| number.is_finite());
-    let threshold = number.ok_or_else(|| format!("`{threshold}` in `{text}` is no number"))?;
-    Ok(Condition { feature: place_of(feature)?, comparison, threshold })
-}
-
-fn place_of(feature: &str) -> Result<u16, String> {
-    let known: Vec<&str> = FEATURES.iter().map(|feature| feature.name).collect();
-    let place = index_of(feature).and_then(|place| u16::try_from(place).ok());
-    place.ok_or_else(|| {
-        let meant = meant(feature, &known);
-        format!("there is no feature `{feature}`{meant} (all are in traffic/src/features/README.md)")
+    text.parse().map_err(|why| match why {
+        NoCondition::Form => {
+            let signs = Comparison::ALL.map(|(sign, _)| sign).join(" ");
+            format!(
+                "`{text}` is no condition; write a feature, one of {signs}, and a number, such as `src_ports_60s > 20`"
+            )
+        }
+        NoCondition::Number(threshold) => format!("`{threshold}` in `{text}` is no number"),
+        NoCondition::Feature(feature) => {
+            let known: Vec<&str> = FEATURES.iter().map(|feature| feature.name).collect();
+            let meant = meant(&feature, &known);
+            format!("there is no feature `{feature}`{meant} (all are in traffic/src/features/README.md)")
+        }
     })
 }
 

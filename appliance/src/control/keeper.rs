@@ -73,6 +73,8 @@ pub struct Keeper {
     pub surroundings: Box<dyn FnMut(&Settings) -> Surroundings + Send>,
     /// The newest alerts first.
     pub alerts: VecDeque<Alert>,
+    /// The number that the next one gets. Those that a power cut took before they were written are given again.
+    pub next_alert: u64,
     /// Events that the store could not take yet.
     pub unrecorded: VecDeque<Event>,
     /// Faults of the start that a person should know of.
@@ -157,7 +159,7 @@ impl Keeper {
     fn take(&mut self, message: Message, state: &mut State) -> Option<Answer> {
         let now = clock::now();
         match message {
-            Message::Decision(Decision::Alert(sighting)) => self.alert(sighting.alert()),
+            Message::Decision(Decision::Alert(sighting)) => self.alert(&sighting),
             Message::Decision(Decision::Block { sighting, subject, action, evidence_flows }) => {
                 self.carry_out(&sighting, subject, action, evidence_flows, now, state);
             }
@@ -176,7 +178,9 @@ impl Keeper {
         None
     }
 
-    fn alert(&mut self, alert: Alert) {
+    fn alert(&mut self, sighting: &Sighting) {
+        let alert = sighting.alert(self.next_alert);
+        self.next_alert += 1;
         self.alerts.truncate(SHOWN_ALERTS - 1);
         self.alerts.push_front(alert.clone());
         self.record(Event::Alert(alert));

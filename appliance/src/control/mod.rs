@@ -145,6 +145,13 @@ pub enum Request {
         /// Whom.
         allowed: Allowed,
     },
+    /// Say what an alert was, whose number is known to exist.
+    Label {
+        /// The alert's number.
+        alert: u64,
+        /// What it was; `None` takes back what was said.
+        class: Option<ThreatClass>,
+    },
     /// Change the mode of a class of attacks, or that of all.
     SetMode {
         /// Which; `None` for all.

@@ -1,6 +1,7 @@
 //! What people ask of the control thread: blocks by hand, their end, approvals, allowances, modes.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use log::{info, warn};
 use traffic::features::ThreatClass;
@@ -9,7 +10,7 @@ use traffic::time::Timestamp;
 use super::keeper::{Keeper, State};
 use super::{ControlError, Reply, Request};
 use crate::enforce::EnforceError;
-use crate::policy::{Action, Allowance, Allowed, BlockRecord, BlockState, Made, Mode, Refusal, Subject};
+use crate::policy::{Action, Allowance, Allowed, BlockRecord, BlockState, Label, Made, Mode, Refusal, Subject};
 use crate::store::Event;
 
 impl Keeper {
@@ -21,6 +22,7 @@ impl Keeper {
             Request::Approve { subject } => self.approve(subject, &actor, now, state),
             Request::Allow { allowed, ttl } => self.allow(&allowed, ttl, actor, now, state),
             Request::Disallow { allowed } => self.disallow(allowed, actor, now, state),
+            Request::Label { alert, class } => Ok(self.label(alert, class, actor, now)),
             Request::SetMode { class, mode } => Ok(self.change_mode(class, mode, actor, now, state)),
         }
     }
@@ -122,6 +124,15 @@ impl Keeper {
         Ok(allowed.to_string())
     }
 
+    /// Writes down what a person says of an alert; what the alert is called.
+    fn label(&mut self, number: u64, class: Option<ThreatClass>, actor: String, now: Timestamp) -> String {
+        if let Some(alert) = self.alerts.iter_mut().find(|alert| alert.number == number) {
+            alert.label = class.map(|class| Arc::new(Label { class, time: now, actor: actor.clone() }));
+        }
+        self.record(Event::Labelled { number, time: now, class, actor });
+        format!("alert {number}")
+    }
+
     /// Changes the mode of a class of attacks, or that of all; what it is called.
     pub(super) fn change_mode(
         &mut self,
@@ -163,7 +174,6 @@ fn refused(refusal: Refusal, subject: Subject) -> Reply {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Arc;
     use std::sync::mpsc::sync_channel;
     use std::thread;
 
@@ -202,6 +212,7 @@ mod tests {
             exchanges: sync_channel(1).1,
             surroundings: Box::new(|_| Surroundings::default()),
             alerts: VecDeque::new(),
+            next_alert: 1,
             unrecorded: VecDeque::new(),
             start_faults: Vec::new(),
         }

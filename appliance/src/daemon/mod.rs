@@ -129,6 +129,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
         exchanges: seen,
         surroundings: Box::new(surroundings),
         alerts: VecDeque::from(store.newest_alerts(SHOWN_ALERTS as u32)?),
+        next_alert: store.next_alert()?,
         unrecorded: VecDeque::new(),
         start_faults,
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use super::{Action, Subject};
+use super::{Action, Grounds, Subject};
 
 /// What is only said is decided on again after this time, if it goes on.
 const SAID_PAUSE: Duration = Duration::from_secs(10);
@@ -15,6 +15,8 @@ const SAID_PAUSE: Duration = Duration::from_secs(10);
 /// An alert: a verdict, or several of them, that a person should see.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
+    /// Its number, counted from 1: people name it so.
+    pub number: u64,
     /// When.
     pub time: Timestamp,
     /// What it looks like.
@@ -29,6 +31,21 @@ pub struct Alert {
     pub confidence: f32,
     /// Why, in words.
     pub because: String,
+    /// What it was decided from; missing where a version before this one wrote it down. Shared by the copies of the alert.
+    pub grounds: Option<Arc<Grounds>>,
+    /// What a person says that it was. Shared as well.
+    pub label: Option<Arc<Label>>,
+}
+
+/// What a person says that an alert was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// What; harmless where the alert was wrong.
+    pub class: ThreatClass,
+    /// When it was said.
+    pub time: Timestamp,
+    /// By whom.
+    pub actor: String,
 }
 
 /// How far a block has come.

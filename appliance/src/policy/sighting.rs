@@ -1,12 +1,13 @@
 //! What goes from the packet thread to the control thread: flows that look like attacks, and what should follow.
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
 use traffic::features::{FeatureVector, Index};
 use traffic::protocols::{TCP, UDP};
 use traffic::time::Timestamp;
 
-use super::{Action, Alert, Subject, Target};
+use super::{Accuser, Action, Alert, Grounds, Subject, Target, Vector};
 use crate::verdict::{Basis, Origin, Verdict, explain};
 
 /// A flow that looks like an attack, at a checkpoint.
@@ -69,10 +70,11 @@ impl Sighting {
         explain(self.verdict, self.basis, &self.features)
     }
 
-    /// The sighting as a person sees it. Not for the packet path either.
+    /// The sighting as a person sees it, and as it is kept. Not for the packet path either.
     #[must_use]
-    pub fn alert(&self) -> Alert {
+    pub fn alert(&self, number: u64) -> Alert {
         Alert {
+            number,
             time: self.time,
             class: self.verdict.class,
             source: self.source,
@@ -80,6 +82,22 @@ impl Sighting {
             port: self.port,
             confidence: self.verdict.confidence,
             because: self.because(),
+            grounds: Some(Arc::new(self.grounds())),
+            label: None,
+        }
+    }
+
+    fn grounds(&self) -> Grounds {
+        Grounds {
+            offender: self.offender(),
+            protocol: self.protocol,
+            proven: self.proven,
+            flow_packets: self.flow_packets,
+            accuser: Accuser::of(&self.basis),
+            vector: match self.basis {
+                Basis::Domain { .. } => Vector::Missing,
+                Basis::Model(_) | Basis::Rule(_) | Basis::List { .. } => Vector::Features(Box::new(self.features)),
+            },
         }
     }
 }

@@ -99,7 +99,7 @@ struct Heard {
 impl Listener for Heard {
     fn decision(&mut self, decision: Decision) -> bool {
         match decision {
-            Decision::Alert(sighting) => self.alerts.push(sighting.alert()),
+            Decision::Alert(sighting) => self.alerts.push(sighting.alert(self.alerts.len() as u64 + 1)),
             Decision::Block { sighting, evidence_flows, .. } => self.blocked.push((sighting.source, evidence_flows)),
         }
         true

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::Event;
 
-/// Events that wait at most; some 400 KiB of typical ones.
+/// Events that wait at most; some 1.5 MiB where all of them are typical alerts.
 pub(super) const CAPACITY: usize = 2_048;
 
 #[derive(Debug, Default)]

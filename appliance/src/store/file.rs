@@ -16,8 +16,8 @@ const FILE_NAME: &str = "sluice.db";
 /// `SLUI` in ASCII: tells our file from any other database.
 const APPLICATION_ID: i64 = 0x534c_5549;
 
-/// Version of [`SCHEMA`]. To change the tables: 1. raise it; 2. add the step from the version before to [`migrate`].
-const VERSION: i64 = 1;
+/// Version of the tables. To change them: 1. add the step from the version before to [`STEPS`], which raises it.
+const VERSION: i64 = STEPS.len() as i64;
 
 /// How long a connection waits for another one's write to end before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ const SETTINGS: &str = "
 
 /// Times are nanoseconds since 1970, addresses and names are text; the class of the mode for all is empty. AUTOINCREMENT: a number is never used twice, so a row
 /// missing at the end of the audit log is noticed.
-const SCHEMA: &str = "
+const TABLES: &str = "
     CREATE TABLE alerts (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         time INTEGER NOT NULL,
@@ -90,6 +90,27 @@ const SCHEMA: &str = "
         changed INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// What alerts were decided from, empty in rows of the version before, and what people say that they were. `features` are
+/// 32-bit floating-point numbers, little-endian, of the feature schema whose hash stands in `schema`.
+const GROUNDS_OF_ALERTS: &str = "
+    ALTER TABLE alerts ADD COLUMN offender TEXT;
+    ALTER TABLE alerts ADD COLUMN protocol INTEGER;
+    ALTER TABLE alerts ADD COLUMN proven INTEGER;
+    ALTER TABLE alerts ADD COLUMN flow_packets INTEGER;
+    ALTER TABLE alerts ADD COLUMN accuser TEXT;
+    ALTER TABLE alerts ADD COLUMN accuser_name TEXT;
+    ALTER TABLE alerts ADD COLUMN accuser_detail TEXT;
+    ALTER TABLE alerts ADD COLUMN schema INTEGER;
+    ALTER TABLE alerts ADD COLUMN features BLOB;
+    ALTER TABLE alerts ADD COLUMN label TEXT;
+    ALTER TABLE alerts ADD COLUMN labelled INTEGER;
+    ALTER TABLE alerts ADD COLUMN labelled_by TEXT;
+    CREATE INDEX alerts_labelled ON alerts (id) WHERE label IS NOT NULL;
+";
+
+/// What leads from each version to the next one, from an empty file on.
+pub(super) const STEPS: [&str; 2] = [TABLES, GROUNDS_OF_ALERTS];
 
 /// Makes the directory (0700) and an empty file in it (0600) where they are missing; returns the file's path.
 pub(super) fn make(directory: &Path) -> Result<PathBuf, StoreError> {
@@ -156,11 +177,12 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |cause| open_error(path, cause);
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Asked again under the lock: a command and the daemon may both have found an empty file.
-    if version(&change, path)? == 0 {
-        change.execute_batch(SCHEMA).map_err(failed)?;
-        change.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-        change.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+    let version = usize::try_from(version(&change, path)?).unwrap_or_default();
+    for step in STEPS.iter().skip(version) {
+        change.execute_batch(step).map_err(failed)?;
     }
+    change.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+    change.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     change.commit().map_err(failed)
 }
 

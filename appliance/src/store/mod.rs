@@ -5,8 +5,9 @@
 //! aside under a name with its date and a fresh one begun, and a full disk leaves the events waiting in memory.
 //!
 //! Rows are kept by count, not by age, so that the file has a size that it never passes: see [`ALERT_ROWS`],
-//! [`BLOCK_ROWS`] and [`AUDIT_ROWS`].
+//! [`LABELLED_ROWS`], [`BLOCK_ROWS`] and [`AUDIT_ROWS`].
 
+mod alerts;
 mod audit;
 mod backlog;
 pub mod date;
@@ -26,7 +27,7 @@ use rusqlite::{Connection, ErrorCode};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Mode, Modes, PastBlock};
+use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Mode, Modes, PastBlock, Subject};
 
 pub use audit::{AuditCheck, AuditRow};
 pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError};
@@ -34,6 +35,9 @@ pub use writer::{QUEUE, QUEUE_CAPACITY, Refused, Writer, WriterError};
 
 /// Alerts that are kept; the oldest go.
 pub const ALERT_ROWS: u32 = 100_000;
+
+/// Alerts that are kept because somebody labelled them, however old; of these the oldest go too.
+pub const LABELLED_ROWS: u32 = 10_000;
 
 /// Offenders whose last block is kept; those whose block ended first go.
 pub const BLOCK_ROWS: u32 = 20_000;
@@ -46,6 +50,17 @@ pub const AUDIT_ROWS: u32 = 100_000;
 pub enum Event {
     /// An alert was raised.
     Alert(Alert),
+    /// A person says what an alert was.
+    Labelled {
+        /// The alert's number.
+        number: u64,
+        /// When it was said.
+        time: Timestamp,
+        /// What it was; `None` where an earlier label is taken back.
+        class: Option<ThreatClass>,
+        /// By whom.
+        actor: String,
+    },
     /// A block was made, or one that stands was prolonged or made stricter.
     Blocked(BlockRecord),
     /// A block was ended before its time.
@@ -100,6 +115,15 @@ pub enum Event {
         /// What was done, in the words of the log.
         what: String,
     },
+}
+
+/// A block that is remembered, whether it stands or has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownBlock {
+    /// The block as it was made.
+    pub record: BlockRecord,
+    /// When it was ended before its time, and by whom.
+    pub ended_early: Option<(Timestamp, String)>,
 }
 
 /// The open file. One connection behind a lock: questions are short, and the writer thread has a connection of its own.
@@ -188,7 +212,47 @@ impl Store {
     /// # Errors
     /// What SQLite answered.
     pub fn newest_alerts(&self, count: u32) -> Result<Vec<Alert>, StoreError> {
-        rows::newest_alerts(&self.connection(), count).map_err(StoreError::read("alerts"))
+        alerts::newest(&self.connection(), count).map_err(StoreError::read("alerts"))
+    }
+
+    /// The number that the next alert gets.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn next_alert(&self) -> Result<u64, StoreError> {
+        alerts::next_number(&self.connection()).map_err(StoreError::read("alerts"))
+    }
+
+    /// The alert of that number, if it is kept.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn alert(&self, number: u64) -> Result<Option<Alert>, StoreError> {
+        alerts::find(&self.connection(), number).map_err(StoreError::read("alerts"))
+    }
+
+    /// The newest alerts about a subject, the newest first.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn alerts_about(&self, subject: Subject, count: u32) -> Result<Vec<Alert>, StoreError> {
+        alerts::about(&self.connection(), subject, count).map_err(StoreError::read("alerts"))
+    }
+
+    /// The alerts that somebody labelled, the oldest first.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn labelled_alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        alerts::labelled(&self.connection()).map_err(StoreError::read("alerts"))
+    }
+
+    /// The last block of a subject, whether it stands or has ended.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn block_of(&self, subject: Subject) -> Result<Option<KnownBlock>, StoreError> {
+        rows::block_of(&self.connection(), subject).map_err(StoreError::read("blocks"))
     }
 
     /// The blocks that should stand at `now`, the newest first: their end is to come and nobody ended them early.

@@ -1,13 +1,11 @@
-//! Rows of alerts and blocks: from the path's types to SQL and back, and how many of them are kept.
+//! Rows of blocks, from the path's types to SQL and back; what each event writes, and how many rows of each table are kept.
 
-use core::net::IpAddr;
-
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use super::{Event, audit, date, settings};
-use crate::policy::{Action, Alert, BlockRecord, BlockState, PastBlock, Subject};
+use super::{Event, KnownBlock, alerts, audit, date, settings};
+use crate::policy::{Action, BlockRecord, BlockState, Label, PastBlock, Subject};
 
 /// Rows of one table that one pruning takes away: so many more than are written between two prunings that a lowered
 /// limit is reached soon, and so few that a commit stays short.
@@ -17,6 +15,8 @@ const PRUNED_AT_ONCE: u32 = 5_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keep {
     pub(super) alerts: u32,
+    /// Of alerts that somebody labelled.
+    pub(super) labelled: u32,
     pub(super) blocks: u32,
     pub(super) audit: u32,
 }
@@ -24,7 +24,16 @@ pub(super) struct Keep {
 /// Writes the rows of one event; to be called within an immediate transaction.
 pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
     match event {
-        Event::Alert(alert) => insert_alert(connection, alert),
+        Event::Alert(alert) => alerts::insert(connection, alert),
+        Event::Labelled { number, time, class, actor } => {
+            let label = class.map(|class| Label { class, time: *time, actor: actor.clone() });
+            alerts::label(connection, *number, label.as_ref())?;
+            let what = class.map_or_else(
+                || format!("took the label of alert {number} back"),
+                |class| format!("labelled alert {number} {}", class.name()),
+            );
+            audit::append(connection, *time, actor, &what)
+        }
         Event::Blocked(block) => {
             put_block(connection, block)?;
             audit::append(connection, block.since, &block.actor, &words_of(block))
@@ -57,24 +66,6 @@ fn words_of(block: &BlockRecord) -> String {
     let class = block.class.map_or("by hand", ThreatClass::name);
     let (action, until) = (block.action.name(), date::iso(block.until));
     format!("blocked {} ({action}, {class}) until {until}: {}", block.subject, block.because)
-}
-
-fn insert_alert(connection: &Connection, alert: &Alert) -> rusqlite::Result<()> {
-    connection.execute(
-        "INSERT INTO alerts (time, class, source, destination, port, confidence, because) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![
-            to_sql_time(alert.time),
-            alert.class.name(),
-            alert.source.to_string(),
-            alert.destination.to_string(),
-            alert.port,
-            // SQL knows no "not a number", and would refuse the row with all others of its batch.
-            if alert.confidence.is_nan() { 0.0 } else { alert.confidence },
-            alert.because,
-        ],
-    )?;
-    Ok(())
 }
 
 fn put_block(connection: &Connection, block: &BlockRecord) -> rusqlite::Result<()> {
@@ -117,28 +108,18 @@ fn end_block(connection: &Connection, past: &PastBlock, actor: &str) -> rusqlite
 
 /// Takes away what is more than `keep`, the oldest first.
 pub(super) fn prune(connection: &Connection, keep: Keep) -> rusqlite::Result<()> {
+    alerts::prune(connection, keep.alerts, keep.labelled, PRUNED_AT_ONCE)?;
     // Numbers have no gaps, so counting the rows is not needed.
-    for (table, rows) in [("alerts", keep.alerts), ("audit", keep.audit)] {
-        let oldest_go = format!(
-            "DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?1 \
-             AND id < (SELECT min(id) FROM {table}) + ?2"
-        );
-        connection.execute(&oldest_go, [rows, PRUNED_AT_ONCE])?;
-    }
+    connection.execute(
+        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?1 AND id < (SELECT min(id) FROM audit) + ?2",
+        [keep.audit, PRUNED_AT_ONCE],
+    )?;
     connection.execute(
         "DELETE FROM blocks WHERE subject IN (SELECT subject FROM blocks ORDER BY until \
          LIMIT min(?2, max(0, (SELECT count(*) FROM blocks) - ?1)))",
         [keep.blocks, PRUNED_AT_ONCE],
     )?;
     Ok(())
-}
-
-pub(super) fn newest_alerts(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Alert>> {
-    let mut query = connection.prepare(
-        "SELECT time, class, source, destination, port, confidence, because FROM alerts ORDER BY id DESC LIMIT ?1",
-    )?;
-    let rows = query.query_map([count], read_alert)?;
-    rows.filter_map(Result::transpose).collect()
 }
 
 pub(super) fn standing_blocks(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<BlockRecord>> {
@@ -148,6 +129,20 @@ pub(super) fn standing_blocks(connection: &Connection, now: Timestamp) -> rusqli
     )?;
     let rows = query.query_map([to_sql_time(now)], read_block)?;
     rows.filter_map(Result::transpose).collect()
+}
+
+/// The last block of a subject, whether it stands or has ended.
+pub(super) fn block_of(connection: &Connection, subject: Subject) -> rusqlite::Result<Option<KnownBlock>> {
+    let mut query = connection.prepare(
+        "SELECT subject, action, class, since, until, because, actor, offence, ended, ended_by FROM blocks \
+         WHERE subject = ?1",
+    )?;
+    let known = query.query_row([subject.to_string()], |row| {
+        let (ended, by) = (row.get::<_, Option<i64>>(8)?, row.get::<_, Option<String>>(9)?);
+        let ended_early = ended.map(|ended| (from_sql_time(ended), by.unwrap_or_default()));
+        Ok(read_block(row)?.map(|record| KnownBlock { record, ended_early }))
+    });
+    Ok(known.optional()?.flatten())
 }
 
 /// The blocks that have ended, the last to end first.
@@ -161,24 +156,6 @@ pub(super) fn past_blocks(connection: &Connection, now: Timestamp) -> rusqlite::
 }
 
 /// `None` for a row that makes no sense, which somebody must have written by hand: the others are still wanted.
-fn read_alert(row: &Row<'_>) -> rusqlite::Result<Option<Alert>> {
-    let (Some(class), Some(source), Some(destination)) =
-        (ThreatClass::from_name(&row.get::<_, String>(1)?), address(row, 2)?, address(row, 3)?)
-    else {
-        return Ok(None);
-    };
-    Ok(Some(Alert {
-        time: from_sql_time(row.get(0)?),
-        class,
-        source,
-        destination,
-        port: row.get(4)?,
-        confidence: row.get(5)?,
-        because: row.get(6)?,
-    }))
-}
-
-/// As [`read_alert`].
 fn read_block(row: &Row<'_>) -> rusqlite::Result<Option<BlockRecord>> {
     let (Some(subject), Some(action)) = (subject(row)?, Action::from_name(&row.get::<_, String>(1)?)) else {
         return Ok(None);
@@ -197,7 +174,7 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<Option<BlockRecord>> {
     }))
 }
 
-/// As [`read_alert`].
+/// As [`read_block`].
 fn read_past_block(row: &Row<'_>) -> rusqlite::Result<Option<PastBlock>> {
     let Some(subject) = subject(row)? else { return Ok(None) };
     Ok(Some(PastBlock {
@@ -211,10 +188,6 @@ fn read_past_block(row: &Row<'_>) -> rusqlite::Result<Option<PastBlock>> {
 /// It stands in the first column.
 fn subject(row: &Row<'_>) -> rusqlite::Result<Option<Subject>> {
     Ok(row.get::<_, String>(0)?.parse().ok())
-}
-
-fn address(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<IpAddr>> {
-    Ok(row.get::<_, String>(place)?.parse().ok())
 }
 
 /// SQL's integers are signed; the year 2262 is the last that fits.

@@ -4,15 +4,24 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::test_directory::TestDirectory;
 use super::*;
-use crate::policy::{Action, BlockState, Subject};
-use traffic::features::ThreatClass;
+use crate::policy::{Accuser, Action, BlockState, Grounds, Label, Subject, Vector};
+use std::sync::Arc;
+use traffic::features::{FEATURE_COUNT, ThreatClass};
 
 pub(super) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_secs(1_795_197_787 + seconds)
 }
 
+/// An alert with its time for its number.
 pub(super) fn alert(seconds: u64) -> Event {
-    Event::Alert(Alert {
+    Event::Alert(alert_of(Accuser::Model("forest".to_owned()), seconds))
+}
+
+fn alert_of(accuser: Accuser, seconds: u64) -> Alert {
+    let mut features = Box::new([0.25; FEATURE_COUNT]);
+    features[0] = seconds as f32;
+    Alert {
+        number: seconds,
         time: at(seconds),
         class: ThreatClass::Scan,
         source: "203.0.113.9".parse().unwrap(),
@@ -20,7 +29,16 @@ pub(super) fn alert(seconds: u64) -> Event {
         port: Some(22),
         confidence: 0.75,
         because: "ports tried in 2 s = 40, more than 12".to_owned(),
-    })
+        grounds: Some(Arc::new(Grounds {
+            offender: "02:00:5e:10:00:07".parse().unwrap(),
+            protocol: 6,
+            proven: true,
+            flow_packets: 4,
+            accuser,
+            vector: Vector::Features(features),
+        })),
+        label: None,
+    }
 }
 
 pub(super) fn audit(seconds: u64) -> Event {
@@ -184,8 +202,8 @@ fn files_of_others_and_of_the_future_are_left_alone() {
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
     assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Foreign { .. })));
     std::fs::remove_file(&file).unwrap();
-    meddle(&open(&directory), "PRAGMA user_version = 2");
-    assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Newer { version: 2, .. })));
+    meddle(&open(&directory), "PRAGMA user_version = 3");
+    assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Newer { version: 3, .. })));
 }
 
 #[test]
@@ -369,4 +387,150 @@ fn devices_and_services_are_restored_as_they_were() {
         ("2001:db8:7::/64".to_owned(), Action::Deny),
     ];
     assert_eq!(stands, expected);
+}
+
+#[test]
+fn an_alert_keeps_what_it_was_decided_from_and_what_people_say_of_it() {
+    let directory = TestDirectory::new("grounds");
+    let rule =
+        |name: &str, conditions: &str| Accuser::Rule { name: name.to_owned(), conditions: conditions.to_owned() };
+    let mut alerts = vec![
+        alert_of(Accuser::Model("forest".to_owned()), 1),
+        alert_of(rule("many \"ports\"", "src_ports_60s > 20; is_udp = 0"), 2),
+        alert_of(Accuser::List { name: "known".to_owned(), began: true }, 3),
+        alert_of(Accuser::List { name: "known".to_owned(), began: false }, 4),
+        alert_of(Accuser::Domain { list: "bad".to_owned(), asked: "…c2.example".to_owned() }, 5),
+    ];
+    let domain = Grounds { vector: Vector::Missing, ..alerts[4].grounds.as_deref().unwrap().clone() };
+    alerts[4].grounds = Some(Arc::new(domain));
+    let label = |number, class| Event::Labelled { number, time: at(9), class, actor: "anna".to_owned() };
+    let labels =
+        [label(1, Some(ThreatClass::Flood)), label(2, Some(ThreatClass::Benign)), label(1, None), label(99, None)];
+    let store = open(&directory);
+    write_all(&store, alerts.iter().cloned().map(Event::Alert).chain(labels));
+    alerts[1].label = Some(Arc::new(Label { class: ThreatClass::Benign, time: at(9), actor: "anna".to_owned() }));
+    drop(store);
+    let store = open(&directory);
+    for alert in &alerts {
+        assert_eq!(store.alert(alert.number).unwrap().as_ref(), Some(alert));
+    }
+    assert_eq!(store.labelled_alerts().unwrap(), [alerts[1].clone()]);
+    assert_eq!((store.alert(6).unwrap(), store.next_alert().unwrap()), (None, 6));
+    let said: Vec<String> = store.audit_rows(4).unwrap().into_iter().rev().map(|row| row.what).collect();
+    assert_eq!(
+        said,
+        [
+            "labelled alert 1 flood",
+            "labelled alert 2 benign",
+            "took the label of alert 1 back",
+            "took the label of alert 99 back"
+        ]
+    );
+}
+
+#[test]
+fn alerts_are_found_by_the_device_and_by_any_of_its_addresses() {
+    let directory = TestDirectory::new("about");
+    let store = open(&directory);
+    let mut of_ipv6 = alert_of(Accuser::Model("forest".to_owned()), 4);
+    of_ipv6.source = "2001:db8:9::1".parse().unwrap();
+    let offender = Subject::of(of_ipv6.source);
+    of_ipv6.grounds = Some(Arc::new(Grounds { offender, ..of_ipv6.grounds.as_deref().unwrap().clone() }));
+    write_all(&store, [alert(1), alert(2), alert(3), Event::Alert(of_ipv6)]);
+    let found = |whom: &str| {
+        let alerts = store.alerts_about(whom.parse().unwrap(), 2).unwrap();
+        alerts.into_iter().map(|alert| alert.number).collect::<Vec<_>>()
+    };
+    assert_eq!(found("203.0.113.9"), [3, 2]);
+    assert_eq!(found("02:00:5e:10:00:07"), [3, 2]);
+    assert_eq!(found("2001:db8:9::77"), [4]);
+    assert!(found("203.0.113.8").is_empty());
+}
+
+#[test]
+fn features_of_another_schema_are_told_and_not_misread() {
+    let directory = TestDirectory::new("schema");
+    let store = open(&directory);
+    write_all(&store, [alert(1), alert(2)]);
+    meddle(&store, "UPDATE alerts SET schema = -2 WHERE id = 1; UPDATE alerts SET features = x'0000803f' WHERE id = 2");
+    let vector = |number| store.alert(number).unwrap().unwrap().grounds.unwrap().vector.clone();
+    assert_eq!(vector(1), Vector::OfOtherSchema(u64::MAX - 1));
+    assert!(matches!(vector(2), Vector::OfOtherSchema(_)), "too short to be a vector");
+}
+
+#[test]
+fn a_file_of_the_version_before_is_taken_over_with_its_alerts() {
+    let directory = TestDirectory::new("version-1");
+    std::fs::create_dir_all(directory.path()).unwrap();
+    let before = Connection::open(directory.path().join("sluice.db")).unwrap();
+    before.execute_batch(file::STEPS[0]).unwrap();
+    let row = "INSERT INTO alerts (time, class, source, destination, port, confidence, because) \
+               VALUES (7, 'scan', '203.0.113.9', '198.51.100.10', NULL, 0.5, 'old')";
+    before.execute_batch(&format!("{row}; PRAGMA application_id = {}; PRAGMA user_version = 1", 0x534c_5549)).unwrap();
+    drop(before);
+    let store = open(&directory);
+    write_all(&store, [alert(2)]);
+    let alerts = store.newest_alerts(5).unwrap();
+    assert_eq!(alerts.iter().map(|alert| alert.number).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!((alerts[1].because.as_str(), &alerts[1].grounds), ("old", &None));
+    assert!(matches!(store.verify_audit().unwrap(), AuditCheck::Whole { .. }));
+}
+
+#[test]
+fn the_last_block_of_a_subject_is_found_with_its_end() {
+    let directory = TestDirectory::new("block-of");
+    let store = open(&directory);
+    let stands = block("203.0.113.1", 1, 600);
+    write_all(
+        &store,
+        [
+            Event::Blocked(stands.clone()),
+            Event::Blocked(block("203.0.113.2", 1, 600)),
+            Event::Unblocked { past: past("203.0.113.2", 0, 30, None), actor: "anna".to_owned() },
+        ],
+    );
+    let of = |whom: &str| store.block_of(whom.parse().unwrap()).unwrap();
+    assert_eq!(of("203.0.113.1"), Some(KnownBlock { record: stands, ended_early: None }));
+    assert_eq!(of("203.0.113.2").unwrap().ended_early, Some((at(30), "anna".to_owned())));
+    assert_eq!(of("203.0.113.3"), None);
+}
+
+/// What `store/alerts.rs` says of its rows, with a reason as long as those of the model are.
+#[test]
+fn an_alert_takes_less_than_a_kibibyte_and_one_by_itself_two_pages() {
+    const BECAUSE: &str = "47 ports on 1 host tried in 60 s, 96 % unanswered, 4 % refused (model forest, scan 0.981: \
+        src_unanswered_share_60s 0.958 > 0.561; src_ports_60s 47 > 12.5; dst_service_unfinished_share_2s 1 > 0.25; \
+        src_flows_60s 49 > 18; answered 0 ≤ 0.5; src_hosts_2s 1 ≤ 3.5; and 9 of less weight)";
+    let directory = TestDirectory::new("size");
+    let store = open(&directory);
+    let typical = |number| {
+        let alert = alert_of(Accuser::Model("forest".to_owned()), number);
+        Event::Alert(Alert { because: BECAUSE.to_owned(), ..alert })
+    };
+    let writer = store.writer().unwrap();
+    let log = directory.path().join("sluice.db-wal");
+    let log_bytes = || std::fs::metadata(&log).map_or(0, |log| log.len());
+    let mut grew = Vec::new();
+    for number in 1..=20 {
+        let before = log_bytes();
+        writer.send(typical(number)).unwrap();
+        writer.flush().unwrap();
+        grew.push(log_bytes() - before);
+    }
+    grew.sort_unstable();
+    println!("{} bytes are written for an alert by itself", grew[10]);
+    assert!(grew[10] <= 2 * (4_096 + 24), "{grew:?}");
+    let pages = || -> i64 {
+        Connection::open(store.path()).unwrap().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap()
+    };
+    let before = pages();
+    for number in 21..=1_020 {
+        while writer.send(typical(number)).is_err() {
+            writer.flush().unwrap();
+        }
+    }
+    writer.flush().unwrap();
+    let each = (pages() - before) * 4_096 / 1_000;
+    println!("{each} bytes stay of each alert");
+    assert!((500..1_024).contains(&each), "{each}");
 }

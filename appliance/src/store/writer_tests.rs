@@ -4,6 +4,7 @@ use super::super::Store;
 use super::super::test_directory::TestDirectory;
 use super::super::tests::{alert, at, audit, block};
 use super::*;
+use traffic::features::ThreatClass;
 
 fn store(directory: &TestDirectory) -> Store {
     Store::open(directory.path(), at(0)).unwrap().store
@@ -111,7 +112,7 @@ fn tables_stay_within_their_size_and_the_chain_stays_whole() {
     let directory = TestDirectory::new("prune");
     let store = store(&directory);
     let mut committer = committer(&store);
-    committer.keep = Keep { alerts: 100, blocks: 30, audit: AUDIT_ROWS };
+    committer.keep = Keep { alerts: 100, labelled: 10, blocks: 30, audit: AUDIT_ROWS };
     for round in 0..4_u64 {
         for number in round * 500..(round + 1) * 500 {
             committer.take(alert(number));
@@ -129,6 +130,37 @@ fn tables_stay_within_their_size_and_the_chain_stays_whole() {
     assert_eq!(blocks.len(), 30);
     assert!(blocks.iter().all(|block| block.until >= at(1_050)), "those that end last stay");
     assert!(matches!(store.verify_audit().unwrap(), super::super::AuditCheck::Whole { rows: 80, .. }));
+}
+
+#[test]
+fn labelled_alerts_stay_until_there_are_too_many_of_them() {
+    let directory = TestDirectory::new("prune-labelled");
+    let store = store(&directory);
+    let mut committer = committer(&store);
+    committer.keep = Keep { alerts: 100, labelled: 10, blocks: 30, audit: AUDIT_ROWS };
+    let label = |number| Event::Labelled {
+        number,
+        time: at(number),
+        class: Some(ThreatClass::Benign),
+        actor: "anna".to_owned(),
+    };
+    for round in 0..4_u64 {
+        for number in round * 500..(round + 1) * 500 {
+            committer.take(alert(number));
+        }
+        (0..5).for_each(|number| committer.take(label(round * 500 + number)));
+        committer.commit();
+    }
+    let labelled: Vec<u64> = store.labelled_alerts().unwrap().iter().map(|alert| alert.number).collect();
+    assert_eq!(
+        labelled,
+        [1_000, 1_001, 1_002, 1_003, 1_004, 1_500, 1_501, 1_502, 1_503, 1_504],
+        "the newest labels stay"
+    );
+    let all = store.newest_alerts(10_000).unwrap();
+    assert_eq!(all.len(), 110);
+    assert!(all.iter().filter(|alert| alert.label.is_none()).all(|alert| alert.number >= 1_900));
+    assert_eq!(store.next_alert().unwrap(), 2_000);
 }
 
 #[test]

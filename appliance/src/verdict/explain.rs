@@ -5,22 +5,23 @@ use std::fmt::Write;
 use model_compiler::forest::{Forest, Root};
 use traffic::features::{FEATURES, FeatureVector, Index, ThreatClass};
 
+use super::in_words::Deeds;
 use super::{Basis, Model, Verdict};
 
 /// The most features that a reason names.
 const NAMED_FEATURES: usize = 6;
 
 /// What the model made of one feature.
-#[derive(Clone, Copy, Debug, Default)]
-struct Part {
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Part {
     /// Its place in the schema.
-    feature: usize,
+    pub feature: usize,
     /// By how much the comparisons of it made the class more probable, or raised its score; see [`parts`].
-    contribution: f64,
+    pub contribution: f64,
     /// The tightest comparison that it was above.
-    above: Option<f32>,
+    pub above: Option<f32>,
     /// The tightest comparison that it was not above.
-    at_most: Option<f32>,
+    pub at_most: Option<f32>,
 }
 
 /// The reason for a verdict on that vector: the rule with its conditions, or what the source did and what the model made of it.
@@ -51,8 +52,7 @@ pub fn explain(verdict: Verdict, basis: Basis, features: &FeatureVector) -> Stri
 fn explain_model(model: &Model, verdict: Verdict, features: &FeatureVector) -> String {
     let mut text = headline(verdict.class, features);
     let _ = write!(text, " (model {}, {} {}:", model.name, verdict.class.name(), round(verdict.confidence));
-    let class = model.classes.iter().position(|known| *known == verdict.class).unwrap_or_default();
-    let parts = parts(model.forest, class, features);
+    let parts = parts_of(model, verdict.class, features);
     let mut separator = " ";
     for part in parts.iter().take(NAMED_FEATURES) {
         let Some((described, value)) = FEATURES.get(part.feature).zip(features.get(part.feature)) else { continue };
@@ -70,6 +70,13 @@ fn explain_model(model: &Model, verdict: Verdict, features: &FeatureVector) -> S
     }
     text.push(')');
     text
+}
+
+/// What the model made of each feature that it compared, those first that spoke most for the class.
+#[must_use]
+pub fn parts_of(model: &Model, class: ThreatClass, features: &FeatureVector) -> Vec<Part> {
+    let class = model.classes.iter().position(|known| *known == class).unwrap_or_default();
+    parts(model.forest, class, features)
 }
 
 /// The features that were compared, those first that spoke most for the class.
@@ -141,34 +148,77 @@ fn expected(forest: &Forest<'_>, root: &Root, end: usize, class: usize) -> Vec<(
 
 /// What happened, for a person who does not know the model.
 fn headline(class: ThreatClass, features: &FeatureVector) -> String {
-    let value = |index: Index| features.get(index as usize).copied().unwrap_or_default();
-    let count = |index| value(index).round();
-    let things = |index, thing: &str| match count(index) {
-        1.0 => format!("1 {thing}"),
-        several => format!("{several} {thing}s"),
-    };
-    let percent = |index| (value(index) * 100.0).round();
+    let deeds = Deeds(features);
     match class {
         ThreatClass::Scan => format!(
-            "{} on {} tried in 60 s, {} % unanswered, {} % refused",
-            things(Index::SrcPorts60s, "port"),
-            things(Index::SrcHosts60s, "host"),
-            percent(Index::SrcUnanswered60s),
-            percent(Index::SrcRefused60s),
+            "{} on {} tried in 60 s, {} unanswered, {} refused",
+            deeds.things(Index::SrcPorts60s, "port"),
+            deeds.things(Index::SrcHosts60s, "host"),
+            deeds.percent(Index::SrcUnanswered60s),
+            deeds.percent(Index::SrcRefused60s),
         ),
         ThreatClass::Flood => format!(
-            "the destination received {} in 2 s, {} of them from this source, whose connections were never completed at {} %",
-            things(Index::DstFlows2s, "flow"),
-            count(Index::SrcFlows2s),
-            percent(Index::SrcUnfinished2s),
+            "the destination received {} in 2 s, {} of them from this source, whose connections were never completed at {}",
+            deeds.things(Index::DstFlows2s, "flow"),
+            deeds.count(Index::SrcFlows2s),
+            deeds.percent(Index::SrcUnfinished2s),
         ),
         ThreatClass::BruteForce => format!(
             "{} connections to services with passwords in 60 s, {} of them over within 30 s",
-            count(Index::SrcLogins60s),
-            count(Index::SrcShortLogins60s),
+            deeds.count(Index::SrcLogins60s),
+            deeds.count(Index::SrcShortLogins60s),
         ),
         ThreatClass::Benign | ThreatClass::Botnet | ThreatClass::WebAttack | ThreatClass::Tunnel => {
-            format!("{} in 60 s to {}", things(Index::SrcFlows60s, "flow"), things(Index::SrcHosts60s, "host"))
+            format!(
+                "{} in 60 s to {}",
+                deeds.things(Index::SrcFlows60s, "flow"),
+                deeds.things(Index::SrcHosts60s, "host")
+            )
+        }
+    }
+}
+
+/// What the source did lately, and what was done to the destination where that matters, one fact a line: what leads people, not
+/// the model, to the class.
+#[must_use]
+pub fn behaviour(class: ThreatClass, features: &FeatureVector) -> Vec<String> {
+    let deeds = Deeds(features);
+    let source_2s = format!(
+        "the source tried {} on {} in 2 s, {} unanswered, {} refused",
+        deeds.things(Index::SrcPorts2s, "distinct port"),
+        deeds.things(Index::SrcHosts2s, "host"),
+        deeds.percent(Index::SrcUnanswered2s),
+        deeds.percent(Index::SrcRefused2s),
+    );
+    let source_60s = format!(
+        "the source tried {} on {} in 60 s, {} unanswered, {} refused",
+        deeds.things(Index::SrcPorts60s, "distinct port"),
+        deeds.things(Index::SrcHosts60s, "host"),
+        deeds.percent(Index::SrcUnanswered60s),
+        deeds.percent(Index::SrcRefused60s),
+    );
+    let flows = format!(
+        "the source began {} in 2 s and {} in 60 s",
+        deeds.things(Index::SrcFlows2s, "flow"),
+        deeds.things(Index::SrcFlows60s, "flow"),
+    );
+    let port = format!(
+        "the destination port received {} in 2 s, whose handshakes were not completed at {}",
+        deeds.things(Index::DstServiceFlows2s, "flow"),
+        deeds.percent(Index::DstServiceUnfinished2s),
+    );
+    let logins = format!(
+        "at this host the source began {} to services with passwords in 60 s, and {} ended soon",
+        deeds.things(Index::PairLogins60s, "connection"),
+        deeds.count(Index::PairShortLogins60s),
+    );
+    let headline = headline(class, features);
+    match class {
+        ThreatClass::Scan => vec![source_2s, source_60s, flows],
+        ThreatClass::Flood => vec![headline, port, flows],
+        ThreatClass::BruteForce => vec![headline, logins],
+        ThreatClass::Benign | ThreatClass::Botnet | ThreatClass::WebAttack | ThreatClass::Tunnel => {
+            vec![headline, source_60s]
         }
     }
 }
@@ -213,6 +263,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_somebody_did_is_told_by_class_with_the_numbers_of_the_features() {
+        let mut features = [0.0; FEATURE_COUNT];
+        for (index, value) in [
+            (Index::SrcPorts2s, 47.2),
+            (Index::SrcHosts2s, 1.0),
+            (Index::SrcUnanswered2s, 0.958),
+            (Index::SrcRefused2s, 0.042),
+            (Index::DstServiceFlows2s, 900.0),
+            (Index::DstServiceUnfinished2s, 1.0),
+            (Index::PairLogins60s, 31.0),
+            (Index::PairShortLogins60s, 29.0),
+        ] {
+            features[index as usize] = value;
+        }
+        let told = |class| behaviour(class, &features).join("\n");
+        let scan = "the source tried 47 distinct ports on 1 host in 2 s, 96 % unanswered, 4 % refused";
+        assert!(told(ThreatClass::Scan).starts_with(scan), "{}", told(ThreatClass::Scan));
+        let flood = "received 900 flows in 2 s, whose handshakes were not completed at 100 %";
+        assert!(told(ThreatClass::Flood).contains(flood));
+        let guesses =
+            "at this host the source began 31 connections to services with passwords in 60 s, and 29 ended soon";
+        assert!(told(ThreatClass::BruteForce).contains(guesses));
     }
 
     #[test]

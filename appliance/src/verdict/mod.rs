@@ -5,12 +5,14 @@
 
 mod explain;
 mod flow_verdicts;
+mod in_words;
 pub mod lists;
 mod model;
 pub mod rules;
 
-pub use explain::explain;
+pub use explain::{Part, behaviour, explain, parts_of};
 pub use flow_verdicts::{FlowVerdict, FlowVerdicts, Origin};
+pub use in_words::{bound_in_words, in_words};
 pub use model::{BUILT_IN, Model};
 
 use core::net::IpAddr;
@@ -59,6 +61,12 @@ impl Basis {
     pub const fn suffices(&self) -> bool {
         matches!(self, Self::Rule(rule) if rule.at_once)
     }
+}
+
+/// The model of that name, where the program still has it.
+#[must_use]
+pub fn model_named(name: &str) -> Option<&'static Model> {
+    Some(&BUILT_IN).filter(|model| model.name == name)
 }
 
 /// What is judged by.

@@ -4,7 +4,9 @@
 //! value with what follows from it: its reason is told by another thread, perhaps when the configuration has changed.
 
 use core::fmt::{self, Write};
+use core::str::FromStr;
 
+use traffic::features::schema::index_of;
 use traffic::features::{FEATURES, FeatureVector};
 
 use super::Verdict;
@@ -106,6 +108,55 @@ impl Comparison {
             Self::Equal => "=",
         }
     }
+
+    /// The same in words that a number follows.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Above => "more than",
+            Self::AtLeast => "at least",
+            Self::Below => "less than",
+            Self::AtMost => "at most",
+            Self::Equal => "exactly",
+        }
+    }
+}
+
+/// What keeps a text from being a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoCondition {
+    /// It is not a feature, a sign and a number.
+    Form,
+    /// There is no such feature.
+    Feature(String),
+    /// That is no finite number.
+    Number(String),
+}
+
+impl fmt::Display for Condition {
+    /// As it is written in the configuration: `src_ports_60s > 20`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = FEATURES.get(usize::from(self.feature)).map_or("?", |feature| feature.name);
+        let sign = Comparison::ALL.into_iter().find(|(_, comparison)| *comparison == self.comparison);
+        write!(f, "{name} {} {}", sign.map_or("?", |(sign, _)| sign), self.threshold)
+    }
+}
+
+impl FromStr for Condition {
+    type Err = NoCondition;
+
+    fn from_str(text: &str) -> Result<Self, NoCondition> {
+        let halves = Comparison::ALL.into_iter().find_map(|(sign, comparison)| {
+            let (feature, threshold) = text.split_once(sign)?;
+            Some((feature.trim(), comparison, threshold.trim()))
+        });
+        let (feature, comparison, threshold) = halves.ok_or(NoCondition::Form)?;
+        let number = threshold.parse().ok().filter(|number: &f32| number.is_finite());
+        let number = number.ok_or_else(|| NoCondition::Number(threshold.to_owned()))?;
+        let place = index_of(feature).and_then(|place| u16::try_from(place).ok());
+        let place = place.ok_or_else(|| NoCondition::Feature(feature.to_owned()))?;
+        Ok(Self { feature: place, comparison, threshold: number })
+    }
 }
 
 impl Condition {
@@ -136,6 +187,13 @@ impl Rule {
     pub fn holds(&self, features: &FeatureVector) -> bool {
         let [first, ..] = self.conditions;
         first.is_some() && self.conditions.iter().flatten().all(|condition| condition.holds(features))
+    }
+
+    /// The conditions as they are written in the configuration, with `; ` between them.
+    #[must_use]
+    pub fn written(&self) -> String {
+        let conditions: Vec<String> = self.conditions.iter().flatten().map(ToString::to_string).collect();
+        conditions.join("; ")
     }
 
     /// The conditions with the values that they were held against.
@@ -246,6 +304,22 @@ mod tests {
             rule.explain(&seen),
             "rule \"many \\\"ports\\\"\": src_ports_60s 31 > 20; src_unanswered_share_60s 0.969 ≥ 0.5: botnet 0.8"
         );
+    }
+
+    #[test]
+    fn conditions_are_read_as_they_are_written() {
+        let wanted = [
+            (Index::SrcPorts60s, Comparison::AtLeast, 20.5),
+            (Index::IsUdp, Comparison::Equal, 0.0),
+            (Index::BwdShare, Comparison::Below, 0.01),
+        ];
+        let rule = rule("written", 0.8, &wanted);
+        let written = rule.written();
+        assert_eq!(written, "src_ports_60s >= 20.5; is_udp = 0; bwd_share < 0.01");
+        let read: Vec<Condition> = written.split("; ").map(|text| text.parse().unwrap()).collect();
+        assert_eq!(read, rule.conditions.into_iter().flatten().collect::<Vec<_>>());
+        assert_eq!("ttl > 3".parse::<Condition>(), Err(NoCondition::Feature("ttl".to_owned())));
+        assert_eq!("is_udp = inf".parse::<Condition>(), Err(NoCondition::Number("inf".to_owned())));
     }
 
     #[test]

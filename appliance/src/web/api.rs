@@ -1,4 +1,5 @@
-//! The shapes of the JSON, for the page, `GET /api/state` and the commands. Core types are not serializable: what others
+//! The shapes of the JSON, for the page, `GET /api/state` and the commands; those of `GET /api/alerts/…` are in
+//! [`super::explanation`]. Core types are not serializable: what others
 //! rely on is written down here, and changes only on purpose.
 
 use core::time::Duration;
@@ -86,9 +87,11 @@ pub struct Events {
     pub allowances: Vec<AllowanceRow>,
 }
 
-/// One alert.
+/// One alert. `GET /api/alerts/NUMBER` explains it: see [`super::explanation`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlertRow {
+    /// Its number.
+    pub number: u64,
     /// When, in UTC.
     pub time: String,
     /// The same in seconds since 1970.
@@ -109,6 +112,10 @@ pub struct AlertRow {
     pub confidence: f32,
     /// Why.
     pub because: String,
+    /// What a person says that it was: a class, `benign` where the alert was wrong.
+    pub label: Option<String>,
+    /// Who says so.
+    pub labelled_by: Option<String>,
 }
 
 /// One block.
@@ -194,6 +201,16 @@ pub struct AllowRequest {
 pub struct DisallowRequest {
     /// Whom.
     pub who: String,
+}
+
+/// The body of `POST /api/label`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelRequest {
+    /// The alert's number.
+    pub alert: u64,
+    /// What it was: a class, `benign` where the alert was wrong, or `none` to take back what was said.
+    pub label: String,
 }
 
 /// The body of `POST /api/mode`.
@@ -295,8 +312,9 @@ impl AllowanceRow {
 }
 
 impl AlertRow {
-    fn of(alert: &Alert, now: Timestamp) -> Self {
+    pub(super) fn of(alert: &Alert, now: Timestamp) -> Self {
         Self {
+            number: alert.number,
             time: iso(alert.time),
             time_s: seconds(alert.time),
             age_s: now.since(alert.time).as_secs(),
@@ -307,12 +325,14 @@ impl AlertRow {
             port: alert.port,
             confidence: alert.confidence,
             because: alert.because.clone(),
+            label: alert.label.as_ref().map(|label| label.class.name().to_owned()),
+            labelled_by: alert.label.as_ref().map(|label| label.actor.clone()),
         }
     }
 }
 
 impl BlockRow {
-    fn of(block: &BlockRecord, now: Timestamp) -> Self {
+    pub(super) fn of(block: &BlockRecord, now: Timestamp) -> Self {
         Self {
             address: block.subject.to_string(),
             state: block.state.name().to_owned(),

@@ -1,13 +1,13 @@
 //! What is asked for, from JSON or from a form of the page, and what is said when it is done.
 
-use core::fmt::Display;
+use core::fmt::{self, Display};
 use core::str::FromStr;
 use core::time::Duration;
 
 use serde::de::DeserializeOwned;
 use traffic::features::ThreatClass;
 
-use super::api::{AllowRequest, BlockRequest, DisallowRequest, ModeRequest, SubjectRequest};
+use super::api::{AllowRequest, BlockRequest, DisallowRequest, LabelRequest, ModeRequest, SubjectRequest};
 use super::http::Incoming;
 use crate::control::Request;
 use crate::policy::{LONGEST_BLOCK, Mode};
@@ -15,11 +15,37 @@ use crate::policy::{LONGEST_BLOCK, Mode};
 /// Longest reason.
 const MAX_BECAUSE_CHARACTERS: usize = 200;
 
+/// What takes a label back.
+const NO_LABEL: &str = "none";
+
+/// What a person says that an alert was, as a word: a class, or `none`, which takes back what was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelWord(pub Option<ThreatClass>);
+
+impl Display for LabelWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.map_or(NO_LABEL, ThreatClass::name))
+    }
+}
+
+impl FromStr for LabelWord {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let class = ThreatClass::from_name(word);
+        if class.is_some() || word == NO_LABEL {
+            return Ok(Self(class));
+        }
+        let names = ThreatClass::ALL.map(ThreatClass::name).join(", ");
+        Err(format!("`{word}` is none of {names}, {NO_LABEL}"))
+    }
+}
+
 /// A status and its reason in words.
 pub(super) type Problem = (u16, String);
 
 /// What can be asked for at `/api/NAME`, and all but `block` by a form at `/NAME`.
-pub(super) const NAMES: [&str; 6] = ["block", "unblock", "approve", "allow", "disallow", "mode"];
+pub(super) const NAMES: [&str; 7] = ["block", "unblock", "approve", "allow", "disallow", "label", "mode"];
 
 /// What a body in JSON asks for; `name` is one of [`NAMES`].
 pub(super) fn by_json(name: &str, request: &Incoming) -> Result<Request, Problem> {
@@ -29,6 +55,7 @@ pub(super) fn by_json(name: &str, request: &Incoming) -> Result<Request, Problem
         "approve" => body_of(request).and_then(|asked| approve(&asked)),
         "allow" => body_of(request).and_then(|asked| allow(&asked)),
         "disallow" => body_of(request).and_then(|asked| disallow(&asked)),
+        "label" => body_of(request).and_then(|asked| label(&asked)),
         _ => body_of(request).and_then(|asked| mode(&asked)),
     }
 }
@@ -44,6 +71,11 @@ pub(super) fn by_form(name: &str, request: &Incoming) -> Result<Request, Problem
             allow(&AllowRequest { who: field("address"), ttl_s: Some(ttl_s) })
         }
         "disallow" => disallow(&DisallowRequest { who: field("address") }),
+        "label" => {
+            let alert =
+                field("alert").parse().map_err(|_| (400, String::from("alert must be the number of an alert")))?;
+            label(&LabelRequest { alert, label: field("label") })
+        }
         _ => mode(&ModeRequest { mode: field("mode"), class: Some(field("class")).filter(|class| !class.is_empty()) }),
     }
 }
@@ -58,6 +90,8 @@ pub fn said(request: &Request, whom: &str) -> String {
         Request::Allow { ttl: None, .. } => format!("{whom} is allowed."),
         Request::Allow { ttl: Some(ttl), .. } => format!("{whom} is allowed for {}.", super::words::duration(*ttl)),
         Request::Disallow { .. } => format!("{whom} is no longer allowed."),
+        Request::Label { class: Some(class), .. } => format!("{whom} is labelled {}.", class.name()),
+        Request::Label { class: None, .. } => format!("The label of {whom} is taken back."),
         Request::SetMode { mode, .. } => format!("The mode for {whom} is {} now.", mode.name()),
     }
 }
@@ -99,6 +133,11 @@ fn allow(asked: &AllowRequest) -> Result<Request, Problem> {
 
 fn disallow(asked: &DisallowRequest) -> Result<Request, Problem> {
     Ok(Request::Disallow { allowed: parsed(&asked.who)? })
+}
+
+fn label(asked: &LabelRequest) -> Result<Request, Problem> {
+    let LabelWord(class) = asked.label.parse().map_err(|why| (400, why))?;
+    Ok(Request::Label { alert: asked.alert, class })
 }
 
 fn mode(asked: &ModeRequest) -> Result<Request, Problem> {

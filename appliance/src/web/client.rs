@@ -9,10 +9,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AllowRequest, BlockRequest, DisallowRequest, Done, Failed, ModeRequest, OrderDone, State, SubjectRequest,
+    AllowRequest, BlockRequest, DisallowRequest, Done, Failed, LabelRequest, ModeRequest, OrderDone, State,
+    SubjectRequest,
 };
+use super::asked::LabelWord;
 use super::deadline::{Deadline, read_some, write_all};
+use super::explanation::{About, Explanation};
 use crate::control::{Order, Request};
+use crate::policy::Subject;
 
 /// Time for one question. The daemon itself gives up after 5 s.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -88,6 +92,23 @@ impl Client {
         self.ask("GET", "/api/state", "", TIMEOUT)
     }
 
+    /// An alert in words.
+    ///
+    /// # Errors
+    /// No daemon answers, or there is no such alert.
+    pub fn explain(&self, alert: u64) -> Result<Explanation, ClientError> {
+        self.ask("GET", &format!("/api/alerts/{alert}"), "", TIMEOUT)
+    }
+
+    /// The last alerts about somebody in words, and what was done.
+    ///
+    /// # Errors
+    /// No daemon answers, or it knows nothing of that one.
+    pub fn explain_all_of(&self, subject: Subject) -> Result<About, ClientError> {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("of", &subject.to_string()).finish();
+        self.ask("GET", &format!("/api/alerts?{query}"), "", TIMEOUT)
+    }
+
     /// Asks for something, and waits until it is done.
     ///
     /// # Errors
@@ -104,6 +125,10 @@ impl Client {
                 self.post("/api/allow", &AllowRequest { who: allowed.to_string(), ttl_s: ttl.map(|ttl| ttl.as_secs()) })
             }
             Request::Disallow { allowed } => self.post("/api/disallow", &DisallowRequest { who: allowed.to_string() }),
+            Request::Label { alert, class } => {
+                let label = LabelWord(*class).to_string();
+                self.post("/api/label", &LabelRequest { alert: *alert, label })
+            }
             Request::SetMode { class, mode } => {
                 let class = class.map(|class| class.name().to_owned());
                 self.post("/api/mode", &ModeRequest { mode: mode.name().to_owned(), class })

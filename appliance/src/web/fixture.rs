@@ -53,6 +53,7 @@ pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
         dropped_packets: 9_204,
         alerts: vec![
             Alert {
+                number: 18,
                 time: ago(12),
                 class: ThreatClass::Scan,
                 source: "203.0.113.77".parse().unwrap(),
@@ -60,8 +61,11 @@ pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
                 port: Some(445),
                 confidence: 0.97,
                 because: "distinct ports in 2 s = 41 > 12 & <b>unanswered</b> flows = 0.98".to_owned(),
+                grounds: None,
+                label: None,
             },
             Alert {
+                number: 17,
                 time: ago(140),
                 class: ThreatClass::BruteForce,
                 source: "2001:db8:1::9".parse().unwrap(),
@@ -69,6 +73,8 @@ pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
                 port: None,
                 confidence: 1.0,
                 because: guessing.to_owned(),
+                grounds: None,
+                label: None,
             },
         ],
         blocks: vec![
@@ -120,6 +126,7 @@ fn words_of(request: &Request, actor: &str) -> String {
         Request::Approve { subject } => format!("{actor} approves {subject}"),
         Request::Allow { allowed, ttl } => format!("{actor} allows {allowed} for {ttl:?}"),
         Request::Disallow { allowed } => format!("{actor} disallows {allowed}"),
+        Request::Label { alert, class } => format!("{actor} labels {alert} {class:?}"),
         Request::SetMode { class, mode } => format!("{actor} sets {class:?} to {}", mode.name()),
     }
 }
@@ -139,6 +146,7 @@ fn carry_out(request: &Request, publisher: &Handle) -> Reply {
         }
         Request::Block { subject, .. } | Request::Approve { subject } => Ok(subject.to_string()),
         Request::Allow { allowed, .. } | Request::Disallow { allowed } => Ok(allowed.to_string()),
+        Request::Label { alert, .. } => Ok(format!("alert {alert}")),
         Request::SetMode { .. } => Ok("all attacks".to_owned()),
     }
 }

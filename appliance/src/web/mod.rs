@@ -3,17 +3,20 @@
 //! Two ways lead in. The unix socket ([`socket`]) is private to the administrators of the box: `sluice status`, `block`
 //! and `unblock` come this way through [`Client`], and need no log-in. The [`door`] faces the network, is wary of
 //! everybody, and hands checked requests on to the socket with the peer's address in a header that only it can set.
-//! Behind both, [`app`] answers: the page as HTML that works without JavaScript, and `/api/state` as JSON.
+//! Behind both, [`app`] answers: the page as HTML that works without JavaScript, and as JSON `/api/state`, an alert in words
+//! (`/api/alerts/17`) and the last ones about somebody (`/api/alerts?of=203.0.113.9`).
 //!
 //! A stranger on the network sees whether the box is well, and no addresses; alerts, blocks and the button that ends one
 //! need a log-in. There is no default password: `sluice passwd` sets the first.
 
+mod alert_page;
 pub mod api;
 mod app;
 mod asked;
 mod client;
 mod deadline;
 mod door;
+pub mod explanation;
 mod guard;
 mod http;
 mod page;
@@ -28,7 +31,7 @@ use std::sync::Arc;
 use crate::control::Handle;
 use crate::store::{Store, Writer};
 
-pub use asked::said;
+pub use asked::{LabelWord, said};
 pub use client::{Client, ClientError};
 
 /// Where the daemon listens for the commands.

@@ -108,7 +108,7 @@ fn live(state: &State, reader: &Reader<'_>) -> Markup {
             (modes(state, form_token))
             (blocks(events, form_token))
             (allowances(events, form_token))
-            (alerts(events))
+            (alerts(events, form_token))
         }
     }
 }
@@ -270,17 +270,17 @@ fn allowances(events: &Events, form_token: &str) -> Markup {
     }
 }
 
-fn alerts(events: &Events) -> Markup {
+fn alerts(events: &Events, form_token: &str) -> Markup {
     html! {
         section {
             h2 { "Alerts" }
             @if events.alerts.is_empty() { p class="empty" { "Nothing has happened yet." } }
-            @for alert in &events.alerts { (alert_card(alert)) }
+            @for alert in &events.alerts { (alert_card(alert, form_token)) }
         }
     }
 }
 
-fn alert_card(alert: &AlertRow) -> Markup {
+fn alert_card(alert: &AlertRow, form_token: &str) -> Markup {
     html! {
         article {
             div class="what" {
@@ -289,9 +289,35 @@ fn alert_card(alert: &AlertRow) -> Markup {
             }
             p class="because" { (alert.because) }
             p class="fine" {
-                (ago(&alert.time, alert.age_s)) " · to " span class="address" { (alert.destination) }
+                "alert " (alert.number) " · " (ago(&alert.time, alert.age_s)) " · to " span class="address" { (alert.destination) }
                 @if let Some(port) = alert.port { " port " (port) }
-                " · " (percent(alert.confidence)) " sure"
+                " · " (words::sureness(alert.confidence)) " sure · "
+                a href={ "/alerts/" (alert.number) } { "why?" }
+            }
+            (label_buttons(alert, form_token))
+        }
+    }
+}
+
+/// Two buttons that say whether an alert was right, or one that takes back what was said.
+pub(super) fn label_buttons(alert: &AlertRow, form_token: &str) -> Markup {
+    let button = |label: &str, words: &str| {
+        html! {
+            form method="post" action="/label" {
+                input type="hidden" name="token" value=(form_token);
+                input type="hidden" name="alert" value=(alert.number);
+                button class="quiet" name="label" value=(label) aria-label={ (words) ": alert " (alert.number) } { (words) }
+            }
+        }
+    };
+    html! {
+        div class="buttons" {
+            @if let Some(label) = &alert.label {
+                span class="fine" { (alert.labelled_by.as_deref().unwrap_or_default()) " says: " (label) }
+                (button("none", "Take it back"))
+            } @else {
+                (button(&alert.class, "Right"))
+                (button("benign", "Wrong"))
             }
         }
     }
@@ -321,9 +347,4 @@ fn ago(date: &str, age_s: u64) -> Markup {
 
 fn spoken(seconds: u64) -> String {
     words::duration(Duration::from_secs(seconds))
-}
-
-/// Never "100 %": a tree is not that sure.
-fn percent(confidence: f32) -> String {
-    format!("{:.0} %", (confidence * 100.0).clamp(0.0, 99.0))
 }

@@ -4,11 +4,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use super::api::{Done, Failed, State};
+use super::explanation::Explanation;
 use super::fixture::{PASSWORD, Page, exchange, open_page, snapshot};
 use super::*;
 use crate::control::{Order, Request};
-use crate::policy::{BlockState, Mode, Modes};
-use traffic::features::ThreatClass;
+use crate::policy::{Accuser, Alert, BlockState, Grounds, Label, Mode, Modes, Vector};
+use crate::store::Event;
+use traffic::features::{FEATURE_COUNT, ThreatClass};
 
 const ADDRESSES: [&str; 6] =
     ["203.0.113.77", "192.168.1.20", "2001:db8:1:", "2001:db8:2::22", "198.51.100.4", "rings at night"];
@@ -283,6 +285,8 @@ fn each_request_of_the_commands_reaches_the_control_thread_as_it_was_made() {
         (Request::Allow { allowed: allowed(), ttl: hour }, "local allows nas.example.org for Some(3600s)"),
         (Request::Allow { allowed: allowed(), ttl: None }, "local allows nas.example.org for None"),
         (Request::Disallow { allowed: allowed() }, "local disallows nas.example.org"),
+        (Request::Label { alert: 17, class: Some(ThreatClass::Flood) }, "local labels 17 Some(Flood)"),
+        (Request::Label { alert: 17, class: None }, "local labels 17 None"),
         (Request::SetMode { class: None, mode: Mode::Enforce }, "local sets None to enforce"),
         (Request::SetMode { class: Some(ThreatClass::Scan), mode: Mode::Observe }, "local sets Some(Scan) to observe"),
     ] {
@@ -306,6 +310,8 @@ fn the_buttons_of_the_page_do_what_they_say() {
             "admin allows 2001:db8:9::/64 for Some(86400s)",
             "2001:db8:9::/64 is allowed for 1 day.",
         ),
+        ("/label", "alert=17&label=benign", "admin labels 17 Some(Benign)", "alert 17 is labelled benign."),
+        ("/label", "alert=18&label=none", "admin labels 18 None", "The label of alert 18 is taken back."),
         ("/disallow", "address=203.0.113.9", "admin disallows 203.0.113.9", "203.0.113.9 is no longer allowed."),
     ] {
         assert_eq!(page.post_form(path, &cookie, fields).status, 403, "{path} without the token");
@@ -317,8 +323,103 @@ fn the_buttons_of_the_page_do_what_they_say() {
     for fields in ["mode=off", "mode=enforce&class=benign"] {
         page.post_form("/mode", &cookie, &format!("token={token}&{fields}"));
     }
+    for fields in ["alert=99&label=benign", "alert=17&label=scam", "alert=x&label=scan", "label=scan"] {
+        page.post_form("/label", &cookie, &format!("token={token}&{fields}"));
+    }
+    assert!(page.get("/", &cookie).body.contains("alert must be the number of an alert"), "what is wrong is said");
     assert_eq!(page.post_form("/block", &cookie, &format!("token={token}&address=203.0.113.9")).status, 404);
     assert!(page.asked.try_recv().is_err(), "nothing else reached the control thread");
+}
+
+/// An alert that is in the store, and no longer among those of the snapshot.
+fn old_alert(number: u64) -> Alert {
+    let grounds = Grounds {
+        offender: "203.0.113.77".parse().unwrap(),
+        protocol: 6,
+        proven: false,
+        flow_packets: 1,
+        accuser: Accuser::Rule { name: "<i>many</i>".to_owned(), conditions: "src_ports_60s > 20".to_owned() },
+        vector: Vector::Features(Box::new([30.0; FEATURE_COUNT])),
+    };
+    let [alert, ..] = &snapshot(crate::clock::now()).alerts[..] else { panic!("no alert") };
+    Alert { number, grounds: Some(Arc::new(grounds)), ..alert.clone() }
+}
+
+#[test]
+fn an_alert_is_explained_on_a_page_of_its_own_and_as_json_and_to_no_stranger() {
+    let page = open_page("explained");
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    page.writer.send(Event::Alert(old_alert(5))).unwrap();
+    page.writer.flush().unwrap();
+    let cookie = page.log_in();
+    let front = page.get("/", &cookie).body;
+    assert!(front.contains("href=\"/alerts/18\"") && front.contains("href=\"/alerts/17\""), "{front}");
+    for number in [5, 18] {
+        let html = page.get(&format!("/alerts/{number}"), &cookie);
+        let json = page.get(&format!("/api/alerts/{number}"), &cookie);
+        assert_eq!((html.status, json.status), (200, 200));
+        let told: Explanation = serde_json::from_str(&json.body).unwrap();
+        assert_eq!(told, client.explain(number).unwrap());
+        let escaped =
+            |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+        let commands = told.remedies.iter().map(|remedy| remedy.command.clone());
+        let words = [vec![told.sentence()], told.did.clone(), told.decided.clone(), told.counted(), told.done.clone()];
+        for text in words.into_iter().flatten().chain(commands) {
+            assert!(html.body.contains(&escaped(&text)), "the page lacks {text:?}");
+        }
+        let forms = html.body.matches("action=\"/label\"").count();
+        assert_eq!((forms, html.body.matches("<script").count()), (2, 0), "two buttons, and no script");
+        assert!(told.done[0].starts_with("203.0.113.77 is blocked (deny_new) since "), "{:?}", told.done);
+    }
+    let told = client.explain(5).unwrap();
+    assert_eq!(told.counted(), ["30 distinct ports tried by the source in 60 s (more than 20)"]);
+    for (path, status) in [("/api/alerts/18", 401), ("/api/alerts?of=203.0.113.77", 401), ("/alerts/18", 303)] {
+        let answer = page.get(path, "");
+        assert_eq!(answer.status, status, "{path}");
+        assert!(!answer.body.contains("203.0.113.77"), "{path}");
+    }
+    for path in ["/alerts/99", "/api/alerts/99", "/api/alerts/", "/api/alerts/x", "/api/alerts?of=192.0.2.1"] {
+        assert_eq!(page.get(path, &cookie).status, 404, "{path}");
+    }
+    assert_eq!(page.get("/api/alerts?of=nobody", &cookie).status, 400);
+    for path in ["/alerts/18", "/api/alerts/18", "/api/alerts"] {
+        assert_eq!(page.post(path, &cookie, "", "").status, 405, "{path}");
+    }
+}
+
+#[test]
+fn what_is_known_of_somebody_is_told_with_the_newest_alert_first() {
+    let page = open_page("about");
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    (1..=9).for_each(|number| page.writer.send(Event::Alert(old_alert(number))).unwrap());
+    page.writer.flush().unwrap();
+    let about = |whom: &str| client.explain_all_of(whom.parse().unwrap());
+    let told = about("203.0.113.77").unwrap();
+    let numbers: Vec<u64> = told.alerts.iter().map(|told| told.alert.number).collect();
+    assert_eq!((told.who.as_str(), numbers), ("203.0.113.77", vec![18, 9, 8, 7, 6]));
+    assert!(told.done[0].contains("is blocked (deny_new)"));
+    let by_hand = about("198.51.100.4").unwrap();
+    assert!(by_hand.alerts.is_empty() && by_hand.done.concat().contains("by admin"), "{by_hand:?}");
+    assert_eq!(about("2001:db8:1::77").unwrap().alerts[0].alert.number, 17, "any address of the /64 will do");
+    let refused = about("192.0.2.1").unwrap_err().to_string();
+    assert_eq!(refused, "nothing is known of 192.0.2.1: no alert is kept, and no block was made");
+}
+
+#[test]
+fn a_label_is_shown_with_who_said_so_and_the_button_that_takes_it_back() {
+    let page = open_page("labelled");
+    let cookie = page.log_in();
+    let mut snapshot = snapshot(crate::clock::now());
+    snapshot.alerts[0].label =
+        Some(Arc::new(Label { class: ThreatClass::Benign, time: snapshot.time, actor: "anna".to_owned() }));
+    page.handle.publish(snapshot);
+    let body = page.get("/", &cookie).body;
+    assert!(body.contains("anna says: benign"), "{body}");
+    let buttons = ["Take it back: alert 18", "Right: alert 17", "Wrong: alert 17"];
+    assert!(buttons.iter().all(|button| body.contains(button)) && !body.contains("Right: alert 18"));
+    let events = state(&page, &cookie).events.unwrap();
+    assert_eq!(events.alerts[0].label.as_deref(), Some("benign"));
+    assert_eq!((&events.alerts[1].label, events.alerts[1].number), (&None, 17));
 }
 
 #[test]

@@ -46,6 +46,11 @@ pub(super) fn bytes(number: u64) -> String {
     }
 }
 
+/// How sure a verdict is. Never "100 %": a tree is not that sure.
+pub(super) fn sureness(confidence: f32) -> String {
+    format!("{:.0} %", (confidence * 100.0).clamp(0.0, 99.0))
+}
+
 /// What an offender of that class was doing.
 pub(super) const fn deed(class: Option<ThreatClass>) -> &'static str {
     match class {

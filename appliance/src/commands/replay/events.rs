@@ -5,9 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::ReplayError;
-use super::output::Output;
 use super::report::{AlertLine, BlockLine};
+use crate::commands::output::{Output, OutputError};
 use crate::pipeline::EndedFlow;
 
 /// An open file of events.
@@ -38,7 +37,7 @@ struct FlowLine {
 }
 
 impl EventFile {
-    pub fn create(path: &Path) -> Result<Self, ReplayError> {
+    pub fn create(path: &Path) -> Result<Self, OutputError> {
         Output::create(path).map(Self)
     }
 
@@ -70,7 +69,7 @@ impl EventFile {
         self.write("block", block);
     }
 
-    pub fn close(self) -> Result<(), ReplayError> {
+    pub fn close(self) -> Result<(), OutputError> {
         self.0.close()
     }
 

@@ -1,7 +1,6 @@
 //! `sluice replay`: a capture through the very path of the live wire, with capture time as the clock and nothing enforced.
 
 mod events;
-mod output;
 mod report;
 mod vectors;
 
@@ -18,6 +17,7 @@ use traffic::extractor::Observation;
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
 
+use super::output::OutputError;
 use crate::capture::replay::{ReplaySource, ReplaySourceError};
 use crate::capture::{Arrival, FrameSource, Polled};
 use crate::clock::Stopwatch;
@@ -93,13 +93,8 @@ pub enum ReplayError {
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The file of events or of vectors cannot be written.
-    #[error("{}: cannot write: {cause}", path.display())]
-    Output {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The report cannot be written.
     #[error("cannot write the report: {0}")]
     Report(io::Error),
@@ -240,7 +235,7 @@ impl Listener for Outcome {
     fn decision(&mut self, decision: Decision) -> bool {
         match decision {
             Decision::Alert(sighting) => {
-                let alert = sighting.alert();
+                let alert = sighting.alert(self.alerts.len() as u64 + 1);
                 let t = self.seconds(alert.time);
                 if let Some(events) = &mut self.events {
                     events.alert(&report::AlertLine::new(t, &alert, sighting.flow_packets));

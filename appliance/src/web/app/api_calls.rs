@@ -3,7 +3,7 @@
 use traffic::time::Timestamp;
 
 use super::{App, COOKIE, Visitor};
-use crate::control::{ControlError, Order, OrderError, Reply};
+use crate::control::{ControlError, Order, OrderError, Reply, Request};
 use crate::web::api::{Done, Failed, OrderDone};
 use crate::web::asked::{self, Problem};
 use crate::web::client::MISTAKE;
@@ -13,10 +13,7 @@ use crate::web::sessions::same_token;
 impl App {
     /// `name` is one of [`asked::NAMES`].
     pub(super) fn api_call(&self, name: &str, request: &Incoming, now: Timestamp) -> Answer {
-        let outcome = self.authorized(request, now).and_then(|actor| {
-            let asked = asked::by_json(name, request)?;
-            done(self.handle.ask(asked, &actor))
-        });
+        let outcome = self.authorized(request, now).and_then(|actor| self.ask(asked::by_json(name, request)?, &actor));
         match outcome {
             Ok(address) => Answer::json(200, &Done { address }),
             Err((status, error)) => Answer::json(status, &Failed { error }),
@@ -44,13 +41,20 @@ impl App {
         if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
             return Answer::text(403, "This form is out of date, or came from elsewhere. Open the page again.");
         }
-        let outcome = asked::by_form(name, request).and_then(|asked| {
-            done(self.handle.ask(asked.clone(), visitor.actor())).map(|whom| asked::said(&asked, &whom))
-        });
+        let outcome = asked::by_form(name, request)
+            .and_then(|asked| self.ask(asked.clone(), visitor.actor()).map(|whom| asked::said(&asked, &whom)));
         if let Some(session) = self.sessions().find(request.cookie_value(COOKIE).unwrap_or_default(), now) {
             session.notice = Some(outcome.unwrap_or_else(|(_, why)| why));
         }
         Answer::see("/")
+    }
+
+    fn ask(&self, asked: Request, actor: &str) -> Result<String, Problem> {
+        // The control thread has no way to look an old alert up.
+        if let Request::Label { alert, .. } = &asked {
+            self.check_alert(*alert)?;
+        }
+        done(self.handle.ask(asked, actor))
     }
 
     /// Who may change things by JSON. A browser that was lured here sends the cookie too, but neither the token nor, from

@@ -1,6 +1,7 @@
 //! What the page answers: from a whole request, the time, and who asks, to an answer. No socket in sight.
 
 mod api_calls;
+mod explain;
 mod log_in;
 
 use core::net::IpAddr;
@@ -65,22 +66,32 @@ impl Visitor {
     }
 }
 
-/// By which way something is asked for, and its name.
-enum Way {
+/// By which way something is asked for, and its name; or the number of an alert that is to be explained.
+enum Way<'a> {
     Api(&'static str),
     Form(&'static str),
     Order(Order),
+    Alert(&'a str),
+    AlertPage(&'a str),
 }
 
 /// What is asked for at a path. Blocks are made, and orders given, by JSON only.
-fn asked_for(path: &str) -> Option<Way> {
+fn asked_for(path: &str) -> Option<Way<'_>> {
     let named = |name: &str| asked::NAMES.into_iter().find(|known| *known == name);
-    match path.strip_prefix("/api/") {
+    let path = path.strip_prefix('/')?;
+    match path.strip_prefix("api/") {
         Some("reload") => Some(Way::Order(Order::Reload)),
         Some("restart") => Some(Way::Order(Order::Restart)),
-        Some(name) => named(name).map(Way::Api),
-        None => named(path.strip_prefix('/')?).filter(|name| *name != "block").map(Way::Form),
+        Some(name) => name.strip_prefix("alerts/").map(Way::Alert).or_else(|| named(name).map(Way::Api)),
+        None => {
+            let form = || named(path).filter(|name| *name != "block").map(Way::Form);
+            path.strip_prefix("alerts/").map(Way::AlertPage).or_else(form)
+        }
     }
+}
+
+fn only_get() -> Answer {
+    Answer::text(405, "Only GET is answered here.").with("Allow", "GET, HEAD".to_owned())
 }
 
 impl App {
@@ -119,8 +130,11 @@ impl App {
             "/style.css" => Answer::file("text/css; charset=utf-8", page::STYLE),
             "/live.js" => Answer::file("text/javascript; charset=utf-8", page::SCRIPT),
             "/icon.svg" => Answer::file("image/svg+xml", page::ICON),
+            "/api/alerts" => self.explain_all_of(request, now),
             "/login" | "/logout" => Answer::see("/"),
             other => match asked_for(other) {
+                Some(Way::AlertPage(number)) => self.alert_page(number, request, now),
+                Some(Way::Alert(number)) => self.explain(number, request, now),
                 Some(Way::Form(_)) => Answer::see("/"),
                 Some(Way::Api(_) | Way::Order(_)) => {
                     Answer::text(405, "Only POST is answered here.").with("Allow", "POST".to_owned())
@@ -134,10 +148,9 @@ impl App {
         match request.path.as_str() {
             "/login" => self.log_in(request, now),
             "/logout" => self.log_out(request, now),
-            "/" | "/api/state" | "/style.css" | "/live.js" | "/icon.svg" => {
-                Answer::text(405, "Only GET is answered here.").with("Allow", "GET, HEAD".to_owned())
-            }
+            "/" | "/api/state" | "/api/alerts" | "/style.css" | "/live.js" | "/icon.svg" => only_get(),
             other => match asked_for(other) {
+                Some(Way::AlertPage(_) | Way::Alert(_)) => only_get(),
                 Some(Way::Form(name)) => self.form(name, request, now),
                 Some(Way::Api(name)) => self.api_call(name, request, now),
                 Some(Way::Order(order)) => self.order(order, request, now),

@@ -4,7 +4,15 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::ReplayError;
+/// A file that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot write: {cause}", path.display())]
+pub struct OutputError {
+    /// The file.
+    path: PathBuf,
+    /// What the system said.
+    cause: io::Error,
+}
 
 /// An open file.
 #[derive(Debug)]
@@ -15,8 +23,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub fn create(path: &Path) -> Result<Self, ReplayError> {
-        let file = File::create(path).map_err(|cause| ReplayError::Output { path: path.to_owned(), cause })?;
+    pub fn create(path: &Path) -> Result<Self, OutputError> {
+        let file = File::create(path).map_err(|cause| OutputError { path: path.to_owned(), cause })?;
         Ok(Self { path: path.to_owned(), out: BufWriter::new(file), failure: None })
     }
 
@@ -27,9 +35,9 @@ impl Output {
         }
     }
 
-    pub fn close(mut self) -> Result<(), ReplayError> {
+    pub fn close(mut self) -> Result<(), OutputError> {
         let flushed = self.out.flush();
         let cause = self.failure.take().map_or(flushed, Err);
-        cause.map_err(|cause| ReplayError::Output { path: self.path, cause })
+        cause.map_err(|cause| OutputError { path: self.path, cause })
     }
 }

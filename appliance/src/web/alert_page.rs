@@ -1,0 +1,68 @@
+//! The page of one alert: what it was decided from, and what was done, in the words of [`super::explanation`].
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::explanation::Explanation;
+use super::page;
+
+/// `form_token` stands in each form.
+pub(super) fn render(explanation: &Explanation, user: &str, form_token: &str) -> String {
+    let number = explanation.alert.number;
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "Sluice – alert " (number) }
+                link rel="icon" href="/icon.svg" type="image/svg+xml";
+                link rel="stylesheet" href="/style.css";
+            }
+            body {
+                header {
+                    h1 { img src="/icon.svg" alt="" width="28" height="28"; a href="/" { "Sluice" } }
+                    span class="who" { (user) }
+                }
+                main { (body(explanation, form_token)) }
+                footer { a href={ "/api/alerts/" (number) } { "this as JSON" } }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn body(explanation: &Explanation, form_token: &str) -> Markup {
+    html! {
+        h2 { "Alert " (explanation.alert.number) }
+        p class="because" { (explanation.sentence()) }
+        @if !explanation.did.is_empty() { (list("What it did", &explanation.did)) }
+        section {
+            h2 { "What decided" }
+            @for sentence in &explanation.decided { p class="because" { (sentence) } }
+            ul { @for line in explanation.counted() { li { (line) } } }
+            @if let Some(features) = &explanation.features {
+                details {
+                    summary { "All features" }
+                    ul { @for (name, value) in features { li { code { (name) " " (value) } } } }
+                }
+            }
+        }
+        (list("What was done", &explanation.done))
+        section {
+            h2 { "What you can do" }
+            ul { @for remedy in &explanation.remedies { li { code { (remedy.command) } " " (remedy.effect) } } }
+            @if let Some(labelled) = explanation.labelled() { p { (labelled) } }
+            (page::label_buttons(&explanation.alert, form_token))
+        }
+    }
+}
+
+fn list(title: &str, lines: &[String]) -> Markup {
+    html! {
+        section {
+            h2 { (title) }
+            ul { @for line in lines { li { (line) } } }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Alerts in words: `GET /api/alerts/NUMBER`, `GET /api/alerts?of=WHOM`, and the page of an alert.
+
+use traffic::time::Timestamp;
+
+use super::{App, LOCAL, Visitor};
+use crate::control::Snapshot;
+use crate::policy::{Alert, Subject};
+use crate::store::{KnownBlock, StoreError};
+use crate::web::alert_page;
+use crate::web::api::Failed;
+use crate::web::asked::Problem;
+use crate::web::explanation::{About, Around, Explanation, subjects};
+use crate::web::http::{Answer, Incoming};
+
+/// How many alerts about somebody are explained at once.
+const ALERTS_OF_ONE: u32 = 5;
+
+impl App {
+    /// An alert as JSON.
+    pub(super) fn explain(&self, number: &str, request: &Incoming, now: Timestamp) -> Answer {
+        json(self.administrator(request, now).and_then(|_| self.explanation(number, now)))
+    }
+
+    /// The last alerts about somebody as JSON.
+    pub(super) fn explain_all_of(&self, request: &Incoming, now: Timestamp) -> Answer {
+        json(self.administrator(request, now).and_then(|_| {
+            let whom = Incoming::field(request.query.as_bytes(), "of");
+            let subject: Subject = whom.parse().map_err(|error| (400, format!("{whom:?}: {error}")))?;
+            self.about(subject, now)
+        }))
+    }
+
+    /// The page of an alert.
+    pub(super) fn alert_page(&self, number: &str, request: &Incoming, now: Timestamp) -> Answer {
+        let (user, form_token) = match self.visitor(request, now) {
+            Visitor::Stranger => return Answer::see("/"),
+            Visitor::Local => (LOCAL.to_owned(), String::new()),
+            Visitor::User(session) => (session.user, session.form_token),
+        };
+        match self.explanation(number, now) {
+            Ok(explanation) => Answer::html(alert_page::render(&explanation, &user, &form_token)),
+            Err((status, why)) => Answer::text(status, &why),
+        }
+    }
+
+    /// Whether there is an alert of that number.
+    pub(super) fn check_alert(&self, number: u64) -> Result<(), Problem> {
+        self.alert(&self.handle.snapshot(), number).map(|_| ())
+    }
+
+    fn administrator(&self, request: &Incoming, now: Timestamp) -> Result<(), Problem> {
+        if self.visitor(request, now).is_administrator() { Ok(()) } else { Err((401, String::from("log in first"))) }
+    }
+
+    fn explanation(&self, number: &str, now: Timestamp) -> Result<Explanation, Problem> {
+        let snapshot = self.handle.snapshot();
+        let number = number.parse().map_err(|_| (404, format!("{number:?} is no number of an alert")))?;
+        let alert = self.alert(&snapshot, number)?;
+        self.explained(&alert, &snapshot, now)
+    }
+
+    fn explained(&self, alert: &Alert, snapshot: &Snapshot, now: Timestamp) -> Result<Explanation, Problem> {
+        let blocks = self.blocks(&subjects(alert), snapshot)?;
+        Ok(Explanation::of(alert, &Around { snapshot, blocks, now }))
+    }
+
+    fn about(&self, subject: Subject, now: Timestamp) -> Result<About, Problem> {
+        let snapshot = self.handle.snapshot();
+        let is_meant = |alert: &&Alert| subjects(alert).contains(&subject);
+        let mut alerts: Vec<Alert> = snapshot.alerts.iter().filter(is_meant).cloned().collect();
+        let written = self.store.alerts_about(subject, ALERTS_OF_ONE).map_err(|error| unreadable(&error))?;
+        // The newest may not be written yet.
+        let oldest_shown = snapshot.alerts.last().map_or(u64::MAX, |alert| alert.number);
+        alerts.extend(written.into_iter().filter(|alert| alert.number < oldest_shown));
+        alerts.truncate(ALERTS_OF_ONE as usize);
+        let blocks = self.blocks(&[subject], &snapshot)?;
+        if alerts.is_empty() && blocks.is_empty() {
+            return Err((404, format!("nothing is known of {subject}: no alert is kept, and no block was made")));
+        }
+        let explained = alerts.iter().map(|alert| self.explained(alert, &snapshot, now)).collect::<Result<_, _>>()?;
+        Ok(About::of(subject, explained, &Around { snapshot: &snapshot, blocks, now }))
+    }
+
+    /// Those of the snapshot first, because the newest are written some seconds later.
+    fn alert(&self, snapshot: &Snapshot, number: u64) -> Result<Alert, Problem> {
+        let shown = snapshot.alerts.iter().find(|alert| alert.number == number);
+        let found = match shown {
+            Some(alert) => Some(alert.clone()),
+            None => self.store.alert(number).map_err(|error| unreadable(&error))?,
+        };
+        found.ok_or_else(|| (404, format!("there is no alert {number}; `sluice status` lists the last ones")))
+    }
+
+    /// For each subject the block that stands, or else the last one that is remembered.
+    fn blocks(&self, subjects: &[Subject], snapshot: &Snapshot) -> Result<Vec<KnownBlock>, Problem> {
+        let mut blocks = Vec::new();
+        for subject in subjects {
+            match snapshot.blocks.iter().find(|block| block.subject == *subject) {
+                Some(block) => blocks.push(KnownBlock { record: block.clone(), ended_early: None }),
+                None => blocks.extend(self.store.block_of(*subject).map_err(|error| unreadable(&error))?),
+            }
+        }
+        Ok(blocks)
+    }
+}
+
+fn json(outcome: Result<impl serde::Serialize, Problem>) -> Answer {
+    match outcome {
+        Ok(value) => Answer::json(200, &value),
+        Err((status, error)) => Answer::json(status, &Failed { error }),
+    }
+}
+
+fn unreadable(error: &StoreError) -> Problem {
+    (500, error.to_string())
+}
