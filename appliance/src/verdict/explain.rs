@@ -158,15 +158,18 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
             deeds.percent(Index::SrcRefused60s),
         ),
         ThreatClass::Flood => format!(
-            "the destination received {} in 2 s, {} of them from this source, whose connections were never completed at {}",
+            "the destination received {} in 2 s, {} of them from this source, whose connections were never completed at {}, and which \
+             holds {} open there",
             deeds.things(Index::DstFlows2s, "flow"),
             deeds.count(Index::SrcFlows2s),
             deeds.percent(Index::SrcUnfinished2s),
+            deeds.things(Index::PairOpen60s, "connection"),
         ),
         ThreatClass::BruteForce => format!(
-            "{} connections to services with passwords in 60 s, {} of them over within 30 s",
+            "{} connections to services with passwords in 60 s, {} of them over within 30 s, {} with little said in return",
             deeds.count(Index::SrcLogins60s),
             deeds.count(Index::SrcShortLogins60s),
+            deeds.count(Index::SrcMeagreLogins60s),
         ),
         ThreatClass::Benign | ThreatClass::Botnet | ThreatClass::WebAttack | ThreatClass::Tunnel => {
             format!(
@@ -208,9 +211,10 @@ pub fn behaviour(class: ThreatClass, features: &FeatureVector) -> Vec<String> {
         deeds.percent(Index::DstServiceUnfinished2s),
     );
     let logins = format!(
-        "at this host the source began {} to services with passwords in 60 s, and {} ended soon",
-        deeds.things(Index::PairLogins60s, "connection"),
+        "at this host the source began {} to services with passwords in 60 s, {} ended soon, and {} of these with little said in return",
+        deeds.things(Index::PairFlows60s, "connection"),
         deeds.count(Index::PairShortLogins60s),
+        deeds.count(Index::PairMeagreLogins60s),
     );
     let headline = headline(class, features);
     match class {
@@ -275,8 +279,9 @@ mod tests {
             (Index::SrcRefused2s, 0.042),
             (Index::DstServiceFlows2s, 900.0),
             (Index::DstServiceUnfinished2s, 1.0),
-            (Index::PairLogins60s, 31.0),
+            (Index::PairFlows60s, 31.0),
             (Index::PairShortLogins60s, 29.0),
+            (Index::PairMeagreLogins60s, 28.0),
         ] {
             features[index as usize] = value;
         }
@@ -285,8 +290,7 @@ mod tests {
         assert!(told(ThreatClass::Scan).starts_with(scan), "{}", told(ThreatClass::Scan));
         let flood = "received 900 flows in 2 s, whose handshakes were not completed at 100 %";
         assert!(told(ThreatClass::Flood).contains(flood));
-        let guesses =
-            "at this host the source began 31 connections to services with passwords in 60 s, and 29 ended soon";
+        let guesses = "at this host the source began 31 connections to services with passwords in 60 s, 29 ended soon, and 28 of these with";
         assert!(told(ThreatClass::BruteForce).contains(guesses));
     }
 

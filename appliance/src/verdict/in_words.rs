@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use Index::{
         Answered, BwdPacketLenMean, DstServiceUnfinished2s, FwdPackets, FwdSynOptions, HandshakeS, LoginService,
-        PacketsPerS, PairLogins60s, SrcPorts2s, SrcUnanswered2s,
+        PacketsPerS, PairFlows60s, SrcPorts2s, SrcUnanswered2s,
     };
 
     #[test]
@@ -120,7 +120,11 @@ mod tests {
                 1.0,
                 "100 % of the TCP flows to the destination port in 2 s without a completed handshake",
             ),
-            (PairLogins60s, 1.0, "1 connection of the source to services with passwords of this host in 60 s"),
+            (
+                PairFlows60s,
+                1.0,
+                "1 connection of the source to services of the same kind (with passwords, or of the web) of this host in 60 s",
+            ),
             (FwdPackets, 2.0, "2 packets sent by the initiator"),
             (Answered, 0.0, "the responder sent nothing"),
             (Answered, 1.0, "the responder sent something"),
