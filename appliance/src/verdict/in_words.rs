@@ -39,9 +39,11 @@ pub fn in_words(place: usize, value: f32) -> String {
             let of = meaning.strip_prefix("share ").unwrap_or(meaning);
             format!("{} {of}", percent(value))
         }
-        "count" | "packets" => {
-            format!("{} {}", round(value), if value == 1.0 { singular(meaning) } else { meaning.to_owned() })
-        }
+        // Those of distinct things are estimates, and seldom whole.
+        "count" | "packets" => match value.round() {
+            1.0 => format!("1 {}", singular(meaning)),
+            several => format!("{several} {meaning}"),
+        },
         "1/s" | "bytes/s" => format!("{} {meaning}", round(value)),
         _ => format!("{meaning}: {} {unit}", round(value)),
     }
@@ -113,7 +115,8 @@ mod tests {
         for (index, value, words) in [
             (SrcPorts2s, 47.0, "47 distinct ports tried by the source in 2 s"),
             (SrcPorts2s, 1.0, "1 distinct port tried by the source in 2 s"),
-            (SrcPorts2s, 20.5, "20.5 distinct ports tried by the source in 2 s"),
+            (SrcPorts2s, 3.012, "3 distinct ports tried by the source in 2 s"),
+            (SrcPorts2s, 1.002, "1 distinct port tried by the source in 2 s"),
             (SrcUnanswered2s, 0.958, "96 % of the source's flows in 2 s without an answer"),
             (
                 DstServiceUnfinished2s,
