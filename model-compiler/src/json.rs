@@ -11,9 +11,10 @@ use traffic::features::{FEATURE_COUNT, FEATURES, ThreatClass};
 use crate::check::{Unfit, check};
 use crate::forest::Combination;
 use crate::model::{Model, Node, Range, Tree};
+use crate::spread::{BINS, EDGES, Spread};
 
 /// The number of this form. Another form gets another number, and the loader says which it knows.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Why a text is not a model for this program.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,9 @@ pub enum ModelError {
     #[error("it has a class {0:?}, which this program does not know")]
     UnknownClass(String),
     /// The ranges are not those of the schema.
-    #[error("its ranges must name every feature once, with finite min <= max; {0:?} does not fit")]
+    #[error(
+        "its ranges must name every feature once, with finite min <= max, edges within them in their order, and shares that are 1 in sum; {0:?} does not fit"
+    )]
     Ranges(String),
     /// A feature that is not in the schema.
     #[error("tree {tree}: node {node} compares {feature:?}, which is no feature of this program")]
@@ -79,7 +82,7 @@ struct FileForm {
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[serde(remote = "Combination")]
-enum CombinationNames {
+pub(crate) enum CombinationNames {
     Mean,
     Softmax,
     OneVsRest,
@@ -103,6 +106,8 @@ struct RangeForm {
     feature: String,
     min: Decimal,
     max: Decimal,
+    edges: [Decimal; EDGES],
+    shares: [Decimal; BINS],
 }
 
 /// One line of `nodes`.
@@ -159,6 +164,8 @@ pub fn write(model: &Model) -> Result<String, ModelError> {
         feature: feature.name.to_owned(),
         min: Decimal(range.min),
         max: Decimal(range.max),
+        edges: range.spread.edges.map(Decimal),
+        shares: range.spread.shares.map(Decimal),
     });
     let base: Vec<Decimal> = model.base.iter().copied().map(Decimal).collect();
     let trees = model.trees.iter().map(|tree| write_tree(tree, &names)).collect::<Result<Vec<_>, _>>()?;
@@ -218,7 +225,8 @@ fn read_classes(names: &[String]) -> Result<Vec<ThreatClass>, ModelError> {
 fn read_ranges(forms: &[RangeForm]) -> Result<Vec<Range>, ModelError> {
     let mut ranges = [None; FEATURE_COUNT];
     for form in forms {
-        let range = Range { min: form.min.0, max: form.max.0 };
+        let spread = Spread { edges: form.edges.map(|edge| edge.0), shares: form.shares.map(|share| share.0) };
+        let range = Range { min: form.min.0, max: form.max.0, spread };
         let slot = index_of(&form.feature).map(|index| &mut ranges[index]);
         match slot {
             Some(slot @ None) if range.is_sound() => *slot = Some(range),

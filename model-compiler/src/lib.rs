@@ -20,6 +20,9 @@ pub mod emit;
 pub mod forest;
 pub mod json;
 pub mod model;
+#[cfg(feature = "sealed")]
+pub mod sealed;
+pub mod spread;
 
 #[cfg(feature = "train")]
 pub mod card;
@@ -29,6 +32,8 @@ pub mod corpus;
 pub mod datasets;
 #[cfg(feature = "train")]
 pub mod decisions;
+#[cfg(feature = "train")]
+pub mod drift;
 #[cfg(feature = "train")]
 pub mod evaluate;
 #[cfg(feature = "train")]

@@ -1,5 +1,5 @@
-//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `import`, `compile`; for tables of flows `features` and
-//! `protocol`.
+//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `drift`, `import`, `compile`; for model files `keygen` and `seal`;
+//! for tables of flows `features` and `protocol`.
 //!
 //! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
 
@@ -16,13 +16,15 @@ use model_compiler::model::Model;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
 use model_compiler::train::{Labelled, labelled, train};
-use model_compiler::{card, compile, corpus, extract, import, json};
+use model_compiler::{card, compile, corpus, drift, extract, import, json};
 
 use dataset_commands::{FeaturesArguments, ProtocolArguments};
 use decide_command::DecideArguments;
+use seal_command::{KeygenArguments, SealArguments};
 
 mod dataset_commands;
 mod decide_command;
+mod seal_command;
 
 /// Makes, measures and compiles Sluice's models.
 #[derive(Parser)]
@@ -82,6 +84,21 @@ enum Command {
     },
     /// What the appliance decides about captures of sources that the model has not seen: whom it blocks, and when.
     Decide(DecideArguments),
+    /// How far harmless traffic of sources that the model has not seen lies from its training data, as the box measures it.
+    Drift {
+        /// Folder of the model.
+        model: PathBuf,
+        /// The table of rows.
+        #[arg(long)]
+        rows: PathBuf,
+        /// Sources with fewer flows say nothing.
+        #[arg(long, default_value_t = 2000)]
+        least_flows: usize,
+    },
+    /// Makes a key that model files are signed with, and prints the public one that belongs to it.
+    Keygen(KeygenArguments),
+    /// From model.json to a signed file that `sluice model load` takes.
+    Seal(SealArguments),
     /// What each feature says about the class, and which say the same.
     Features(FeaturesArguments),
     /// How good the learner is by the protocol of a published set, beside the best single comparison.
@@ -104,6 +121,9 @@ fn main() -> Result<()> {
         Command::Import(arguments) => import::run(&arguments),
         Command::Compile { model, print } => compile_model(&model, print),
         Command::Decide(arguments) => decide_command::decide(&arguments),
+        Command::Drift { model, rows, least_flows } => drift_of(&model, &rows, least_flows),
+        Command::Keygen(arguments) => seal_command::keygen(&arguments),
+        Command::Seal(arguments) => seal_command::seal_model(&arguments),
         Command::Features(arguments) => dataset_commands::features(&arguments),
         Command::Protocol(arguments) => dataset_commands::protocol(&arguments),
     }
@@ -141,6 +161,15 @@ fn train_model(folder: &Path, path: &Path) -> Result<()> {
     let target = folder.join("model.json");
     fs::write(&target, json::write(&model)?).with_context(|| format!("cannot write {}", target.display()))?;
     eprintln!("{}: {} leaves, depth {}", target.display(), model.leaves(), model.depth());
+    Ok(())
+}
+
+fn drift_of(folder: &Path, path: &Path, least_flows: usize) -> Result<()> {
+    let (recipe, model) = (recipe(folder)?, read_model(&folder.join("model.json"))?);
+    let rows = Rows::read(path)?;
+    for drift in drift::by_source(&rows, &chosen(&rows, &recipe)?, &recipe, &model, least_flows)? {
+        println!("{drift}");
+    }
     Ok(())
 }
 
