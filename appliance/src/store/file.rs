@@ -16,8 +16,9 @@ const FILE_NAME: &str = "sluice.db";
 /// `SLUI` in ASCII: tells our file from any other database.
 const APPLICATION_ID: i64 = 0x534c_5549;
 
-/// Version of [`SCHEMA`]. To change the tables: 1. raise it; 2. add the step from the version before to [`migrate`].
-const VERSION: i64 = 1;
+/// Version of the tables: [`SCHEMA`] is the first. To change them: 1. raise it; 2. add the step from the version before to
+/// [`migrate`].
+const VERSION: i64 = 2;
 
 /// How long a connection waits for another one's write to end before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -91,6 +92,15 @@ const SCHEMA: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 2 adds.
+const MODELS: &str = "
+    CREATE TABLE models (
+        place TEXT PRIMARY KEY,
+        chosen TEXT NOT NULL,
+        configured TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// Makes the directory (0700) and an empty file in it (0600) where they are missing; returns the file's path.
 pub(super) fn make(directory: &Path) -> Result<PathBuf, StoreError> {
     DirBuilder::new()
@@ -156,11 +166,15 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |cause| open_error(path, cause);
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Asked again under the lock: a command and the daemon may both have found an empty file.
-    if version(&change, path)? == 0 {
+    let found = version(&change, path)?;
+    if found < 1 {
         change.execute_batch(SCHEMA).map_err(failed)?;
         change.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-        change.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     }
+    if found < 2 {
+        change.execute_batch(MODELS).map_err(failed)?;
+    }
+    change.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     change.commit().map_err(failed)
 }
 

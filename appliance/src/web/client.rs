@@ -9,10 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AllowRequest, BlockRequest, DisallowRequest, Done, Failed, ModeRequest, OrderDone, State, SubjectRequest,
+    AllowRequest, BlockRequest, DisallowRequest, Done, Failed, ModeRequest, ModelChange, OrderDone, State,
+    SubjectRequest,
 };
 use super::deadline::{Deadline, read_some, write_all};
-use crate::control::{Order, Request};
+use crate::control::{ModelRequest, Order, Request};
 
 /// Time for one question. The daemon itself gives up after 5 s.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -108,6 +109,7 @@ impl Client {
                 let class = class.map(|class| class.name().to_owned());
                 self.post("/api/mode", &ModeRequest { mode: mode.name().to_owned(), class })
             }
+            Request::Model(request) => self.post("/api/model", &change(request)),
         }
     }
 
@@ -200,4 +202,15 @@ impl Client {
     fn malformed(&self, what: String) -> ClientError {
         ClientError::Malformed { path: self.socket_path.clone(), what }
     }
+}
+
+fn change(request: &ModelRequest) -> ModelChange {
+    let (action, model) = match request {
+        ModelRequest::Load { path } => ("load", path.display().to_string()),
+        ModelRequest::Shadow(id) => ("shadow", id.as_ref().map_or_else(|| String::from("off"), ToString::to_string)),
+        ModelRequest::Pin(choice) => ("pin", choice.to_string()),
+        ModelRequest::Rollback => ("rollback", String::new()),
+        ModelRequest::Remove(id) => ("remove", id.to_string()),
+    };
+    ModelChange { action: action.to_owned(), model }
 }

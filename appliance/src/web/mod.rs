@@ -16,6 +16,7 @@ mod deadline;
 mod door;
 mod guard;
 mod http;
+mod model_state;
 mod page;
 mod sessions;
 mod socket;

@@ -72,14 +72,14 @@ enum Way {
     Order(Order),
 }
 
-/// What is asked for at a path. Blocks are made, and orders given, by JSON only.
+/// What is asked for at a path. Blocks are made, models chosen, and orders given, by JSON only.
 fn asked_for(path: &str) -> Option<Way> {
     let named = |name: &str| asked::NAMES.into_iter().find(|known| *known == name);
     match path.strip_prefix("/api/") {
         Some("reload") => Some(Way::Order(Order::Reload)),
         Some("restart") => Some(Way::Order(Order::Restart)),
         Some(name) => named(name).map(Way::Api),
-        None => named(path.strip_prefix('/')?).filter(|name| *name != "block").map(Way::Form),
+        None => named(path.strip_prefix('/')?).filter(|name| !asked::WITHOUT_FORM.contains(name)).map(Way::Form),
     }
 }
 
