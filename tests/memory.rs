@@ -84,6 +84,7 @@ fn tables_bytes(profile: MemoryProfile) -> u64 {
     let config = PipelineConfig {
         limits: Memory { profile, flows: None }.limits(),
         tuning: sluice::config::Config::default().tuning(),
+        models: Default::default(),
         rules: Arc::default(),
         around: Arc::default(),
         seed: [0, 0],

@@ -13,7 +13,7 @@ use serde_json::Value;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Keys of the report, of an alert, and of a block; nothing less.
-const REPORT_KEYS: [&str; 13] = [
+const REPORT_KEYS: [&str; 15] = [
     "packets",
     "bytes",
     "undecodable",
@@ -27,6 +27,8 @@ const REPORT_KEYS: [&str; 13] = [
     "packets_per_s",
     "model",
     "schema",
+    "shadow",
+    "drift",
 ];
 const ALERT_KEYS: [&str; 8] = ["t", "class", "source", "destination", "port", "confidence", "because", "flow_packet"];
 const BLOCK_KEYS: [&str; 8] = ["t", "address", "source", "action", "class", "ttl_s", "evidence_flows", "because"];
@@ -143,6 +145,20 @@ fn a_model_from_a_file_decides_in_the_place_of_the_built_in_one() {
     let blind = replay_by(&blind, &["--config", nothing.to_str().unwrap()]);
     let blind: Value = serde_json::from_str(&blind.stdout).unwrap();
     assert_eq!((&blind["alerts"], &blind["blocks"]), (&serde_json::json!([]), &serde_json::json!([])), "it is asked");
+
+    let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("blind.json");
+    let beside = report(&capture("syn-scan"), &["--shadow", beside.to_str().unwrap()]);
+    assert_eq!(
+        (&beside["verdicts"], blocked(&beside)),
+        (&built_in["verdicts"], blocked(&built_in)),
+        "it decides nothing"
+    );
+    let shadow = &beside["shadow"];
+    let by_model_alone =
+        shadow["disagreements"].as_array().unwrap().iter().find(|row| row["active"] == "scan").unwrap();
+    assert_eq!((&shadow["model"], &by_model_alone["shadow"]), (&"blind".into(), &"benign".into()));
+    assert!(by_model_alone["flows"].as_u64() <= shadow["disagreed"].as_u64(), "{shadow}");
+    assert!(built_in["shadow"].is_null() && built_in["drift"]["features"].as_array().is_some_and(Vec::is_empty));
 
     let mut foreign = named("foreign");
     foreign["schema"] = "0123456789abcdef".into();

@@ -216,6 +216,7 @@ impl<'a> Daemon<'a> {
         let config = PipelineConfig {
             limits: Limits::default(),
             tuning: Config::default().tuning(),
+            models: Default::default(),
             rules: Arc::default(),
             around: Arc::default(),
             seed,

@@ -84,6 +84,7 @@ fn play(name: &str, packets: u64) {
     let mut pipeline = Pipeline::new(&PipelineConfig {
         limits,
         tuning: Config::default().tuning(),
+        models: Default::default(),
         rules: Arc::default(),
         around: Arc::default(),
         seed: [1, 2],

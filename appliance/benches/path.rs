@@ -138,6 +138,7 @@ fn f_whole_path(bencher: Bencher<'_, '_>, name: &str) {
     let mut pipeline = Pipeline::new(&PipelineConfig {
         limits: Limits::default(),
         tuning: Config::default().tuning(),
+        models: Default::default(),
         rules: Arc::default(),
         around: Arc::default(),
         seed: SEED,

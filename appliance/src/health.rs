@@ -7,6 +7,8 @@ use traffic::address::Mac;
 use traffic::decode::DecodeError;
 use traffic::features::ThreatClass;
 
+use crate::pipeline::Compared;
+
 /// What the packet path counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -65,6 +67,8 @@ pub struct Gauges {
     selftest_faults: Mutex<Vec<String>>,
     /// What is wrong with the lists.
     list_faults: Mutex<Vec<String>>,
+    /// What is said of the models in force.
+    compared: Mutex<Option<Compared>>,
     /// Why the last reload or restart left everything as it was.
     order_fault: Mutex<Option<String>>,
 }
@@ -85,6 +89,19 @@ impl Gauges {
         self.ring_drops.store(ring_drops, Ordering::Relaxed);
         self.passed_over.store(passed_over, Ordering::Relaxed);
         *self.port_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// Publishes what is said of the models in force. Where somebody reads just now, it is left for the next time.
+    pub fn publish_compared(&self, compared: Compared) {
+        if let Ok(mut place) = self.compared.try_lock() {
+            *place = Some(compared);
+        }
+    }
+
+    /// What was said last of the models that were in force then.
+    #[must_use]
+    pub fn compared(&self) -> Option<Compared> {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the packet thread the box's own address on the link. Where it could not be read now, the last one stays.

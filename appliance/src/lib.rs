@@ -22,6 +22,7 @@ pub mod health;
 mod hexadecimal;
 pub mod linux;
 pub mod lists;
+pub mod registry;
 pub mod selftest;
 pub mod store;
 pub mod surroundings;

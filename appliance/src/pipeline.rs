@@ -18,7 +18,9 @@ use crate::capture::{Arrival, Port};
 use crate::health::Counters;
 use crate::policy::{Decision, Devices, Evidence, Neighbourhood, Sighting, Subject, Tuning, was_routed};
 use crate::verdict::lists::{AskedName, List};
-use crate::verdict::{Basis, FlowVerdicts, Origin, Rulebook, Verdict, judge};
+use crate::verdict::{
+    Basis, Disagreement, Drift, Drifted, FlowVerdicts, Models, Origin, Rulebook, Shadowing, Verdict, judge,
+};
 
 /// Evidence against a source outlives what the windows keep of it: so many times as many sources have room there.
 const EVIDENCE_PER_SOURCE: usize = 2;
@@ -30,7 +32,9 @@ pub struct PipelineConfig {
     pub limits: Limits,
     /// How it decides, until [`Pipeline::tune`] says otherwise.
     pub tuning: Tuning,
-    /// What is judged by.
+    /// The models that judge, until [`Pipeline::judge_by`] says otherwise.
+    pub models: Models,
+    /// What is judged by beside them.
     pub rules: Arc<Rulebook>,
     /// What is known of the network.
     pub around: Arc<Neighbourhood>,
@@ -49,6 +53,9 @@ pub struct Pipeline {
 /// What happens at a checkpoint. Apart from the extractor, because it runs while that is at work.
 #[derive(Debug)]
 struct Judgement {
+    models: Models,
+    shadowing: Shadowing,
+    drift: Drift,
     rules: Arc<Rulebook>,
     flow_verdicts: FlowVerdicts,
     devices: Devices,
@@ -63,6 +70,17 @@ pub struct EndedFlow<'a> {
     pub observation: &'a Observation<'a>,
     /// Its worst verdict.
     pub verdict: Verdict,
+}
+
+/// What is said of the models in force, since they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared {
+    /// Which they are.
+    pub models: Models,
+    /// How flows that ended were taken, and would have been by the shadow model.
+    pub disagreement: Disagreement,
+    /// How unlike its training data the active model finds the traffic.
+    pub drifted: Drifted,
 }
 
 /// Who hears of what comes out of the path.
@@ -85,6 +103,9 @@ impl Pipeline {
         Self {
             extractor: Extractor::new(&config.limits, config.seed),
             judgement: Judgement {
+                models: config.models,
+                shadowing: Shadowing::default(),
+                drift: Drift::new(config.models.active),
                 rules: Arc::clone(&config.rules),
                 flow_verdicts: FlowVerdicts::new(config.limits.flows),
                 devices: Devices::new(Arc::clone(&config.around), config.seed),
@@ -158,6 +179,18 @@ impl Pipeline {
         self.judgement.evidence.tune(tuning);
     }
 
+    /// Judges by other models from now on. What was said of those before is forgotten, as far as they are others.
+    pub fn judge_by(&mut self, models: Models) {
+        self.judgement.judge_by(models);
+    }
+
+    /// What there is to say of the models in force.
+    #[must_use]
+    pub fn compared(&self) -> Compared {
+        let Judgement { models, shadowing, drift, .. } = &self.judgement;
+        Compared { models: *models, disagreement: shadowing.disagreement(), drifted: drift.drifted() }
+    }
+
     /// Puts other rules and lists in the place of those in force, which it gives back: the caller sees to it that they are not
     /// freed in the packet thread.
     pub fn replace_rules(&mut self, rules: Arc<Rulebook>) -> Arc<Rulebook> {
@@ -205,14 +238,21 @@ impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
         let origin = self.flow_verdicts.origin(seen.flow);
         listener.checkpoint(seen, origin.device);
-        let (judged, basis) = judge(&self.rules, seen.features);
-        let mut verdict =
-            if is_to_be_heard(judged, seen) { judged } else { Verdict { class: ThreatClass::Benign, ..judged } };
+        let rule = self.rules.accusing(seen.features);
+        let (judged, basis) = judge(self.models.active, rule, seen.features);
+        let benign = Verdict { class: ThreatClass::Benign, confidence: 0.0 };
+        let heard = |judged: Verdict| if is_to_be_heard(judged, seen) { judged } else { benign };
+        let mut verdict = heard(judged);
+        let shadow = self.models.shadow.map(|model| judge(model, rule, seen.features).0);
+        let mut shadow = shadow.map_or(benign, heard);
         let mut by_list = None;
         if let Some((list, began)) = self.rules.listed(seen.initiator, seen.responder).filter(|_| seen.begun) {
             let listed = sighting_by_list(seen, origin, list, began);
             if seen.packets == 1 {
                 self.evidence.alert_at_once(&listed, &mut |decision| listener.decision(decision));
+            }
+            if list.config.block && listed.verdict.is_worse_than(shadow) {
+                shadow = listed.verdict;
             }
             if list.config.block && listed.verdict.is_worse_than(verdict) {
                 verdict = listed.verdict;
@@ -220,13 +260,36 @@ impl Judgement {
             }
         }
         let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
+        let worst_of_shadow = self.models.shadow.map(|_| self.flow_verdicts.shadowed(seen.flow, shadow).class);
+        self.shadowing.see(seen.flow);
         if verdict.class != ThreatClass::Benign {
             let sighting = by_list.unwrap_or_else(|| sighting(seen, origin, verdict, basis));
             self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
         }
         if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
             self.verdicts[after.worst.class.number()] += 1;
+            self.compare(seen, after.worst.class, worst_of_shadow);
             listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
+        }
+    }
+
+    fn judge_by(&mut self, models: Models) {
+        if models.shadow != self.models.shadow || models.active != self.models.active {
+            self.shadowing.begin_anew();
+        }
+        if models.active != self.models.active {
+            self.drift = Drift::new(models.active);
+        }
+        self.models = models;
+    }
+
+    /// Takes in how a flow that ended was taken. What looks like an attack is not held against harmless training data.
+    fn compare(&mut self, seen: &Observation<'_>, active: ThreatClass, shadow: Option<ThreatClass>) {
+        if let Some(shadow) = shadow {
+            self.shadowing.ended(seen.flow, active, shadow);
+        }
+        if active == ThreatClass::Benign {
+            self.drift.take(seen.features, seen.time);
         }
     }
 

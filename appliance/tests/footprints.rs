@@ -26,6 +26,7 @@ fn the_path_takes_what_its_tables_say() {
         let config = PipelineConfig {
             limits: memory.limits(),
             tuning: Config::default().tuning(),
+            models: Default::default(),
             rules: Arc::default(),
             around: Arc::default(),
             seed: [3, 4],

@@ -22,7 +22,7 @@ use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use sluice::policy::{Decision, Neighbourhood, Profile, Subject, Tuning};
 use sluice::verdict::lists::{List, ListConfig, Source};
 use sluice::verdict::rules::Name;
-use sluice::verdict::{Basis, Rulebook, Verdict};
+use sluice::verdict::{BUILT_IN, Basis, Models, Rulebook, Verdict};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use traffic::address::Mac;
 use traffic::capture_file::CaptureFile;
@@ -257,14 +257,14 @@ fn the_packet_path_allocates_nothing() {
     let packets = [packets(), queries()].concat();
     let mut built: Vec<StoredFrame> = packets.iter().flat_map(|ip| framed(ip)).chain([arp()]).collect();
     let floods: Vec<StoredFrame> = floods().collect();
-    let rules =
-        Arc::new(Rulebook { rules: Config::default().rules, lists: vec![Arc::new(list())], ..Rulebook::default() });
+    let rules = Arc::new(Rulebook { rules: Config::default().rules, lists: vec![Arc::new(list())] });
     let (others, kept) = (Arc::clone(&rules), Arc::clone(&rules));
     // Small tables, so that eviction is on the way too.
     let limits = Limits { flows: 256, sources: 16, destinations: 16, pairs: 16 };
     let config = PipelineConfig {
         limits,
         tuning: Tuning { profile: Profile::Strict, block_ttl: Duration::from_secs(1), limit_per_s: 1 },
+        models: Models { active: &BUILT_IN, shadow: Some(&BUILT_IN) },
         rules,
         around: Arc::new(Neighbourhood { lan: vec![IpNet::default()], ..Neighbourhood::default() }),
         seed: [3, 4],
@@ -284,6 +284,9 @@ fn the_packet_path_allocates_nothing() {
     for stored in &floods {
         path.frame(stored, &stored.bytes, stored.wire_len_bytes);
     }
+    // The compiled-in model judges beside itself, then alone, then again.
+    path.pipeline.judge_by(Models::default());
+    path.pipeline.judge_by(Models { active: &BUILT_IN, shadow: Some(&BUILT_IN) });
     path.pipeline.forgive(Subject::of(frames::SOURCE.into()));
     // Whoever hands other rules over keeps those before.
     drop(path.pipeline.replace_rules(others));
@@ -294,6 +297,8 @@ fn the_packet_path_allocates_nothing() {
     assert_eq!((change.allocations, change.reallocations, change.deallocations), (0, 0, 0), "{change:?}");
 
     drop(kept);
+    let disagreement = path.pipeline.compared().disagreement;
+    assert!(disagreement.flows() > 0 && disagreement.disagreed() == 0, "a model agrees with itself: {disagreement:?}");
     let (counters, Counting { decisions, asked, checkpoints, flows }) = (path.pipeline.counters(), path.listener);
     assert!(asked > 0, "nobody was seen asking for a name on the list");
     assert!(decisions > 0 && flows > 0 && checkpoints > flows, "the captures hold attacks");

@@ -157,6 +157,7 @@ mod tests {
     use crate::model::{Model, Range};
     use crate::progress::Silent;
     use crate::random::Random;
+    use crate::spread::Spread;
     use traffic::features::{FEATURE_COUNT, ThreatClass};
 
     const ROWS: usize = 10_000;
@@ -213,7 +214,7 @@ mod tests {
         let model = Model {
             name: "boosted".to_owned(),
             classes: vec![ThreatClass::Benign, ThreatClass::Scan, ThreatClass::Flood],
-            ranges: vec![Range { min: 0.0, max: 1.0 }; FEATURE_COUNT],
+            ranges: vec![Range { min: 0.0, max: 1.0, spread: Spread::default() }; FEATURE_COUNT],
             combination: Combination::OneVsRest,
             base: boosted.base,
             trees: boosted.trees,

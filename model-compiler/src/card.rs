@@ -74,7 +74,8 @@ fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<St
         "## Decided: by the appliance, about captures of sources that the model has not seen\n\n\
          `sluice replay` in mode enforce with the default rules, by a model of all sources but some, about the captures of those. An \
          attack is caught once its sender is blocked or what it floods is limited; any other block is wrongful. In brackets \
-         are 95 % intervals (Wilson).\n\n{}\n",
+         are 95 % intervals (Wilson). A line with a label in the place of a class is about what the model has no class for: only rules \
+         can catch it.\n\n{}\n",
         table(&summarise(decided, &recipe.class_names()?))
     );
     let balanced = || decided.iter().filter(|case| case.profile == "balanced");

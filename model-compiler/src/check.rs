@@ -1,5 +1,7 @@
 //! What must hold of every model, wherever it came from: a walk of it ends, and what it gives are probabilities.
 
+use traffic::features::FEATURE_COUNT;
+
 use crate::forest::{Combination, MAX_NODES};
 use crate::model::{MAX_DEPTH, Model, Node, Tree};
 
@@ -15,6 +17,9 @@ pub enum Unfit {
     /// A class twice, or none at all.
     #[error("its list of classes is empty or names one twice")]
     Classes,
+    /// Not one range for each feature, or one that is none.
+    #[error("it must have a range for each of the {FEATURE_COUNT} features, with finite ends and bins within them")]
+    Ranges,
     /// There is nothing to walk.
     #[error("it has no trees")]
     NoTrees,
@@ -48,6 +53,14 @@ pub enum TreeFault {
     /// A tree without a root.
     #[error("it has no nodes")]
     NoNodes,
+    /// A feature beyond the end of the schema.
+    #[error("node {node} compares the feature {feature}, and there are only {FEATURE_COUNT}")]
+    Feature {
+        /// Place of the node.
+        node: usize,
+        /// The place that it names.
+        feature: usize,
+    },
     /// A threshold that nothing can be compared with.
     #[error("node {0} has a threshold that is not a finite number")]
     Threshold(usize),
@@ -88,8 +101,8 @@ pub enum TreeFault {
     LeafValue(usize),
 }
 
-/// Checks everything that a model of whatever origin must keep to, but not the schema: a [`Model`] knows features by
-/// their places alone.
+/// Checks everything that a model of whatever origin must keep to, but not which schema it was made for: a [`Model`] knows
+/// features by their places alone.
 ///
 /// # Errors
 /// The first thing that does not hold.
@@ -99,6 +112,9 @@ pub fn check(model: &Model) -> Result<(), Unfit> {
     check_base(model)?;
     if !model.calibration.is_empty() && model.calibration.len() != model.classes.len() {
         return Err(Unfit::Calibration);
+    }
+    if model.ranges.len() != FEATURE_COUNT || !model.ranges.iter().all(|range| range.is_sound()) {
+        return Err(Unfit::Ranges);
     }
     let nodes = model.trees.iter().map(|tree| tree.nodes.len()).sum();
     match (model.trees.len(), nodes) {
@@ -143,6 +159,9 @@ fn check_tree(model: &Model, tree: &Tree) -> Result<(), TreeFault> {
     for (at, node) in tree.nodes.iter().enumerate() {
         match node {
             Node::Split { threshold, .. } if !threshold.is_finite() => return Err(TreeFault::Threshold(at)),
+            Node::Split { feature, .. } if *feature >= FEATURE_COUNT => {
+                return Err(TreeFault::Feature { node: at, feature: *feature });
+            }
             Node::Split { .. } => {}
             Node::Leaf { values, .. } => check_leaf(at, values, tree.class.map_or(classes, |_| 1), tree.class)?,
         }

@@ -65,8 +65,11 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     };
     let mut all = Vec::new();
     let bars = Bars::new();
+    // Of what belongs to no class none of the models has learnt anything: the first one is asked.
+    let mut of_no_class = of_no_class(&captures, &recipe)?;
     for (model, unseen) in models(arguments, &recipe, &rows, &labelled, &bars)? {
-        let unseen: Vec<&LabelledCapture> = unseen.iter().filter_map(|name| captures.get(*name)).collect();
+        let mut unseen: Vec<&LabelledCapture> = unseen.iter().filter_map(|name| captures.get(*name)).collect();
+        unseen.append(&mut of_no_class);
         bars.say(&format!("{}: {} leaves, {} captures", model.name, model.leaves(), unseen.len()));
         all.extend(appliance.decide(&model, &unseen, &bars)?);
     }
@@ -82,7 +85,7 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     fs::write(&arguments.out, text).with_context(|| format!("cannot write {}", arguments.out.display()))
 }
 
-/// The captures of the recipe's classes, by name.
+/// The captures of all corpora, by name.
 fn captures(arguments: &DecideArguments, recipe: &Recipe) -> Result<BTreeMap<String, LabelledCapture>> {
     let mut captures = BTreeMap::new();
     for (name, directory) in &arguments.corpora {
@@ -91,6 +94,16 @@ fn captures(arguments: &DecideArguments, recipe: &Recipe) -> Result<BTreeMap<Str
         captures.extend(corpus.captures.into_iter().map(|capture| (capture.name.clone(), capture)));
     }
     Ok(captures)
+}
+
+/// The captures whose labels are those of no class.
+fn of_no_class<'a>(
+    captures: &'a BTreeMap<String, LabelledCapture>,
+    recipe: &Recipe,
+) -> Result<Vec<&'a LabelledCapture>> {
+    let rules = recipe.class_rules()?;
+    let is_known = |label: &String| rules.iter().any(|rule| rule.labels.contains(label));
+    Ok(captures.values().filter(|capture| !is_known(&capture.label)).collect())
 }
 
 /// Models, each with the names of the captures that it is to decide about.

@@ -11,6 +11,7 @@ use traffic::features::{FEATURE_COUNT, FEATURES, ThreatClass};
 use crate::check::{Unfit, check};
 use crate::forest::{Combination, Curve, Knot, MAX_KNOTS};
 use crate::model::{Model, Node, Range, Tree};
+use crate::spread::{BINS, EDGES, Spread};
 
 /// The number of this form. Another form gets another number, and the loader says which it knows.
 pub const FORMAT: u32 = 3;
@@ -36,7 +37,9 @@ pub enum ModelError {
     #[error("it has a class {0:?}, which this program does not know")]
     UnknownClass(String),
     /// The ranges are not those of the schema.
-    #[error("its ranges must name every feature once, with finite min <= max; {0:?} does not fit")]
+    #[error(
+        "its ranges must name every feature once, with finite min <= max, edges within them in their order, and shares that are 1 in sum; {0:?} does not fit"
+    )]
     Ranges(String),
     /// A curve that is none, or one of another class.
     #[error(
@@ -94,7 +97,7 @@ struct CurveForm {
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[serde(remote = "Combination")]
-enum CombinationNames {
+pub(crate) enum CombinationNames {
     Mean,
     Softmax,
     OneVsRest,
@@ -118,6 +121,8 @@ struct RangeForm {
     feature: String,
     min: Decimal,
     max: Decimal,
+    edges: [Decimal; EDGES],
+    shares: [Decimal; BINS],
 }
 
 /// One line of `nodes`.
@@ -175,6 +180,8 @@ pub fn write(model: &Model) -> Result<String, ModelError> {
         feature: feature.name.to_owned(),
         min: Decimal(range.min),
         max: Decimal(range.max),
+        edges: range.spread.edges.map(Decimal),
+        shares: range.spread.shares.map(Decimal),
     });
     let base: Vec<Decimal> = model.base.iter().copied().map(Decimal).collect();
     let trees = model.trees.iter().map(|tree| write_tree(tree, &names)).collect::<Result<Vec<_>, _>>()?;
@@ -247,7 +254,8 @@ fn read_classes(names: &[String]) -> Result<Vec<ThreatClass>, ModelError> {
 fn read_ranges(forms: &[RangeForm]) -> Result<Vec<Range>, ModelError> {
     let mut ranges = [None; FEATURE_COUNT];
     for form in forms {
-        let range = Range { min: form.min.0, max: form.max.0 };
+        let spread = Spread { edges: form.edges.map(|edge| edge.0), shares: form.shares.map(|share| share.0) };
+        let range = Range { min: form.min.0, max: form.max.0, spread };
         let slot = index_of(&form.feature).map(|index| &mut ranges[index]);
         match slot {
             Some(slot @ None) if range.is_sound() => *slot = Some(range),

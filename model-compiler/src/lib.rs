@@ -22,6 +22,9 @@ pub mod emit;
 pub mod forest;
 pub mod json;
 pub mod model;
+#[cfg(feature = "sealed")]
+pub mod sealed;
+pub mod spread;
 
 #[cfg(feature = "train")]
 pub mod boost;
@@ -35,6 +38,8 @@ pub mod corpus;
 pub mod datasets;
 #[cfg(feature = "train")]
 pub mod decisions;
+#[cfg(feature = "train")]
+pub mod drift;
 #[cfg(feature = "train")]
 pub mod evaluate;
 #[cfg(feature = "train")]

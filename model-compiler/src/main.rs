@@ -1,5 +1,5 @@
-//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `search`, `retrain`, `import`, `compile`; for tables of
-//! flows `features` and `protocol`.
+//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `drift`, `search`, `retrain`, `import`, `compile`; for model
+//! files `keygen` and `seal`; for tables of flows `features` and `protocol`.
 //!
 //! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
 
@@ -14,13 +14,14 @@ use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
 use model_compiler::train::{Labelled, labelled, steps, train_and_assess};
-use model_compiler::{calibration, compile, corpus, extract, import, json};
+use model_compiler::{calibration, compile, corpus, drift, extract, import, json};
 
 use bars::Bars;
 use dataset_commands::{FeaturesArguments, ProtocolArguments};
 use decide_command::DecideArguments;
 use evaluate_command::EvaluateArguments;
 use retrain_command::RetrainArguments;
+use seal_command::{KeygenArguments, SealArguments};
 use search_command::SearchArguments;
 
 mod bars;
@@ -28,6 +29,7 @@ mod dataset_commands;
 mod decide_command;
 mod evaluate_command;
 mod retrain_command;
+mod seal_command;
 mod search_command;
 
 /// Makes, measures and compiles Sluice's models.
@@ -71,6 +73,21 @@ enum Command {
     Decide(DecideArguments),
     /// Which settings of the recipe do best on sources that they have not seen.
     Search(SearchArguments),
+    /// How far harmless traffic of sources that the model has not seen lies from its training data, as the box measures it.
+    Drift {
+        /// Folder of the model.
+        model: PathBuf,
+        /// The table of rows.
+        #[arg(long)]
+        rows: PathBuf,
+        /// Sources with fewer flows say nothing.
+        #[arg(long, default_value_t = 2000)]
+        least_flows: usize,
+    },
+    /// Makes a key that model files are signed with, and prints the public one that belongs to it.
+    Keygen(KeygenArguments),
+    /// From model.json to a signed file that `sluice model load` takes.
+    Seal(SealArguments),
     /// What each feature says about the class, and which say the same.
     Features(FeaturesArguments),
     /// How good the learner is by the protocol of a published set, beside the best single comparison.
@@ -92,6 +109,9 @@ fn main() -> Result<()> {
         Command::Compile { model, print } => compile_model(&model, print),
         Command::Decide(arguments) => decide_command::decide(&arguments),
         Command::Search(arguments) => search_command::run(&arguments),
+        Command::Drift { model, rows, least_flows } => drift_of(&model, &rows, least_flows),
+        Command::Keygen(arguments) => seal_command::keygen(&arguments),
+        Command::Seal(arguments) => seal_command::seal_model(&arguments),
         Command::Features(arguments) => dataset_commands::features(&arguments),
         Command::Protocol(arguments) => dataset_commands::protocol(&arguments),
     }
@@ -139,6 +159,15 @@ fn train_model(folder: &Path, path: &Path) -> Result<()> {
     let target = folder.join("model.json");
     fs::write(&target, json::write(&model)?).with_context(|| format!("cannot write {}", target.display()))?;
     eprintln!("{}: {} leaves, depth {}", target.display(), model.leaves(), model.depth());
+    Ok(())
+}
+
+fn drift_of(folder: &Path, path: &Path, least_flows: usize) -> Result<()> {
+    let (recipe, model) = (recipe(folder)?, read_model(&folder.join("model.json"))?);
+    let rows = Rows::read(path)?;
+    for drift in drift::by_source(&rows, &chosen(&rows, &recipe)?, &recipe, &model, least_flows)? {
+        println!("{drift}");
+    }
     Ok(())
 }
 

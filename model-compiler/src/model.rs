@@ -1,8 +1,11 @@
 //! The model as data, and the plain walk through it: what a compiled model must agree with, bit for bit.
 
+use serde::{Deserialize, Serialize};
 use traffic::features::{FEATURE_COUNT, FeatureVector, ThreatClass};
 
 use crate::forest::{self, Combination, Curve, MAX_CLASSES, MAX_FEATURES, Root, Sums};
+use crate::json::CombinationNames;
+use crate::spread::Spread;
 
 /// The most comparisons on the way to a leaf. Far more than a model that generalises needs, and few enough that the
 /// nested source of [`crate::emit`] is no burden for the Rust compiler.
@@ -12,15 +15,17 @@ const _: () = assert!(ThreatClass::ALL.len() <= MAX_CLASSES);
 const _: () = assert!(FEATURE_COUNT <= MAX_FEATURES);
 
 /// One decision tree or many for the schema of `traffic`, with what is known about their making.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// Name of the model and of its folder: small letters, digits, `-` and `_`.
     pub name: String,
     /// The classes that it tells apart, in the order of the leaves' numbers.
+    #[serde(with = "class_names")]
     pub classes: Vec<ThreatClass>,
-    /// The smallest and the largest training value of each feature, in the order of the schema.
+    /// Where the training values of each feature lay, in the order of the schema.
     pub ranges: Vec<Range>,
     /// How the trees make one answer.
+    #[serde(with = "CombinationNames")]
     pub combination: Combination,
     /// What the score of each class begins with; all 0 where the trees give distributions.
     pub base: Vec<f32>,
@@ -28,20 +33,24 @@ pub struct Model {
     pub trees: Vec<Tree>,
     /// For each class, from the probability that the trees give it to how often it is that class; empty where that is not known
     /// and the probability stands as it is.
+    #[serde(with = "curves")]
     pub calibration: Vec<Curve>,
 }
 
-/// Between which values a feature lay in training: outside them a model has nothing to go by.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Between which values a feature lay in training: outside them a model has nothing to go by. And how it was spread there over
+/// harmless traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Range {
     /// The smallest value.
     pub min: f32,
     /// The largest value.
     pub max: f32,
+    /// Bins of the values of harmless flows at their ends.
+    pub spread: Spread,
 }
 
 /// A binary tree of comparisons, from the root at place 0. [`crate::json::read`] lets only such trees in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tree {
     /// Place of the class whose score it adds to, one number at each leaf; none where a leaf has one for each class.
     pub class: Option<usize>,
@@ -50,7 +59,7 @@ pub struct Tree {
 }
 
 /// One place of a tree.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Node {
     /// A comparison: on to `right` where the value is more than the threshold, else to `left`, also for NaN.
     Split {
@@ -82,10 +91,11 @@ pub struct Answer {
 }
 
 impl Range {
-    /// Both ends are numbers, in their order.
+    /// Both ends are numbers, in their order, and the bins are within them.
     #[must_use]
     pub fn is_sound(self) -> bool {
-        self.min.is_finite() && self.max.is_finite() && self.min <= self.max
+        let within = |edge: &f32| (self.min..=self.max).contains(edge);
+        self.min.is_finite() && self.max.is_finite() && self.spread.is_sound() && self.spread.edges.iter().all(within)
     }
 }
 
@@ -179,6 +189,23 @@ impl Tree {
             }
         }
         deepest
+    }
+}
+
+/// Classes by their names: their numbers may change with the program.
+mod class_names {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use traffic::features::ThreatClass;
+
+    pub(super) fn serialize<S: Serializer>(classes: &[ThreatClass], serializer: S) -> Result<S::Ok, S::Error> {
+        classes.iter().map(|class| class.name()).collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ThreatClass>, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        let class =
+            |name: &String| ThreatClass::from_name(name).ok_or_else(|| serde::de::Error::custom("unknown class"));
+        names.iter().map(class).collect()
     }
 }
 
@@ -284,5 +311,27 @@ impl Tables {
         self.nodes.push(node);
         self.ends.push(end);
         self.rows.push(rows);
+    }
+}
+
+/// Curves as their knots, checked when they are read.
+mod curves {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::{Serialize, Serializer};
+
+    use crate::forest::{Curve, Knot, MAX_KNOTS};
+
+    pub fn serialize<S: Serializer>(curves: &[Curve], serializer: S) -> Result<S::Ok, S::Error> {
+        let points = |curve: &Curve| curve.knots().iter().map(|knot| (knot.confidence, knot.frequency)).collect();
+        curves.iter().map(points).collect::<Vec<Vec<(f32, f32)>>>().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Curve>, D::Error> {
+        let curve = |points: Vec<(f32, f32)>| {
+            let knots: Vec<Knot> =
+                points.iter().map(|&(confidence, frequency)| Knot { confidence, frequency }).collect();
+            Curve::new(&knots).ok_or_else(|| D::Error::custom(format!("a curve needs up to {MAX_KNOTS} rising knots")))
+        };
+        Vec::<Vec<(f32, f32)>>::deserialize(deserializer)?.into_iter().map(curve).collect()
     }
 }

@@ -13,6 +13,7 @@ use model_compiler::emit::{self, Form};
 use model_compiler::forest::{Combination, Curve, Knot, MAX_KNOTS};
 use model_compiler::json;
 use model_compiler::model::{Model, Node, Range, Tree};
+use model_compiler::spread::Spread;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -23,6 +24,12 @@ const SINGLE: usize = 40;
 const OF_EACH_KIND: usize = 8;
 const VECTORS: usize = 300;
 const CLASSES: [ThreatClass; 4] = [ThreatClass::Tunnel, ThreatClass::Benign, ThreatClass::Scan, ThreatClass::Flood];
+
+/// The range of some values with their weights.
+fn range(mut values: Vec<(f32, f64)>) -> Range {
+    let spread = Spread::of(&mut values);
+    Range { min: values[0].0, max: values[values.len() - 1].0, spread }
+}
 
 /// A tree before its nodes have places.
 #[derive(Clone, Debug)]
@@ -92,7 +99,7 @@ fn model(shapes: &[Shape], combination: Combination) -> Model {
     let model = Model {
         name: "random".to_owned(),
         classes: CLASSES.to_vec(),
-        ranges: vec![Range { min: -0.0, max: 0.3 }; FEATURE_COUNT],
+        ranges: vec![Range { min: -0.0, max: 0.3, spread: Spread::default() }; FEATURE_COUNT],
         combination,
         base: if scores { vec![0.1, -0.2, 0.0, 3.0] } else { vec![0.0; 4] },
         trees: trees.collect(),
@@ -241,12 +248,12 @@ proptest! {
     fn a_model_comes_back_from_its_file_as_it_was(
         shapes in prop::collection::vec(shape(4), 1..4),
         combination in prop::sample::select(vec![Combination::Mean, Combination::Softmax, Combination::OneVsRest]),
-        bounds in prop::collection::vec((awkward(), awkward()), FEATURE_COUNT),
+        values in prop::collection::vec(prop::collection::vec((awkward(), 0.1..9.0_f64), 1..20), FEATURE_COUNT),
         curves in curves(),
     ) {
         let mut model = model(&shapes, combination);
         model.calibration = curves;
-        model.ranges = bounds.iter().map(|(a, b)| Range { min: a.min(*b), max: a.max(*b) }).collect();
+        model.ranges = values.into_iter().map(range).collect();
         let back = json::read(&json::write(&model).unwrap()).unwrap();
         // Debug tells -0 from 0, which == does not.
         prop_assert_eq!(format!("{back:?}"), format!("{model:?}"));

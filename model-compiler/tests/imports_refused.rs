@@ -6,6 +6,7 @@
 
 use model_compiler::import::{Said, import};
 use model_compiler::model::{Model, Node, Range};
+use model_compiler::spread::Spread;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use traffic::features::{FEATURE_COUNT, ThreatClass};
@@ -16,7 +17,7 @@ fn said(classes: &str, features: &str) -> Said {
 }
 
 fn imported(bytes: &[u8], said: &Said) -> Result<Model, String> {
-    let ranges = vec![Range { min: 0.0, max: 1.0 }; FEATURE_COUNT];
+    let ranges = vec![Range { min: 0.0, max: 1.0, spread: Spread::default() }; FEATURE_COUNT];
     import(bytes, said, ranges).map_err(|error| error.to_string())
 }
 

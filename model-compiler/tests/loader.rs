@@ -9,8 +9,11 @@ use traffic::features::schema::schema_hash_text;
 
 /// One comparison and two leaves.
 fn small() -> Value {
-    let ranges: Vec<Value> =
-        FEATURES.iter().map(|feature| json!({"feature": feature.name, "min": 0.0, "max": 1.0})).collect();
+    let range = |name: &str| {
+        json!({"feature": name, "min": 0.0, "max": 1.0, "edges": [0, 0, 0, 0, 0, 0, 0, 0, 0.5],
+               "shares": [0.8, 0, 0, 0, 0, 0, 0, 0, 0.1, 0.1]})
+    };
+    let ranges: Vec<Value> = FEATURES.iter().map(|feature| range(feature.name)).collect();
     json!({
         "format": 3, "name": "small", "schema": schema_hash_text(), "classes": ["benign", "scan"], "ranges": ranges,
         "combination": "mean", "base": [0.0, 0.0], "calibration": [],
@@ -99,6 +102,9 @@ fn ranges_that_do_not_fit_the_schema_are_refused() {
     assert!(refusal(|model| model["ranges"][3]["feature"] = json!("fwd_packets")).contains("\"fwd_packets\""));
     assert!(refusal(|model| model["ranges"][3]["feature"] = json!("ttl")).contains("\"ttl\""));
     assert!(refusal(|model| model["ranges"][3]["min"] = json!(2.0)).contains(FEATURES[3].name));
+    assert!(refusal(|model| model["ranges"][3]["edges"][8] = json!(1.5)).contains(FEATURES[3].name));
+    assert!(refusal(|model| model["ranges"][3]["edges"][0] = json!(0.6)).contains(FEATURES[3].name));
+    assert!(refusal(|model| model["ranges"][3]["shares"][0] = json!(0.7)).contains(FEATURES[3].name));
     let shorter = refusal(|model| drop(model["ranges"].as_array_mut().unwrap().pop()));
     assert!(shorter.contains(FEATURES[FEATURES.len() - 1].name), "{shorter}");
 }

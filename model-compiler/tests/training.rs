@@ -322,6 +322,36 @@ fn leaves_say_how_probable_classes_are_under_the_prior() {
 }
 
 #[test]
+fn the_spread_is_that_of_harmless_flows_at_their_ends_with_the_weights_of_their_captures() {
+    let ports = index_of("src_ports_60s").unwrap();
+    let mut rows = rows();
+    // Of each flow a row before its end, which is nobody's end.
+    let ends = std::mem::take(&mut rows.rows);
+    for end in ends {
+        let mut before = end.clone();
+        before.features[ports] = 1_000.0;
+        rows.rows.extend([before, end]);
+    }
+    // One more capture, of a single flow: it weighs as much as a flow of a capture of 60, to the power of what is left.
+    rows.captures.push(Capture { name: "test/alone.pcap".to_owned(), source: "alone".to_owned() });
+    let label = rows.label("benign");
+    let mut features = [0.0; FEATURE_COUNT];
+    features[ports] = 50.0;
+    rows.rows.push(Row { capture: 24, label, initiator: 0, flow: 0, packets: 1, features });
+    let recipe = recipe(&[]);
+    let model = trained(&rows, &recipe);
+    let spread = model.ranges[ports].spread;
+    assert!(spread.edges.iter().all(|edge| *edge < 1_000.0), "{spread:?}");
+    // Eight harmless captures of 60 flows, with values below 6, and the one with 50.
+    let e = recipe.rows.capture_exponent;
+    let above: f32 =
+        spread.edges.iter().zip(spread.shares).filter(|(edge, _)| **edge > 5.0).map(|(_, share)| share).sum();
+    let expected = 1.0 / (8.0 * 60.0_f64.powf(e) + 1.0);
+    let above = f64::from(above + spread.shares[9]);
+    assert!((above - expected).abs() < 1e-6, "{above} {expected} {spread:?}");
+}
+
+#[test]
 fn an_emphasized_capture_counts_several_times() {
     let rows = rows();
     let share = |change: (&str, &str)| {

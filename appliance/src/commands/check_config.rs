@@ -11,7 +11,8 @@ use crate::enforce::OnFailure;
 use crate::lists::Lists;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::policy::Mode;
-use crate::verdict::Rulebook;
+use crate::registry::ModelConfig;
+use crate::verdict::{Models, Rulebook};
 use crate::{clock, control, store};
 
 pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
@@ -48,6 +49,12 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
         (port, Some(address)) => println!("  page at http://{}/", std::net::SocketAddr::new(address.addr(), port)),
     }
     println!("  rules: {}", or_none(config.rules.iter().map(|rule| rule.name.as_str())));
+    let ModelConfig { keys, active, shadow, drift_alarm } = &config.model;
+    println!(
+        "  model: {active}, shadow {}, {} trusted keys, drift is told from {drift_alarm} on",
+        or_none(shadow.iter()),
+        keys.len()
+    );
     let lists = Lists::load(&config);
     lists.summaries(clock::now()).iter().for_each(|summary| println!("  {summary}"));
     lists.faults(clock::now()).iter().for_each(|fault| println!("  fault: {fault}"));
@@ -76,8 +83,14 @@ fn print_memory(config: &Config, rules: Rulebook) {
 /// The tables are made and asked: memory that nothing is written to is not taken from anybody.
 fn footprints(config: &Config, rules: Rulebook) -> Vec<Footprint> {
     let limits = config.memory.limits();
-    let pipeline =
-        PipelineConfig { limits, tuning: config.tuning(), rules: rules.into(), around: Arc::default(), seed: [0, 0] };
+    let pipeline = PipelineConfig {
+        limits,
+        tuning: config.tuning(),
+        models: Models::default(),
+        rules: rules.into(),
+        around: Arc::default(),
+        seed: [0, 0],
+    };
     let tables: Vec<Footprint> = Pipeline::new(&pipeline).footprints().collect();
     let rings = config.memory.ring().footprint(config.bridge.ports.len());
     [tables, vec![rings, control::queue(config.memory.control_queue()), store::QUEUE]].concat()

@@ -5,6 +5,7 @@ mod blocks;
 mod check_config;
 mod explain;
 mod export_rows;
+mod model;
 mod orders;
 mod output;
 mod passwd;
@@ -156,6 +157,13 @@ enum Command {
         #[command(flatten)]
         daemon: DaemonArgs,
     },
+    /// Shows and changes which models judge
+    Model {
+        #[command(flatten)]
+        daemon: DaemonArgs,
+        #[command(subcommand)]
+        command: model::ModelCommand,
+    },
     /// Has the daemon read its configuration again; a mistake in it changes nothing
     Reload(DaemonArgs),
     /// Has the daemon run its program anew, as after an upgrade: no block is lifted, and a program that does not run is refused
@@ -176,7 +184,7 @@ enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
 }
 
@@ -184,7 +192,7 @@ pub struct ConfigArgs {
 #[derive(Clone, Debug, Args)]
 struct DaemonArgs {
     /// The daemon's socket; where it is not given, the one of the configuration
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
@@ -256,7 +264,7 @@ impl CommandLine {
                 let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
                 let lists = Lists::load(&config);
                 lists.faults(clock::now()).iter().for_each(|fault| eprintln!("{fault}"));
-                Ok(replay::replay(&args, lists.rulebook())?)
+                Ok(replay::replay(&args, &config.model, lists.rulebook())?)
             }
             Command::CheckConfig { config } => check_config::check_config(&config),
             Command::Selftest { json, without_ports, config } => {
@@ -276,6 +284,7 @@ impl CommandLine {
             Command::Allow { allowed, ttl, daemon } => blocks::ask(&daemon.socket()?, &Request::Allow { allowed, ttl }),
             Command::Disallow { allowed, daemon } => blocks::ask(&daemon.socket()?, &Request::Disallow { allowed }),
             Command::Mode { mode, class, daemon } => blocks::ask(&daemon.socket()?, &Request::SetMode { class, mode }),
+            Command::Model { daemon, command } => model::model(&daemon, command),
             Command::Reload(daemon) => orders::reload(&daemon),
             Command::Restart(daemon) => orders::restart(&daemon.socket()?),
             Command::Audit(args) => audit::audit(&args),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::Failure;
+use super::{Failure, model};
 use crate::web::Client;
 use crate::web::api::{AllowanceRow, Events, State};
 
@@ -36,6 +36,10 @@ fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
         out,
         "{undecodable} could not be decoded, {ring_drops} came too fast to be read, {passed_over} were passed over"
     )?;
+    if state.models.shadow.is_some() {
+        model::write_shadow(out, &state.models)?;
+    }
+    model::write_drift(out, &state.models)?;
     let Some(events) = &state.events else { return Ok(()) };
     write_events(out, events)
 }

@@ -2,6 +2,7 @@
 //! once.
 
 use super::{Bridge, Config, Policy, Web};
+use crate::registry::ModelConfig;
 
 /// Keys that say something else than before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +34,8 @@ impl Config {
     pub fn followed_by(&self, mut next: Self) -> (Self, Changes) {
         let mut changes = Changes::default();
         // All keys by name, so that a new one cannot be forgotten here.
-        let Self { mode, on_failure, selftest_at_start, state_dir, bridge, policy, rules, lists, web, memory } = self;
+        let Self { mode, on_failure, selftest_at_start, state_dir, bridge, policy, rules, model, lists, web, memory } =
+            self;
         changes.take("mode", mode, &next.mode);
         changes.keep("on_failure", on_failure, &mut next.on_failure);
         changes.keep("selftest_at_start", selftest_at_start, &mut next.selftest_at_start);
@@ -41,6 +43,7 @@ impl Config {
         changes.bridge(bridge, &mut next.bridge);
         changes.policy(policy, &next.policy);
         changes.take("rules", rules, &next.rules);
+        changes.model(model, &next.model);
         changes.take("lists", lists, &next.lists);
         changes.web(web, &mut next.web);
         changes.keep("memory", memory, &mut next.memory);
@@ -79,6 +82,13 @@ impl Changes {
         self.take("policy.max_share_of_lan", max_share_of_lan, &next.max_share_of_lan);
         self.take("policy.approval_s", approval_s, &next.approval_s);
         self.take("policy.limit_per_s", limit_per_s, &next.limit_per_s);
+    }
+
+    fn model(&mut self, ModelConfig { keys, active, shadow, drift_alarm }: &ModelConfig, next: &ModelConfig) {
+        self.take("model.keys", keys, &next.keys);
+        self.take("model.active", active, &next.active);
+        self.take("model.shadow", shadow, &next.shadow);
+        self.take("model.drift_alarm", drift_alarm, &next.drift_alarm);
     }
 
     fn web(&mut self, Web { listen_port, host_names, socket }: &Web, next: &mut Web) {
@@ -121,6 +131,11 @@ mod tests {
             max_share_of_lan = 0.5
             approval_s = 61
             limit_per_s = 4
+            [model]
+            keys = ["ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"]
+            active = "forest@3"
+            shadow = "forest@4"
+            drift_alarm = 1.5
         "#;
         let (before, next) = (Config::default(), parsed(text));
         let (held, changes) = before.followed_by(next.clone());
@@ -134,7 +149,7 @@ mod tests {
             "bridge.internet_port",
         ];
         assert_eq!(changes.at_next_start, [&fixed[..], &["web.socket", "memory"]].concat());
-        assert_eq!(changes.at_once.len(), 15, "{:?}", changes.at_once);
+        assert_eq!(changes.at_once.len(), 19, "{:?}", changes.at_once);
         assert_eq!((&held.policy, &held.rules, held.mode), (&next.policy, &next.rules, next.mode));
         assert_eq!((&held.bridge, held.memory, &held.web.socket), (&before.bridge, before.memory, &before.web.socket));
         // What waits for the next start is told each time until then.

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use crate::capture::Port;
 use crate::enforce::OnFailure;
 use crate::policy::{Allowed, Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile, Tuning};
+use crate::registry::ModelConfig;
 use crate::store::BLOCK_ROWS;
 use crate::verdict::lists::ListConfig;
 use crate::verdict::rules::Rule;
@@ -55,6 +56,8 @@ pub struct Config {
     /// What is judged beside the model: the rules that are switched on.
     #[serde(deserialize_with = "rules::rules")]
     pub rules: Vec<Rule>,
+    /// Which models judge.
+    pub model: ModelConfig,
     /// Lists of addresses and domains that are looked up beside the model.
     #[serde(deserialize_with = "lists::lists")]
     pub lists: Vec<ListConfig>,
@@ -128,6 +131,7 @@ impl Default for Config {
             bridge: Bridge::default(),
             policy: Policy::default(),
             rules: rules::default_rules(),
+            model: ModelConfig::default(),
             lists: Vec::new(),
             web: Web::default(),
             memory: Memory::default(),
@@ -236,7 +240,7 @@ impl Config {
 
     /// What no single value shows to be wrong: the key and what to do.
     fn contradiction(&self) -> Option<(&'static str, String)> {
-        let Self { bridge, policy, memory, .. } = self;
+        let Self { bridge, policy, model, memory, .. } = self;
         let named =
             [("bridge.name", &bridge.name), ("bridge.ports", &bridge.ports[0]), ("bridge.ports", &bridge.ports[1])];
         if let Some((key, name)) = named.into_iter().find(|(_, name)| !is_interface_name(name)) {
@@ -277,6 +281,12 @@ impl Config {
         }
         if !(1..=MOST_LIMIT_PER_S).contains(&policy.limit_per_s) {
             return Some(("policy.limit_per_s", format!("give a number from 1 to {MOST_LIMIT_PER_S}")));
+        }
+        if model.drift_alarm.is_nan() || model.drift_alarm <= 0.0 {
+            return Some(("model.drift_alarm", String::from("give a number above 0")));
+        }
+        if model.active.stored().is_some_and(|id| model.shadow.as_ref() == Some(id)) {
+            return Some(("model.shadow", String::from("name another model than model.active, or none")));
         }
         memory.contradiction()
     }

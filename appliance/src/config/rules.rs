@@ -38,7 +38,8 @@ pub(super) fn default_rules() -> Vec<Rule> {
     use Comparison::{Above, Below, Equal};
     use Index::{
         BwdShare, DstServiceFlows2s, DstServiceUnfinished2s, FwdPackets, GroupDestination, IsIcmp, IsUdp, OddFlags,
-        PacketsPerS, PairShortLogins60s, SrcFlows2s, SrcHosts60s, SrcPorts60s, SrcUnanswered60s, SrcUnfinished60s,
+        PacketsPerS, PairOpen60s, PairShortLogins60s, SrcFlows2s, SrcHosts60s, SrcPorts60s, SrcUnanswered60s,
+        SrcUnfinished60s, WebService,
     };
     use ThreatClass::{BruteForce, Flood, Scan};
     let rule = |name, class, confidence, conditions: &[(Index, Comparison, f32)]| {
@@ -83,6 +84,7 @@ pub(super) fn default_rules() -> Vec<Rule> {
             0.8,
             &[(SrcFlows2s, Above, 100.0), (DstServiceFlows2s, Above, 200.0), (DstServiceUnfinished2s, Above, 0.9)],
         ),
+        rule("many connections held open", Flood, 0.8, &[(WebService, Equal, 1.0), (PairOpen60s, Above, 80.0)]),
         at_once(rule(
             "flood of UDP in one flow",
             Flood,

@@ -13,7 +13,7 @@ use traffic::address::Mac;
 use traffic::time::Timestamp;
 
 use super::pulse::Pulse;
-use super::{ControlError, Handle, Message, Outcome, Reply, Settings};
+use super::{ControlError, Handle, Judges, Message, Outcome, Reply, Settings};
 use crate::capture::Port;
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
@@ -61,6 +61,8 @@ pub struct Keeper {
     pub restored: Option<Desired>,
     /// What it goes by.
     pub settings: Settings,
+    /// The models that judge.
+    pub judges: Judges,
     /// The store's side of them.
     pub writer: Arc<Writer>,
     /// Figures of the packet thread.
@@ -168,7 +170,7 @@ impl Keeper {
                 return Some(Answer::Asked { outcome: self.answer(request, actor, now, state), reply });
             }
             Message::Configure { settings, actor, reply } => {
-                self.configure(*settings, actor, now, state);
+                self.configure(*settings, &actor, now, state);
                 return Some(Answer::Configured(reply));
             }
             Message::Resolved { name, addresses } => self.resolved(name, addresses, now, state),
@@ -278,7 +280,11 @@ impl Keeper {
     }
 
     pub(super) fn audit(&mut self, time: Timestamp, what: String) {
-        self.record(Event::Audit { time, actor: String::from("sluice"), what });
+        self.audit_by("sluice", time, what);
+    }
+
+    pub(super) fn audit_by(&mut self, actor: &str, time: Timestamp, what: String) {
+        self.record(Event::Audit { time, actor: actor.to_owned(), what });
     }
 
     /// A block ended before its time, because another one follows from proof and there is no room for both.
@@ -339,6 +345,7 @@ impl Keeper {
         }
         self.record_what_waits();
         self.look_around(state);
+        self.tell_models();
         self.lift_protected(now);
         self.keep_alive(state);
         self.reconcile(now, state);

@@ -5,6 +5,7 @@
 
 pub mod keeper;
 mod managers;
+mod models;
 mod pulse;
 mod requests;
 mod settings;
@@ -16,13 +17,16 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use managers::Managers;
+pub use models::{Judges, ModelRequest, ShownModels};
 pub use settings::Settings;
 use traffic::arena::Footprint;
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Decision, Mode, Modes, Neighbourhood, Subject, Tuning};
+use crate::registry::RegistryError;
 use crate::surroundings::Placement;
+use crate::verdict::Models;
 
 /// What the page, `sluice status` and the JSON show; made anew by the control thread every second and after each change.
 #[derive(Clone, Debug)]
@@ -33,8 +37,8 @@ pub struct Snapshot {
     pub started: Timestamp,
     /// What is done with decisions.
     pub modes: Modes,
-    /// Name of the compiled-in model.
-    pub model: &'static str,
+    /// The models that judge, and what is said of them.
+    pub models: ShownModels,
     /// Name of the bridge.
     pub bridge: String,
     /// Names of its two ports.
@@ -159,6 +163,8 @@ pub enum Request {
         /// To what.
         mode: Mode,
     },
+    /// Change which models judge.
+    Model(ModelRequest),
 }
 
 /// What the packet thread is told.
@@ -180,6 +186,8 @@ pub enum Outcome {
     Around(Arc<Neighbourhood>),
     /// Decisions are to be made in another way.
     Tuned(Tuning),
+    /// Other models judge.
+    Judged(Models),
 }
 
 /// What is ordered of the main thread.
@@ -373,6 +381,9 @@ pub enum ControlError {
     /// The box only observes.
     #[error("the box is in observe mode and blocks nothing; change that with `sluice mode enforce`")]
     Observing,
+    /// A model is not taken in or not used.
+    #[error(transparent)]
+    Model(#[from] RegistryError),
     /// The kernel refused.
     #[error(transparent)]
     Enforce(#[from] crate::enforce::EnforceError),
@@ -402,6 +413,7 @@ mod tests {
             learns_lan: true,
             bounds: config.bounds(),
             tuning: config.tuning(),
+            model: config.model,
         };
         handle.configure(settings, "anna")
     }

@@ -24,6 +24,7 @@ impl Keeper {
             Request::Disallow { allowed } => self.disallow(allowed, actor, now, state),
             Request::Label { alert, class } => Ok(self.label(alert, class, actor, now)),
             Request::SetMode { class, mode } => Ok(self.change_mode(class, mode, actor, now, state)),
+            Request::Model(request) => self.change_models(request, &actor, now),
         }
     }
 
@@ -183,9 +184,10 @@ mod tests {
     use crate::clock;
     use crate::config::Config;
     use crate::control::keeper::Surroundings;
-    use crate::control::{Handle, Settings};
+    use crate::control::{Handle, Judges, Settings};
     use crate::enforce::nftables::Nftables;
     use crate::policy::{Blocklist, Modes, Rails};
+    use crate::registry::{Choices, Registry};
     use crate::store::Store;
     use crate::store::test_directory::TestDirectory;
     use crate::web::fixture::snapshot;
@@ -205,7 +207,9 @@ mod tests {
                 learns_lan: true,
                 bounds: config.bounds(),
                 tuning: config.tuning(),
+                model: config.model,
             },
+            judges: Judges::new(Registry::new(directory.path(), Vec::new()), Choices::default()),
             writer: Arc::new(store.writer().unwrap()),
             gauges: Arc::default(),
             outcomes: sync_channel(1).0,

@@ -8,6 +8,7 @@ use traffic::time::Timestamp;
 
 use super::keeper::{Keeper, State};
 use crate::policy::{Allowed, Bounds, Mode, Tuning};
+use crate::registry::ModelConfig;
 
 /// What the control thread goes by: the part of the configuration that it is concerned with.
 #[derive(Clone, Debug)]
@@ -24,11 +25,13 @@ pub struct Settings {
     pub bounds: Bounds,
     /// How the packet thread decides.
     pub tuning: Tuning,
+    /// Which models judge, as long as nobody changes it while the box runs.
+    pub model: ModelConfig,
 }
 
 impl Keeper {
     /// Goes by other settings from now on. A mode that was set while the box runs holds until the configuration says another.
-    pub(super) fn configure(&mut self, settings: Settings, actor: String, now: Timestamp, state: &mut State) {
+    pub(super) fn configure(&mut self, settings: Settings, actor: &str, now: Timestamp, state: &mut State) {
         let before = replace(&mut self.settings, settings);
         let Settings { mode, allow, lan, learns_lan, bounds, .. } = self.settings.clone();
         let rails = &mut self.blocklist.rails;
@@ -43,8 +46,9 @@ impl Keeper {
         self.blocklist.set_bounds(bounds);
         if mode != before.mode {
             info!("the configuration says the mode {} instead of {}", mode.name(), before.mode.name());
-            self.change_mode(None, mode, actor, now, state);
+            self.change_mode(None, mode, actor.to_owned(), now, state);
         }
+        self.configure_models(&before.model, actor, now);
         // What is learned of the surroundings may be something else by these settings.
         state.last_look = None;
         self.look_around(state);

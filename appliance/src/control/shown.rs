@@ -32,7 +32,7 @@ impl Keeper {
             allowed_names: self.blocklist.rails.allow.names().map(str::to_owned).collect(),
             started: last.started,
             modes: *self.blocklist.modes(),
-            model: last.model,
+            models: self.judges.shown(self.gauges.compared(), self.settings.model.drift_alarm),
             bridge: last.bridge.clone(),
             ports: last.ports.clone(),
             internet_port: state.internet_port.map(|port| port.of(&last.ports).clone()),
@@ -54,6 +54,7 @@ impl Keeper {
         }
         faults.extend(self.gauges.list_faults());
         faults.extend(self.gauges.order_fault());
+        faults.extend(self.model_faults());
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());
         let repaired = state.repaired.iter().filter(|(time, _)| clock::now().since(*time) < REPAIR_SHOWN);

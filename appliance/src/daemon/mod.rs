@@ -35,7 +35,7 @@ use crate::capture::live::Live;
 use crate::clock::{self, Stopwatch};
 use crate::config::Config;
 use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
-use crate::control::{Handle, Settings, Snapshot};
+use crate::control::{Handle, Judges, Settings, ShownModels, Snapshot};
 use crate::enforce::nftables::{Nftables, Watch};
 use crate::enforce::{Desired, EnforceError, Enforcer, OnFailure};
 use crate::hardware::bridge::{self, BridgeConfig};
@@ -45,9 +45,10 @@ use crate::linux::{heap, rights};
 use crate::lists::Lists;
 use crate::pipeline::PipelineConfig;
 use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
+use crate::registry::Registry;
 use crate::store::{Event, Opened, Store, Writer};
 use crate::surroundings::Placement;
-use crate::verdict::{BUILT_IN, Rulebook};
+use crate::verdict::{Models, Rulebook};
 use crate::web::{self, WebConfig};
 use attendant::{Attendant, Door, End};
 use lookout::Lookout;
@@ -102,6 +103,8 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     let mut lookout = Lookout::new(config, bridge.index)?;
     let settings = settings(config);
     let mut surroundings = move |settings: &Settings| lookout.look(settings);
+    let judges = restored_judges(config, &store)?;
+    let models = judges.in_force();
     let blocklist = restored_blocklist(config, &store, surroundings(&settings))?;
     record_start(&writer, blocklist.modes());
     let running = said(blocklist.modes());
@@ -123,6 +126,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
         enforcer: Box::new(enforcer),
         restored,
         settings,
+        judges,
         writer: Arc::clone(&writer),
         gauges: Arc::clone(&gauges),
         outcomes,
@@ -143,7 +147,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
         source,
-        pipeline: pipeline_config(config, Arc::clone(&rules))?,
+        pipeline: pipeline_config(config, models, Arc::clone(&rules))?,
         handle: handle.clone(),
         gauges: Arc::clone(&gauges),
         outcomes: told,
@@ -227,7 +231,7 @@ fn bridge_config(config: &Config) -> BridgeConfig {
     BridgeConfig { name: bridge.name.clone(), ports: bridge.ports.clone(), addresses: bridge.addresses.clone() }
 }
 
-fn pipeline_config(config: &Config, rules: Arc<Rulebook>) -> anyhow::Result<PipelineConfig> {
+fn pipeline_config(config: &Config, models: Models, rules: Arc<Rulebook>) -> anyhow::Result<PipelineConfig> {
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).map_err(|cause| anyhow::anyhow!("no random numbers from the kernel: {cause}"))?;
     let (low, high) = seed.split_at(8);
@@ -235,6 +239,7 @@ fn pipeline_config(config: &Config, rules: Arc<Rulebook>) -> anyhow::Result<Pipe
     Ok(PipelineConfig {
         limits: config.memory.limits(),
         tuning: config.tuning(),
+        models,
         rules,
         around: Arc::new(Neighbourhood { lan: config.lan(), ..Neighbourhood::default() }),
         seed: [half(low), half(high)],
@@ -267,6 +272,14 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
         }
     }
     Ok(blocklist)
+}
+
+/// The models that were chosen, as far as they can be loaded.
+fn restored_judges(config: &Config, store: &Store) -> anyhow::Result<Judges> {
+    // Beside the database, which may have had to be opened elsewhere.
+    let folder = store.path().parent().unwrap_or(&config.state_dir);
+    let registry = Registry::new(folder, config.model.keys.clone());
+    Ok(Judges::new(registry, store.models(&config.model)?))
 }
 
 /// The allowlist of the configuration, who is allowed for a while, and the addresses that names had last.
@@ -347,7 +360,7 @@ fn first_snapshot(config: &Config, modes: Modes) -> Snapshot {
         time: now,
         started: now,
         modes,
-        model: BUILT_IN.name,
+        models: ShownModels::default(),
         bridge: config.bridge.name.clone(),
         ports: config.bridge.ports.clone(),
         internet_port: None,

@@ -25,6 +25,9 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often figures are published.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How often it is published what is said of the models.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What the packet thread is made of.
 pub(super) struct PacketThread {
     pub source: Live,
@@ -52,7 +55,8 @@ impl PacketThread {
         // The pipeline alone holds the rules from here on, so that others know when it has left them.
         self.pipeline.rules = Arc::default();
         let mut listener = ToControl { handle: &self.handle, gauges: &self.gauges, exchanges: &self.exchanges };
-        let mut since_published = Stopwatch::start();
+        self.gauges.publish_compared(pipeline.compared());
+        let (mut since_published, mut since_compared) = (Stopwatch::start(), Stopwatch::start());
         while !self.stop.load(Ordering::Relaxed) {
             while let Ok(outcome) = self.outcomes.try_recv() {
                 match outcome {
@@ -60,6 +64,7 @@ impl PacketThread {
                     Outcome::Forgiven { subject } => pipeline.forgive(subject),
                     Outcome::Around(around) => pipeline.learn(around),
                     Outcome::Tuned(tuning) => pipeline.tune(&tuning),
+                    Outcome::Judged(models) => pipeline.judge_by(models),
                 }
             }
             while let Ok(rules) = self.rulebooks.try_recv() {
@@ -83,6 +88,10 @@ impl PacketThread {
                 let (dropped, passed_over) = (self.source.dropped(), self.source.passed_over());
                 self.gauges.publish_source(dropped, passed_over, self.source.faults());
                 since_published = Stopwatch::start();
+            }
+            if since_compared.elapsed() >= COMPARE_INTERVAL {
+                self.gauges.publish_compared(pipeline.compared());
+                since_compared = Stopwatch::start();
             }
         }
     }

@@ -106,6 +106,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         learns_lan: config.policy.lan.is_empty(),
         bounds: config.bounds(),
         tuning: config.tuning(),
+        model: config.model.clone(),
     }
 }
 

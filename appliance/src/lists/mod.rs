@@ -85,7 +85,7 @@ impl Lists {
     pub fn rulebook(&self) -> Rulebook {
         let lists = self.all.iter().filter_map(|kept| kept.list.as_ref());
         let lists = lists.map(|(list, _)| Arc::clone(list)).collect();
-        Rulebook { rules: self.rules.clone(), lists, ..Rulebook::default() }
+        Rulebook { rules: self.rules.clone(), lists }
     }
 
     /// What a person should mend, one line each with its remedy.

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::linux::packet_ring::RingConfig;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{Alert, Decision};
-use crate::verdict::{BUILT_IN, Rulebook};
+use crate::verdict::{BUILT_IN, Models, Rulebook};
 
 /// How long the rings may take to hand over what they have.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -119,6 +119,7 @@ pub(super) fn model(config: &Config, captured: &Captured) -> Step {
     let mut pipeline = Pipeline::new(&PipelineConfig {
         limits: LIMITS,
         tuning: config.tuning(),
+        models: Models::default(),
         rules: Arc::new(rules),
         around: Arc::default(),
         seed: [0, 0],

@@ -109,8 +109,17 @@ const GROUNDS_OF_ALERTS: &str = "
     CREATE INDEX alerts_labelled ON alerts (id) WHERE label IS NOT NULL;
 ";
 
+/// Which models were chosen while the daemon ran, beside what the configuration said then.
+const MODELS: &str = "
+    CREATE TABLE models (
+        place TEXT PRIMARY KEY,
+        chosen TEXT NOT NULL,
+        configured TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// What leads from each version to the next one, from an empty file on.
-pub(super) const STEPS: [&str; 2] = [TABLES, GROUNDS_OF_ALERTS];
+pub(super) const STEPS: [&str; 3] = [TABLES, GROUNDS_OF_ALERTS, MODELS];
 
 /// Makes the directory (0700) and an empty file in it (0600) where they are missing; returns the file's path.
 pub(super) fn make(directory: &Path) -> Result<PathBuf, StoreError> {

@@ -28,6 +28,7 @@ use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Mode, Modes, PastBlock, Subject};
+use crate::registry::{Choices, ModelConfig};
 
 pub use audit::{AuditCheck, AuditRow};
 pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError};
@@ -82,6 +83,19 @@ pub enum Event {
         configured: Mode,
         /// By whom.
         actor: String,
+    },
+    /// Other models were chosen.
+    ModelsChosen {
+        /// When.
+        time: Timestamp,
+        /// Which.
+        choices: Box<Choices>,
+        /// What the configuration says: once that says something else, the change is no longer in force.
+        configured: Box<Choices>,
+        /// By whom.
+        actor: String,
+        /// What was done, in the words of the log.
+        what: String,
     },
     /// Somebody is allowed for a while.
     Allowed {
@@ -277,6 +291,14 @@ impl Store {
     /// What SQLite answered.
     pub fn modes(&self, configured: Mode) -> Result<Modes, StoreError> {
         settings::modes(&self.connection(), configured).map_err(StoreError::read("the modes"))
+    }
+
+    /// The models that are chosen where the configuration says this.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn models(&self, configured: &ModelConfig) -> Result<Choices, StoreError> {
+        settings::models(&self.connection(), configured).map_err(StoreError::read("the models"))
     }
 
     /// Who is allowed for a while.

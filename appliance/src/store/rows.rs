@@ -47,6 +47,10 @@ pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<
             let of = class.map_or_else(|| String::from("all attacks"), |class| class.name().to_owned());
             audit::append(connection, *time, actor, &format!("set the mode for {of} to {}", mode.name()))
         }
+        Event::ModelsChosen { time, choices, configured, actor, what } => {
+            settings::set_models(connection, choices, configured)?;
+            audit::append(connection, *time, actor, what)
+        }
         Event::Allowed { time, allowance } => {
             settings::allow(connection, allowance)?;
             let until =

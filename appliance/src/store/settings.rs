@@ -1,4 +1,4 @@
-//! Rows of what people set while the box runs: modes, allowances; and the addresses that names had last.
+//! Rows of what people set while the box runs: modes, models, allowances; and the addresses that names had last.
 
 use core::net::IpAddr;
 use std::collections::BTreeSet;
@@ -9,6 +9,7 @@ use traffic::time::Timestamp;
 
 use super::rows::{from_sql_time, to_sql_time};
 use crate::policy::{Allowance, Allowed, Mode, Modes};
+use crate::registry::{Choices, ModelConfig};
 
 /// The class under which the mode for all stands.
 const ALL: &str = "";
@@ -49,6 +50,59 @@ pub(super) fn modes(connection: &Connection, configured: Mode) -> rusqlite::Resu
         }
     }
     Ok(modes)
+}
+
+/// What a model is chosen for.
+const ACTIVE: &str = "active";
+const SHADOW: &str = "shadow";
+const BEFORE: &str = "before";
+
+/// Writes down which models are chosen, and what the configuration says of them. No shadow is an empty name, as it is there.
+pub(super) fn set_models(connection: &Connection, choices: &Choices, configured: &Choices) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM models", [])?;
+    for (place, [chosen, configured]) in [
+        (ACTIVE, [choices.active.to_string(), configured.active.to_string()]),
+        (SHADOW, [choices, configured].map(shadow_name)),
+        (BEFORE, [choices.before.as_ref().map(ToString::to_string).unwrap_or_default(), String::new()]),
+    ] {
+        connection.execute(
+            "INSERT INTO models (place, chosen, configured) VALUES (?1, ?2, ?3)",
+            params![place, chosen, configured],
+        )?;
+    }
+    Ok(())
+}
+
+fn shadow_name(choices: &Choices) -> String {
+    choices.shadow.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The configured models with the changes that were made to them, as [`modes`].
+pub(super) fn models(connection: &Connection, configured: &ModelConfig) -> rusqlite::Result<Choices> {
+    let ModelConfig { active, shadow, .. } = configured;
+    let mut choices = Choices { active: active.clone(), shadow: shadow.clone(), before: None };
+    let configured = [(ACTIVE, active.to_string()), (SHADOW, shadow_name(&choices)), (BEFORE, String::new())];
+    let mut query = connection.prepare("SELECT place, chosen, configured FROM models")?;
+    let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
+    for row in rows.collect::<Result<Vec<_>, _>>()? {
+        let (place, chosen, by): (String, String, String) = row;
+        if !configured.iter().any(|(known, says)| *known == place && *says == by) {
+            // It would come back with the configuration that it was a change of.
+            connection.execute("DELETE FROM models WHERE place = ?1", [place])?;
+            continue;
+        }
+        match (place.as_str(), chosen.parse()) {
+            (ACTIVE, Ok(active)) => choices.active = active,
+            (BEFORE, Ok(before)) => choices.before = Some(before),
+            (SHADOW, _) => choices.shadow = chosen.parse().ok(),
+            _ => {}
+        }
+    }
+    // Where the configuration pins what was the shadow, it need not judge twice.
+    if choices.active.stored() == choices.shadow.as_ref() {
+        choices.shadow = None;
+    }
+    Ok(choices)
 }
 
 pub(super) fn allow(connection: &Connection, allowance: &Allowance) -> rusqlite::Result<()> {

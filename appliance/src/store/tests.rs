@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::test_directory::TestDirectory;
 use super::*;
 use crate::policy::{Accuser, Action, BlockState, Grounds, Label, Subject, Vector};
+use crate::registry::Choice;
+use model_compiler::sealed::ModelId;
 use std::sync::Arc;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
@@ -202,8 +204,42 @@ fn files_of_others_and_of_the_future_are_left_alone() {
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
     assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Foreign { .. })));
     std::fs::remove_file(&file).unwrap();
-    meddle(&open(&directory), "PRAGMA user_version = 3");
-    assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Newer { version: 3, .. })));
+    meddle(&open(&directory), "PRAGMA user_version = 4");
+    assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Newer { version: 4, .. })));
+}
+
+#[test]
+fn models_that_were_chosen_are_kept_until_the_configuration_names_another() {
+    let directory = TestDirectory::new("models");
+    let store = open(&directory);
+    let id = |text: &str| text.parse::<ModelId>().unwrap();
+    let configured = |active: &str, shadow: &str| ModelConfig {
+        active: active.parse().unwrap(),
+        shadow: shadow.parse().ok(),
+        ..ModelConfig::default()
+    };
+    let choose = |choices: &Choices| {
+        let configured = Choices { shadow: Some(id("forest@9")), ..Choices::default() };
+        let (choices, configured) = (Box::new(choices.clone()), Box::new(configured));
+        let what = format!("set the active model to {}", choices.active);
+        write_all(&store, [Event::ModelsChosen { time: at(1), choices, configured, actor: "anna".to_owned(), what }]);
+    };
+    let chosen = Choices { active: Choice::Stored(id("forest@4")), shadow: None, before: Some(Choice::BuiltIn) };
+    choose(&chosen);
+    assert_eq!(
+        store.models(&configured("built-in", "forest@9")).unwrap(),
+        chosen,
+        "the shadow was switched off by hand"
+    );
+    assert_eq!(store.audit_rows(1).unwrap()[0].what, "set the active model to forest@4");
+    let other = store.models(&configured("built-in", "forest@8")).unwrap();
+    assert_eq!(other, Choices { shadow: Some(id("forest@8")), ..chosen.clone() });
+    let other = store.models(&configured("forest@7", "")).unwrap();
+    assert_eq!((other.active, other.shadow), (Choice::Stored(id("forest@7")), None));
+    let back = store.models(&configured("built-in", "forest@9")).unwrap();
+    assert_eq!((back.active, back.shadow), (Choice::BuiltIn, Some(id("forest@9"))), "what was changed is forgotten");
+    choose(&Choices { active: Choice::Stored(id("forest@9")), ..chosen });
+    assert_eq!(store.models(&configured("built-in", "forest@9")).unwrap().shadow, None);
 }
 
 #[test]

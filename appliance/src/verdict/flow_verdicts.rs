@@ -36,12 +36,19 @@ pub struct Origin {
 struct Remembered {
     flow: u64,
     verdict: FlowVerdict,
+    /// The worst that the shadow model would have had it taken for.
+    shadow: Verdict,
     origin: Origin,
 }
 
 impl Remembered {
     const fn nothing(flow: u64) -> Self {
-        Self { flow, verdict: UNKNOWN, origin: Origin { device: None, is_inside: false, is_routed: false } }
+        Self {
+            flow,
+            verdict: UNKNOWN,
+            shadow: BENIGN,
+            origin: Origin { device: None, is_inside: false, is_routed: false },
+        }
     }
 }
 
@@ -86,6 +93,15 @@ impl FlowVerdicts {
             }
         }
         (before, *known)
+    }
+
+    /// Takes a verdict by the shadow model in: the worst that the flow would have been taken for so far.
+    pub fn shadowed(&mut self, flow: u64, verdict: Verdict) -> Verdict {
+        let worst = &mut self.remembered(flow).shadow;
+        if verdict.class != ThreatClass::Benign && verdict.confidence > worst.confidence {
+            *worst = verdict;
+        }
+        *worst
     }
 
     /// The flow's place, which it takes from whatever flow had it before.

@@ -1,19 +1,24 @@
-//! Verdict: what a feature vector looks like, by the model in force and by the rules and lists of the configuration.
+//! Verdict: what a feature vector looks like, by the model in force and by the rules and lists of the configuration; and what
+//! another model would have said ([`Shadowing`]), and how unlike the training data the traffic is ([`Drift`]).
 //!
 //! [`judge`] runs on the packet path: comparisons of numbers and nothing else. [`explain`] runs for alerts only: it walks
 //! the same trees as tables and tells in words what counted.
 
+mod drift;
 mod explain;
 mod flow_verdicts;
 mod in_words;
 pub mod lists;
 mod model;
 pub mod rules;
+mod shadow;
 
+pub use drift::{Drift, Drifted, FeatureDrift, LEAST_FLOWS};
 pub use explain::{Part, behaviour, explain, parts_of};
 pub use flow_verdicts::{FlowVerdict, FlowVerdicts, Origin};
 pub use in_words::{bound_in_words, in_words};
-pub use model::{BUILT_IN, Model};
+pub use model::{BUILT_IN, Model, Models};
+pub use shadow::{Disagreement, Shadowing};
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -63,39 +68,24 @@ impl Basis {
     }
 }
 
-/// The model of that name, where the program still has it.
-#[must_use]
-pub fn model_named(name: &str) -> Option<&'static Model> {
-    Some(&BUILT_IN).filter(|model| model.name == name)
-}
-
-/// What is judged by.
-#[derive(Clone, Debug)]
+/// What is judged by beside the model.
+#[derive(Clone, Debug, Default)]
 pub struct Rulebook {
-    /// The model that decides.
-    pub model: &'static Model,
     /// Rules on features.
     pub rules: Vec<Rule>,
     /// Lists of addresses and domains, the first one first.
     pub lists: Vec<Arc<List>>,
 }
 
-/// What the model and the rules say together: of all that call it an attack, a rule for which one flow is enough, else the most
-/// confident one; of equals the model, then the rule that was written first.
+/// What the model and the rule that accuses say together: of those that call it an attack, the rule where one flow is enough for it,
+/// else the more confident one; of equally confident ones the model.
 #[must_use]
-pub fn judge(rulebook: &Rulebook, features: &FeatureVector) -> (Verdict, Basis) {
-    let mut worst = (rulebook.model.judge(features), Basis::Model(rulebook.model));
-    for rule in &rulebook.rules {
-        let is_more = match (rule.at_once, worst.1.suffices()) {
-            (true, false) => true,
-            (false, true) => false,
-            _ => rule.verdict.is_worse_than(worst.0),
-        };
-        if is_more && rule.holds(features) {
-            worst = (rule.verdict, Basis::Rule(*rule));
-        }
+pub fn judge(model: &'static Model, rule: Option<&Rule>, features: &FeatureVector) -> (Verdict, Basis) {
+    let judged = model.judge(features);
+    match rule.filter(|rule| rule.at_once || rule.verdict.is_worse_than(judged)) {
+        Some(rule) => (rule.verdict, Basis::Rule(*rule)),
+        None => (judged, Basis::Model(model)),
     }
-    worst
 }
 
 impl Verdict {
@@ -107,14 +97,20 @@ impl Verdict {
     }
 }
 
-impl Default for Rulebook {
-    /// The model that was compiled in, and nothing beside it.
-    fn default() -> Self {
-        Self { model: &BUILT_IN, rules: Vec::new(), lists: Vec::new() }
-    }
-}
-
 impl Rulebook {
+    /// Of the rules that hold, one for which one flow is enough, else the most confident one; of equals the first.
+    #[must_use]
+    pub fn accusing(&self, features: &FeatureVector) -> Option<&Rule> {
+        let weight = |rule: &Rule| (rule.at_once, rule.verdict.confidence);
+        let mut worst: Option<&Rule> = None;
+        for rule in &self.rules {
+            if worst.is_none_or(|worst| weight(rule) > weight(worst)) && rule.holds(features) {
+                worst = Some(rule);
+            }
+        }
+        worst
+    }
+
     /// The first list that one side of a flow is on; where both sides are on it, the one that began the flow is meant.
     pub(crate) fn listed(&self, initiator: IpAddr, responder: IpAddr) -> Option<(&List, bool)> {
         self.lists.iter().find_map(|list| {

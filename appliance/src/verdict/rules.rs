@@ -214,7 +214,7 @@ impl Rule {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BUILT_IN, Basis, Rulebook, judge};
+    use super::super::{BUILT_IN, Basis, Rulebook};
     use super::*;
     use traffic::features::{FEATURE_COUNT, Index, ThreatClass};
 
@@ -266,6 +266,12 @@ mod tests {
         assert!(!rule("none", 0.8, &[]).holds(&features(&[])));
     }
 
+    /// What the built-in model and these rules say together.
+    fn judge(rules: &[Rule], seen: &FeatureVector) -> (Verdict, Basis) {
+        let rulebook = Rulebook { rules: rules.to_vec(), ..Rulebook::default() };
+        super::super::judge(&BUILT_IN, rulebook.accusing(seen), seen)
+    }
+
     #[test]
     fn the_most_confident_accusation_wins_and_a_tie_goes_to_the_first() {
         let seen = features(&[(Index::OddFlags, 3.0)]);
@@ -273,12 +279,11 @@ mod tests {
         let odd = |name, confidence| rule(name, confidence, &[(Index::OddFlags, Comparison::Above, 0.0)]);
         let not = rule("not", 1.0, &[(Index::OddFlags, Comparison::Equal, 0.0)]);
         let rules = [odd("weak", 0.6), odd("first", 0.9), odd("second", 0.9), not];
-        let beside = |rules: &[Rule]| Rulebook { rules: rules.to_vec(), ..Rulebook::default() };
-        let (verdict, basis) = judge(&beside(&rules), &seen);
+        let (verdict, basis) = judge(&rules, &seen);
         assert_eq!((verdict.class, verdict.confidence), (ThreatClass::Botnet, 0.9));
         assert_eq!(basis, Basis::Rule(rules[1]));
-        assert_eq!(judge(&beside(&rules), &features(&[])).1, Basis::Rule(not));
-        assert_eq!(judge(&beside(&[]), &seen), (BUILT_IN.judge(&seen), Basis::Model(&BUILT_IN)));
+        assert_eq!(judge(&rules, &features(&[])).1, Basis::Rule(not));
+        assert_eq!(judge(&[], &seen), (BUILT_IN.judge(&seen), Basis::Model(&BUILT_IN)));
     }
 
     #[test]
@@ -287,8 +292,7 @@ mod tests {
         let at_once = |name, confidence| Rule { at_once: true, ..odd(name, confidence) };
         let (first, surer, last) = (at_once("first", 0.6), odd("surer", 1.0), at_once("last", 0.6));
         for rules in [vec![first, surer, last], vec![surer, first, last]] {
-            let rulebook = Rulebook { rules, ..Rulebook::default() };
-            assert_eq!(judge(&rulebook, &features(&[(Index::OddFlags, 3.0)])).1, Basis::Rule(first));
+            assert_eq!(judge(&rules, &features(&[(Index::OddFlags, 3.0)])).1, Basis::Rule(first));
         }
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
+pub use super::model_state::{DisagreementRow, DriftRow, DriftState, ModelState, StoredRow};
 use super::words;
 use crate::control::Snapshot;
 use crate::policy::{Alert, Allowance, BlockRecord, BlockState, Mode, Modes};
@@ -40,8 +41,10 @@ pub struct State {
     pub faults: Vec<String>,
     /// How long the daemon has run.
     pub uptime_s: u64,
-    /// Name of the model.
+    /// Name of the model that decides; where it came from a file, with its version.
     pub model: String,
+    /// Which models are chosen, and what is said of them.
+    pub models: ModelState,
     /// Name of the bridge.
     pub bridge: String,
     /// Names of its two ports.
@@ -223,6 +226,18 @@ pub struct ModeRequest {
     pub class: Option<String>,
 }
 
+/// The body of `POST /api/model`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelChange {
+    /// `load`, `shadow`, `pin`, `rollback` or `remove`. A file is loaded through the unix socket only.
+    pub action: String,
+    /// Which model, `NAME@VERSION`; for `pin` also `built-in`, for `shadow` also `off`; for `load` the path of a file; for
+    /// `rollback` missing.
+    #[serde(default)]
+    pub model: String,
+}
+
 /// The answer to all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
@@ -257,7 +272,8 @@ impl State {
             summary: summary(&snapshot.modes, faults.is_empty()).to_owned(),
             faults,
             uptime_s: now.since(snapshot.started).as_secs(),
-            model: snapshot.model.to_owned(),
+            model: snapshot.models.in_force.active.name.to_owned(),
+            models: ModelState::of(&snapshot.models),
             bridge: snapshot.bridge.clone(),
             ports: snapshot.ports.clone(),
             internet_port: snapshot.internet_port.clone(),

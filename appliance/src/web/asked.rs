@@ -7,9 +7,9 @@ use core::time::Duration;
 use serde::de::DeserializeOwned;
 use traffic::features::ThreatClass;
 
-use super::api::{AllowRequest, BlockRequest, DisallowRequest, LabelRequest, ModeRequest, SubjectRequest};
+use super::api::{AllowRequest, BlockRequest, DisallowRequest, LabelRequest, ModeRequest, ModelChange, SubjectRequest};
 use super::http::Incoming;
-use crate::control::Request;
+use crate::control::{ModelRequest, Request};
 use crate::policy::{LONGEST_BLOCK, Mode};
 
 /// Longest reason.
@@ -44,8 +44,11 @@ impl FromStr for LabelWord {
 /// A status and its reason in words.
 pub(super) type Problem = (u16, String);
 
-/// What can be asked for at `/api/NAME`, and all but `block` by a form at `/NAME`.
-pub(super) const NAMES: [&str; 7] = ["block", "unblock", "approve", "allow", "disallow", "label", "mode"];
+/// What can be asked for at `/api/NAME`.
+pub(super) const NAMES: [&str; 8] = ["block", "unblock", "approve", "allow", "disallow", "label", "model", "mode"];
+
+/// What of it no form at `/NAME` can ask for.
+pub(super) const WITHOUT_FORM: [&str; 2] = ["block", "model"];
 
 /// What a body in JSON asks for; `name` is one of [`NAMES`].
 pub(super) fn by_json(name: &str, request: &Incoming) -> Result<Request, Problem> {
@@ -56,6 +59,7 @@ pub(super) fn by_json(name: &str, request: &Incoming) -> Result<Request, Problem
         "allow" => body_of(request).and_then(|asked| allow(&asked)),
         "disallow" => body_of(request).and_then(|asked| disallow(&asked)),
         "label" => body_of(request).and_then(|asked| label(&asked)),
+        "model" => body_of(request).and_then(|asked| model(&asked)),
         _ => body_of(request).and_then(|asked| mode(&asked)),
     }
 }
@@ -93,6 +97,12 @@ pub fn said(request: &Request, whom: &str) -> String {
         Request::Label { class: Some(class), .. } => format!("{whom} is labelled {}.", class.name()),
         Request::Label { class: None, .. } => format!("The label of {whom} is taken back."),
         Request::SetMode { mode, .. } => format!("The mode for {whom} is {} now.", mode.name()),
+        Request::Model(ModelRequest::Load { .. } | ModelRequest::Shadow(Some(_))) => {
+            format!("{whom} judges beside the active model, and decides nothing.")
+        }
+        Request::Model(ModelRequest::Shadow(None)) => String::from("No model judges beside the active one."),
+        Request::Model(ModelRequest::Pin(_) | ModelRequest::Rollback) => format!("The model {whom} decides."),
+        Request::Model(ModelRequest::Remove(_)) => format!("{whom} is removed."),
     }
 }
 
@@ -145,6 +155,24 @@ fn mode(asked: &ModeRequest) -> Result<Request, Problem> {
     let mode = Mode::from_name(&asked.mode).ok_or_else(|| (400, format!("mode must be one of {names}")))?;
     let class = asked.class.as_deref().map(attack).transpose()?;
     Ok(Request::SetMode { class, mode })
+}
+
+fn model(asked: &ModelChange) -> Result<Request, Problem> {
+    let name = asked.model.as_str();
+    let request = match asked.action.as_str() {
+        "load" => ModelRequest::Load { path: name.into() },
+        "shadow" if name == "off" => ModelRequest::Shadow(None),
+        "shadow" => ModelRequest::Shadow(Some(named(name)?)),
+        "pin" => ModelRequest::Pin(named(name)?),
+        "rollback" => ModelRequest::Rollback,
+        "remove" => ModelRequest::Remove(named(name)?),
+        other => return Err((400, format!("{other:?} is none of load, shadow, pin, rollback, remove"))),
+    };
+    Ok(Request::Model(request))
+}
+
+fn named<T: FromStr<Err = String>>(name: &str) -> Result<T, Problem> {
+    name.parse().map_err(|error| (400, error))
 }
 
 fn attack(name: &str) -> Result<ThreatClass, Problem> {

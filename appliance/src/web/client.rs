@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AllowRequest, BlockRequest, DisallowRequest, Done, Failed, LabelRequest, ModeRequest, OrderDone, State,
-    SubjectRequest,
+    AllowRequest, BlockRequest, DisallowRequest, Done, Failed, LabelRequest, ModeRequest, ModelChange, OrderDone,
+    State, SubjectRequest,
 };
 use super::asked::LabelWord;
 use super::deadline::{Deadline, read_some, write_all};
 use super::explanation::{About, Explanation};
-use crate::control::{Order, Request};
+use crate::control::{ModelRequest, Order, Request};
 use crate::policy::Subject;
 
 /// Time for one question. The daemon itself gives up after 5 s.
@@ -133,6 +133,7 @@ impl Client {
                 let class = class.map(|class| class.name().to_owned());
                 self.post("/api/mode", &ModeRequest { mode: mode.name().to_owned(), class })
             }
+            Request::Model(request) => self.post("/api/model", &change(request)),
         }
     }
 
@@ -225,4 +226,15 @@ impl Client {
     fn malformed(&self, what: String) -> ClientError {
         ClientError::Malformed { path: self.socket_path.clone(), what }
     }
+}
+
+fn change(request: &ModelRequest) -> ModelChange {
+    let (action, model) = match request {
+        ModelRequest::Load { path } => ("load", path.display().to_string()),
+        ModelRequest::Shadow(id) => ("shadow", id.as_ref().map_or_else(|| String::from("off"), ToString::to_string)),
+        ModelRequest::Pin(choice) => ("pin", choice.to_string()),
+        ModelRequest::Rollback => ("rollback", String::new()),
+        ModelRequest::Remove(id) => ("remove", id.to_string()),
+    };
+    ModelChange { action: action.to_owned(), model }
 }

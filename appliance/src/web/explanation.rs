@@ -17,7 +17,7 @@ use crate::policy::{Accuser, Action, Alert, BlockRecord, BlockState, Grounds, Su
 use crate::store::KnownBlock;
 use crate::store::date::iso;
 use crate::verdict::rules::Condition;
-use crate::verdict::{Model, behaviour, bound_in_words, in_words, model_named, parts_of};
+use crate::verdict::{Model, Models, behaviour, bound_in_words, in_words, parts_of};
 
 /// The most features that the words name; the JSON has all that were compared.
 pub(super) const NAMED_FEATURES: usize = 6;
@@ -136,7 +136,7 @@ impl Explanation {
     pub(super) fn of(alert: &Alert, around: &Around<'_>) -> Self {
         let grounds = alert.grounds.as_deref();
         let features = grounds.and_then(|grounds| grounds.vector.features());
-        let decided = Decided::of(alert, around.snapshot.model);
+        let decided = Decided::of(alert, &around.snapshot.models.in_force);
         let (accuser, accuser_name) = grounds.map(|grounds| accuser_names(&grounds.accuser)).unzip();
         let offender = grounds.map_or_else(|| Subject::of(alert.source), |grounds| grounds.offender);
         Self {
@@ -175,7 +175,7 @@ struct Decided {
 }
 
 impl Decided {
-    fn of(alert: &Alert, in_force: &str) -> Self {
+    fn of(alert: &Alert, models: &Models) -> Self {
         let Some(grounds) = &alert.grounds else {
             return Self::as_written("A version of Sluice before this one wrote the alert down", alert);
         };
@@ -191,7 +191,7 @@ impl Decided {
                 "It asked for the name {asked}, which is on the list {list:?} of the configuration or below a name that is: \
                  look whether that device is infected."
             )),
-            (_, Vector::Features(features)) => Self::by_features(alert, grounds, features, in_force),
+            (_, Vector::Features(features)) => Self::by_features(alert, grounds, features, models),
             (_, Vector::OfOtherSchema(schema)) => Self::as_written(
                 &format!(
                     "It was decided from features of another schema ({schema:016x}; this program's is {})",
@@ -203,8 +203,8 @@ impl Decided {
         }
     }
 
-    fn by_features(alert: &Alert, grounds: &Grounds, features: &FeatureVector, in_force: &str) -> Self {
-        let class = alert.class.name();
+    fn by_features(alert: &Alert, grounds: &Grounds, features: &FeatureVector, models: &Models) -> Self {
+        let (class, in_force) = (alert.class.name(), models.active.name);
         match &grounds.accuser {
             Accuser::Rule { name, conditions } => match conditions_of(conditions, features) {
                 Some(rows) => Self {
@@ -216,7 +216,7 @@ impl Decided {
                 },
                 None => Self::as_written(&format!("The rule {name:?} of the configuration took it for {class}"), alert),
             },
-            Accuser::Model(name) => match model_named(name).filter(|model| says_the_same(model, alert, features)) {
+            Accuser::Model(name) => match models.named(name).filter(|model| says_the_same(model, alert, features)) {
                 Some(model) => {
                     let mut said = format!("The model {name} took it for {class}.");
                     if name != in_force {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use traffic::features::{FEATURE_COUNT, Index};
 
 use super::*;
+use crate::control::ShownModels;
 use crate::policy::Label;
-use crate::verdict::{BUILT_IN, Basis, Verdict, explain};
+use crate::verdict::{BUILT_IN, Basis, Models, Verdict, explain};
 use crate::web::fixture;
 
 fn now() -> Timestamp {
@@ -88,13 +89,14 @@ fn block(subject: &str, action: Action, class: Option<ThreatClass>, state: Block
     KnownBlock { record, ended_early: None }
 }
 
-fn explained(alert: &Alert, in_force: &'static str, blocks: Vec<KnownBlock>) -> Explanation {
-    let snapshot = Snapshot { model: in_force, ..fixture::snapshot(now()) };
+fn explained(alert: &Alert, in_force: Models, blocks: Vec<KnownBlock>) -> Explanation {
+    let snapshot = fixture::snapshot(now());
+    let snapshot = Snapshot { models: ShownModels { in_force, ..snapshot.models }, ..snapshot };
     Explanation::of(alert, &Around { snapshot: &snapshot, blocks, now: now() })
 }
 
 fn as_decided(alert: &Alert) -> Explanation {
-    explained(alert, BUILT_IN.name, Vec::new())
+    explained(alert, Models::default(), Vec::new())
 }
 
 #[test]
@@ -124,7 +126,9 @@ fn a_verdict_of_the_model_is_told_with_what_the_source_did_and_what_counted() {
 #[test]
 fn where_the_model_is_another_now_the_words_of_then_stay() {
     let mut alert = by_model();
-    let told = explained(&alert, "younger", Vec::new());
+    let file = model_compiler::json::read(include_str!("../../../models/forest/model.json")).unwrap();
+    let younger = Model::load("younger".to_owned(), &file);
+    let told = explained(&alert, Models { active: younger, shadow: None }, Vec::new());
     assert_eq!(
         told.decided,
         [format!("The model {} took it for scan. Another model is in force now: younger.", BUILT_IN.name)]
@@ -222,7 +226,7 @@ fn what_was_done_is_told_with_why_so_much_until_when_and_how_to_undo_it() {
         (block(source, Deny, scan, Observed), "in mode enforce; nothing is done", "sluice mode enforce --class scan"),
     ] {
         let until = iso(known.record.until);
-        let told = explained(&by_model(), BUILT_IN.name, vec![known.clone()]);
+        let told = explained(&by_model(), Models::default(), vec![known.clone()]);
         assert!(told.done.join(" ").contains(done), "{:?}", told.done);
         assert!(commands(&told).contains(&command.to_owned()), "{:?}", told.remedies);
         assert!(commands(&told).contains(&"sluice allow 203.0.113.77 --for 1d".to_owned()));
@@ -232,12 +236,12 @@ fn what_was_done_is_told_with_why_so_much_until_when_and_how_to_undo_it() {
     }
     let mut proven = by_model();
     proven.grounds = Some(Arc::new(Grounds { proven: true, ..proven.grounds.as_deref().unwrap().clone() }));
-    let told = explained(&proven, BUILT_IN.name, vec![block(source, DenyNew, scan, Enforced)]);
+    let told = explained(&proven, Models::default(), vec![block(source, DenyNew, scan, Enforced)]);
     assert!(told.done[1].contains("too little of the evidence was proven"), "{:?}", told.done);
 
     let mut ended = block(source, Deny, scan, Enforced);
     ended.ended_early = Some((now(), "anna".to_owned()));
-    let told = explained(&by_model(), BUILT_IN.name, vec![ended]);
+    let told = explained(&by_model(), Models::default(), vec![ended]);
     assert!(told.done[0].contains("which anna ended at 2026-11-20T18:03:07Z"), "{:?}", told.done);
     assert!(told.blocks.is_empty() && !commands(&told).iter().any(|command| command.contains("unblock")));
 

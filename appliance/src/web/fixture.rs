@@ -8,8 +8,12 @@ use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::{WebConfig, WebServer, serve};
-use crate::control::{ControlError, Done, Handle, Message, Order, OrderError, Ordered, Reply, Request, Snapshot};
+use crate::control::{
+    ControlError, Done, Handle, Message, ModelRequest, Order, OrderError, Ordered, Reply, Request, ShownModels,
+    Snapshot,
+};
 use crate::policy::{Action, Alert, BlockRecord, BlockState, Mode, Modes, Subject};
+use crate::registry::{Choices, Stored};
 use crate::store::{Store, Writer};
 use crate::surroundings::Placement;
 
@@ -38,7 +42,7 @@ pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
         modes: Modes::all(Mode::Enforce),
         allowances: Vec::new(),
         allowed_names: Vec::new(),
-        model: "household-7",
+        models: shown_models(),
         bridge: "br-sluice".to_owned(),
         ports: ["eth0".to_owned(), "eth1".to_owned()],
         internet_port: Some("eth1".to_owned()),
@@ -85,6 +89,16 @@ pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
     }
 }
 
+fn shown_models() -> ShownModels {
+    let id: model_compiler::sealed::ModelId = "forest@4".parse().unwrap();
+    ShownModels {
+        choices: Choices { shadow: Some(id.clone()), ..Choices::default() },
+        stored: vec![Stored { id, bytes: 118_034 }],
+        drift_alarm: 7.0,
+        ..ShownModels::default()
+    }
+}
+
 /// A control thread that protects 192.168.1.1, remembers what it is asked, and otherwise obeys.
 pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<String>) {
     let (handle, requests, orders) = Handle::new(first, 16);
@@ -128,6 +142,7 @@ fn words_of(request: &Request, actor: &str) -> String {
         Request::Disallow { allowed } => format!("{actor} disallows {allowed}"),
         Request::Label { alert, class } => format!("{actor} labels {alert} {class:?}"),
         Request::SetMode { class, mode } => format!("{actor} sets {class:?} to {}", mode.name()),
+        Request::Model(request) => format!("{actor} asks for {request:?}"),
     }
 }
 
@@ -148,6 +163,8 @@ fn carry_out(request: &Request, publisher: &Handle) -> Reply {
         Request::Allow { allowed, .. } | Request::Disallow { allowed } => Ok(allowed.to_string()),
         Request::Label { alert, .. } => Ok(format!("alert {alert}")),
         Request::SetMode { .. } => Ok("all attacks".to_owned()),
+        Request::Model(ModelRequest::Pin(choice)) => Ok(choice.to_string()),
+        Request::Model(_) => Ok("forest@4".to_owned()),
     }
 }
 

@@ -19,6 +19,7 @@ mod door;
 pub mod explanation;
 mod guard;
 mod http;
+mod model_state;
 mod page;
 mod sessions;
 mod socket;

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::api::{AlertRow, BlockRow, Events, State};
+use super::api::{AlertRow, BlockRow, Events, ModelState, State};
 use super::words;
 use crate::policy::{Action, BlockState, Mode};
 
@@ -108,6 +108,7 @@ fn live(state: &State, reader: &Reader<'_>) -> Markup {
             (modes(state, form_token))
             (blocks(events, form_token))
             (allowances(events, form_token))
+            (models(state))
             (alerts(events, form_token))
         }
     }
@@ -321,6 +322,43 @@ pub(super) fn label_buttons(alert: &AlertRow, form_token: &str) -> Markup {
             }
         }
     }
+}
+
+/// What the shadow model would have decided, and how unlike the training data the traffic is.
+fn models(state: &State) -> Markup {
+    let ModelState { shadow, shadow_flows, shadow_disagreed, disagreements, drift, .. } = &state.models;
+    html! {
+        section {
+            h2 { "Model" }
+            p class="fine" { (state.model) " decides. The traffic is " (drift.words()) "." }
+            @if let Some(shadow) = shadow {
+                p class="fine" {
+                    (shadow) " judges beside it and decides nothing: of " (words::count(*shadow_flows)) " connections it would take "
+                    (words::count(*shadow_disagreed)) " for something else."
+                }
+                @if !disagreements.is_empty() {
+                    table {
+                        tr { th { (state.model) " says" } th { (shadow) " says" } th { "connections" } }
+                        @for row in disagreements {
+                            tr { td { (row.active) } td { (row.shadow) } td { (words::count(row.flows)) } }
+                        }
+                    }
+                }
+            }
+            @if !drift.features.is_empty() {
+                table {
+                    tr { th { "what differs most from what it learnt" } th { "by" } th { "never seen" } }
+                    @for row in &drift.features {
+                        tr { td { (row.meaning) } td { (format!("{:.2}", row.index)) } td { (share(row.outside)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn share(share: f32) -> String {
+    format!("{:.1} %", share * 100.0)
 }
 
 fn log_in(password_set: bool) -> Markup {

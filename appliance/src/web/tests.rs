@@ -7,7 +7,7 @@ use super::api::{Done, Failed, State};
 use super::explanation::Explanation;
 use super::fixture::{PASSWORD, Page, exchange, open_page, snapshot};
 use super::*;
-use crate::control::{Order, Request};
+use crate::control::{ModelRequest, Order, Request};
 use crate::policy::{Accuser, Alert, BlockState, Grounds, Label, Mode, Modes, Vector};
 use crate::store::Event;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
@@ -448,6 +448,38 @@ fn a_daemon_that_is_not_there_is_told_from_one_that_is() {
     std::fs::write(&file, "precious").unwrap();
     assert!(matches!(again(&file), Err(WebError::NotASocket { .. })));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[test]
+fn models_are_shown_and_chosen_but_files_are_read_for_nobody_on_the_network() {
+    let page = open_page("models");
+    let cookie = page.log_in();
+    let html = page.get("/", &cookie).body;
+    assert!(html.contains("forest@4 judges beside it and decides nothing"), "{html}");
+    assert!(html.contains("not known before 2000 flows have ended (0 so far)"), "{html}");
+    let host = page.address;
+    let headers = format!("Origin: http://{host}\r\nContent-Type: application/json\r\n");
+    let ask = |body: &str| {
+        let answer = page.post("/api/model", &cookie, &headers, body);
+        (answer.status, answer.body)
+    };
+    assert_eq!(ask(r#"{"action":"pin","model":"forest@4"}"#), (200, r#"{"address":"forest@4"}"#.to_owned()));
+    assert!(page.asked.recv().unwrap().starts_with("admin asks for Pin"));
+    for (body, status, words) in [
+        (r#"{"action":"load","model":"/etc/shadow"}"#, 403, "sluice model load FILE"),
+        (r#"{"action":"pin","model":"forest"}"#, 400, "NAME@VERSION"),
+        (r#"{"action":"remove","model":"built-in"}"#, 400, "NAME@VERSION"),
+        (r#"{"action":"forget","model":"forest@4"}"#, 400, "is none of load, shadow"),
+    ] {
+        let (got, answer) = ask(body);
+        assert!(got == status && answer.contains(words), "{body}: {got} {answer}");
+    }
+    assert_eq!(page.post("/api/model", "", &headers, r#"{"action":"rollback"}"#).status, 401);
+    assert_eq!(page.post_form("/model", &cookie, "action=rollback").status, 404);
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    let load = Request::Model(ModelRequest::Load { path: "/tmp/forest-4.model".into() });
+    assert_eq!(client.ask_for(&load).unwrap().address, "forest@4");
+    assert!(page.asked.recv().unwrap().contains("/tmp/forest-4.model"));
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! It uses `core` alone, allocates nothing, and defines there:
 //! - `MODEL_NAME: &str`, `MODEL_SCHEMA_HASH: u64`
 //! - `TRAINED_RANGES: [(f32, f32); N]`: the smallest and largest training value of each feature
+//! - `TRAINED_SPREADS: [([f32; 9], [f32; 10]); N]`: edges and shares of each feature's bins (see [`crate::spread`])
 //! - `CLASSES: [ThreatClass; K]`, in the order of the numbers at the leaves
 //! - `FOREST: forest::Forest`: the trees as tables; a walk of them gives what `classify` gives, bit for bit
 //! - `classify(&FeatureVector) -> Leaf`, in one of two forms ([`Form`])
@@ -24,6 +25,7 @@ use traffic::features::{FEATURES, SCHEMA_HASH};
 
 use crate::forest::{Curve, Knot, Node, Root};
 use crate::model::{Model, Tables};
+use crate::spread::{BINS, EDGES};
 
 /// How `classify` goes about its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +85,22 @@ fn header(out: &mut String, model: &Model) -> fmt::Result {
         writeln!(out, "    ({}, {}), // {} {min:?} to {max:?}", bits(min), bits(max), feature.name)?;
     }
     writeln!(out, "];\n")?;
+    spreads(out, model)?;
     let classes: Vec<String> = model.classes.iter().map(|class| format!("ThreatClass::{class:?}")).collect();
     writeln!(out, "/// The classes, in the order of the numbers at the leaves.")?;
     writeln!(out, "pub static CLASSES: [ThreatClass; {}] = [{}];\n", classes.len(), classes.join(", "))
+}
+
+/// Edges and shares of the bins.
+fn spreads(out: &mut String, model: &Model) -> fmt::Result {
+    let list = |values: &[f32]| values.iter().map(|value| bits(*value)).collect::<Vec<_>>().join(", ");
+    writeln!(out, "/// Where the bins of harmless values end and what share each holds, in the order of the schema.")?;
+    writeln!(out, "#[allow(dead_code)]")?;
+    writeln!(out, "pub static TRAINED_SPREADS: [([f32; {EDGES}], [f32; {BINS}]); {}] = [", model.ranges.len())?;
+    for (range, feature) in model.ranges.iter().zip(FEATURES) {
+        writeln!(out, "    ([{}], [{}]), // {}", list(&range.spread.edges), list(&range.spread.shares), feature.name)?;
+    }
+    writeln!(out, "];\n")
 }
 
 fn tables(out: &mut String, model: &Model, tables: &Tables) -> fmt::Result {

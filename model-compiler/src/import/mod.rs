@@ -13,7 +13,7 @@ mod protobuf;
 mod scikit_learn;
 mod xgboost;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,13 +21,15 @@ use anyhow::Context;
 use clap::Args;
 use serde::Deserialize;
 use traffic::features::schema::index_of;
-use traffic::features::{FEATURE_COUNT, FEATURES, ThreatClass};
+use traffic::features::{FEATURES, ThreatClass};
 
 use crate::check::{TreeFault, Unfit, check};
+use crate::extract::BENIGN;
 use crate::forest::Combination;
 use crate::json;
 use crate::model::{Model, Node, Range, Tree};
 use crate::rows::Rows;
+use crate::train::spreads_of;
 
 /// What `import --help` adds.
 const HELP: &str = concat!(
@@ -222,21 +224,31 @@ fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-/// Between which values each feature lies in these rows.
+/// Between which values each feature lies in these rows, and how it is spread over the ends of harmless flows, where a capture
+/// counts as the root of its flows.
 ///
 /// # Errors
-/// There are no rows, or a value is no finite number.
+/// No row is harmless, or a value is no finite number.
 pub fn ranges(rows: &Rows) -> anyhow::Result<Vec<Range>> {
-    let mut ranges = vec![Range { min: f32::INFINITY, max: f32::NEG_INFINITY }; FEATURE_COUNT];
+    let mut ends = BTreeMap::new();
+    for row in rows.rows.iter().filter(|row| rows.labels[row.label] == BENIGN) {
+        ends.insert((row.capture, row.flow), &row.features);
+    }
+    anyhow::ensure!(!ends.is_empty(), "none of its rows has the label {BENIGN}");
+    let mut flows = vec![0.0_f64; rows.captures.len()];
+    ends.keys().for_each(|(capture, _)| flows[*capture] += 1.0);
+    let spreads = spreads_of(ends.iter().map(|((capture, _), features)| (*features, flows[*capture].sqrt().recip())));
+    let nothing = |spread| Range { min: f32::INFINITY, max: f32::NEG_INFINITY, spread };
+    let mut ranges: Vec<Range> = spreads.into_iter().map(nothing).collect();
     for row in &rows.rows {
         for (range, value) in ranges.iter_mut().zip(row.features) {
-            *range = Range { min: range.min.min(value), max: range.max.max(value) };
+            (range.min, range.max) = (range.min.min(value), range.max.max(value));
         }
     }
     let unsound = ranges.iter().zip(FEATURES).find(|(range, _)| !range.is_sound());
     match unsound {
         None => Ok(ranges),
-        Some((_, feature)) => anyhow::bail!("it has no rows, or {} is not finite in one", feature.name),
+        Some((_, feature)) => anyhow::bail!("{} is not finite in one of its rows", feature.name),
     }
 }
 

@@ -119,6 +119,7 @@ fn reading_ns(network: &Network, wire: &Wire, frames: fn(u32) -> Vec<u8>, looks:
     let mut pipeline = Pipeline::new(&PipelineConfig {
         limits: Limits::default(),
         tuning: Config::default().tuning(),
+        models: Default::default(),
         rules: Arc::default(),
         around: Arc::default(),
         seed: [1, 2],

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use model_compiler::json;
+use model_compiler::sealed::{MAGIC, PublicKey};
 use traffic::address::Mac;
 use traffic::extractor::Observation;
 use traffic::limits::Limits;
@@ -27,7 +28,8 @@ use crate::policy::{
     Action, Alert, BlockRecord, Blocklist, Bounds, Decision, Made, Mode, Modes, Neighbourhood, Profile, Rails, Refusal,
     Sighting, Subject, Tuning,
 };
-use crate::verdict::{Model, Rulebook};
+use crate::registry::{self, ModelConfig, RegistryError};
+use crate::verdict::{BUILT_IN, Model, Models, Rulebook};
 use events::EventFile;
 use vectors::VectorFile;
 
@@ -46,9 +48,13 @@ pub struct ReplayArgs {
     /// The rules and lists of this configuration are judged beside the model, in the place of the default ones
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The model in this model.json decides in the place of the built-in one
+    /// The model in this file decides in the place of the built-in one: a model.json, or a sealed one that a key in model.keys of
+    /// --config has signed
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// The model in this file judges beside it and decides nothing; the report says where they differ
+    #[arg(long, value_name = "FILE")]
+    pub shadow: Option<PathBuf>,
     /// A network of the household: its devices get quarantine, or deny_new at most. Can be given several times
     #[arg(long, value_name = "CIDR", value_parser = crate::config::network)]
     pub lan: Vec<IpNet>,
@@ -92,6 +98,9 @@ pub enum ReplayError {
         /// Why not.
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The sealed model cannot be used.
+    #[error(transparent)]
+    Sealed(#[from] RegistryError),
     /// The file of events or of vectors cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -104,7 +113,8 @@ pub enum ReplayError {
 #[derive(Debug)]
 struct Outcome {
     mode: Mode,
-    model: &'static str,
+    models: Models,
+    drift_alarm: f32,
     first: Option<Timestamp>,
     blocklist: Blocklist,
     alerts: Vec<(Alert, u64)>,
@@ -128,11 +138,9 @@ struct MadeBlock {
 ///
 /// # Errors
 /// A capture, a file to be written, or standard output cannot be used.
-pub fn replay(args: &ReplayArgs, mut rules: Rulebook) -> Result<(), ReplayError> {
-    if let Some(path) = &args.model {
-        rules.model = read_model(path)?;
-    }
-    let model = rules.model.name;
+pub fn replay(args: &ReplayArgs, config: &ModelConfig, rules: Rulebook) -> Result<(), ReplayError> {
+    let read = |path: &Option<PathBuf>| path.as_deref().map(|path| read_model(path, &config.keys)).transpose();
+    let models = Models { active: read(&args.model)?.unwrap_or(&BUILT_IN), shadow: read(&args.shadow)? };
     let rules = Arc::new(rules);
     let events = args.events.as_deref().map(EventFile::create).transpose()?;
     let vectors = args.vectors.as_deref().zip(args.files.first());
@@ -141,13 +149,14 @@ pub fn replay(args: &ReplayArgs, mut rules: Rulebook) -> Result<(), ReplayError>
     let defaults = Config::default();
     let tuning = Tuning { profile: args.profile, ..defaults.tuning() };
     let around = Arc::new(Neighbourhood { lan: args.lan.clone(), ..Neighbourhood::default() });
-    let config = PipelineConfig { limits: Limits::default(), tuning, rules, around, seed: SEED };
-    let mut pipeline = Pipeline::new(&config);
+    let limits = Limits::default();
+    let mut pipeline = Pipeline::new(&PipelineConfig { limits, tuning, models, rules, around, seed: SEED });
     let mut rails = Rails::default();
     rails.lan.clone_from(&args.lan);
     let mut outcome = Outcome {
         mode: args.mode,
-        model,
+        models,
+        drift_alarm: config.drift_alarm,
         first: None,
         blocklist: Blocklist::new(
             rails,
@@ -173,7 +182,7 @@ pub fn replay(args: &ReplayArgs, mut rules: Rulebook) -> Result<(), ReplayError>
     if let Some(vectors) = outcome.vectors.take() {
         vectors.close()?;
     }
-    let summary = report::Summary::new(&pipeline.counters(), &outcome, stopwatch.elapsed());
+    let summary = report::Summary::new(&pipeline.counters(), &outcome, pipeline.compared(), stopwatch.elapsed());
     let mut out = BufWriter::new(io::stdout().lock());
     match args.report {
         ReportForm::Text => summary.write_text(&mut out),
@@ -184,10 +193,16 @@ pub fn replay(args: &ReplayArgs, mut rules: Rulebook) -> Result<(), ReplayError>
     Ok(read?)
 }
 
-fn read_model(path: &Path) -> Result<&'static Model, ReplayError> {
+/// A model as people review it, or a sealed one.
+fn read_model(path: &Path, keys: &[PublicKey]) -> Result<&'static Model, ReplayError> {
     let unfit = |cause| ReplayError::Model { path: path.to_owned(), cause };
-    let text = fs::read_to_string(path).map_err(|cause| unfit(cause.into()))?;
-    Ok(Model::load(json::read(&text).map_err(|cause| unfit(cause.into()))?))
+    let bytes = fs::read(path).map_err(|cause| unfit(cause.into()))?;
+    if bytes.starts_with(MAGIC) {
+        return Ok(registry::load_file(path, keys)?);
+    }
+    let text = String::from_utf8(bytes).map_err(|cause| unfit(cause.into()))?;
+    let model = json::read(&text).map_err(|cause| unfit(cause.into()))?;
+    Ok(Model::load(model.name.clone(), &model))
 }
 
 fn run_through(files: Vec<PathBuf>, pipeline: &mut Pipeline, outcome: &mut Outcome) -> Result<(), ReplaySourceError> {

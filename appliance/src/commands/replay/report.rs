@@ -11,8 +11,11 @@ use traffic::features::ThreatClass;
 use traffic::features::schema::schema_hash_text;
 
 use super::{MadeBlock, Outcome};
+use crate::control::ShownModels;
 use crate::health::Counters;
+use crate::pipeline::Compared;
 use crate::policy::{Alert, Mode};
+use crate::web::api::{DisagreementRow, DriftState, ModelState};
 
 /// The report; field names and units are those of the contract.
 #[derive(Debug, Serialize)]
@@ -29,11 +32,22 @@ pub(super) struct Summary {
     elapsed_s: f64,
     packets_per_s: f64,
     model: &'static str,
+    shadow: Option<Shadow>,
+    drift: DriftState,
     schema: String,
     #[serde(skip)]
     counters: Counters,
     #[serde(skip)]
     mode: Mode,
+}
+
+/// How another model would have taken the flows that ended.
+#[derive(Debug, Serialize)]
+struct Shadow {
+    model: &'static str,
+    flows: u64,
+    disagreed: u64,
+    disagreements: Vec<DisagreementRow>,
 }
 
 /// One alert.
@@ -94,7 +108,20 @@ impl BlockLine {
 }
 
 impl Summary {
-    pub fn new(counters: &Counters, outcome: &Outcome, elapsed: Duration) -> Self {
+    pub fn new(counters: &Counters, outcome: &Outcome, compared: Compared, elapsed: Duration) -> Self {
+        let Outcome { models, drift_alarm, .. } = *outcome;
+        let said = ModelState::of(&ShownModels {
+            in_force: models,
+            compared: Some(compared),
+            drift_alarm,
+            ..ShownModels::default()
+        });
+        let shadow = models.shadow.map(|model| Shadow {
+            model: model.name,
+            flows: said.shadow_flows,
+            disagreed: said.shadow_disagreed,
+            disagreements: said.disagreements,
+        });
         let elapsed_s = elapsed.as_secs_f64();
         let alert = |(alert, packet): &(Alert, u64)| AlertLine::new(outcome.seconds(alert.time), alert, *packet);
         let block = |made: &MadeBlock| BlockLine::new(outcome.seconds(made.record.since), made);
@@ -110,7 +137,9 @@ impl Summary {
             blocks: outcome.blocks.iter().map(block).collect(),
             elapsed_s,
             packets_per_s: counters.packets as f64 / elapsed_s.max(1e-9),
-            model: outcome.model,
+            model: models.active.name,
+            shadow,
+            drift: said.drift,
             schema: schema_hash_text(),
             counters: *counters,
             mode: outcome.mode,
@@ -152,6 +181,21 @@ impl Summary {
         for block in &self.blocks {
             let BlockLine { t, address, action, ttl_s, because, .. } = block;
             writeln!(out, "  {t:10.3} s  {action} {address} for {ttl_s} s: {because}")?;
+        }
+        if let Some(Shadow { model, flows, disagreed, disagreements }) = &self.shadow {
+            writeln!(out, "shadow {model}: of {flows} flows it would take {disagreed} for something else")?;
+            for row in disagreements {
+                writeln!(out, "  {} flows: taken for {}, by {model} for {}", row.flows, row.active, row.shadow)?;
+            }
+        }
+        writeln!(out, "the traffic is {}", self.drift.words())?;
+        for row in &self.drift.features {
+            let outside = row.outside * 100.0;
+            writeln!(
+                out,
+                "  {}: stability index {:.2}, {outside:.1} % never seen in training",
+                row.feature, row.index
+            )?;
         }
         let (elapsed_s, rate) = (self.elapsed_s, self.packets_per_s);
         writeln!(out, "{elapsed_s:.2} s, {rate:.0} packets/s, model {}, schema {}", self.model, self.schema)

@@ -3,17 +3,25 @@
 use traffic::time::Timestamp;
 
 use super::{App, COOKIE, Visitor};
-use crate::control::{ControlError, Order, OrderError, Reply, Request};
+use crate::control::{ControlError, ModelRequest, Order, OrderError, Reply, Request};
+use crate::registry::RegistryError;
 use crate::web::api::{Done, Failed, OrderDone};
 use crate::web::asked::{self, Problem};
 use crate::web::client::MISTAKE;
-use crate::web::http::{Answer, Incoming};
+use crate::web::http::{Answer, Caller, Incoming};
 use crate::web::sessions::same_token;
 
 impl App {
     /// `name` is one of [`asked::NAMES`].
     pub(super) fn api_call(&self, name: &str, request: &Incoming, now: Timestamp) -> Answer {
-        let outcome = self.authorized(request, now).and_then(|actor| self.ask(asked::by_json(name, request)?, &actor));
+        let outcome = self.authorized(request, now).and_then(|actor| {
+            let asked = asked::by_json(name, request)?;
+            let names_a_file = matches!(asked, Request::Model(ModelRequest::Load { .. }));
+            if names_a_file && matches!(request.caller, Caller::Network(_)) {
+                return Err((403, String::from("files are loaded on the box itself: `sluice model load FILE`")));
+            }
+            self.ask(asked, &actor)
+        });
         match outcome {
             Ok(address) => Answer::json(200, &Done { address }),
             Err((status, error)) => Answer::json(status, &Failed { error }),
@@ -87,6 +95,9 @@ fn done(outcome: Reply) -> Result<String, Problem> {
             | ControlError::Observing
             | ControlError::Full
             | ControlError::TooManyAllowances => 409,
+            ControlError::Model(RegistryError::Unknown { .. } | RegistryError::NothingBefore) => 404,
+            ControlError::Model(RegistryError::Write { .. }) => 500,
+            ControlError::Model(_) => 409,
             ControlError::Enforce(_) => 500,
             ControlError::Unavailable => 503,
         };

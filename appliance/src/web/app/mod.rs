@@ -75,7 +75,7 @@ enum Way<'a> {
     AlertPage(&'a str),
 }
 
-/// What is asked for at a path. Blocks are made, and orders given, by JSON only.
+/// What is asked for at a path. Blocks are made, models chosen, and orders given, by JSON only.
 fn asked_for(path: &str) -> Option<Way<'_>> {
     let named = |name: &str| asked::NAMES.into_iter().find(|known| *known == name);
     let path = path.strip_prefix('/')?;
@@ -84,7 +84,7 @@ fn asked_for(path: &str) -> Option<Way<'_>> {
         Some("restart") => Some(Way::Order(Order::Restart)),
         Some(name) => name.strip_prefix("alerts/").map(Way::Alert).or_else(|| named(name).map(Way::Api)),
         None => {
-            let form = || named(path).filter(|name| *name != "block").map(Way::Form);
+            let form = || named(path).filter(|name| !asked::WITHOUT_FORM.contains(name)).map(Way::Form);
             path.strip_prefix("alerts/").map(Way::AlertPage).or_else(form)
         }
     }
