@@ -308,6 +308,8 @@ impl Judgement {
         self.evidence.alert_at_once(&sighting, &mut |decision| listener.decision(decision));
         if list.config.block {
             let (before, after) = self.flow_verdicts.record(flow, sighting.verdict, sighting.proven);
+            // Lists count for both models.
+            self.flow_verdicts.shadowed(flow, sighting.verdict);
             self.evidence.add(&sighting, before, after, &mut |decision| listener.decision(decision));
         }
     }

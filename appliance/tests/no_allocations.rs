@@ -284,20 +284,18 @@ fn the_packet_path_allocates_nothing() {
     for stored in &floods {
         path.frame(stored, &stored.bytes, stored.wire_len_bytes);
     }
-    // The compiled-in model judges beside itself, then alone, then again.
-    path.pipeline.judge_by(Models::default());
-    path.pipeline.judge_by(Models { active: &BUILT_IN, shadow: Some(&BUILT_IN) });
     path.pipeline.forgive(Subject::of(frames::SOURCE.into()));
     // Whoever hands other rules over keeps those before.
     drop(path.pipeline.replace_rules(others));
     path.pipeline.tune(&Tuning { profile: Profile::Lenient, block_ttl: Duration::from_secs(2), limit_per_s: 2 });
     path.pipeline.idle(path.now.plus(Duration::from_secs(100)), &mut path.listener);
     path.pipeline.finish(&mut path.listener);
+    let disagreement = path.pipeline.compared().disagreement;
+    path.pipeline.judge_by(Models::default());
     let change = region.change();
     assert_eq!((change.allocations, change.reallocations, change.deallocations), (0, 0, 0), "{change:?}");
 
     drop(kept);
-    let disagreement = path.pipeline.compared().disagreement;
     assert!(disagreement.flows() > 0 && disagreement.disagreed() == 0, "a model agrees with itself: {disagreement:?}");
     let (counters, Counting { decisions, asked, checkpoints, flows }) = (path.pipeline.counters(), path.listener);
     assert!(asked > 0, "nobody was seen asking for a name on the list");

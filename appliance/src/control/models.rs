@@ -272,3 +272,32 @@ impl ShownModels {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use traffic::features::FEATURE_COUNT;
+
+    use super::*;
+    use crate::verdict::{Disagreement, Drifted, FeatureDrift, LEAST_FLOWS};
+
+    /// What is shown where one feature that the built-in model asks for has this index.
+    fn shown(flows: u32, index: f32) -> ShownModels {
+        let models = Models::default();
+        let asked = (0..FEATURE_COUNT).find(|feature| models.active.asks(*feature)).unwrap();
+        let mut features = [FeatureDrift::default(); FEATURE_COUNT];
+        features[asked].index = index;
+        let compared = Compared { models, disagreement: Disagreement::default(), drifted: Drifted { flows, features } };
+        ShownModels { compared: Some(compared), drift_alarm: 7.0, ..ShownModels::default() }
+    }
+
+    #[test]
+    fn drift_is_told_from_the_set_index_on_once_enough_flows_have_ended() {
+        let fault = shown(LEAST_FLOWS, 7.2).drift_fault().unwrap();
+        for words in ["traffic differs from what the model learnt: ", "stability index of 7.2", "model.drift_alarm"] {
+            assert!(fault.contains(words), "no {words:?} in {fault}");
+        }
+        assert_eq!(shown(LEAST_FLOWS, 6.9).drift_fault(), None);
+        assert_eq!(shown(LEAST_FLOWS - 1, 9.0).drift_fault(), None);
+        assert_eq!(ShownModels::default().drift_fault(), None);
+    }
+}
