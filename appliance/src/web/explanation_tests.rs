@@ -30,6 +30,7 @@ fn scan() -> Box<FeatureVector> {
         (Index::SrcFlows60s, 1_200.0),
         (Index::SrcPorts60s, 1_100.0),
         (Index::SrcHosts60s, 1.0),
+        (Index::SrcPortsPerHost60s, 1_100.0),
         (Index::SrcUnanswered60s, 0.97),
         (Index::SrcUnfinished60s, 1.0),
         (Index::DstFlows2s, 50.0),
