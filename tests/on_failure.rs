@@ -44,8 +44,8 @@ fn a_killed_daemon_that_fails_closed_stops_traffic_and_leaves_the_box_reachable(
     let network = Network::new().unwrap();
     let mut daemon = Daemon::start(&network, &closed()).unwrap();
     wait_until_open(&network);
-    // Often enough that a gap between two fillings of the set would be met.
-    let pings = PingStream::start(&network.lan, GATEWAY, 1).unwrap();
+    // Often enough that a gap between two fillings of the set would be met, and not so often that it is a flood.
+    let pings = PingStream::start(&network.lan, GATEWAY, 5).unwrap();
     std::thread::sleep(LONG_ENOUGH);
     let report = pings.stop().unwrap();
     assert_eq!(report.received, report.sent, "it does not stay open while the daemon runs");

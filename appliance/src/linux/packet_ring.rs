@@ -49,10 +49,10 @@ impl Default for RingConfig {
 }
 
 impl RingConfig {
-    /// 1 MiB, for boards with little memory.
+    /// 512 KiB, for boards with little memory.
     #[must_use]
     pub fn small() -> Self {
-        Self { block_bytes: 16 * 1024, ..Self::default() }
+        Self { block_bytes: 16 * 1024, blocks: 32, ..Self::default() }
     }
 
     /// What the rings of so many ports take together.

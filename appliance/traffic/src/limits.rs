@@ -17,7 +17,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { flows: 65_536, sources: 4_096, destinations: 4_096, pairs: 2_048 }
+        Self { flows: 65_536, sources: 3_072, destinations: 3_072, pairs: 512 }
     }
 }
 
