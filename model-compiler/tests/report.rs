@@ -13,25 +13,9 @@ use model_compiler::train::{labelled, train};
 use traffic::features::FEATURE_COUNT;
 use traffic::features::schema::index_of;
 
-const RECIPE: &str = r#"
-name = "test"
-[classes]
-benign = ["benign"]
-scan = ["scan"]
-[prior]
-benign = 0.5
-scan = 0.5
-[corpora]
-[rows]
-max_per_capture = 40
-capture_exponent = 0.5
-seed = 7
-[tree]
-max_depth = 3
-min_leaf_share = 0.001
-min_gain = 1e-6
-smoothing = 1
-"#;
+use small::recipe_text;
+
+mod small;
 
 /// Eight captures of four sources: scans try many ports. A source has a name that HTML would take for a tag.
 fn rows() -> Rows {
@@ -51,7 +35,9 @@ fn rows() -> Rows {
 }
 
 fn page() -> String {
-    let (rows, recipe): (Rows, Recipe) = (rows(), toml::from_str(RECIPE).unwrap());
+    let classes = [("benign", r#"["benign"]"#, 0.5), ("scan", r#"["scan"]"#, 0.5)];
+    let text = recipe_text(&classes, "max_depth = 3\nmin_leaf_share = 0.001\nmin_gain = 1e-6\nsmoothing = 1");
+    let (rows, recipe): (Rows, Recipe) = (rows(), toml::from_str(&text).unwrap());
     let labelled = labelled(&rows, &recipe).unwrap();
     let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
     let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &Silent).unwrap();

@@ -16,29 +16,16 @@ use model_compiler::train::{labelled, train};
 use traffic::features::schema::{index_of, schema_hash_text};
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
-/// A flood's label in the corpora is not the name of its class, as in the shipped recipe.
-const RECIPE: &str = r#"
-# How it is made.
-name = "test"
-[classes]
-benign = ["benign"]
-scan = ["scan"]
-flood = ["flood_syn"]
-[prior]
-benign = 0.8
-scan = 0.1
-flood = 0.1
-[corpora]
-[rows]
-max_per_capture = 40
-capture_exponent = 0.5
-seed = 7
-[tree]
-max_depth = 6
-min_leaf_share = 0.0001
-min_gain = 1e-6
-smoothing = 0.1
-"#;
+use small::recipe_text;
+
+mod small;
+
+/// A recipe in which a flood's label in the corpora is not the name of its class, as in the shipped one.
+fn text() -> String {
+    let classes = [("benign", r#"["benign"]"#, 0.8), ("scan", r#"["scan"]"#, 0.1), ("flood", r#"["flood_syn"]"#, 0.1)];
+    let tree = "max_depth = 6\nmin_leaf_share = 0.0001\nmin_gain = 1e-6\nsmoothing = 0.1";
+    format!("# How it is made.\n{}", recipe_text(&classes, tree))
+}
 
 /// A folder of its own, removed at the end.
 struct Scratch(PathBuf);
@@ -47,7 +34,7 @@ impl Scratch {
     fn new(name: &str) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("retrain-{}-{name}", std::process::id()));
         fs::create_dir_all(folder.join("test")).unwrap();
-        fs::write(folder.join("test/recipe.toml"), RECIPE).unwrap();
+        fs::write(folder.join("test/recipe.toml"), text()).unwrap();
         Self(folder)
     }
 

@@ -20,30 +20,20 @@ use model_compiler::train::{TrainError, labelled, train, train_and_assess, train
 use traffic::features::schema::index_of;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
-const RECIPE: &str = r#"
-name = "test"
-[classes]
-benign = ["benign"]
-scan = ["scan", "sweep"]
-flood = ["flood"]
-[prior]
-benign = 0.8
-scan = 0.1
-flood = 0.1
-[corpora]
-[rows]
-max_per_capture = 40
-capture_exponent = 0.5
-seed = 7
-[tree]
-max_depth = 6
-min_leaf_share = 0.001
-min_gain = 1e-6
-smoothing = 1
-"#;
+use small::recipe_text;
+
+mod small;
+
+/// The recipe of most tests.
+fn text() -> String {
+    recipe_text(
+        &[("benign", r#"["benign"]"#, 0.8), ("scan", r#"["scan", "sweep"]"#, 0.1), ("flood", r#"["flood"]"#, 0.1)],
+        "max_depth = 6\nmin_leaf_share = 0.001\nmin_gain = 1e-6\nsmoothing = 1",
+    )
+}
 
 fn recipe(changes: &[(&str, &str)]) -> Recipe {
-    let text = changes.iter().fold(RECIPE.to_owned(), |text, (from, to)| text.replace(from, to));
+    let text = changes.iter().fold(text(), |text, (from, to)| text.replace(from, to));
     let path = scratch("recipe.toml");
     fs::write(&path, text).unwrap();
     let recipe = Recipe::read(&path).unwrap();
@@ -162,7 +152,7 @@ fn a_search_finds_the_depth_that_it_takes_and_says_what_shallower_trees_cost() {
 #[test]
 fn a_recipe_says_one_way_to_make_many_trees_and_numbers_that_can_be() {
     let refusal = |changes: &[(&str, &str)]| {
-        let text = changes.iter().fold(RECIPE.to_owned(), |text, (from, to)| text.replace(from, to));
+        let text = changes.iter().fold(text(), |text, (from, to)| text.replace(from, to));
         let path = scratch("refused.toml");
         fs::write(&path, text).unwrap();
         let refusal = Recipe::read(&path).unwrap_err().to_string();

@@ -186,20 +186,18 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
 #[must_use]
 pub fn behaviour(class: ThreatClass, features: &FeatureVector) -> Vec<String> {
     let deeds = Deeds(features);
-    let source_2s = format!(
-        "the source tried {} on {} in 2 s, {} unanswered, {} refused",
-        deeds.things(Index::SrcPorts2s, "distinct port"),
-        deeds.things(Index::SrcHosts2s, "host"),
-        deeds.percent(Index::SrcUnanswered2s),
-        deeds.percent(Index::SrcRefused2s),
-    );
-    let source_60s = format!(
-        "the source tried {} on {} in 60 s, {} unanswered, {} refused",
-        deeds.things(Index::SrcPorts60s, "distinct port"),
-        deeds.things(Index::SrcHosts60s, "host"),
-        deeds.percent(Index::SrcUnanswered60s),
-        deeds.percent(Index::SrcRefused60s),
-    );
+    let tried = |window: &str, [ports, hosts, unanswered, refused]: [Index; 4]| {
+        format!(
+            "the source tried {} on {} in {window}, {} unanswered, {} refused",
+            deeds.things(ports, "distinct port"),
+            deeds.things(hosts, "host"),
+            deeds.percent(unanswered),
+            deeds.percent(refused),
+        )
+    };
+    let source_2s = tried("2 s", [Index::SrcPorts2s, Index::SrcHosts2s, Index::SrcUnanswered2s, Index::SrcRefused2s]);
+    let source_60s =
+        tried("60 s", [Index::SrcPorts60s, Index::SrcHosts60s, Index::SrcUnanswered60s, Index::SrcRefused60s]);
     let flows = format!(
         "the source began {} in 2 s and {} in 60 s",
         deeds.things(Index::SrcFlows2s, "flow"),

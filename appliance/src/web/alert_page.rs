@@ -11,14 +11,7 @@ pub(super) fn render(explanation: &Explanation, user: &str, form_token: &str) ->
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "Sluice – alert " (number) }
-                link rel="icon" href="/icon.svg" type="image/svg+xml";
-                link rel="stylesheet" href="/style.css";
-            }
+            head { (page::head_of(&format!("alert {number}"))) }
             body {
                 header {
                     h1 { img src="/icon.svg" alt="" width="28" height="28"; a href="/" { "Sluice" } }

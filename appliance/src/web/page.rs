@@ -42,12 +42,7 @@ pub(super) fn render(state: &State, reader: &Reader<'_>) -> String {
         (DOCTYPE)
         html lang="en" {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "Sluice – " (headline(state).1) }
-                link rel="icon" href="/icon.svg" type="image/svg+xml";
-                link rel="stylesheet" href="/style.css";
+                (head_of(headline(state).1))
                 script src="/live.js" defer {}
                 @if !user.is_empty() {
                     // Only where nothing is typed, which a reload would wipe out.
@@ -71,6 +66,18 @@ pub(super) fn render(state: &State, reader: &Reader<'_>) -> String {
         }
     };
     page.into_string()
+}
+
+/// What the head of every page holds.
+pub(super) fn head_of(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        title { "Sluice – " (title) }
+        link rel="icon" href="/icon.svg" type="image/svg+xml";
+        link rel="stylesheet" href="/style.css";
+    }
 }
 
 const fn notice<'a>(reader: &Reader<'a>) -> Option<&'a str> {
