@@ -51,7 +51,7 @@ impl Memory {
     pub fn limits(&self) -> Limits {
         let limits = match self.profile {
             MemoryProfile::Default => Limits::default(),
-            MemoryProfile::Small => Limits { flows: 8_192, sources: 512, destinations: 512, pairs: 128 },
+            MemoryProfile::Small => Limits { flows: 8_192, sources: 1_024, destinations: 1_024, pairs: 256 },
         };
         Limits { flows: self.flows.map_or(limits.flows, |flows| flows as usize), ..limits }
     }

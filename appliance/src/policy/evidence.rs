@@ -41,7 +41,8 @@ struct Entry {
     /// The part of the sum of weights that came from proven flows.
     proven: f32,
     flows: u32,
-    alerted: [Option<Timestamp>; CLASSES],
+    /// No alert of a class comes before.
+    quiet_until: [Timestamp; CLASSES],
     /// The strictest block that was decided, and its end.
     blocked: Option<(Action, Timestamp)>,
 }
@@ -120,7 +121,7 @@ impl Evidence {
         }
         let class = sighting.verdict.class;
         if total >= self.thresholds.alert && entry.may_alert(class, now) && self.alert(*sighting, sink) {
-            self.sources.get_mut(slot).alerted[class.number()] = Some(now);
+            self.sources.get_mut(slot).quiet_until[class.number()] = now.plus(ALERT_PAUSE);
         }
     }
 
@@ -132,7 +133,7 @@ impl Evidence {
         let entry = self.sources.get_mut(slot);
         entry.fade(now);
         if entry.may_alert(class, now) && self.alert(*sighting, sink) {
-            self.sources.get_mut(slot).alerted[class.number()] = Some(now);
+            self.sources.get_mut(slot).quiet_until[class.number()] = now.plus(ALERT_PAUSE);
         }
     }
 
@@ -187,7 +188,14 @@ fn is_the_sources_doing(sighting: &Sighting) -> bool {
 
 impl Entry {
     const fn new(now: Timestamp) -> Self {
-        Self { faded: now, weights: [0.0; CLASSES], proven: 0.0, flows: 0, alerted: [None; CLASSES], blocked: None }
+        Self {
+            faded: now,
+            weights: [0.0; CLASSES],
+            proven: 0.0,
+            flows: 0,
+            quiet_until: [Timestamp::EPOCH; CLASSES],
+            blocked: None,
+        }
     }
 
     /// Lets the weights fade.
@@ -236,7 +244,7 @@ impl Entry {
     }
 
     fn may_alert(&self, class: ThreatClass, now: Timestamp) -> bool {
-        self.alerted[class.number()].is_none_or(|last| now.since(last) >= ALERT_PAUSE)
+        now >= self.quiet_until[class.number()]
     }
 
     /// What should be done that is not being done already.

@@ -14,7 +14,7 @@ const WEB_PORTS: [u16; 5] = [80, 443, 8000, 8080, 8443];
 pub const DNS_PORT: u16 = 53;
 
 /// The kind of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     /// Asks for a password.
     Login,

@@ -1,18 +1,20 @@
 //! Windows: what each source did, and what was done to each destination, in the last seconds.
 //!
-//! One flow of a scan, a flood or a password attack looks like any other; many of them in a short time do not. Four
-//! tables hold [`Activity`]: by source (IPv6: by /64, within which a host chooses freely), by destination host, by
-//! destination port, and by source and destination host for services with passwords and for the web. Each is bounded;
+//! One flow of a scan, a flood or a password attack looks like any other; many of them in a short time do not. Five
+//! tables hold what was done: by source (IPv6: by /64, within which a host chooses freely), by destination host, by
+//! destination port, and by source and destination host for services with passwords and for the web, which have a table
+//! each: however many pages a household looks at, nobody who guesses passwords is forgotten for it. Each is bounded;
 //! [`table`] says who goes.
 
 mod activity;
 mod sketch;
 mod table;
+mod tally;
 
-pub use activity::{Activity, Counts};
+pub use tally::{Counts, PairCounts};
 
-use activity::Facts;
 use table::Table;
+use tally::{Facts, PartyTally};
 
 use crate::address::Address;
 use crate::arena::{Footprint, Slot};
@@ -28,12 +30,11 @@ struct Party {
     port: u16,
 }
 
-/// Who visits services of one kind, and where.
+/// Who visits services, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Pair {
     source: Address,
     host: Address,
-    kind: Service,
 }
 
 /// Where a flow's parties were found last: mostly they are still there.
@@ -81,16 +82,17 @@ pub struct Surroundings {
     pub service: [Counts; 2],
     /// The initiator's connections to services of the same kind at the responder's host; nothing where that is neither a
     /// service with passwords nor of the web.
-    pub pair: [Counts; 2],
+    pub pair: [PairCounts; 2],
 }
 
-/// The four tables.
+/// The five tables.
 #[derive(Debug)]
 pub struct Windows {
-    sources: Table<Party>,
-    hosts: Table<Party>,
-    services: Table<Party>,
-    pairs: Table<Pair>,
+    sources: Table<Party, PartyTally>,
+    hosts: Table<Party, PartyTally>,
+    services: Table<Party, PartyTally>,
+    logins: Table<Pair, PairCounts>,
+    visits: Table<Pair, PairCounts>,
 }
 
 impl Windows {
@@ -101,18 +103,20 @@ impl Windows {
             sources: Table::new(limits.sources, seed),
             hosts: Table::new(limits.destinations, seed),
             services: Table::new(limits.destinations, seed),
-            pairs: Table::new(limits.pairs, seed),
+            logins: Table::new(limits.pairs, seed),
+            visits: Table::new(limits.pairs, seed),
         }
     }
 
     /// What each table takes.
     #[must_use]
-    pub const fn footprints(&self) -> [Footprint; 4] {
+    pub const fn footprints(&self) -> [Footprint; 5] {
         [
             self.sources.footprint("windows of sources"),
             self.hosts.footprint("windows of hosts"),
             self.services.footprint("windows of ports"),
-            self.pairs.footprint("windows of pairs"),
+            self.logins.footprint("windows of log-ins"),
+            self.visits.footprint("windows of visits"),
         ]
     }
 
@@ -121,14 +125,16 @@ impl Windows {
         let parties = Parties::of(flow);
         let done = Facts {
             is_tcp: flow.is_tcp,
-            is_login: parties.pair.is_some_and(|pair| pair.kind == Service::Login),
+            is_login: parties.kind == Service::Login,
             port: flow.has_ports.then_some(parties.service.port),
             peer: parties.host.address.bits(),
         };
         let suffered = Facts { peer: parties.source.address.bits(), ..done };
         let seats = &mut flow.seats;
-        if let Some(pair) = parties.pair {
-            self.pairs.count(&mut seats.pair, pair, deed, &done, now);
+        match parties.kind {
+            Service::Login => self.logins.count(&mut seats.pair, parties.pair(), deed, &done, now),
+            Service::Web => self.visits.count(&mut seats.pair, parties.pair(), deed, &done, now),
+            Service::Other => {}
         }
         if deed == Deed::Ended {
             return;
@@ -146,7 +152,11 @@ impl Windows {
             source: self.sources.counts(seats.source, &parties.source, now),
             host: self.hosts.counts(seats.host, &parties.host, now),
             service: self.services.counts(seats.service, &parties.service, now),
-            pair: parties.pair.map_or_else(Default::default, |pair| self.pairs.counts(seats.pair, &pair, now)),
+            pair: match parties.kind {
+                Service::Login => self.logins.counts(seats.pair, &parties.pair(), now),
+                Service::Web => self.visits.counts(seats.pair, &parties.pair(), now),
+                Service::Other => Default::default(),
+            },
         }
     }
 }
@@ -156,8 +166,8 @@ struct Parties {
     source: Party,
     host: Party,
     service: Party,
-    /// Where the service asks for a password or is of the web.
-    pair: Option<Pair>,
+    /// What the responder offers.
+    kind: Service,
 }
 
 impl Parties {
@@ -170,7 +180,11 @@ impl Parties {
             source: Party { address: source, port: 0 },
             host: Party { address: host, port: 0 },
             service: Party { address: host, port },
-            pair: Some(flow.service()).filter(|kind| *kind != Service::Other).map(|kind| Pair { source, host, kind }),
+            kind: flow.service(),
         }
+    }
+
+    const fn pair(&self) -> Pair {
+        Pair { source: self.source.address, host: self.host.address }
     }
 }

@@ -9,7 +9,8 @@
 use core::hash::Hash;
 
 use super::Deed;
-use super::activity::{Activity, Counts, Facts};
+use super::activity::Activity;
+use super::tally::{Facts, Tally};
 use crate::arena::{Arena, Footprint, Slot};
 use crate::time::Timestamp;
 
@@ -24,14 +25,14 @@ const NOTED_FROM_FLOWS: u32 = 4;
 /// The part of the table that the noted may take: the rest is for newcomers, however many are noted.
 const NOTED_SHARE: (usize, usize) = (3, 4);
 
-/// Activity by party.
+/// Activity by party or pair.
 #[derive(Debug)]
-pub(super) struct Table<K> {
-    activities: Arena<K, Activity, LISTS>,
+pub(super) struct Table<K, T> {
+    activities: Arena<K, Activity<T>, LISTS>,
     most_noted: usize,
 }
 
-impl<K: Hash + Eq + Copy> Table<K> {
+impl<K: Hash + Eq + Copy, T: Tally> Table<K, T> {
     /// Room for `capacity` parties; `seed` keys the hash.
     pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
         let most_noted = capacity * NOTED_SHARE.0 / NOTED_SHARE.1;
@@ -55,7 +56,7 @@ impl<K: Hash + Eq + Copy> Table<K> {
     }
 
     /// What a party did, which may well be at `seat`.
-    pub fn counts(&self, seat: Slot, party: &K, now: Timestamp) -> [Counts; 2] {
+    pub fn counts(&self, seat: Slot, party: &K, now: Timestamp) -> [T::Counts; 2] {
         self.activities
             .find_near(seat, party)
             .map_or_else(Default::default, |slot| self.activities.get(slot).counts(now))

@@ -1,0 +1,233 @@
+//! What is counted of deeds: of a source, a host or a port, and of a pair of hosts.
+
+use super::Deed;
+use super::sketch::Sketch;
+
+/// What the count of a deed depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub is_tcp: bool,
+    pub is_login: bool,
+    /// The responder's, for TCP and UDP.
+    pub port: Option<u16>,
+    /// The address on the other side.
+    pub peer: u128,
+}
+
+/// Counts over some time, exact but for sketches.
+pub(super) trait Tally: Copy + Default {
+    /// What is read from it.
+    type Counts: Default;
+
+    fn count(&mut self, deed: Deed, facts: &Facts);
+
+    fn counts(&self) -> Self::Counts;
+
+    /// Flows begun.
+    fn flows(&self) -> u32;
+}
+
+/// Counts of a source, a host or a port over one window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Flows begun.
+    pub flows: u32,
+    /// Of these, TCP.
+    pub tcp_flows: u32,
+    /// Flows answered.
+    pub answered: u32,
+    /// TCP flows with a completed handshake.
+    pub established: u32,
+    /// Flows that were refused, by a reset or an ICMP error.
+    pub refused: u32,
+    /// Flows to login services.
+    pub logins: u32,
+    /// Login connections that ended soon after they began.
+    pub short_logins: u32,
+    /// Of these, those in which the responder said little to what it was told.
+    pub meagre_logins: u32,
+    /// Distinct destination ports, estimated.
+    pub ports: f32,
+    /// Distinct addresses on the other side, estimated.
+    pub peers: f32,
+}
+
+/// Counts of a pair over one window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PairCounts {
+    /// Connections begun.
+    pub flows: u32,
+    /// Those with a completed handshake.
+    pub established: u32,
+    /// Those of them that ended, by FIN or RST.
+    pub ended: u32,
+    /// Login connections that ended soon after they began.
+    pub short_logins: u32,
+    /// Of these, those in which the responder said little to what it was told.
+    pub meagre_logins: u32,
+}
+
+impl Counts {
+    /// Share of flows without an answer; 0 where there are no flows.
+    #[must_use]
+    pub fn unanswered_share(&self) -> f32 {
+        share(self.flows.saturating_sub(self.answered), self.flows)
+    }
+
+    /// Share of flows that were refused; 0 where there are no flows.
+    #[must_use]
+    pub fn refused_share(&self) -> f32 {
+        share(self.refused, self.flows)
+    }
+
+    /// Share of TCP flows without a completed handshake; 0 where there are no flows.
+    #[must_use]
+    pub fn unfinished_share(&self) -> f32 {
+        share(self.tcp_flows.saturating_sub(self.established), self.tcp_flows)
+    }
+
+    /// Distinct ports for each distinct address; 0 where there are none. Far above 1 where one host is searched, far below
+    /// where one service is searched on many, and near 1 among peers, each of which has a port of its own.
+    #[must_use]
+    pub fn ports_per_peer(&self) -> f32 {
+        if self.peers > 0.0 { self.ports / self.peers } else { 0.0 }
+    }
+}
+
+impl PairCounts {
+    /// Connections that are established and have not ended. Some that ended may have been established before the window,
+    /// therefore it is a lower bound.
+    #[must_use]
+    pub const fn open(&self) -> u32 {
+        self.established.saturating_sub(self.ended)
+    }
+}
+
+/// Some of the flows that answers belong to may have begun before the window, therefore it is bounded.
+fn share(some: u32, all: u32) -> f32 {
+    if all == 0 { 0.0 } else { some.min(all) as f32 / all as f32 }
+}
+
+/// What a source did, or what was done to a host or a port.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PartyTally {
+    flows: u32,
+    tcp_flows: u32,
+    answered: u32,
+    established: u32,
+    refused: u32,
+    logins: u32,
+    short_logins: u32,
+    meagre_logins: u32,
+    ports: Sketch,
+    peers: Sketch,
+}
+
+impl Tally for PartyTally {
+    type Counts = Counts;
+
+    fn count(&mut self, deed: Deed, facts: &Facts) {
+        match deed {
+            Deed::Begun => {
+                add(&mut self.flows);
+                self.tcp_flows = self.tcp_flows.saturating_add(facts.is_tcp.into());
+                self.logins = self.logins.saturating_add(facts.is_login.into());
+                if let Some(port) = facts.port {
+                    self.ports.insert(u128::from(port));
+                }
+                self.peers.insert(facts.peer);
+            }
+            Deed::Answered => add(&mut self.answered),
+            Deed::Established => add(&mut self.established),
+            Deed::Refused => add(&mut self.refused),
+            Deed::ShortLogin => add(&mut self.short_logins),
+            Deed::MeagreLogin => add(&mut self.meagre_logins),
+            Deed::Ended => {}
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            flows: self.flows,
+            tcp_flows: self.tcp_flows,
+            answered: self.answered,
+            established: self.established,
+            refused: self.refused,
+            logins: self.logins,
+            short_logins: self.short_logins,
+            meagre_logins: self.meagre_logins,
+            ports: self.ports.estimate(),
+            peers: self.peers.estimate(),
+        }
+    }
+
+    fn flows(&self) -> u32 {
+        self.flows
+    }
+}
+
+/// What a source did at one host: the two are known, so that there is nothing distinct to count.
+impl Tally for PairCounts {
+    type Counts = Self;
+
+    fn count(&mut self, deed: Deed, _: &Facts) {
+        match deed {
+            Deed::Begun => add(&mut self.flows),
+            Deed::Established => add(&mut self.established),
+            Deed::Ended => add(&mut self.ended),
+            Deed::ShortLogin => add(&mut self.short_logins),
+            Deed::MeagreLogin => add(&mut self.meagre_logins),
+            Deed::Answered | Deed::Refused => {}
+        }
+    }
+
+    fn counts(&self) -> Self {
+        *self
+    }
+
+    fn flows(&self) -> u32 {
+        self.flows
+    }
+}
+
+const fn add(count: &mut u32) {
+    *count = count.saturating_add(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTS: Facts = Facts { is_tcp: true, is_login: false, port: Some(443), peer: 7 };
+
+    #[test]
+    fn shares_stay_between_zero_and_one_where_there_are_more_answers_than_questions() {
+        let mut tally = PartyTally::default();
+        for deed in [
+            Deed::Begun,
+            Deed::Answered,
+            Deed::Answered,
+            Deed::Established,
+            Deed::Established,
+            Deed::Refused,
+            Deed::Refused,
+        ] {
+            tally.count(deed, &FACTS);
+        }
+        let counts = tally.counts();
+        assert_eq!((counts.unanswered_share(), counts.refused_share(), counts.unfinished_share()), (0.0, 1.0, 0.0));
+    }
+
+    #[test]
+    fn what_ended_is_no_longer_open_and_more_ends_than_beginnings_leave_none() {
+        let mut pair = PairCounts::default();
+        for deed in [Deed::Begun, Deed::Established, Deed::Begun, Deed::Established, Deed::Begun] {
+            pair.count(deed, &FACTS);
+        }
+        assert_eq!(pair.open(), 2);
+        for open in [1, 0, 0] {
+            pair.count(Deed::Ended, &FACTS);
+            assert_eq!(pair.open(), open);
+        }
+    }
+}
