@@ -36,4 +36,5 @@ pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
     values.set(Index::PairOpen60s, pair_long.open() as f32);
     values.set(Index::PairShortLogins60s, pair_long.short_logins as f32);
     values.set(Index::PairMeagreLogins60s, pair_long.meagre_logins as f32);
+    values.set(Index::PairFailedLogins60s, pair_long.failed_logins as f32);
 }

@@ -67,8 +67,10 @@ pub enum Deed {
     Ended,
     /// A login connection ended soon after it began.
     ShortLogin,
-    /// The same, and the responder said little to what it was told.
+    /// The same, and the responder said little to what it was told, and did not let it in as far as can be seen.
     MeagreLogin,
+    /// A login connection ended in which the initiator was seen to fail.
+    FailedLogin,
 }
 
 /// What the features of a flow are made from, each over 2 s and 60 s.

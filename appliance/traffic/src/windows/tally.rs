@@ -79,6 +79,8 @@ pub struct PairCounts {
     pub short_logins: u32,
     /// Of these, those in which the responder said little to what it was told.
     pub meagre_logins: u32,
+    /// Login connections that ended and in which the source was seen to fail.
+    pub failed_logins: u32,
 }
 
 impl SourceCounts {
@@ -173,7 +175,7 @@ impl Tally for SourceTally {
             Deed::Refused => add(&mut self.refused),
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
-            Deed::Ended => {}
+            Deed::Ended | Deed::FailedLogin => {}
         }
     }
 
@@ -208,7 +210,8 @@ impl Tally for DestinationTally {
                 self.sources.insert(facts.peer);
             }
             Deed::Established => add(&mut self.established),
-            Deed::Answered | Deed::Refused | Deed::Ended | Deed::ShortLogin | Deed::MeagreLogin => {}
+            Deed::Answered | Deed::Refused | Deed::Ended | Deed::ShortLogin | Deed::MeagreLogin | Deed::FailedLogin => {
+            }
         }
     }
 
@@ -237,6 +240,7 @@ impl Tally for PairCounts {
             Deed::Ended => add(&mut self.ended),
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
+            Deed::FailedLogin => add(&mut self.failed_logins),
             Deed::Answered | Deed::Refused => {}
         }
     }
