@@ -240,8 +240,10 @@ impl Judgement {
         listener.checkpoint(seen, origin.device);
         let hears = |class| is_to_be_heard(class, seen);
         let rule = self.rules.accusing(seen.features, hears);
-        let (mut verdict, basis) = judge(self.models.active, rule, seen.features, hears);
-        let shadow = self.models.shadow.map(|model| judge(model, rule, seen.features, hears).0);
+        let is_excused = self.rules.excuses(seen.features);
+        let hears_model = |class| hears(class) && !is_excused;
+        let (mut verdict, basis) = judge(self.models.active, rule, seen.features, hears_model);
+        let shadow = self.models.shadow.map(|model| judge(model, rule, seen.features, hears_model).0);
         let mut shadow = shadow.unwrap_or(Verdict { class: ThreatClass::Benign, confidence: 0.0 });
         let mut by_list = None;
         if let Some((list, began)) = self.rules.listed(seen.initiator, seen.responder).filter(|_| seen.begun) {

@@ -77,6 +77,30 @@ pub fn sshd(namespace: &Namespace) -> Result<Running> {
     start(namespace, &format!("/usr/sbin/sshd -D -e -f {}", file.display()), "tcp", 22)
 }
 
+/// The port of [`dropbear`].
+pub const DROPBEAR_PORT: u16 = 2222;
+
+/// A real Dropbear, the SSH server of small routers, on [`DROPBEAR_PORT`] of all addresses of the namespace; logs in [`USER`] by [`user_key`].
+/// It says less than OpenSSH to who gets in.
+///
+/// # Errors
+/// dropbear-bin is not installed, or it does not start.
+pub fn dropbear(namespace: &Namespace) -> Result<Running> {
+    create_users(namespace)?;
+    let (home, host_key) = (home_folder()?, work_folder()?.join("dropbear_key"));
+    let keys = home.join(".ssh");
+    fs::create_dir_all(&keys)?;
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o700))?;
+    let authorized = keys.join("authorized_keys");
+    fs::copy(user_key()?.with_extension("pub"), &authorized)?;
+    fs::set_permissions(&authorized, fs::Permissions::from_mode(0o600))?;
+    if !host_key.exists() {
+        run(Command::new("dropbearkey").args(["-t", "ed25519", "-f"]).arg(&host_key))?;
+    }
+    let line = format!("dropbear -F -E -r {} -p {DROPBEAR_PORT} -P {}.pid", host_key.display(), host_key.display());
+    start(namespace, &line, "tcp", DROPBEAR_PORT)
+}
+
 /// The private key that the servers accept for [`USER`].
 ///
 /// # Errors

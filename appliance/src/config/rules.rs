@@ -20,10 +20,10 @@ struct Written {
     name: String,
     #[serde(deserialize_with = "conditions")]
     when: Vec<WrittenCondition>,
-    #[serde(deserialize_with = "accusation")]
+    #[serde(deserialize_with = "verdict_class")]
     class: ThreatClass,
-    #[serde(deserialize_with = "confidence")]
-    confidence: f32,
+    #[serde(default, deserialize_with = "some_confidence")]
+    confidence: Option<f32>,
     #[serde(default)]
     at_once: bool,
     #[serde(default = "yes")]
@@ -38,20 +38,17 @@ pub(super) fn default_rules() -> Vec<Rule> {
     use Comparison::{Above, Below, Equal};
     use Index::{
         BwdPayloadBytes, BwdShare, DstServiceFlows2s, DstServiceUnfinished2s, Established, FwdPackets,
-        GroupDestination, IsIcmp, IsTcp, IsUdp, OddFlags, PacketsPerS, PairFailedLogins60s, PairOpen60s,
-        PairShortLogins60s, SrcFlows2s, SrcHosts60s, SrcPorts60s, SrcUnanswered60s, SrcUnfinished60s, WebService,
+        GroupDestination, IsIcmp, IsTcp, IsUdp, LoginService, OddFlags, PacketsPerS, PairFailedLogins60s, PairOpen60s,
+        PairShortLogins60s, SrcFlows2s, SrcFlows60s, SrcHosts60s, SrcPorts60s, SrcPortsPerHost60s, SrcRefused60s,
+        SrcUnanswered60s, SrcUnfinished60s, WebService,
     };
     use ThreatClass::{BruteForce, Flood, Scan};
+    let all = |conditions: &[(Index, Comparison, f32)]| -> Vec<Condition> {
+        let condition = |&(index, comparison, threshold)| Condition { feature: index as u16, comparison, threshold };
+        conditions.iter().map(condition).collect()
+    };
     let rule = |name, class, confidence, conditions: &[(Index, Comparison, f32)]| {
-        let conditions: Vec<Condition> = conditions
-            .iter()
-            .map(|(index, comparison, threshold)| Condition {
-                feature: *index as u16,
-                comparison: *comparison,
-                threshold: *threshold,
-            })
-            .collect();
-        Rule::new(name, Verdict { class, confidence }, &conditions)
+        Rule::new(name, Verdict { class, confidence }, &all(conditions))
     };
     // A flood of one flow is one piece of evidence: more will not come. A rule on failed log-ins has counted them itself.
     let at_once = |mut rule: Rule| {
@@ -59,11 +56,40 @@ pub(super) fn default_rules() -> Vec<Rule> {
         rule
     };
     vec![
+        Rule::excuse(
+            "a port of its own for each host",
+            &all(&[
+                (SrcHosts60s, Above, 10.0),
+                (SrcPortsPerHost60s, Above, 0.6),
+                (SrcPortsPerHost60s, Below, 1.7),
+                (OddFlags, Equal, 0.0),
+                (LoginService, Equal, 0.0),
+            ]),
+        ),
+        Rule::excuse(
+            "connections that come about",
+            &all(&[
+                (IsTcp, Equal, 1.0),
+                (SrcHosts60s, Above, 10.0),
+                (SrcUnfinished60s, Below, 0.3),
+                (LoginService, Equal, 0.0),
+            ]),
+        ),
+        Rule::excuse(
+            "datagrams that are answered",
+            &all(&[(IsUdp, Equal, 1.0), (SrcFlows60s, Above, 10.0), (SrcUnanswered60s, Below, 0.3)]),
+        ),
         rule(
             "many ports",
             Scan,
             0.8,
             &[(SrcPorts60s, Above, 20.0), (SrcHosts60s, Below, 5.0), (SrcUnfinished60s, Above, 0.5)],
+        ),
+        rule(
+            "many closed ports",
+            Scan,
+            0.8,
+            &[(SrcPorts60s, Above, 8.0), (SrcHosts60s, Below, 5.0), (SrcRefused60s, Above, 0.7)],
         ),
         rule(
             "many silent hosts",
@@ -74,6 +100,17 @@ pub(super) fn default_rules() -> Vec<Rule> {
                 (SrcHosts60s, Above, 50.0),
                 (SrcPorts60s, Below, 5.0),
                 (SrcUnanswered60s, Above, 0.7),
+            ],
+        ),
+        rule(
+            "many hosts that no datagram finds",
+            Scan,
+            0.8,
+            &[
+                (IsUdp, Equal, 1.0),
+                (SrcHosts60s, Above, 50.0),
+                (SrcPorts60s, Below, 3.0),
+                (SrcUnanswered60s, Above, 0.9),
             ],
         ),
         rule("odd TCP flags", Scan, 0.8, &[(OddFlags, Above, 0.0), (SrcPorts60s, Above, 5.0)]),
@@ -122,7 +159,8 @@ pub(super) fn default_rules() -> Vec<Rule> {
 /// The rules that are switched on.
 pub(super) fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Rule>, D::Error> {
     let written = Vec::<Written>::deserialize(deserializer)?;
-    let in_force: Vec<Rule> = written.iter().filter(|rule| rule.enabled).map(Written::rule).collect();
+    let in_force = written.iter().filter(|rule| rule.enabled).map(|rule| rule.rule().map_err(D::Error::custom));
+    let in_force = in_force.collect::<Result<Vec<Rule>, _>>()?;
     if in_force.len() > MOST_RULES {
         let count = in_force.len();
         return Err(D::Error::custom(format!("there are {count} rules; switch on {MOST_RULES} at most")));
@@ -131,11 +169,21 @@ pub(super) fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ru
 }
 
 impl Written {
-    fn rule(&self) -> Rule {
+    fn rule(&self) -> Result<Rule, String> {
         let conditions: Vec<Condition> = self.when.iter().map(|written| written.0).collect();
-        let mut rule = Rule::new(&self.name, Verdict { class: self.class, confidence: self.confidence }, &conditions);
-        rule.at_once = self.at_once;
-        rule
+        let name = &self.name;
+        match (self.class, self.confidence) {
+            (ThreatClass::Benign, None) if !self.at_once => Ok(Rule::excuse(name, &conditions)),
+            (ThreatClass::Benign, _) => {
+                Err(format!("the rule `{name}` accuses nobody: take its `confidence` and `at_once` out"))
+            }
+            (_, None) => Err(format!("the rule `{name}` lacks its `confidence`, above 0.5 and up to 1")),
+            (class, Some(confidence)) => {
+                let mut rule = Rule::new(name, Verdict { class, confidence }, &conditions);
+                rule.at_once = self.at_once;
+                Ok(rule)
+            }
+        }
     }
 }
 
@@ -192,13 +240,31 @@ pub(super) fn confidence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f
     })
 }
 
+fn some_confidence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
+    confidence(deserializer).map(Some)
+}
+
+/// What a rule takes a flow for.
+fn verdict_class<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ThreatClass, D::Error> {
+    class(deserializer, &ThreatClass::ALL, "class")
+}
+
 /// A class that somebody can be accused of.
 pub(super) fn accusation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ThreatClass, D::Error> {
+    class(deserializer, &ThreatClass::attacks().collect::<Vec<_>>(), "attack")
+}
+
+/// One of these classes, by its name.
+fn class<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    known: &[ThreatClass],
+    what: &str,
+) -> Result<ThreatClass, D::Error> {
     let text = String::deserialize(deserializer)?;
-    ThreatClass::attack_from_name(&text).ok_or_else(|| {
-        let known: Vec<&str> = ThreatClass::attacks().map(ThreatClass::name).collect();
+    known.iter().copied().find(|class| class.name() == text).ok_or_else(|| {
+        let known: Vec<&str> = known.iter().map(|class| class.name()).collect();
         let meant = meant(&text, &known);
-        D::Error::custom(format!("`{text}` is no attack{meant} (known: {})", known.join(", ")))
+        D::Error::custom(format!("`{text}` is no {what}{meant} (known: {})", known.join(", ")))
     })
 }
 
@@ -266,9 +332,8 @@ mod tests {
             ("name = \"a\\nb\"", "sluice.toml:2: name: give a name of 1 to 40 bytes in one line"),
             (
                 "class = \"scna\"",
-                "sluice.toml:2: class: `scna` is no attack; did you mean `scan`? (known: scan, flood,",
+                "sluice.toml:2: class: `scna` is no class; did you mean `scan`? (known: benign, scan, flood,",
             ),
-            ("class = \"benign\"", "sluice.toml:2: class: `benign` is no attack (known: scan, flood, brute_force,"),
             ("confidence = 80", "sluice.toml:2: confidence: give a number above 0.5"),
             ("confidence = 0.5", "sluice.toml:2: confidence: give a number above 0.5"),
             ("confidence = nan", "sluice.toml:2: confidence: give a number above 0.5"),
@@ -287,5 +352,17 @@ mod tests {
         }
         let told = parsed("[[rules]]\nname = \"n\"\n").expect_err("refused");
         assert!(told.starts_with("sluice.toml:1: missing field `when`"), "{told}");
+        let told = parsed(&rule("class = \"benign\"")).expect_err("refused");
+        assert!(told.ends_with("the rule `n` accuses nobody: take its `confidence` and `at_once` out"), "{told}");
+        let told =
+            parsed("[[rules]]\nname = \"n\"\nwhen = [\"bwd_share > 0\"]\nclass = \"scan\"\n").expect_err("refused");
+        assert!(told.ends_with("the rule `n` lacks its `confidence`, above 0.5 and up to 1"), "{told}");
+    }
+
+    #[test]
+    fn a_rule_may_excuse() {
+        let config =
+            parsed("[[rules]]\nname = \"n\"\nwhen = [\"bwd_share > 0\"]\nclass = \"benign\"\n").expect("valid");
+        assert_eq!(config.rules[0].verdict.class, ThreatClass::Benign);
     }
 }

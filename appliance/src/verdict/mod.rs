@@ -112,11 +112,17 @@ impl Rulebook {
         let mut worst: Option<&Rule> = None;
         for rule in &self.rules {
             let is_more = worst.is_none_or(|worst| weight(rule) > weight(worst));
-            if is_more && hears(rule.verdict.class) && rule.holds(features) {
+            if is_more && !rule.excuses() && hears(rule.verdict.class) && rule.holds(features) {
                 worst = Some(rule);
             }
         }
         worst
+    }
+
+    /// A rule excuses the flow: the model is not to be heard about it.
+    #[must_use]
+    pub fn excuses(&self, features: &FeatureVector) -> bool {
+        self.rules.iter().any(|rule| rule.excuses() && rule.holds(features))
     }
 
     /// The first list that one side of a flow is on; where both sides are on it, the one that began the flow is meant.

@@ -7,7 +7,7 @@ use core::fmt::{self, Write};
 use core::str::FromStr;
 
 use traffic::features::schema::index_of;
-use traffic::features::{FEATURES, FeatureVector, Index};
+use traffic::features::{FEATURES, FeatureVector, Index, ThreatClass};
 
 use super::Verdict;
 use super::explain::round;
@@ -54,7 +54,7 @@ pub struct Condition {
     pub threshold: f32,
 }
 
-/// What holds of a flow that the rule accuses, and of what.
+/// What holds of a flow that the rule accuses, and of what; or excuses, where that is [`ThreatClass::Benign`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
     /// What a person called it.
@@ -183,6 +183,18 @@ impl Rule {
             *place = Some(*condition);
         }
         rule
+    }
+
+    /// A rule that excuses: of a flow of which its conditions hold the model is not heard.
+    #[must_use]
+    pub fn excuse(name: &str, conditions: &[Condition]) -> Self {
+        Self::new(name, Verdict { class: ThreatClass::Benign, confidence: 0.0 }, conditions)
+    }
+
+    /// It excuses.
+    #[must_use]
+    pub fn excuses(&self) -> bool {
+        self.verdict.class == ThreatClass::Benign
     }
 
     /// All conditions hold. A rule without any would accuse everybody; it accuses nobody.
@@ -317,6 +329,17 @@ mod tests {
         assert_eq!(rulebook.accusing(&seen, |_| true), Some(&guessing));
         let (verdict, _) = super::super::judge(&BUILT_IN, None, &seen, |_| false);
         assert_eq!(verdict.class, ThreatClass::Benign);
+    }
+
+    #[test]
+    fn what_is_excused_is_heard_of_rules_only() {
+        let odd = rule("odd", 0.8, &[(Index::OddFlags, Comparison::Above, 0.0)]);
+        let condition = Condition { feature: Index::IsTcp as u16, comparison: Comparison::Equal, threshold: 1.0 };
+        let rulebook = Rulebook { rules: vec![Rule::excuse("tcp", &[condition]), odd], ..Rulebook::default() };
+        let seen = features(&[(Index::IsTcp, 1.0), (Index::OddFlags, 3.0)]);
+        assert!(rulebook.excuses(&seen) && !rulebook.excuses(&features(&[(Index::OddFlags, 3.0)])));
+        assert_eq!(rulebook.accusing(&seen, |_| true), Some(&odd));
+        assert_eq!(rulebook.accusing(&features(&[(Index::IsTcp, 1.0)]), |_| true), None, "an excuse accuses nobody");
     }
 
     #[test]

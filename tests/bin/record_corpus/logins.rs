@@ -8,7 +8,7 @@ use lab::benign::{SSH_OPTIONS, ssh_by_key, ssh_by_password, ssh_log_in};
 use lab::namespace::Namespace;
 use lab::network::{INTERNET, INTERNET_V6, LAN_HOST, LAN_HOST_V6};
 use lab::process::{run_any, run_within};
-use lab::services::{PASSWORD, USER, user_key};
+use lab::services::{DROPBEAR_PORT, PASSWORD, USER, dropbear, user_key};
 
 use crate::scenario::Scenario;
 use crate::stage::Scene;
@@ -44,6 +44,8 @@ pub fn scenarios() -> Vec<Scenario> {
         log_ins("ssh_visitor_key_8", |s| log_in(&s.visitors[0].namespace, LAN_HOST, 8, 400)),
         log_ins("ssh_visitor_v6", |s| log_in(&s.visitors[0].namespace, LAN_HOST_V6, 3, 400)),
         log_ins("ssh_refused_key", refused_key),
+        log_ins("dropbear_every_2_seconds", |s| watch_router(s, 20, 2_000)),
+        log_ins("dropbear_12_hasty", |s| watch_router(s, 12, 0)),
         Scenario::benign("ansible", "ansible_5_hosts", |s| playbook(&s.visitors[0].namespace, 10..15, 4)),
         Scenario::benign("ansible", "ansible_8_hosts", |s| playbook(&s.visitors[1].namespace, 10..18, 3)),
         Scenario::benign("ansible", "ansible_outbound", |s| {
@@ -128,6 +130,18 @@ fn refused_key(scene: &Scene) -> Result<()> {
         let finished = run_any(&mut scene.lan().words(&line), LIMIT)?;
         ensure!(!finished.success(), "it was let in");
         sleep(Duration::from_secs(3));
+    }
+    Ok(())
+}
+
+/// A script that reads the state of a small router again and again.
+fn watch_router(scene: &Scene, times: u32, pause_ms: u64) -> Result<()> {
+    let (_router, key) = (dropbear(scene.wan())?, user_key()?);
+    let options = format!("{SSH_OPTIONS} -o BatchMode=yes -p {DROPBEAR_PORT}");
+    let line = format!("ssh {options} -i {} {USER}@{} cat /proc/uptime", key.display(), INTERNET[3]);
+    for _ in 0..times {
+        scene.lan().run_within(&line, LIMIT)?;
+        sleep(Duration::from_millis(pause_ms));
     }
     Ok(())
 }
