@@ -70,7 +70,7 @@ pub fn split(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: G
     }
     let sources: BTreeSet<&str> = labelled.iter().map(|case| group(rows, case.row.capture, Grouping::Source)).collect();
     let places: BTreeMap<&str, usize> = sources.into_iter().zip(0..).collect();
-    // A source without rows of a class is tested nowhere; any fold will do.
+    // From a source without rows of a class nobody learns; any fold will do.
     let fold = |at: usize| places.get(group(rows, at, Grouping::Source)).copied().unwrap_or_default();
     Split { fold_of: (0..rows.captures.len()).map(fold).collect(), folds: places.len() }
 }
