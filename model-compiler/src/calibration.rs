@@ -162,30 +162,27 @@ fn outcomes(
         })?;
         flows.extend(by_flow(&answers(&model, &tested)));
     }
-    Ok(weighed(&flows, rows, recipe, &classes, &fold_of))
+    Ok(weighed(&flows, recipe, &classes, &|capture| fold_of[capture]))
 }
 
 /// The outcomes with the weights that rows have in training: see [`crate::train`].
 pub(crate) fn weighed(
     flows: &[Case],
-    rows: &Rows,
     recipe: &Recipe,
     classes: &[ClassRule],
-    fold_of: &[usize],
+    fold_of: &dyn Fn(usize) -> usize,
 ) -> Vec<Outcome> {
     let mut counts: BTreeMap<(usize, usize), f64> = BTreeMap::new();
     flows.iter().for_each(|flow| *counts.entry((flow.capture, flow.truth)).or_default() += 1.0);
-    let emphases: Vec<f64> = rows.captures.iter().map(|capture| recipe.emphasis(&capture.name)).collect();
     let exponent = recipe.rows.capture_exponent;
+    let observations = |flow: &Case| counts[&(flow.capture, flow.truth)].powf(exponent - 1.0);
     let mut of_class = vec![0.0; classes.len()];
-    for (&(capture, class), count) in &counts {
-        of_class[class] += count.powf(exponent) * emphases[capture];
-    }
+    flows.iter().for_each(|flow| of_class[flow.truth] += observations(flow) * flow.emphasis);
     let outcome = |flow: &Case| {
-        let observations = counts[&(flow.capture, flow.truth)].powf(exponent - 1.0);
-        let share = observations * emphases[flow.capture] / of_class[flow.truth];
+        let observations = observations(flow);
+        let share = observations * flow.emphasis / of_class[flow.truth];
         Outcome {
-            fold: fold_of[flow.capture],
+            fold: fold_of(flow.capture),
             said: flow.said,
             confidence: flow.confidence,
             is_right: flow.said == flow.truth,
@@ -365,6 +362,7 @@ pub(crate) fn bins(outcomes: &[Outcome]) -> Vec<Option<Bin>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forest::MAX_CLASSES;
     use crate::random::Random;
 
     fn outcome(confidence: f32, is_right: bool) -> Outcome {
@@ -414,6 +412,35 @@ mod tests {
             let confidence = f32::from(step) / 20.0;
             assert!((curve.at(confidence) - confidence * confidence).abs() < 0.05, "{confidence}: {curve:?}");
         }
+    }
+
+    #[test]
+    fn outcomes_weigh_what_their_rows_weighed_in_training() {
+        let text = "name = \"a\"\n[classes]\nbenign = [\"b\"]\nscan = [\"s\"]\n[prior]\nbenign = 0.8\nscan = 0.2\n[corpora]\n[rows]\n\
+            max_per_capture = 9\ncapture_exponent = 0.5\nseed = 1\n[tree]\nmax_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1\n";
+        let recipe: Recipe = toml::from_str(text).unwrap();
+        let flow = |capture, flow, truth, emphasis| Case {
+            capture,
+            initiator: 0,
+            flow,
+            truth,
+            emphasis,
+            said: 1,
+            confidence: 0.5,
+            shares: [0.0; MAX_CLASSES],
+        };
+        // Four flows of a capture count as two, and one alert that stands for three captures as three.
+        let mut flows: Vec<Case> = (0..4).map(|number| flow(0, number, 0, 1.0)).collect();
+        flows.extend([flow(1, 0, 0, 3.0), flow(2, 0, 1, 1.0)]);
+        let weights: Vec<f64> = weighed(&flows, &recipe, &recipe.class_rules().unwrap(), &|_| 0)
+            .iter()
+            .map(|outcome| outcome.weight)
+            .collect();
+        let expected = [0.08, 0.08, 0.08, 0.08, 0.48, 0.2];
+        assert!(
+            weights.iter().zip(expected).all(|(weight, expected)| (weight - expected).abs() < 1e-12),
+            "{weights:?}"
+        );
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn evaluation(
         ("majority class", by_class(&majority(&flows, &rules), &classes)),
     ];
     let sources = by_source(&flows, rows, &classes);
-    let reliability = reliability(&flows, rows, recipe, &rules);
+    let reliability = reliability(&flows, recipe, &rules);
     let curves = curves(&flows, &classes);
     let [model, stump] = [model, stump].map(|cases| score(&cases, &classes, &captures));
     Ok(Evaluation { method, model, stump, measures, sources, curves, reliability })
@@ -130,8 +130,8 @@ fn majority(flows: &[Case], rules: &[ClassRule]) -> Vec<Case> {
     flows.iter().map(|flow| Case { said: largest, confidence: shares[largest], shares, ..*flow }).collect()
 }
 
-fn reliability(flows: &[Case], rows: &Rows, recipe: &Recipe, rules: &[ClassRule]) -> Vec<OfClass> {
-    let outcomes = weighed(flows, rows, recipe, rules, &vec![0; rows.captures.len()]);
+fn reliability(flows: &[Case], recipe: &Recipe, rules: &[ClassRule]) -> Vec<OfClass> {
+    let outcomes = weighed(flows, recipe, rules, &|_| 0);
     let of_class = |(class, rule): (usize, &ClassRule)| {
         let told: Vec<_> = outcomes.iter().filter(|outcome| outcome.said == class).copied().collect();
         let bins = bins(&told).into_iter().flatten().collect();
@@ -144,11 +144,11 @@ fn reliability(flows: &[Case], rows: &Rows, recipe: &Recipe, rules: &[ClassRule]
 pub(crate) fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
     let tables = model.tables();
     let forest = tables.forest();
-    let case = |&Labelled { row, class, .. }: &Labelled<'_>| {
+    let case = |&Labelled { row, class: truth, emphasis }: &Labelled<'_>| {
         let Best { class: said, confidence } = forest.best(&row.features);
         let shares = forest.distribution(&row.features).map(|share| share as f32);
         let Row { capture, initiator, flow, .. } = *row;
-        Case { capture, initiator, flow, truth: class, said, confidence, shares }
+        Case { capture, initiator, flow, truth, emphasis, said, confidence, shares }
     };
     rows.iter().map(case).collect()
 }

@@ -227,7 +227,7 @@ mod tests {
         let mut shares = [0.0; MAX_CLASSES];
         (shares[0], shares[1]) = (1.0 - scan, scan);
         let said = usize::from(scan > 0.5);
-        Case { capture, initiator: 0, flow: 0, truth, said, confidence: scan.max(1.0 - scan), shares }
+        Case { capture, initiator: 0, flow: 0, truth, emphasis: 1.0, said, confidence: scan.max(1.0 - scan), shares }
     }
 
     /// Ten captures of each kind; one capture of scans is missed, by many flows.

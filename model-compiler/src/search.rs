@@ -144,7 +144,7 @@ pub fn search(
     progress.begin(&format!("{} settings", settings.len()), trees);
     let mut trials = Vec::new();
     for (setting, recipe) in settings {
-        let trial = trial(rows, labelled, &recipe, grid, &split, setting, progress)?;
+        let trial = trial(labelled, &recipe, grid, &split, setting, progress)?;
         progress.say(&trial.to_string());
         trials.push(trial);
     }
@@ -153,7 +153,6 @@ pub fn search(
 }
 
 fn trial(
-    rows: &Rows,
     labelled: &[Labelled<'_>],
     recipe: &Recipe,
     grid: &SearchRules,
@@ -171,21 +170,21 @@ fn trial(
         let model = uncalibrated(&learnt, recipe, progress)?;
         let cases = answers(&model, &tested);
         let loss = |case: &Case| -f64::from(case.shares[case.truth].max(LEAST_PROBABILITY)).ln();
-        losses.push(mean(&cases, rows, recipe, &loss)?);
+        losses.push(mean(&cases, recipe, &loss)?);
         let cost = |flow: &Case| match (flow.truth, flow.said) {
             (0, 0) => 0.0,
             (0, _) => grid.false_alarm_cost,
             (_, said) => f64::from(u8::from(said == 0)),
         };
-        costs.push(mean(&by_flow(&cases), rows, recipe, &cost)?);
+        costs.push(mean(&by_flow(&cases), recipe, &cost)?);
         leaves.push(model.leaves() as f64);
     }
     Ok(Trial { setting, log_loss: spread(&losses), cost: spread(&costs), leaves: spread(&leaves).mean })
 }
 
 /// The mean over cases, with the weights of the recipe.
-fn mean(cases: &[Case], rows: &Rows, recipe: &Recipe, of: &dyn Fn(&Case) -> f64) -> Result<f64, TrainError> {
-    let weights = weighed(cases, rows, recipe, &recipe.class_rules()?, &vec![0; rows.captures.len()]);
+fn mean(cases: &[Case], recipe: &Recipe, of: &dyn Fn(&Case) -> f64) -> Result<f64, TrainError> {
+    let weights = weighed(cases, recipe, &recipe.class_rules()?, &|_| 0);
     let total: f64 = weights.iter().map(|outcome| outcome.weight).sum();
     Ok(cases.iter().zip(weights).map(|(case, outcome)| outcome.weight * of(case)).sum::<f64>() / total)
 }
