@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::evaluate::answers;
-use crate::folds::{Grouping, assign};
+use crate::folds::{Grouping, Part, Parts, split};
 use crate::forest::{Curve, Knot, MAX_KNOTS};
 use crate::progress::Progress;
 use crate::recipe::{CalibrationRules, ClassRule, Recipe};
@@ -149,20 +149,13 @@ fn outcomes(
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>, TrainError> {
     let classes = recipe.class_rules()?;
-    let fold_of = assign(rows, labelled, classes.len(), Grouping::Source, folds);
+    let split = split(rows, labelled, classes.len(), Grouping::Source, Parts::Count(folds));
     let mut flows = Vec::new();
-    for fold in 0..folds {
-        let (tested, learnt): (Vec<_>, Vec<_>) = labelled.iter().partition(|case| fold_of[case.row.capture] == fold);
-        if tested.is_empty() {
-            continue;
-        }
-        let model = uncalibrated(&learnt, recipe, progress).map_err(|why| match why {
-            TrainError::NoRows(class) => TrainError::OneSource(class),
-            other => other,
-        })?;
-        flows.extend(by_flow(&answers(&model, &tested)));
+    for part in split.parts(labelled, &classes) {
+        let Part { tested, learnt, .. } = part?;
+        flows.extend(by_flow(&answers(&uncalibrated(&learnt, recipe, progress)?, &tested)));
     }
-    Ok(weighed(&flows, recipe, &classes, &|capture| fold_of[capture]))
+    Ok(weighed(&flows, recipe, &classes, &|capture| split.fold_of[capture]))
 }
 
 /// The outcomes with the weights that rows have in training: see [`crate::train`].

@@ -9,7 +9,7 @@ use clap::Args;
 use model_compiler::corpus::{self, LabelledCapture};
 use model_compiler::decisions::{Appliance, summarise, table};
 use model_compiler::extract::BENIGN;
-use model_compiler::folds::{Grouping, Parts, Split, split};
+use model_compiler::folds::{Grouping, Part, Parts, split};
 use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
@@ -108,19 +108,21 @@ fn judges<'a>(
     labelled: &[Labelled<'_>],
     bars: &Bars,
 ) -> Result<Vec<Judge<'a>>> {
-    let Split { fold_of, folds } = split(rows, labelled, recipe.class_count(), Grouping::Source, parts);
-    let sources = rows.captures.iter().map(|capture| capture.source.as_str());
-    let fold_of_source: BTreeMap<&str, usize> = sources.zip(fold_of.iter().copied()).collect();
-    // Of a source without any rows no model has learnt anything: the first one is asked.
-    let fold = |capture: &LabelledCapture| fold_of_source.get(&*capture.source).copied().unwrap_or_default();
+    let rules = recipe.class_rules()?;
+    let split = split(rows, labelled, rules.len(), Grouping::Source, parts);
+    let place =
+        |case: &Labelled<'_>| (rows.captures[case.row.capture].source.as_str(), split.fold_of[case.row.capture]);
+    let fold_of: BTreeMap<&str, usize> = labelled.iter().map(place).collect();
     let mut judges = Vec::new();
-    bars.begin("trees", steps(recipe) * folds as u64);
-    for number in 0..folds {
-        let learnt: Vec<Labelled<'_>> =
-            labelled.iter().filter(|case| fold_of[case.row.capture] != number).copied().collect();
+    bars.begin("trees", steps(recipe) * split.folds as u64);
+    for part in split.parts(labelled, &rules) {
+        let Part { fold, learnt, .. } = part?;
         let mut model = train(rows, &learnt, recipe, bars)?;
-        model.name = format!("{}-without-{number}", model.name);
-        judges.push((model, captures.iter().filter(|capture| fold(capture) == number).collect()));
+        model.name = format!("{}-without-{fold}", model.name);
+        // From a source without rows of a class no model has learnt anything: the first one is asked.
+        let is_first = judges.is_empty();
+        let is_unseen = |of: &&LabelledCapture| fold_of.get(&*of.source).map_or(is_first, |its_fold| *its_fold == fold);
+        judges.push((model, captures.iter().filter(is_unseen).collect()));
     }
     Ok(judges)
 }

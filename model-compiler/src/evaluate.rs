@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::calibration::{Bin, Quality, bins, quality, weighed};
 use crate::extract::BENIGN;
-use crate::folds::{Grouping, Parts, Split, split};
+use crate::folds::{Grouping, Part, Parts, split};
 use crate::forest::{Best, MAX_CLASSES};
 use crate::measures::{Curves, Measures, OfSource, by_class, by_source, curves};
 use crate::model::Model;
@@ -62,23 +62,21 @@ pub fn cross_validate(
     parts: Parts,
     progress: &dyn Progress,
 ) -> Result<Evaluation, TrainError> {
-    let classes = recipe.class_rules()?.len();
-    let Split { fold_of, folds } = split(rows, labelled, classes, grouping, parts);
+    let rules = recipe.class_rules()?;
+    let split = split(rows, labelled, rules.len(), grouping, parts);
+    let (folds, by) = (split.folds, split.grouping.name());
     let (mut of_model, mut of_stump) = (Vec::new(), Vec::new());
-    progress.begin(&format!("{folds} folds by {}", grouping.name()), folds as u64 * train::steps(recipe));
-    for fold in 0..folds {
-        let (tested, learnt): (Vec<_>, Vec<_>) = labelled.iter().partition(|case| fold_of[case.row.capture] == fold);
-        if tested.is_empty() {
-            continue;
-        }
+    progress.begin(&format!("{folds} folds by {by}"), folds as u64 * train::steps(recipe));
+    for part in split.parts(labelled, &rules) {
+        let Part { fold, tested, learnt } = part?;
         let model = train::train(rows, &learnt, recipe, progress)?;
-        progress.say(&format!("fold {} of {folds} by {}: {} leaves", fold + 1, grouping.name(), model.leaves()));
+        progress.say(&format!("fold {} of {folds} by {by}: {} leaves", fold + 1, model.leaves()));
         of_model.extend(answers(&model, &tested));
         of_stump.extend(answers(&train::train_stump(&learnt, recipe)?, &tested));
     }
     let method = match parts {
         Parts::Count(folds) => {
-            format!("{folds}-fold cross-validation, no {} on both sides of a split", grouping.name())
+            format!("{folds}-fold cross-validation, no {by} on both sides of a split")
         }
         Parts::EachSource => format!("each of {folds} sources by a model of all others"),
     };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use traffic::features::{FEATURES, ThreatClass};
 
-use crate::folds::{Grouping, assign};
+use crate::folds::{Grouping, NEVER, Part, Parts, split};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::recipe::{ClassRule, Recipe};
@@ -229,15 +229,13 @@ impl Lessons {
             return Ok(None);
         }
         let rules = recipe.class_rules().map_err(TrainError::from)?;
-        let fold_of = assign(&self.rows, alerts, rules.len(), Grouping::Source, folds);
+        let mut split = split(&self.rows, alerts, rules.len(), Grouping::Source, Parts::Count(folds));
+        split.fold_of[..self.first_alert].fill(NEVER);
+        let all: Vec<Labelled<'_>> = corpora.iter().chain(alerts).copied().collect();
         let mut sum = 0;
-        for fold in 0..folds {
+        for part in split.parts(&all, &rules) {
+            let Part { fold, tested, learnt } = part?;
             progress.begin("trees without a part of the offenders", steps(recipe));
-            let (tested, learnt): (Vec<_>, Vec<_>) = alerts.iter().partition(|case| fold_of[case.row.capture] == fold);
-            if tested.is_empty() {
-                continue;
-            }
-            let learnt: Vec<Labelled<'_>> = corpora.iter().copied().chain(learnt).collect();
             let model = train(&self.rows, &learnt, recipe, progress)?;
             sum += right(&model, &tested, &rules);
             progress.say(&format!("part {} of {folds} of the offenders: {} rows held out", fold + 1, tested.len()));

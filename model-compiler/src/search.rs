@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::calibration::weighed;
 use crate::evaluate::answers;
-use crate::folds::{Grouping, Parts, Split, split};
+use crate::folds::{Grouping, Part, Parts, Split, split};
 use crate::progress::Progress;
 use crate::recipe::{Recipe, SearchRules};
 use crate::rows::Rows;
@@ -128,7 +128,7 @@ fn or<T: Copy>(grid: &[T], value: T) -> Vec<T> {
 /// Tries all settings, and gives the one with the least log loss first.
 ///
 /// # Errors
-/// A class has no rows in a part of the sources.
+/// A class is of one source, or has no rows.
 pub fn search(
     rows: &Rows,
     labelled: &[Labelled<'_>],
@@ -161,12 +161,8 @@ fn trial(
     progress: &dyn Progress,
 ) -> Result<Trial, TrainError> {
     let (mut losses, mut costs, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
-    for fold in 0..split.folds {
-        let (tested, learnt): (Vec<_>, Vec<_>) =
-            labelled.iter().partition(|case| split.fold_of[case.row.capture] == fold);
-        if tested.is_empty() {
-            continue;
-        }
+    for part in split.parts(labelled, &recipe.class_rules()?) {
+        let Part { tested, learnt, .. } = part?;
         let model = uncalibrated(&learnt, recipe, progress)?;
         let cases = answers(&model, &tested);
         let loss = |case: &Case| -f64::from(case.shares[case.truth].max(LEAST_PROBABILITY)).ln();

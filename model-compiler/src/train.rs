@@ -37,11 +37,17 @@ pub enum TrainError {
     /// A class of the recipe has no rows.
     #[error("there is no row of the class {0}: the recipe maps labels to it that no capture has")]
     NoRows(&'static str),
-    /// A class is lost when sources are left out.
+    /// A class is lost when a part of the captures is left out.
     #[error(
-        "nearly all captures of the class {0} are of one source: leave [calibration] out of the recipe, or lower its folds"
+        "all captures of the class {class} are of one {group}, or nearly all: a class of one {group} cannot be left out, as \
+         evaluate, decide, search and [calibration] of a recipe do; add captures of it from another {group}"
     )]
-    OneSource(&'static str),
+    LeftOut {
+        /// The class.
+        class: &'static str,
+        /// What is left out as a whole.
+        group: &'static str,
+    },
     /// A row that no comparison can tell anything about.
     #[error("{capture}, flow {flow}: {feature} is not a finite number")]
     NotFinite {
