@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use model_compiler::check::check_name;
 use model_compiler::json;
 use model_compiler::recipe::Recipe;
 use model_compiler::retrain::{Lessons, Retrained};
@@ -43,6 +44,7 @@ pub fn retrain(arguments: &RetrainArguments) -> Result<()> {
     let folder = arguments.into.clone().map_or_else(|| next_folder(&arguments.model), Ok)?;
     ensure!(!folder.join("model.json").exists(), "{} holds a model already: give another --into", folder.display());
     let name = folder.file_name().and_then(|name| name.to_str()).context("--into has no name that a model can have")?;
+    check_name(name).with_context(|| format!("{} is no folder of a model: give another --into", folder.display()))?;
     let lessons = Lessons::new(Rows::read(&arguments.rows)?, &arguments.labelled, &recipe)?;
     let Retrained { mut model, comparison } = lessons.retrain(&recipe, &old, arguments.weight, &Bars::new())?;
     model.name = name.to_owned();
