@@ -91,33 +91,6 @@ impl Setting {
         }
         recipe
     }
-
-    /// The text of a recipe with this setting: lines that say otherwise are changed, and nothing else.
-    #[must_use]
-    pub fn written_into(&self, recipe: &str) -> String {
-        let mut values = vec![
-            ("tree", "max_depth", self.max_depth.to_string()),
-            ("tree", "min_leaf_share", self.min_leaf_share.to_string()),
-            ("tree", "min_gain", self.min_gain.to_string()),
-        ];
-        if let Some((trees, share)) = self.forest {
-            values.extend([("forest", "trees", trees.to_string()), ("forest", "feature_share", share.to_string())]);
-        }
-        let mut section = "";
-        let mut text = String::new();
-        for line in recipe.lines() {
-            if let Some(name) = line.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                section = name;
-            }
-            let key = line.split('=').next().unwrap_or_default().trim();
-            match values.iter().find(|(of, name, _)| (*of, *name) == (section, key)) {
-                Some((_, name, value)) => text.push_str(&format!("{name} = {value}")),
-                None => text.push_str(line),
-            }
-            text.push('\n');
-        }
-        text
-    }
 }
 
 /// The values of a grid, or the one of the recipe.
@@ -227,16 +200,6 @@ mod tests {
         let forest = |trees| Some((trees, 0.5));
         assert_eq!(told, [(2, forest(1)), (2, forest(8)), (9, forest(1)), (9, forest(8))]);
         assert!(settings.iter().all(|setting| setting.min_leaf_share == 0.1 && setting.min_gain == 0.0));
-    }
-
-    #[test]
-    fn what_is_written_reads_as_what_was_tried() {
-        let recipe: Recipe = toml::from_str(RECIPE).unwrap();
-        let setting = Setting { max_depth: 9, min_leaf_share: 3e-5, min_gain: 1e-7, forest: Some((8, 0.75)) };
-        let text = setting.written_into(RECIPE);
-        let written: Recipe = toml::from_str(&text).unwrap();
-        assert_eq!(format!("{written:?}"), format!("{:?}", setting.applied(&recipe)));
-        assert!(text.starts_with("# made by hand\n") && text.contains("max_depth = [2, 9]"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use model_compiler::card::card;
 use model_compiler::decisions::Decided;
@@ -147,6 +148,26 @@ fn a_search_finds_the_depth_that_it_takes_and_says_what_shallower_trees_cost() {
     let entropy = -(0.8 * 0.8_f64.ln() + 2.0 * 0.1 * 0.1_f64.ln());
     assert!((trials[2].log_loss.mean - entropy).abs() < 1e-6, "{}", trials[2]);
     assert_eq!(trials[2].leaves, 1.0);
+}
+
+#[test]
+fn what_a_search_found_best_is_written_into_the_recipe_where_it_is_asked_for() {
+    let (folder, table) = (scratch("searched"), scratch("searched.csv"));
+    fs::create_dir_all(&folder).unwrap();
+    rows().write(&table).unwrap();
+    let grid = "[search]\nfolds = 4\nfalse_alarm_cost = 10\nmax_depth = [1, 4]\n[rows]";
+    let text = text().replace("[rows]", grid).replace("max_depth = 6", "max_depth = 6 # levels");
+    fs::write(folder.join("recipe.toml"), &text).unwrap();
+    let searched = |more: &[&str]| {
+        let search = [&["search", folder.to_str().unwrap(), "--rows", table.to_str().unwrap()], more].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_model-compiler")).args(search).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::read_to_string(folder.join("recipe.toml")).unwrap()
+    };
+    assert_eq!(searched(&[]), text);
+    assert_eq!(searched(&["--write"]), text.replace("max_depth = 6 # levels", "max_depth = 4 # levels"));
+    fs::remove_dir_all(&folder).unwrap();
+    fs::remove_file(&table).unwrap();
 }
 
 #[test]
