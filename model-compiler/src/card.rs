@@ -10,7 +10,7 @@ use crate::decisions::{Decided, summarise, table};
 use crate::evaluate::{Evaluation, faults, figure};
 use crate::extract::BENIGN;
 use crate::measures::{Measures, OfSource};
-use crate::model::{Model, Node};
+use crate::model::Model;
 use crate::recipe::{Recipe, RecipeError};
 use crate::rows::Rows;
 use crate::scores::Table;
@@ -41,6 +41,8 @@ pub fn card(
     decided: &[Decided],
     command: &str,
 ) -> Result<String, RecipeError> {
+    let mut asked: Vec<&str> = model.asked().into_iter().map(|feature| FEATURES[feature].name).collect();
+    asked.sort_unstable();
     let mut text = format!(
         "# Model `{}`\n\nWritten by `{command}`; changes by hand are lost.\n\n\
          {} with {} leaves, at most {} comparisons deep, for the feature schema `{}`. It uses {} of {} features: {}.\n\n",
@@ -52,9 +54,9 @@ pub fn card(
         model.leaves(),
         model.depth(),
         schema_hash_text(),
-        used_features(model).len(),
+        asked.len(),
         FEATURES.len(),
-        used_features(model).into_iter().collect::<Vec<_>>().join(", "),
+        asked.join(", "),
     );
     text.push_str(&data(recipe, rows, labelled)?);
     text.push_str(&choices(recipe));
@@ -94,14 +96,6 @@ fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<St
         line(&mut text, &format!("{title} in the profile balanced, by kind: {}.\n", kinds.join(", ")));
     }
     Ok(text)
-}
-
-pub(crate) fn used_features(model: &Model) -> BTreeSet<&'static str> {
-    let name = |node: &Node| match node {
-        Node::Split { feature, .. } => Some(FEATURES[*feature].name),
-        Node::Leaf { .. } => None,
-    };
-    model.trees.iter().flat_map(|tree| &tree.nodes).filter_map(name).collect()
 }
 
 fn data(recipe: &Recipe, rows: &Rows, labelled: &[Labelled<'_>]) -> Result<String, RecipeError> {

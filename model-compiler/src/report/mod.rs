@@ -9,7 +9,6 @@ mod ranges;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use traffic::features::FEATURES;
 
-use crate::card::used_features;
 use crate::decisions::{Decided, Summary, in_words, summarise};
 use crate::evaluate::{Evaluation, OfClass};
 use crate::measures::{Curves, Measures};
@@ -188,8 +187,6 @@ fn feature_ranges(model: &Model, labelled: &[Labelled<'_>]) -> Markup {
         let classes = model.classes.iter().zip(&samples);
         classes.filter_map(|(class, rows)| Some((class.name().to_owned(), ranges::quantiles(rows, feature)?))).collect()
     };
-    let used = used_features(model);
-    let used = FEATURES.iter().enumerate().filter(|(_, feature)| used.contains(feature.name));
     html! {
         h2 { "Ranges of the features that are compared" }
         p {
@@ -197,8 +194,8 @@ fn feature_ranges(model: &Model, labelled: &[Labelled<'_>]) -> Markup {
             "value in training, on a logarithmic scale away from 0. Of a capture 200 rows of a class count at most."
         }
         div.plots {
-            @for (place, feature) in used {
-                @let range = model.ranges[place];
+            @for place in model.asked() {
+                @let (feature, range) = (&FEATURES[place], model.ranges[place]);
                 figure {
                     figcaption { h3 { (feature.name) } (range.min) " to " (range.max) " " (feature.unit) }
                     (boxes(&rows(place), range.min, range.max))
