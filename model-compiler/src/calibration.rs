@@ -2,7 +2,7 @@
 //!
 //! Trees are surer of themselves than they should be where they meet a network that they were not trained on, and the
 //! appliance takes their word: it adds up the logarithms of the odds. So models are trained without some of the sources and
-//! asked about these, part by part, and for each class that they name a curve is drawn through what became of it.
+//! asked about these, part by part, and for each threat that they name a curve is drawn through what became of it.
 //!
 //! **What counts.** A flow, by its strongest alarm, because that is what the appliance counts; with the weight that the recipe
 //! gives it, so a curve says how often a class is right where flows come in the proportions of the prior.
@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use traffic::features::ThreatClass;
 
 use crate::evaluate::answers;
 use crate::folds::{Grouping, Part, Parts, split};
@@ -37,7 +38,7 @@ const LEAST_PROBABILITY: f64 = 1e-6;
 
 /// What was learnt.
 pub struct Calibration {
-    /// A curve for each class.
+    /// A curve for each class; that of the harmless one changes nothing, for it raises no alarm.
     pub curves: Vec<Curve>,
     /// What they are worth.
     pub folds: Vec<Reliability>,
@@ -186,13 +187,17 @@ pub(crate) fn weighed(
     flows.iter().map(outcome).collect()
 }
 
-/// A curve for each class, of all outcomes but those of one fold.
+/// A curve for each threat, of all outcomes but those of one fold. A harmless flow is known by its alarms being none, not by how
+/// sure a checkpoint was of it.
 fn curves(outcomes: &[Outcome], classes: &[ClassRule], smoothing: f64, without: Option<usize>) -> Vec<Curve> {
-    let of_class = |class: usize| {
+    let of_class = |(class, rule): (usize, &ClassRule)| {
+        if rule.class == ThreatClass::Benign {
+            return IDENTITY;
+        }
         let told = outcomes.iter().filter(|outcome| outcome.said == class && Some(outcome.fold) != without);
-        curve(told, classes[class].prior, smoothing)
+        curve(told, rule.prior, smoothing)
     };
-    (0..classes.len()).map(of_class).collect()
+    classes.iter().enumerate().map(of_class).collect()
 }
 
 /// Outcomes of neighbouring confidences, taken together.
@@ -250,7 +255,7 @@ fn curve<'a>(outcomes: impl Iterator<Item = &'a Outcome>, prior: f64, smoothing:
     Curve::new(&knots).unwrap_or(IDENTITY)
 }
 
-/// What is left of a class that was never named.
+/// What is left of a class that raised no alarm.
 const IDENTITY: Curve = match Curve::new(&[]) {
     Some(curve) => curve,
     None => unreachable!(),

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
+use traffic::features::ThreatClass;
 
 use crate::calibration::{Bin, Quality, bins, quality, weighed};
 use crate::extract::BENIGN;
@@ -35,14 +36,14 @@ pub struct Evaluation {
     pub sources: Vec<OfSource>,
     /// The model's curves.
     pub curves: Vec<Curves>,
-    /// The model's confidences against what was right, for each class in bins.
+    /// The confidences of the model's alarms against what was right, for each threat in bins.
     pub reliability: Vec<OfClass>,
 }
 
-/// How confidences in a class agree with outcomes.
+/// How confidences in a threat agree with outcomes.
 #[derive(Clone, Debug, Serialize)]
 pub struct OfClass {
-    /// The class that the model named.
+    /// The threat that the model named.
     pub class: String,
     /// The bins from 0 to 1 in which flows lie.
     pub bins: Vec<Bin>,
@@ -135,7 +136,8 @@ fn reliability(flows: &[Case], recipe: &Recipe, rules: &[ClassRule]) -> Vec<OfCl
         let bins = bins(&told).into_iter().flatten().collect();
         OfClass { class: rule.class.name().to_owned(), bins, quality: quality(&told) }
     };
-    rules.iter().enumerate().map(of_class).collect()
+    let threats = rules.iter().enumerate().filter(|(_, rule)| rule.class != ThreatClass::Benign);
+    threats.map(of_class).collect()
 }
 
 /// What the model says of each row. Its classes are those of the recipe, in the same order.

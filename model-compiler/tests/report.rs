@@ -69,8 +69,10 @@ fn the_page_says_what_was_measured() {
     ] {
         assert!(page.contains(part), "{part} is missing in\n{page}");
     }
-    // Three curves of either kind, calibration of two classes, the one feature that is compared.
-    assert_eq!(page.matches("<svg").count(), 3 + 3 + 2 + 1);
+    // Three curves of either kind, calibration of the one threat, the one feature that is compared.
+    assert_eq!(page.matches("<svg").count(), 3 + 3 + 1 + 1);
+    let calibration = page.split("<h2>Calibration</h2>").nth(1).unwrap().split("<h2>").next().unwrap();
+    assert!(calibration.contains("<h3>scan</h3>") && !calibration.contains("benign"), "{calibration}");
 }
 
 #[test]

@@ -274,6 +274,8 @@ fn calibration_leaves_trees_alone_and_takes_back_what_they_say_of_sources_that_t
         answer.confidence
     });
     assert!(confidences[1] < 0.7 && confidences[0] > 0.9, "{confidences:?}");
+    let knots: Vec<usize> = after.calibration.iter().map(|curve| curve.knots().len()).collect();
+    assert!(knots[0] == 0 && knots[1] > 0, "what raises no alarm has no curve: {knots:?}");
     let labelled = labelled(&rows, &calibrated).unwrap();
     let (_, folds) = train_and_assess(&rows, &labelled, &calibrated, &Silent).unwrap();
     let mut flows: Vec<usize> = folds.iter().map(|fold| fold.flows).collect();

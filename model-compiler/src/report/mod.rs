@@ -90,8 +90,8 @@ fn measured(evaluation: &Evaluation, model: &Model) -> Markup {
         (confusion(&evaluation.model.flows, &classes))
         h2 { "Calibration" }
         p {
-            "How often the class that was named was right, over how probable the model said it was, with the weights of the recipe. "
-            "On the dashed line a confidence is what it says; below it the model is too sure."
+            "How often alarms were right, over how probable the model said their class was, with the weights of the recipe. On the "
+            "dashed line a confidence is what it says; below it the model is too sure."
         }
         div.plots { @for class in &evaluation.reliability { (reliability(class)) } }
         h2 { "By source: any threat against harmless" }
