@@ -9,7 +9,7 @@ use traffic::features::schema::schema_hash_text;
 use crate::decisions::{Decided, summarise, table};
 use crate::evaluate::{Evaluation, faults, figure};
 use crate::extract::BENIGN;
-use crate::measures::{Measures, OfSource};
+use crate::measures::{OfSource, in_words};
 use crate::model::Model;
 use crate::recipe::{Recipe, RecipeError};
 use crate::rows::Rows;
@@ -191,29 +191,28 @@ fn measured(evaluation: &Evaluation) -> String {
 fn with_intervals(evaluation: &Evaluation) -> String {
     let mut text = String::from(
         "\nBy flow, one class against the rest. In brackets are 95 % intervals by drawing captures again (percentile bootstrap); with \
-         one capture there is nothing to draw. The majority class is the one with the largest prior.\n\n\
-         | class | by | ROC-AUC, % | PR-AUC, % | F1, % | false positives, % |\n|---|---|---|---|---|---|\n",
+         one capture there is nothing to draw. The majority class is the one with the largest prior.\n\n",
     );
+    let titles = in_words::TITLES.join(" | ");
+    line(&mut text, &format!("| class | by | {titles} |\n|---|---|---|---|---|---|"));
     for class in 0..evaluation.measures[0].1.len() {
         for (name, measures) in &evaluation.measures {
             let measures = &measures[class];
-            line(&mut text, &format!("| {} | {name} | {} |", measures.class, shares(measures)));
+            line(&mut text, &format!("| {} | {name} | {} |", measures.class, in_words::cells(measures).join(" | ")));
         }
     }
-    text.push_str(
-        "\nBy source, any threat against harmless:\n\n\
-         | source | captures | harmless flows | flows of attacks | ROC-AUC, % | PR-AUC, % | F1, % | false positives, % |\n\
-         |---|---|---|---|---|---|---|---|\n",
+    text.push_str("\nBy source, any threat against harmless:\n\n");
+    line(
+        &mut text,
+        &format!(
+            "| source | captures | harmless flows | flows of attacks | {titles} |\n|---|---|---|---|---|---|---|---|"
+        ),
     );
     for OfSource { source, captures, harmless, attacks, measures } in &evaluation.sources {
-        let figures = shares(measures);
+        let figures = in_words::cells(measures).join(" | ");
         line(&mut text, &format!("| {source} | {captures} | {harmless} | {attacks} | {figures} |"));
     }
     text
-}
-
-fn shares(measures: &Measures) -> String {
-    measures.figures().map(|share| share.map_or_else(|| "-".to_owned(), |share| share.to_string())).join(" | ")
 }
 
 fn table_lines(by: &str, name: &str, table: &Table) -> String {

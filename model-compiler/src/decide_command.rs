@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
-use model_compiler::corpus::{self, LabelledCapture};
+use model_compiler::corpus::LabelledCapture;
 use model_compiler::decisions::{Appliance, summarise, table};
 use model_compiler::extract::BENIGN;
 use model_compiler::folds::{Grouping, Part, Parts, split};
@@ -17,7 +17,7 @@ use model_compiler::rows::Rows;
 use model_compiler::train::{Labelled, steps, train};
 
 use crate::bars::Bars;
-use crate::{chosen, named_directory, read_model, recipe};
+use crate::{chosen, named_directory, read_corpus, read_model, recipe};
 
 /// What to decide about, and with what.
 #[derive(Args)]
@@ -92,8 +92,7 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
 fn captures(corpora: &[(String, PathBuf)], recipe: &Recipe) -> Result<Vec<LabelledCapture>> {
     let mut captures = Vec::new();
     for (name, directory) in corpora {
-        let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
-        let corpus = corpus::read(name, directory, rules.background)?;
+        let corpus = read_corpus(recipe, name, directory)?;
         captures.extend(corpus.captures.into_iter().filter(|capture| !recipe.excludes(&capture.name)));
     }
     Ok(captures)

@@ -22,7 +22,7 @@ use crate::extract::{BENIGN, attack_begins};
 use crate::json::{self, ModelError};
 use crate::model::Model;
 use crate::progress::Progress;
-use crate::shares::Share;
+use crate::shares::{Share, quantile};
 
 /// The profiles of the appliance, from the most patient on.
 pub const PROFILES: [&str; 3] = ["lenient", "balanced", "strict"];
@@ -298,12 +298,6 @@ fn summary(class: String, profile: &'static str, cases: &[&Decided]) -> Summary 
         wrongful: cases.iter().map(|case| case.wrongful.len() as u64).sum(),
         hours: cases.iter().map(|case| case.duration_s).sum::<f64>() / 3600.0,
     }
-}
-
-/// The smallest value that is at least as large as that share of all; the values are sorted.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.max(1) - 1).copied()
 }
 
 /// Summaries as cells of a table, for the card and the report.

@@ -8,10 +8,11 @@ use std::fmt::{self, Display, Formatter};
 use traffic::features::FEATURES;
 
 use crate::model::Model;
+use crate::ranges::HarmlessEnd;
 use crate::recipe::{Recipe, RecipeError};
 use crate::rows::Rows;
 use crate::spread::{BINS, Spread, bin, stability_index};
-use crate::train::{HarmlessEnd, Labelled, harmless_ends};
+use crate::train::{Labelled, harmless_ends};
 
 /// Features that are named.
 const NAMED: usize = 3;

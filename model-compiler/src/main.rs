@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use model_compiler::corpus::Corpus;
 use model_compiler::emit::Form;
 use model_compiler::model::Model;
 use model_compiler::progress::Progress;
@@ -125,8 +126,7 @@ fn extract_rows(recipe: &Recipe, corpora: &[(String, PathBuf)], path: &Path) -> 
     let mut rows = Rows::default();
     let bars = Bars::new();
     for (name, directory) in corpora {
-        let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
-        let corpus = corpus::read(name, directory, rules.background)?;
+        let corpus = read_corpus(recipe, name, directory)?;
         bars.say(&format!("{name}: {} captures, {} skipped", corpus.captures.len(), corpus.skipped.len()));
         for (capture, why) in &corpus.skipped {
             bars.say(&format!("  skipped {capture}: {why}"));
@@ -143,6 +143,11 @@ fn extract_rows(recipe: &Recipe, corpora: &[(String, PathBuf)], path: &Path) -> 
     rows.write(path)?;
     eprintln!("{} rows of {} captures in {}", rows.rows.len(), rows.captures.len(), path.display());
     Ok(())
+}
+
+fn read_corpus(recipe: &Recipe, name: &str, directory: &Path) -> Result<Corpus> {
+    let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
+    Ok(corpus::read(name, directory, rules.background)?)
 }
 
 fn train_model(folder: &Path, path: &Path) -> Result<()> {

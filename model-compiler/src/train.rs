@@ -15,18 +15,18 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use forust_ml::errors::ForustError;
-use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
+use traffic::features::{FEATURES, FeatureVector, ThreatClass};
 
 use crate::boost::{Boosted, Example, boost};
 use crate::calibration::{self, Reliability};
 use crate::forest::Combination;
 use crate::grow::{GrowError, Growth, Sample, grow};
-use crate::model::{Model, Node, Range, Tree};
+use crate::model::{Model, Node, Tree};
 use crate::progress::{Progress, Silent};
 use crate::random::Random;
+use crate::ranges::{HarmlessEnd, ends, ranges};
 use crate::recipe::{ClassRule, ForestRules, Recipe, RecipeError, Use};
 use crate::rows::{Row, Rows};
-use crate::spread::Spread;
 
 /// Why no model came of the rows.
 #[derive(Debug, thiserror::Error)]
@@ -187,8 +187,7 @@ fn train_to_depth(
 ) -> Result<Model, TrainError> {
     let rules = recipe.class_rules()?;
     let mut lessons = lessons(&thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
-    let ends = harmless_ends(rows, recipe)?;
-    let ranges = ranges(&lessons, &spreads_of(ends.iter().map(|end| (&end.row.features, end.weight))));
+    let ranges = ranges(lessons.iter().map(|lesson| &lesson.features), &harmless_ends(rows, recipe)?);
     exaggerate(&mut lessons, &recipe.rows.benign_margin);
     let growth = Growth {
         classes: rules.len(),
@@ -397,53 +396,12 @@ fn leaf(lessons: &[(&Lesson, f64)], places: &[usize], prior: &[f64], smoothing: 
     Node::Leaf { rows, values: weights.iter().zip(prior).map(share).collect() }
 }
 
-/// Between which values each feature lay, and how it was spread.
-fn ranges(lessons: &[Lesson], spreads: &[Spread]) -> Vec<Range> {
-    let nothing = |spread: &Spread| Range { min: f32::INFINITY, max: f32::NEG_INFINITY, spread: *spread };
-    let mut ranges: Vec<Range> = spreads.iter().map(nothing).collect();
-    for lesson in lessons {
-        for (range, &value) in ranges.iter_mut().zip(&lesson.features) {
-            (range.min, range.max) = (range.min.min(value), range.max.max(value));
-        }
-    }
-    // Rows that were left out of the lessons are in the spread.
-    for range in &mut ranges {
-        let [first, .., last] = range.spread.edges;
-        (range.min, range.max) = (range.min.min(first), range.max.max(last));
-    }
-    ranges
-}
-
-/// The end of a harmless flow.
-#[derive(Clone, Copy, Debug)]
-pub struct HarmlessEnd<'a> {
-    /// Its last row.
-    pub row: &'a Row,
-    /// What it weighs among the others: captures share the weight as they do in training.
-    pub weight: f64,
-}
-
-/// The ends of all harmless flows.
+/// The ends of all harmless flows, which weigh among each other as captures do in training.
 ///
 /// # Errors
 /// The recipe contradicts itself.
 pub fn harmless_ends<'a>(rows: &[Labelled<'a>], recipe: &Recipe) -> Result<Vec<HarmlessEnd<'a>>, RecipeError> {
     let rules = recipe.class_rules()?;
-    let is_harmless = |row: &&Labelled<'_>| rules[row.class].class == ThreatClass::Benign;
-    let key = |row: &Labelled<'a>| ((row.row.capture, row.row.flow), *row);
-    let ends: BTreeMap<(usize, u64), Labelled<'a>> = rows.iter().filter(is_harmless).map(key).collect();
-    let mut flows: BTreeMap<usize, f64> = BTreeMap::new();
-    ends.keys().for_each(|(capture, _)| *flows.entry(*capture).or_default() += 1.0);
-    let end = |Labelled { row, emphasis, .. }: &Labelled<'a>| {
-        let count = flows[&row.capture];
-        HarmlessEnd { row, weight: count.powf(recipe.rows.capture_exponent) / count * emphasis }
-    };
-    Ok(ends.values().map(end).collect())
-}
-
-/// How each feature is spread over vectors with their weights.
-pub(crate) fn spreads_of<'a>(weighed: impl Iterator<Item = (&'a FeatureVector, f64)>) -> Vec<Spread> {
-    let weighed: Vec<(&FeatureVector, f64)> = weighed.collect();
-    let column = |at: usize| weighed.iter().map(|(features, weight)| (features[at], *weight)).collect::<Vec<_>>();
-    (0..FEATURE_COUNT).map(|at| Spread::of(&mut column(at))).collect()
+    let harmless = rows.iter().filter(|row| rules[row.class].class == ThreatClass::Benign);
+    Ok(ends(harmless.map(|row| (row.row, row.emphasis)), recipe.rows.capture_exponent))
 }

@@ -14,6 +14,7 @@ use model_compiler::forest::Combination;
 use model_compiler::json;
 use model_compiler::model::{Model, Node};
 use model_compiler::progress::Silent;
+use model_compiler::random::Random;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Row, Rows};
 use model_compiler::search::search;
@@ -51,7 +52,8 @@ fn scratch(name: &str) -> PathBuf {
 /// feature.
 fn rows() -> Rows {
     let [ports, flows] = ["src_ports_60s", "src_flows_2s"].map(|name| index_of(name).unwrap());
-    let mut noise = Noise(1);
+    let mut random = Random::new(1);
+    let mut noise = |below| random.below(below) as f32;
     let mut rows = Rows::default();
     for number in 0..24 {
         let (name, source) = (format!("test/{number}.pcap"), format!("source {}", number % 4));
@@ -59,24 +61,14 @@ fn rows() -> Rows {
         let label = ["benign", "benign", "scan", "flood", "unknown", "sweep"][number / 4];
         for flow in 0..60 {
             let mut features = [0.0; FEATURE_COUNT];
-            features.fill_with(|| noise.below(4));
-            features[ports] = noise.below(6) + if matches!(label, "scan" | "sweep") { 20.0 } else { 0.0 };
-            features[flows] = noise.below(6) + if label == "flood" { 90.0 } else { 0.0 };
+            features.fill_with(|| noise(4));
+            features[ports] = noise(6) + if matches!(label, "scan" | "sweep") { 20.0 } else { 0.0 };
+            features[flows] = noise(6) + if label == "flood" { 90.0 } else { 0.0 };
             let label = rows.label(label);
             rows.rows.push(Row { capture: number, label, initiator: flow % 2, flow, packets: 1, features });
         }
     }
     rows
-}
-
-/// Small numbers that look random and are always the same.
-struct Noise(u64);
-
-impl Noise {
-    fn below(&mut self, limit: u64) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % limit) as f32
-    }
 }
 
 fn trained(rows: &Rows, recipe: &Recipe) -> Model {

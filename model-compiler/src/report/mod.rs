@@ -9,13 +9,12 @@ mod ranges;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use traffic::features::FEATURES;
 
-use crate::decisions::{Decided, Summary, in_words, summarise};
+use crate::decisions::{self, Decided, Summary, summarise};
 use crate::evaluate::{Evaluation, OfClass};
-use crate::measures::{Curves, Measures};
+use crate::measures::{self, Curves, Measures};
 use crate::model::Model;
 use crate::recipe::{Recipe, RecipeError};
 use crate::scores::Table;
-use crate::shares::Share;
 use crate::train::Labelled;
 use plot::{Curve, boxes};
 
@@ -48,7 +47,7 @@ pub fn report(
                     (model.trees.len()) " trees with " (model.leaves()) " leaves, at most " (model.depth()) " comparisons deep. "
                     "The model's CARD.md says what it was made from and what it must not be trusted with."
                 }
-                @if !summaries.is_empty() { (decisions(&summaries)) }
+                @if !summaries.is_empty() { (decided_by_the_appliance(&summaries)) }
                 @if let Some(evaluation) = evaluations.last() { (measured(evaluation, model)) }
                 (feature_ranges(model, labelled))
             }
@@ -57,15 +56,15 @@ pub fn report(
     Ok(page.into_string())
 }
 
-fn decisions(summaries: &[Summary]) -> Markup {
+fn decided_by_the_appliance(summaries: &[Summary]) -> Markup {
     html! {
         h2 { "Decided by the appliance about captures of sources that the model has not seen" }
         div.wide { table {
-            tr { th { "class" } th.word { "profile" } @for title in in_words::TITLES { th { (title) } } }
+            tr { th { "class" } th.word { "profile" } @for title in decisions::in_words::TITLES { th { (title) } } }
             @for summary in summaries {
                 tr {
                     td { (summary.class) } td.word { (summary.profile) }
-                    @for cell in in_words::cells(summary) { td { (cell) } }
+                    @for cell in decisions::in_words::cells(summary) { td { (cell) } }
                 }
             }
         } }
@@ -80,7 +79,7 @@ fn measured(evaluation: &Evaluation, model: &Model) -> Markup {
             "Flows, each by its strongest alarm, of one class against the rest. In brackets are 95 % intervals, by drawing captures "
             "again (percentile bootstrap): rows of one capture resemble each other."
         }
-        (measures(evaluation))
+        (by_class(evaluation))
         h2 { "Receiver operating characteristic" }
         div.plots { @for curves in &evaluation.curves { (roc(curves)) } }
         h2 { "Precision and recall" }
@@ -99,25 +98,18 @@ fn measured(evaluation: &Evaluation, model: &Model) -> Markup {
     }
 }
 
-fn measures(evaluation: &Evaluation) -> Markup {
+fn by_class(evaluation: &Evaluation) -> Markup {
     let row = |name: &str, of: &Measures| {
-        html! { tr { td { (of.class) } td.word { (name) } @for figure in of.figures() { td { (share(figure)) } } } }
+        html! { tr { td { (of.class) } td.word { (name) } @for cell in measures::in_words::cells(of) { td { (cell) } } } }
     };
     html! {
         div.wide { table {
-            tr { th { "class" } th.word { "by" } @for title in MEASURES { th { (title) } } }
+            tr { th { "class" } th.word { "by" } @for title in measures::in_words::TITLES { th { (title) } } }
             @for class in 0..evaluation.measures[0].1.len() {
                 @for (name, of) in &evaluation.measures { (row(name, &of[class])) }
             }
         } }
     }
-}
-
-/// The titles of [`Measures::figures`].
-const MEASURES: [&str; 4] = ["ROC-AUC, %", "PR-AUC, %", "F1, %", "false positives, %"];
-
-fn share(share: Option<Share>) -> String {
-    share.map_or_else(|| "-".to_owned(), |share| share.to_string())
 }
 
 fn figure(title: &str, curve: &Curve<'_>) -> Markup {
@@ -170,11 +162,11 @@ fn confusion(table: &Table, classes: &[&str]) -> Markup {
 fn sources(evaluation: &Evaluation) -> Markup {
     html! {
         div.wide { table {
-            tr { th { "source" } th { "captures" } th { "harmless flows" } th { "flows of attacks" } @for title in MEASURES { th { (title) } } }
+            tr { th { "source" } th { "captures" } th { "harmless flows" } th { "flows of attacks" } @for title in measures::in_words::TITLES { th { (title) } } }
             @for of in &evaluation.sources {
                 tr {
                     td { (of.source) } td { (of.captures) } td { (of.harmless) } td { (of.attacks) }
-                    @for figure in of.measures.figures() { td { (share(figure)) } }
+                    @for cell in measures::in_words::cells(&of.measures) { td { (cell) } }
                 }
             }
         } }
