@@ -6,10 +6,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml_edit::{DocumentMut, TableLike, Value};
-use traffic::features::schema::index_of;
-use traffic::features::{FEATURE_COUNT, ThreatClass};
+use traffic::features::schema::{Feature, index_of};
+use traffic::features::{FEATURE_COUNT, FEATURES, ThreatClass};
 
 use crate::model::MAX_DEPTH;
+
+/// The unit of features that have a margin.
+const COUNT: &str = "count";
+
+/// Features that are a count for each of another one.
+const RATIOS: [(&str, [&str; 2]); 1] = [("src_ports_per_host_60s", ["src_ports_60s", "src_hosts_60s"])];
 
 /// Why a recipe cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +48,12 @@ pub enum RecipeError {
     /// A feature that is not in the schema.
     #[error("the recipe names the feature {0:?}, which does not exist")]
     UnknownFeature(String),
+    /// A margin that nothing would come of.
+    #[error(
+        "[rows] benign_margin {0:?} must be how the name of a feature of the unit `{COUNT}` begins, and its factor at least 1: other \
+         features have no margin"
+    )]
+    Margin(String),
     /// Nothing would be left to train on, or curves would be no numbers.
     #[error("[calibration] must have at least 2 folds, and smoothing of at least 0")]
     Calibration,
@@ -126,9 +138,11 @@ pub struct RowRules {
     pub capture_exponent: f64,
     /// Harmless rows are also learnt with higher counts (features of the unit `count`), by the beginning of the
     /// feature's name (the longest that matches): `src_ = 2` doubles what the source did. An attack must stand out from
-    /// what is harmless by that margin, or look bad in some other way, such as by the share of unanswered flows.
+    /// what is harmless by that margin, or look bad in some other way, such as by the share of unanswered flows. Shares stay,
+    /// because both of their parts grow alike; so do rates, which are about one flow and no sum of what many did; a ratio of two
+    /// counts grows as these do.
     #[serde(default)]
-    pub benign_margin: BTreeMap<String, f32>,
+    benign_margin: BTreeMap<String, f32>,
     /// Which rows remain when a capture is thinned out depends on this number and nothing else.
     pub seed: u64,
 }
@@ -257,6 +271,34 @@ impl CalibrationRules {
     }
 }
 
+impl RowRules {
+    /// The features that harmless rows are also learnt with more of, and how many times as much.
+    #[must_use]
+    pub fn margins(&self) -> Vec<(usize, f32)> {
+        // Of beginnings that all match, the longest comes last.
+        let factor = |name: &str| self.benign_margin.iter().rfind(|(beginning, _)| name.starts_with(*beginning));
+        let of_count = |name: &str| factor(name).map_or(1.0, |(_, factor)| *factor);
+        let of = |feature: &Feature| match RATIOS.iter().find(|(name, _)| *name == feature.name) {
+            Some((_, [of, each])) => of_count(of) / of_count(each),
+            None if feature.unit == COUNT => of_count(feature.name),
+            None => 1.0,
+        };
+        FEATURES.iter().map(of).enumerate().filter(|(_, factor)| *factor != 1.0).collect()
+    }
+
+    /// A beginning of no count's name, or one with a factor that is none.
+    fn wrong_margin(&self) -> Option<&String> {
+        let begins_a_count = |beginning: &str| {
+            FEATURES.iter().any(|feature| feature.unit == COUNT && feature.name.starts_with(beginning))
+        };
+        let is_sound = |beginning: &str, factor: f32| begins_a_count(beginning) && factor >= 1.0 && factor.is_finite();
+        self.benign_margin
+            .iter()
+            .find(|(beginning, factor)| !is_sound(beginning, **factor))
+            .map(|(beginning, _)| beginning)
+    }
+}
+
 impl TreeRules {
     /// How the tree may use each feature, in the order of the schema.
     ///
@@ -349,6 +391,9 @@ impl Recipe {
         recipe.class_rules()?;
         recipe.tree.uses()?;
         recipe.tree.asked_first()?;
+        if let Some(beginning) = recipe.rows.wrong_margin() {
+            return Err(RecipeError::Margin(beginning.clone()));
+        }
         match (&recipe.forest, &recipe.boosting, &recipe.calibration) {
             (Some(_), Some(_), _) => Err(RecipeError::TwoWays),
             (_, Some(rules), _) if !rules.is_sound() => Err(RecipeError::Boosting),
@@ -435,6 +480,13 @@ impl Recipe {
             let rule = rules.iter().find(|rule| rule.labels.iter().any(|known| known == label));
             rule.map_or(label, |rule| rule.class.name()).to_owned()
         })
+    }
+
+    /// The recipe for the best single comparison of the same rows.
+    #[must_use]
+    pub fn of_one_comparison(&self) -> Self {
+        let tree = TreeRules { max_depth: 1, ask_first: Vec::new(), ..self.tree.clone() };
+        Self { tree, forest: None, boosting: None, ..self.clone() }
     }
 
     /// How many captures this one stands for.
@@ -531,6 +583,33 @@ mod tests {
             let recipe: Recipe = toml::from_str(&format!("{SMALL}\n{key} = [\"fwd_packets\", \"ttl\"]")).unwrap();
             let refusal = recipe.tree.uses().err().or(recipe.tree.asked_first().err()).unwrap();
             assert!(refusal.to_string().contains("\"ttl\""), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn margins_are_of_counts_and_a_ratio_grows_as_its_counts_do() {
+        let margins = |margin: &str| {
+            let text = SMALL.replace("[tree]", &format!("benign_margin = {margin}\n[tree]"));
+            let recipe = Recipe::of(&text, Path::new("test.toml"))?;
+            let named = |(place, factor): (usize, f32)| (FEATURES[place].name, factor);
+            Ok(recipe.rows.margins().into_iter().map(named).collect::<Vec<_>>())
+        };
+        let all: Vec<_> = margins("{ src_ = 2 }").unwrap();
+        assert!(all.contains(&("src_ports_60s", 2.0)) && all.contains(&("src_hosts_60s", 2.0)));
+        assert!(!all.iter().any(|(name, _)| name.contains("share") || name.contains("per")), "{all:?}");
+        let apart = margins("{ src_ = 2, src_ports_60s = 6 }").unwrap();
+        assert!(
+            apart.contains(&("src_ports_60s", 6.0)) && apart.contains(&("src_ports_per_host_60s", 3.0)),
+            "{apart:?}"
+        );
+        for (margin, named) in [
+            ("{ packets_per_s = 2 }", "\"packets_per_s\""),
+            ("{ src_ = 2, sources_ = 2 }", "\"sources_\""),
+            ("{ dst_ = 0.5 }", "\"dst_\""),
+            ("{ dst_ = nan }", "\"dst_\""),
+        ] {
+            let refusal: RecipeError = margins(margin).unwrap_err();
+            assert!(refusal.to_string().contains(named), "{refusal}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::recipe::{Recipe, SearchRules};
 use crate::rows::Rows;
 use crate::scores::{Case, by_flow};
-use crate::train::{Labelled, TrainError, steps, uncalibrated};
+use crate::train::{Labelled, TrainError, uncalibrated, uncalibrated_steps};
 
 /// No probability counts as less.
 const LEAST_PROBABILITY: f32 = 1e-6;
@@ -113,7 +113,7 @@ pub fn search(
     let split = split(rows, labelled, classes, Grouping::Source, Parts::Count(grid.folds));
     let settings: Vec<(Setting, Recipe)> =
         Setting::all(recipe, grid).into_iter().map(|setting| (setting, setting.applied(recipe))).collect();
-    let trees = settings.iter().map(|(_, recipe)| steps(recipe) * split.folds as u64).sum();
+    let trees = settings.iter().map(|(_, recipe)| uncalibrated_steps(recipe) * split.folds as u64).sum();
     progress.begin(&format!("{} settings", settings.len()), trees);
     let mut trials = Vec::new();
     for (setting, recipe) in settings {

@@ -154,21 +154,17 @@ pub fn train_and_assess(
 #[must_use]
 pub fn steps(recipe: &Recipe) -> u64 {
     let models = 1 + recipe.calibration.as_ref().map_or(0, |rules| rules.folds);
+    models as u64 * uncalibrated_steps(recipe)
+}
+
+/// How many of them the trees alone take.
+pub(crate) fn uncalibrated_steps(recipe: &Recipe) -> u64 {
     let steps = match (&recipe.forest, &recipe.boosting) {
         (Some(forest), _) => forest.trees.max(1),
         (None, Some(_)) => recipe.class_count(),
         (None, None) => 1,
     };
-    (models * steps) as u64
-}
-
-/// The trees alone.
-pub(crate) fn uncalibrated(
-    labelled: &[Labelled<'_>],
-    recipe: &Recipe,
-    progress: &dyn Progress,
-) -> Result<Model, TrainError> {
-    train_to_depth(labelled, recipe, recipe.tree.max_depth, progress)
+    steps as u64
 }
 
 /// Trains the best single comparison: what a model must be better than.
@@ -176,24 +172,24 @@ pub(crate) fn uncalibrated(
 /// # Errors
 /// A class has no rows, or the recipe contradicts itself.
 pub fn train_stump(labelled: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
-    train_to_depth(labelled, recipe, 1, &Silent)
+    uncalibrated(labelled, &recipe.of_one_comparison(), &Silent)
 }
 
-fn train_to_depth(
+/// The trees alone.
+pub(crate) fn uncalibrated(
     rows: &[Labelled<'_>],
     recipe: &Recipe,
-    max_depth: usize,
     progress: &dyn Progress,
 ) -> Result<Model, TrainError> {
     let rules = recipe.class_rules()?;
     let mut lessons = lessons(&thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
     let ranges = ranges(lessons.iter().map(|lesson| &lesson.features), &harmless_ends(rows, recipe)?);
-    exaggerate(&mut lessons, &recipe.rows.benign_margin);
+    exaggerate(&mut lessons, &recipe.rows.margins());
     let growth = Growth {
         classes: rules.len(),
         uses: recipe.tree.uses()?,
-        ask_first: if max_depth > 1 { recipe.tree.asked_first()? } else { Vec::new() },
-        max_depth,
+        ask_first: recipe.tree.asked_first()?,
+        max_depth: recipe.tree.max_depth,
         min_leaf_share: recipe.tree.min_leaf_share,
         min_gain: recipe.tree.min_gain,
     };
@@ -204,14 +200,12 @@ fn train_to_depth(
         progress,
     };
     let (combination, base, trees) = match (&recipe.forest, &recipe.boosting) {
-        (_, Some(boosting)) if max_depth > 1 => {
+        (_, Some(boosting)) => {
             let Boosted { base, trees } = boost(&school.examples(), rules.len(), &growth.uses, boosting, progress)?;
             (Combination::OneVsRest, base, trees)
         }
-        (Some(forest), _) if max_depth > 1 => {
-            (Combination::Mean, vec![0.0; rules.len()], school.forest(&growth, forest)?)
-        }
-        _ => (Combination::Mean, vec![0.0; rules.len()], vec![school.tree(&growth, &|_| 1)?]),
+        (Some(forest), None) => (Combination::Mean, vec![0.0; rules.len()], school.forest(&growth, forest)?),
+        (None, None) => (Combination::Mean, vec![0.0; rules.len()], vec![school.tree(&growth, &|_| 1)?]),
     };
     let classes: Vec<ThreatClass> = rules.iter().map(|rule| rule.class).collect();
     let (name, calibration) = (recipe.name.clone(), Vec::new());
@@ -349,18 +343,9 @@ fn lessons(rows: &[Labelled<'_>], rules: &[ClassRule], exponent: f64) -> Result<
     Ok(rows.iter().zip(observations).map(lesson).collect())
 }
 
-/// Adds each harmless lesson a second time, with counts as many times as high as the margin says; the two share the
-/// weight.
-fn exaggerate(lessons: &mut Vec<Lesson>, margin: &BTreeMap<String, f32>) {
-    let counts = FEATURES.iter().enumerate().filter(|(_, feature)| feature.unit == "count");
-    let factors: Vec<(usize, f32)> = counts
-        .filter_map(|(at, feature)| {
-            // Of beginnings that all match, the longest comes last.
-            let (_, factor) = margin.iter().rfind(|(beginning, _)| feature.name.starts_with(*beginning))?;
-            Some((at, *factor))
-        })
-        .collect();
-    if factors.is_empty() {
+/// Adds each harmless lesson a second time, with features as many times as high as the margins say; the two share the weight.
+fn exaggerate(lessons: &mut Vec<Lesson>, margins: &[(usize, f32)]) {
+    if margins.is_empty() {
         return;
     }
     for at in 0..lessons.len() {
@@ -370,8 +355,9 @@ fn exaggerate(lessons: &mut Vec<Lesson>, margin: &BTreeMap<String, f32>) {
         }
         real.weight /= 2.0;
         let mut features = real.features;
-        for &(place, factor) in &factors {
-            features[place] *= factor;
+        for &(place, factor) in margins {
+            // Less than 0 stands for what is undefined.
+            features[place] *= if features[place] > 0.0 { factor } else { 1.0 };
         }
         let (capture, weight) = (real.capture, real.weight);
         lessons.push(Lesson { capture, features, class: 0, is_real: false, observations: 0.0, weight });
@@ -404,4 +390,22 @@ pub fn harmless_ends<'a>(rows: &[Labelled<'a>], recipe: &Recipe) -> Result<Vec<H
     let rules = recipe.class_rules()?;
     let harmless = rows.iter().filter(|row| rules[row.class].class == ThreatClass::Benign);
     Ok(ends(harmless.map(|row| (row.row, row.emphasis)), recipe.rows.capture_exponent))
+}
+
+#[cfg(test)]
+mod tests {
+    use traffic::features::FEATURE_COUNT;
+
+    use super::*;
+
+    #[test]
+    fn what_is_undefined_has_no_margin() {
+        let mut features = [-1.0; FEATURE_COUNT];
+        features[1] = 5.0;
+        let lesson = Lesson { capture: 0, features, class: 0, is_real: true, observations: 1.0, weight: 1.0 };
+        let mut lessons = vec![lesson];
+        exaggerate(&mut lessons, &[(0, 3.0), (1, 3.0)]);
+        let told: Vec<_> = lessons.iter().map(|of| (of.features[0], of.features[1], of.weight, of.is_real)).collect();
+        assert_eq!(told, [(-1.0, 5.0, 0.5, true), (-1.0, 15.0, 0.5, false)]);
+    }
 }

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use model_compiler::card::card;
 use model_compiler::decisions::Decided;
@@ -13,7 +14,7 @@ use model_compiler::folds::{Grouping, Parts};
 use model_compiler::forest::Combination;
 use model_compiler::json;
 use model_compiler::model::{Model, Node};
-use model_compiler::progress::Silent;
+use model_compiler::progress::{Progress, Silent};
 use model_compiler::random::Random;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Row, Rows};
@@ -107,6 +108,9 @@ fn a_forest_is_the_same_each_time_and_its_trees_are_not_alike() {
     let labelled = labelled(&rows, &recipe).unwrap();
     let right = labelled.iter().filter(|case| model.classify(&case.row.features).class.number() == case.class).count();
     assert!(right * 100 >= labelled.len() * 95, "{right} of {}", labelled.len());
+    let shallow =
+        [("max_depth = 6", "max_depth = 1"), ("[rows]", "[forest]\ntrees = 5\nfeature_share = 0.6\nseed = 3\n[rows]")];
+    assert_eq!(trained(&rows, &self::recipe(&shallow)).trees.len(), 5, "however shallow they are");
 }
 
 const BOOSTING: &str = "[boosting]\nrounds = 8\nmax_depth = 4\nlearning_rate = 0.5\nmin_leaf_weight = 0.01\nl2 = 1\n\
@@ -140,6 +144,39 @@ fn a_search_finds_the_depth_that_it_takes_and_says_what_shallower_trees_cost() {
     let entropy = -(0.8 * 0.8_f64.ln() + 2.0 * 0.1 * 0.1_f64.ln());
     assert!((trials[2].log_loss.mean - entropy).abs() < 1e-6, "{}", trials[2]);
     assert_eq!(trials[2].leaves, 1.0);
+}
+
+/// Counts the steps that were told of in the beginning, and those that were made.
+#[derive(Default)]
+struct Steps {
+    told: AtomicU64,
+    made: AtomicU64,
+}
+
+impl Progress for Steps {
+    fn begin(&self, _: &str, steps: u64) {
+        self.told.fetch_add(steps, Ordering::Relaxed);
+    }
+
+    fn step(&self) {
+        self.made.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn say(&self, _: &str) {}
+}
+
+#[test]
+fn progress_comes_to_its_end_and_no_further() {
+    let grid = "[forest]\ntrees = 3\nfeature_share = 0.6\nseed = 3\n[search]\nfolds = 4\nfalse_alarm_cost = 10\nmax_depth = [1, 4]\n";
+    let (rows, recipe) = (rows_with_a_busy_source(), recipe(&[("[rows]", &format!("{grid}{CALIBRATION}"))]));
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let searched = Steps::default();
+    search(&rows, &labelled, &recipe, recipe.search.as_ref().unwrap(), &searched).unwrap();
+    let measured = Steps::default();
+    cross_validate(&rows, &labelled, &recipe, Grouping::Capture, Parts::Count(4), &measured).unwrap();
+    let counts = [searched, measured].map(|steps| (steps.told.into_inner(), steps.made.into_inner()));
+    // Three trees for each of 4 parts and 2 settings; for each of 4 parts, and 5 times more to calibrate.
+    assert_eq!(counts, [(24, 24), (72, 72)]);
 }
 
 #[test]
@@ -198,7 +235,10 @@ fn what_decides_is_found_and_the_stump_cannot() {
     let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
     let measured = as_it_is(&model, &rows, &labelled, &recipe).unwrap();
     assert_eq!(measured.model.flows.classes[0].recall, Some(1.0));
-    assert_eq!(train_stump(&labelled, &recipe).unwrap().depth(), 1);
+    let boosted = self::recipe(&[("[rows]", BOOSTING), ("smoothing = 1", "smoothing = 1\nask_first = [\"is_udp\"]")]);
+    let stump = train_stump(&labelled, &boosted).unwrap();
+    assert_eq!(stump, train_stump(&labelled, &recipe).unwrap(), "however trees are made");
+    assert_eq!((stump.depth(), stump.trees.len()), (1, 1));
 }
 
 #[test]
