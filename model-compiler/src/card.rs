@@ -77,8 +77,8 @@ fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<St
          `sluice replay` in mode enforce with the default rules, by a model of all sources but some, about the captures of those. An \
          attack is caught once its sender is blocked or what it floods is limited; any other block is wrongful. Time and \
          packets count from the first packet of the first flow that the capture's label speaks of. In brackets are 95 % \
-         intervals (Wilson). A line with a label in the place of a class is about what the model has no class for: only rules \
-         can catch it.\n\n{}\n",
+         intervals (Wilson). A line with a label in the place of a class is about what the model has no class for: rules \
+         catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
         table(&summarise(decided, &recipe.class_names()?))
     );
     let balanced = || decided.iter().filter(|case| case.profile == "balanced");

@@ -1,7 +1,8 @@
 //! How far harmless traffic that a model has not seen lies from its training data: what `model.drift_alarm` is chosen by.
 //!
 //! Each source of captures is held against the bins that training without it would have given, flow by flow, as the box holds
-//! its traffic against the bins of its model.
+//! its traffic against the bins of its model. All harmless flows count here; the box leaves out those that it takes for an attack,
+//! and most of many in a second.
 
 use std::fmt::{self, Display, Formatter};
 

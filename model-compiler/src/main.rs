@@ -74,7 +74,10 @@ enum Command {
     Decide(DecideArguments),
     /// Which settings of the recipe do best on sources that they have not seen.
     Search(SearchArguments),
-    /// How far harmless traffic of sources that the model has not seen lies from its training data, as the box measures it.
+    /// How far harmless traffic of sources that the model has not seen lies from its training data.
+    ///
+    /// By the bins and the index of the box. It counts all harmless flows at their ends; the box counts those that it did not take
+    /// for an attack, up to 32 in a second.
     Drift {
         /// Folder of the model.
         model: PathBuf,

@@ -2,6 +2,8 @@
 #![cfg(feature = "train")]
 #![allow(clippy::unwrap_used)]
 
+use std::process::Command;
+
 use model_compiler::decisions::Decided;
 use model_compiler::evaluate::cross_validate;
 use model_compiler::folds::{Grouping, Parts};
@@ -82,4 +84,19 @@ fn the_page_needs_nothing_else() {
         assert!(!page.contains(foreign), "{foreign}");
     }
     assert!(page.contains("prefers-color-scheme") && page.contains("width=device-width"));
+}
+
+#[test]
+fn decisions_that_nobody_would_see_are_refused_before_anything_is_measured() {
+    let run = |more: &[&str]| {
+        let evaluate = [&["evaluate", "absent", "--rows", "absent.csv", "--decisions", "absent.json"], more].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_model-compiler")).args(evaluate).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, complaint) = run(&["--json", "measured.json"]);
+    assert!(code == Some(2) && complaint.contains("give --card or --report FILE as well"), "{complaint}");
+    for shown in [&["--card"][..], &["--report", "report.html"]] {
+        let (code, complaint) = run(shown);
+        assert!(code == Some(1) && complaint.contains("absent/recipe.toml"), "{complaint}");
+    }
 }
