@@ -1,8 +1,8 @@
 //! A sealed model: one file that says which model it is, which version, for which features, and who answers for it.
 //!
 //! The file is [`MAGIC`], the signer's public key ([`KEY_BYTES`]), the signature ([`SIGNATURE_LENGTH`] bytes, Ed25519), and the
-//! [`Payload`] in postcard. Signed are [`DOMAIN`] and the payload. Who reads a file names the keys that are trusted; nothing of the payload
-//! is looked at before the signature of one of them holds. What is read then must pass [`crate::check`] as any model.
+//! [`Payload`] in postcard. Signed are [`DOMAIN`] and the payload. Who reads a file names the keys that are trusted; nothing of
+//! the payload is looked at before the signature of one of them holds. What is read then must pass [`crate::check`] as any model.
 
 use core::fmt::{self, Display, Formatter};
 use core::str::FromStr;
