@@ -2,7 +2,7 @@
 //!
 //! Trees are surer of themselves than they should be where they meet a network that they were not trained on, and the
 //! appliance takes their word: it adds up the logarithms of the odds. So models are trained without some of the sources and
-//! asked about these, part by part, and for each class that they name a curve is drawn through what became of it.
+//! asked about these, part by part, and for each threat that they name a curve is drawn through what became of it.
 //!
 //! **What counts.** A flow, by its strongest alarm, because that is what the appliance counts; with the weight that the recipe
 //! gives it, so a curve says how often a class is right where flows come in the proportions of the prior.
@@ -16,9 +16,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use traffic::features::ThreatClass;
 
 use crate::evaluate::answers;
-use crate::folds::{Grouping, assign};
+use crate::folds::{Grouping, Part, Parts, split};
 use crate::forest::{Curve, Knot, MAX_KNOTS};
 use crate::progress::Progress;
 use crate::recipe::{CalibrationRules, ClassRule, Recipe};
@@ -37,7 +38,7 @@ const LEAST_PROBABILITY: f64 = 1e-6;
 
 /// What was learnt.
 pub struct Calibration {
-    /// A curve for each class.
+    /// A curve for each class; that of the harmless one changes nothing, for it raises no alarm.
     pub curves: Vec<Curve>,
     /// What they are worth.
     pub folds: Vec<Reliability>,
@@ -149,43 +150,33 @@ fn outcomes(
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>, TrainError> {
     let classes = recipe.class_rules()?;
-    let fold_of = assign(rows, labelled, classes.len(), Grouping::Source, folds);
+    let split = split(rows, labelled, classes.len(), Grouping::Source, Parts::Count(folds));
     let mut flows = Vec::new();
-    for fold in 0..folds {
-        let (tested, learnt): (Vec<_>, Vec<_>) = labelled.iter().partition(|case| fold_of[case.row.capture] == fold);
-        if tested.is_empty() {
-            continue;
-        }
-        let model = uncalibrated(&learnt, recipe, progress).map_err(|why| match why {
-            TrainError::NoRows(class) => TrainError::OneSource(class),
-            other => other,
-        })?;
-        flows.extend(by_flow(&answers(&model, &tested)));
+    for part in split.parts(labelled, &classes) {
+        let Part { tested, learnt, .. } = part?;
+        flows.extend(by_flow(&answers(&uncalibrated(&learnt, recipe, progress)?, &tested)));
     }
-    Ok(weighed(&flows, rows, recipe, &classes, &fold_of))
+    Ok(weighed(&flows, recipe, &classes, &|capture| split.fold_of[capture]))
 }
 
 /// The outcomes with the weights that rows have in training: see [`crate::train`].
 pub(crate) fn weighed(
     flows: &[Case],
-    rows: &Rows,
     recipe: &Recipe,
     classes: &[ClassRule],
-    fold_of: &[usize],
+    fold_of: &dyn Fn(usize) -> usize,
 ) -> Vec<Outcome> {
     let mut counts: BTreeMap<(usize, usize), f64> = BTreeMap::new();
     flows.iter().for_each(|flow| *counts.entry((flow.capture, flow.truth)).or_default() += 1.0);
-    let emphases: Vec<f64> = rows.captures.iter().map(|capture| recipe.emphasis(&capture.name)).collect();
     let exponent = recipe.rows.capture_exponent;
+    let observations = |flow: &Case| counts[&(flow.capture, flow.truth)].powf(exponent - 1.0);
     let mut of_class = vec![0.0; classes.len()];
-    for (&(capture, class), count) in &counts {
-        of_class[class] += count.powf(exponent) * emphases[capture];
-    }
+    flows.iter().for_each(|flow| of_class[flow.truth] += observations(flow) * flow.emphasis);
     let outcome = |flow: &Case| {
-        let observations = counts[&(flow.capture, flow.truth)].powf(exponent - 1.0);
-        let share = observations * emphases[flow.capture] / of_class[flow.truth];
+        let observations = observations(flow);
+        let share = observations * flow.emphasis / of_class[flow.truth];
         Outcome {
-            fold: fold_of[flow.capture],
+            fold: fold_of(flow.capture),
             said: flow.said,
             confidence: flow.confidence,
             is_right: flow.said == flow.truth,
@@ -196,13 +187,17 @@ pub(crate) fn weighed(
     flows.iter().map(outcome).collect()
 }
 
-/// A curve for each class, of all outcomes but those of one fold.
+/// A curve for each threat, of all outcomes but those of one fold. A harmless flow is known by its alarms being none, not by how
+/// sure a checkpoint was of it.
 fn curves(outcomes: &[Outcome], classes: &[ClassRule], smoothing: f64, without: Option<usize>) -> Vec<Curve> {
-    let of_class = |class: usize| {
+    let of_class = |(class, rule): (usize, &ClassRule)| {
+        if rule.class == ThreatClass::Benign {
+            return IDENTITY;
+        }
         let told = outcomes.iter().filter(|outcome| outcome.said == class && Some(outcome.fold) != without);
-        curve(told, classes[class].prior, smoothing)
+        curve(told, rule.prior, smoothing)
     };
-    (0..classes.len()).map(of_class).collect()
+    classes.iter().enumerate().map(of_class).collect()
 }
 
 /// Outcomes of neighbouring confidences, taken together.
@@ -260,7 +255,7 @@ fn curve<'a>(outcomes: impl Iterator<Item = &'a Outcome>, prior: f64, smoothing:
     Curve::new(&knots).unwrap_or(IDENTITY)
 }
 
-/// What is left of a class that was never named.
+/// What is left of a class that raised no alarm.
 const IDENTITY: Curve = match Curve::new(&[]) {
     Some(curve) => curve,
     None => unreachable!(),
@@ -365,6 +360,7 @@ pub(crate) fn bins(outcomes: &[Outcome]) -> Vec<Option<Bin>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forest::MAX_CLASSES;
     use crate::random::Random;
 
     fn outcome(confidence: f32, is_right: bool) -> Outcome {
@@ -414,6 +410,35 @@ mod tests {
             let confidence = f32::from(step) / 20.0;
             assert!((curve.at(confidence) - confidence * confidence).abs() < 0.05, "{confidence}: {curve:?}");
         }
+    }
+
+    #[test]
+    fn outcomes_weigh_what_their_rows_weighed_in_training() {
+        let text = "name = \"a\"\n[classes]\nbenign = [\"b\"]\nscan = [\"s\"]\n[prior]\nbenign = 0.8\nscan = 0.2\n[corpora]\n[rows]\n\
+            max_per_capture = 9\ncapture_exponent = 0.5\nseed = 1\n[tree]\nmax_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1\n";
+        let recipe: Recipe = toml::from_str(text).unwrap();
+        let flow = |capture, flow, truth, emphasis| Case {
+            capture,
+            initiator: 0,
+            flow,
+            truth,
+            emphasis,
+            said: 1,
+            confidence: 0.5,
+            shares: [0.0; MAX_CLASSES],
+        };
+        // Four flows of a capture count as two, and one alert that stands for three captures as three.
+        let mut flows: Vec<Case> = (0..4).map(|number| flow(0, number, 0, 1.0)).collect();
+        flows.extend([flow(1, 0, 0, 3.0), flow(2, 0, 1, 1.0)]);
+        let weights: Vec<f64> = weighed(&flows, &recipe, &recipe.class_rules().unwrap(), &|_| 0)
+            .iter()
+            .map(|outcome| outcome.weight)
+            .collect();
+        let expected = [0.08, 0.08, 0.08, 0.08, 0.48, 0.2];
+        assert!(
+            weights.iter().zip(expected).all(|(weight, expected)| (weight - expected).abs() < 1e-12),
+            "{weights:?}"
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ use traffic::features::schema::schema_hash_text;
 use crate::decisions::{Decided, summarise, table};
 use crate::evaluate::{Evaluation, faults, figure};
 use crate::extract::BENIGN;
-use crate::measures::{Measures, OfSource};
-use crate::model::{Model, Node};
+use crate::measures::{OfSource, in_words};
+use crate::model::Model;
 use crate::recipe::{Recipe, RecipeError};
 use crate::rows::Rows;
 use crate::scores::Table;
@@ -41,6 +41,8 @@ pub fn card(
     decided: &[Decided],
     command: &str,
 ) -> Result<String, RecipeError> {
+    let mut asked: Vec<&str> = model.asked().into_iter().map(|feature| FEATURES[feature].name).collect();
+    asked.sort_unstable();
     let mut text = format!(
         "# Model `{}`\n\nWritten by `{command}`; changes by hand are lost.\n\n\
          {} with {} leaves, at most {} comparisons deep, for the feature schema `{}`. It uses {} of {} features: {}.\n\n",
@@ -52,9 +54,9 @@ pub fn card(
         model.leaves(),
         model.depth(),
         schema_hash_text(),
-        used_features(model).len(),
+        asked.len(),
         FEATURES.len(),
-        used_features(model).into_iter().collect::<Vec<_>>().join(", "),
+        asked.join(", "),
     );
     text.push_str(&data(recipe, rows, labelled)?);
     text.push_str(&choices(recipe));
@@ -73,9 +75,10 @@ fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<St
     let mut text = format!(
         "## Decided: by the appliance, about captures of sources that the model has not seen\n\n\
          `sluice replay` in mode enforce with the default rules, by a model of all sources but some, about the captures of those. An \
-         attack is caught once its sender is blocked or what it floods is limited; any other block is wrongful. In brackets \
-         are 95 % intervals (Wilson). A line with a label in the place of a class is about what the model has no class for: only rules \
-         can catch it.\n\n{}\n",
+         attack is caught once its sender is blocked or what it floods is limited; any other block is wrongful. Time and \
+         packets count from the first packet of the first flow that the capture's label speaks of. In brackets are 95 % \
+         intervals (Wilson). A line with a label in the place of a class is about what the model has no class for: rules \
+         catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
         table(&summarise(decided, &recipe.class_names()?))
     );
     let balanced = || decided.iter().filter(|case| case.profile == "balanced");
@@ -93,14 +96,6 @@ fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<St
         line(&mut text, &format!("{title} in the profile balanced, by kind: {}.\n", kinds.join(", ")));
     }
     Ok(text)
-}
-
-pub(crate) fn used_features(model: &Model) -> BTreeSet<&'static str> {
-    let name = |node: &Node| match node {
-        Node::Split { feature, .. } => Some(FEATURES[*feature].name),
-        Node::Leaf { .. } => None,
-    };
-    model.trees.iter().flat_map(|tree| &tree.nodes).filter_map(name).collect()
 }
 
 fn data(recipe: &Recipe, rows: &Rows, labelled: &[Labelled<'_>]) -> Result<String, RecipeError> {
@@ -196,29 +191,28 @@ fn measured(evaluation: &Evaluation) -> String {
 fn with_intervals(evaluation: &Evaluation) -> String {
     let mut text = String::from(
         "\nBy flow, one class against the rest. In brackets are 95 % intervals by drawing captures again (percentile bootstrap); with \
-         one capture there is nothing to draw. The majority class is the one with the largest prior.\n\n\
-         | class | by | ROC-AUC, % | PR-AUC, % | F1, % | false positives, % |\n|---|---|---|---|---|---|\n",
+         one capture there is nothing to draw. The majority class is the one with the largest prior.\n\n",
     );
+    let titles = in_words::TITLES.join(" | ");
+    line(&mut text, &format!("| class | by | {titles} |\n|---|---|---|---|---|---|"));
     for class in 0..evaluation.measures[0].1.len() {
         for (name, measures) in &evaluation.measures {
             let measures = &measures[class];
-            line(&mut text, &format!("| {} | {name} | {} |", measures.class, shares(measures)));
+            line(&mut text, &format!("| {} | {name} | {} |", measures.class, in_words::cells(measures).join(" | ")));
         }
     }
-    text.push_str(
-        "\nBy source, any threat against harmless:\n\n\
-         | source | captures | harmless flows | flows of attacks | ROC-AUC, % | PR-AUC, % | F1, % | false positives, % |\n\
-         |---|---|---|---|---|---|---|---|\n",
+    text.push_str("\nBy source, any threat against harmless:\n\n");
+    line(
+        &mut text,
+        &format!(
+            "| source | captures | harmless flows | flows of attacks | {titles} |\n|---|---|---|---|---|---|---|---|"
+        ),
     );
     for OfSource { source, captures, harmless, attacks, measures } in &evaluation.sources {
-        let figures = shares(measures);
+        let figures = in_words::cells(measures).join(" | ");
         line(&mut text, &format!("| {source} | {captures} | {harmless} | {attacks} | {figures} |"));
     }
     text
-}
-
-fn shares(measures: &Measures) -> String {
-    measures.figures().map(|share| share.map_or_else(|| "-".to_owned(), |share| share.to_string())).join(" | ")
 }
 
 fn table_lines(by: &str, name: &str, table: &Table) -> String {

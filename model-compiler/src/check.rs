@@ -128,8 +128,11 @@ pub fn check(model: &Model) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// The name stands in source code and in paths.
-fn check_name(name: &str) -> Result<(), Unfit> {
+/// Checks a name by itself: it stands in source code and in paths.
+///
+/// # Errors
+/// It has other characters than a name may have.
+pub fn check_name(name: &str) -> Result<(), Unfit> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     if !name.is_empty() && name.bytes().all(plain) { Ok(()) } else { Err(Unfit::Name(name.to_owned())) }
 }

@@ -4,21 +4,20 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
-use model_compiler::corpus::{self, LabelledCapture};
+use model_compiler::corpus::LabelledCapture;
 use model_compiler::decisions::{Appliance, summarise, table};
 use model_compiler::extract::BENIGN;
-use model_compiler::folds::{Grouping, Parts, Split, split};
-use model_compiler::json;
+use model_compiler::folds::{Grouping, Part, Parts, split};
 use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
-use model_compiler::train::{Labelled, labelled, steps, train};
+use model_compiler::train::{Labelled, steps, train};
 
 use crate::bars::Bars;
-use crate::named_directory;
+use crate::{chosen, named_directory, read_corpus, read_model, recipe};
 
 /// What to decide about, and with what.
 #[derive(Args)]
@@ -49,15 +48,18 @@ pub struct DecideArguments {
     out: PathBuf,
 }
 
+/// A model, with the captures that it is to decide about: it has learnt from none of their sources.
+type Judge<'a> = (Model, Vec<&'a LabelledCapture>);
+
 /// Trains, replays, prints the summary and writes the decisions.
 ///
 /// # Errors
 /// Something cannot be read, written or run.
 pub fn decide(arguments: &DecideArguments) -> Result<()> {
-    let recipe = Recipe::read(&arguments.model.join("recipe.toml"))?;
+    let recipe = recipe(&arguments.model)?;
     let rows = Rows::read(&arguments.rows)?;
-    let labelled = labelled(&rows, &recipe)?;
-    let captures = captures(arguments, &recipe)?;
+    let labelled = chosen(&rows, &recipe)?;
+    let captures = captures(&arguments.corpora, &recipe)?;
     let appliance = Appliance {
         program: arguments.sluice.clone(),
         scratch: arguments.out.with_extension("models"),
@@ -65,11 +67,12 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     };
     let mut all = Vec::new();
     let bars = Bars::new();
-    // Of what belongs to no class none of the models has learnt anything: the first one is asked.
-    let mut of_no_class = of_no_class(&captures, &recipe)?;
-    for (model, unseen) in models(arguments, &recipe, &rows, &labelled, &bars)? {
-        let mut unseen: Vec<&LabelledCapture> = unseen.iter().filter_map(|name| captures.get(*name)).collect();
-        unseen.append(&mut of_no_class);
+    let judges = if arguments.as_it_is {
+        vec![(read_model(&arguments.model.join("model.json"))?, captures.iter().collect())]
+    } else {
+        judges(&captures, arguments.folds, &recipe, &rows, &labelled, &bars)?
+    };
+    for (model, unseen) in judges {
         bars.say(&format!("{}: {} leaves, {} captures", model.name, model.leaves(), unseen.len()));
         all.extend(appliance.decide(&model, &unseen, &bars)?);
     }
@@ -85,56 +88,138 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     fs::write(&arguments.out, text).with_context(|| format!("cannot write {}", arguments.out.display()))
 }
 
-/// The captures of all corpora, by name.
-fn captures(arguments: &DecideArguments, recipe: &Recipe) -> Result<BTreeMap<String, LabelledCapture>> {
-    let mut captures = BTreeMap::new();
-    for (name, directory) in &arguments.corpora {
-        let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
-        let corpus = corpus::read(name, directory, rules.background)?;
-        captures.extend(corpus.captures.into_iter().map(|capture| (capture.name.clone(), capture)));
+/// The captures of all corpora that the recipe does not exclude, whether it has a class for them or not.
+fn captures(corpora: &[(String, PathBuf)], recipe: &Recipe) -> Result<Vec<LabelledCapture>> {
+    let mut captures = Vec::new();
+    for (name, directory) in corpora {
+        let corpus = read_corpus(recipe, name, directory)?;
+        captures.extend(corpus.captures.into_iter().filter(|capture| !recipe.excludes(&capture.name)));
     }
     Ok(captures)
 }
 
-/// The captures whose labels are those of no class.
-fn of_no_class<'a>(
-    captures: &'a BTreeMap<String, LabelledCapture>,
+/// A model for each part of the sources, which has learnt from the others. Each capture is decided about once.
+fn judges<'a>(
+    captures: &'a [LabelledCapture],
+    parts: Parts,
     recipe: &Recipe,
-) -> Result<Vec<&'a LabelledCapture>> {
-    let rules = recipe.class_rules()?;
-    let is_known = |label: &String| rules.iter().any(|rule| rule.labels.contains(label));
-    Ok(captures.values().filter(|capture| !is_known(&capture.label)).collect())
-}
-
-/// Models, each with the names of the captures that it is to decide about.
-fn models<'a>(
-    arguments: &DecideArguments,
-    recipe: &Recipe,
-    rows: &'a Rows,
+    rows: &Rows,
     labelled: &[Labelled<'_>],
     bars: &Bars,
-) -> Result<Vec<(Model, Vec<&'a str>)>> {
-    let mut has_rows = vec![false; rows.captures.len()];
-    labelled.iter().for_each(|case| has_rows[case.row.capture] = true);
-    let names = |wanted: &dyn Fn(usize) -> bool| -> Vec<&'a str> {
-        let all = rows.captures.iter().enumerate();
-        all.filter(|(at, _)| has_rows[*at] && wanted(*at)).map(|(_, capture)| capture.name.as_str()).collect()
-    };
-    if arguments.as_it_is {
-        let path = arguments.model.join("model.json");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        return Ok(vec![(json::read(&text)?, names(&|_| true))]);
-    }
-    let classes = recipe.class_rules()?.len();
-    let Split { fold_of, folds } = split(rows, labelled, classes, Grouping::Source, arguments.folds);
-    let mut models = Vec::new();
-    bars.begin("trees", steps(recipe) * folds as u64);
-    for fold in 0..folds {
-        let learnt: Vec<Labelled<'_>> =
-            labelled.iter().filter(|case| fold_of[case.row.capture] != fold).copied().collect();
+) -> Result<Vec<Judge<'a>>> {
+    let rules = recipe.class_rules()?;
+    let split = split(rows, labelled, rules.len(), Grouping::Source, parts);
+    let place =
+        |case: &Labelled<'_>| (rows.captures[case.row.capture].source.as_str(), split.fold_of[case.row.capture]);
+    let fold_of: BTreeMap<&str, usize> = labelled.iter().map(place).collect();
+    let mut judges = Vec::new();
+    bars.begin("trees", steps(recipe) * split.folds as u64);
+    for part in split.parts(labelled, &rules) {
+        let Part { fold, learnt, .. } = part?;
         let mut model = train(rows, &learnt, recipe, bars)?;
         model.name = format!("{}-without-{fold}", model.name);
-        models.push((model, names(&|at| fold_of[at] == fold)));
+        // From a source without rows of a class no model has learnt anything: the first one is asked.
+        let is_first = judges.is_empty();
+        let is_unseen = |of: &&LabelledCapture| fold_of.get(&*of.source).map_or(is_first, |its_fold| *its_fold == fold);
+        judges.push((model, captures.iter().filter(is_unseen).collect()));
     }
-    Ok(models)
+    Ok(judges)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use model_compiler::progress::Silent;
+    use model_compiler::rows::{Capture, Row};
+    use model_compiler::train::labelled;
+    use traffic::features::FEATURE_COUNT;
+    use traffic::features::schema::index_of;
+
+    use super::*;
+
+    const RECIPE: &str = r#"
+        name = "test"
+        [classes]
+        benign = ["benign"]
+        scan = ["scan"]
+        [prior]
+        benign = 1
+        scan = 1
+        [corpora.lab]
+        background = "benign"
+        [rows]
+        max_per_capture = 100
+        capture_exponent = 0.5
+        seed = 1
+        [tree]
+        max_depth = 3
+        min_leaf_share = 0.0
+        min_gain = 0.0
+        smoothing = 1
+        [[exclude]]
+        captures = "lab/tunnel/x"
+        why = "a test"
+    "#;
+
+    /// Four sources, each with a harmless capture, a scan and one of no class; each counts ports in its own range.
+    const LABELS: [&str; 3] = ["benign", "scan", "tunnel"];
+
+    fn rows() -> Rows {
+        let mut rows = Rows::default();
+        for source in 0..4_u8 {
+            for (at, label) in LABELS.iter().enumerate() {
+                let capture = rows.captures.len();
+                rows.captures
+                    .push(Capture { name: format!("lab/{label}/{source}.pcap"), source: format!("source {source}") });
+                let label = rows.label(label);
+                let mut features = [0.0; FEATURE_COUNT];
+                features[index_of("src_ports_60s").unwrap()] = f32::from(source) + 10.0 * at as f32;
+                rows.rows.push(Row { capture, label, initiator: 0, flow: 0, packets: 1, features });
+            }
+        }
+        rows
+    }
+
+    /// The corpus of these rows, with one capture that the recipe excludes and one of a source that gave no row.
+    fn corpus(folder: &Path, rows: &Rows) {
+        let mut table = String::from("class,file,attacker,victim,label_granularity,source_repo\n");
+        let of_rows = rows.captures.iter().map(|capture| (&capture.name["lab/".len()..], capture.source.as_str()));
+        for (file, source) in of_rows.chain([("tunnel/x.pcap", "source 1"), ("tunnel/y.pcap", "silent")]) {
+            table.push_str(&format!("{},{file},,,all,{source}\n", file.split('/').next().unwrap()));
+        }
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("labels.csv"), table).unwrap();
+    }
+
+    #[test]
+    fn each_capture_is_judged_once_by_a_model_that_has_learnt_nothing_of_its_source() {
+        let (rows, recipe): (_, Recipe) = (rows(), toml::from_str(RECIPE).unwrap());
+        let labelled = labelled(&rows, &recipe).unwrap();
+        let folder = std::env::temp_dir().join(format!("sluice-decide-{}", std::process::id()));
+        corpus(&folder, &rows);
+        let captures = captures(&[("lab".to_owned(), folder.clone())], &recipe).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        for (parts, models) in [(Parts::Count(2), 2), (Parts::EachSource, 4)] {
+            let judges = judges(&captures, parts, &recipe, &rows, &labelled, &Bars::new()).unwrap();
+            assert_eq!(judges.len(), models);
+            let mut judged: Vec<&str> = judges.iter().flat_map(|(_, of)| of).map(|of| of.name.as_str()).collect();
+            judged.sort_unstable();
+            let mut all: Vec<&str> = rows.captures.iter().map(|capture| capture.name.as_str()).collect();
+            all.push("lab/tunnel/y.pcap");
+            all.sort_unstable();
+            assert_eq!(
+                judged, all,
+                "what the recipe excludes is in no model's list, and what it has no class for is in one"
+            );
+            for (model, unseen) in &judges {
+                let sources: BTreeSet<&str> = unseen.iter().map(|capture| capture.source.as_str()).collect();
+                let of_others = |case: &&Labelled<'_>| !sources.contains(&*rows.captures[case.row.capture].source);
+                let others: Vec<Labelled<'_>> = labelled.iter().filter(of_others).copied().collect();
+                let expected = train(&rows, &others, &recipe, &Silent).unwrap();
+                assert_eq!((&model.trees, &model.ranges), (&expected.trees, &expected.ranges), "{sources:?}");
+            }
+        }
+    }
 }

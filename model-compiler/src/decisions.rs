@@ -15,13 +15,14 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use traffic::capture_file::CaptureFile;
+use traffic::time::Timestamp;
 
 use crate::corpus::LabelledCapture;
-use crate::extract::BENIGN;
+use crate::extract::{BENIGN, attack_begins};
 use crate::json::{self, ModelError};
 use crate::model::Model;
 use crate::progress::Progress;
-use crate::shares::Share;
+use crate::shares::{Share, quantile};
 
 /// The profiles of the appliance, from the most patient on.
 pub const PROFILES: [&str; 3] = ["lenient", "balanced", "strict"];
@@ -74,9 +75,9 @@ pub struct Decided {
     pub profile: String,
     /// How long the capture is, in seconds.
     pub duration_s: f64,
-    /// When the first right block came, in seconds from the first packet; none where the attack passed.
+    /// When the first right block came, in seconds from the beginning of the attack; none where the attack passed.
     pub caught_s: Option<f64>,
-    /// How many packets of the capture there were by then.
+    /// How many packets of the capture there were from its beginning to then.
     pub caught_packets: Option<u64>,
     /// How many flows spoke for it.
     pub evidence_flows: Option<u64>,
@@ -170,22 +171,35 @@ impl Appliance {
             message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         })?;
         let mut decided = decided(capture, profile, &report);
-        decided.caught_packets = decided.caught_s.and_then(|caught_s| packets_until(&capture.path, caught_s));
+        if let Some((caught_s, packets)) = decided.caught_s.and_then(|block_s| since_attack_began(capture, block_s)) {
+            (decided.caught_s, decided.caught_packets) = (Some(caught_s), Some(packets));
+        }
         Ok(decided)
     }
 }
 
-/// How many packets of a capture there are up to so many seconds from its first one; none where it cannot be read.
-fn packets_until(path: &Path, seconds: f64) -> Option<u64> {
-    let mut reader = CaptureFile::new(File::open(path).ok()?).ok()?;
-    let (mut first, mut passed_s, mut packets) = (None, 0.0, 0);
-    while reader
-        .next_frame(&mut |time, _| passed_s = time.since(*first.get_or_insert(time)).as_secs_f64())
-        .is_ok_and(|is_frame| is_frame && passed_s <= seconds)
-    {
-        packets += 1;
-    }
-    Some(packets)
+/// From so many seconds after the first packet of a capture to the seconds since its attack began, and the packets of the capture
+/// from then on: what was recorded before the attack is the recorder's pause. Where it is unknown which flows are the attack's, the
+/// first packet counts as its beginning; none where the capture cannot be read.
+fn since_attack_began(capture: &LabelledCapture, block_s: f64) -> Option<(f64, u64)> {
+    let begins = attack_begins(capture);
+    let mut reader = CaptureFile::new(File::open(&capture.path).ok()?).ok()?;
+    let (mut first, mut passed_s, mut before_s, mut packets) = (None, 0.0, 0.0, 0);
+    let mut has_begun = begins.is_none();
+    let mut take = |time: Timestamp| {
+        let first = *first.get_or_insert(time);
+        passed_s = time.since(first).as_secs_f64();
+        if !has_begun && begins.is_some_and(|begins| time >= begins) {
+            (has_begun, before_s) = (true, passed_s);
+        }
+        let is_counted = passed_s <= block_s;
+        packets += u64::from(is_counted && has_begun);
+        is_counted || !has_begun
+    };
+    let mut goes_on = true;
+    while goes_on && reader.next_frame(&mut |time, _| goes_on = take(time)).is_ok_and(|is_frame| is_frame) {}
+    // Whoever is blocked before, for something that the label does not speak of, is blocked from the beginning on.
+    Some(((block_s - before_s).max(0.0), packets))
 }
 
 fn decided(capture: &LabelledCapture, profile: &str, report: &Report) -> Decided {
@@ -232,7 +246,7 @@ pub struct Summary {
     pub captures: u64,
     /// In how many of them the attack was caught.
     pub caught: u64,
-    /// The median of the time until then, in seconds from the first packet.
+    /// The median of the time until then, in seconds from the beginning of the attack.
     pub median_caught_s: Option<f64>,
     /// The time that it took at most in nineteen of twenty that were caught.
     pub p95_caught_s: Option<f64>,
@@ -284,12 +298,6 @@ fn summary(class: String, profile: &'static str, cases: &[&Decided]) -> Summary 
         wrongful: cases.iter().map(|case| case.wrongful.len() as u64).sum(),
         hours: cases.iter().map(|case| case.duration_s).sum::<f64>() / 3600.0,
     }
-}
-
-/// The smallest value that is at least as large as that share of all; the values are sorted.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.max(1) - 1).copied()
 }
 
 /// Summaries as cells of a table, for the card and the report.
@@ -403,15 +411,46 @@ mod tests {
         assert_eq!(outcome(&benign, blocks), (None, vec!["203.0.113.1".to_owned()]));
     }
 
+    /// A capture of frames with their seconds.
+    fn recorded(name: &str, frames: &[(u32, Vec<u8>)]) -> PathBuf {
+        let mut file = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes).concat();
+        for (second, frame) in frames {
+            let len = frame.len() as u32;
+            file.extend([*second, 0, len, len].map(u32::to_le_bytes).concat());
+            file.extend(frame);
+        }
+        let path = std::env::temp_dir().join(format!("sluice-decisions-{}-{name}.pcap", std::process::id()));
+        fs::write(&path, file).unwrap();
+        path
+    }
+
+    /// A datagram between hosts of 192.0.2.0/24.
+    fn datagram(from: u8, to: u8) -> Vec<u8> {
+        let mut frame = vec![0; 42];
+        frame[12..14].copy_from_slice(&[0x08, 0x00]);
+        frame[14..18].copy_from_slice(&[0x45, 0, 0, 28]);
+        frame[22..24].copy_from_slice(&[64, 17]);
+        frame[26..34].copy_from_slice(&[192, 0, 2, from, 192, 0, 2, to]);
+        frame[34..40].copy_from_slice(&[0, from, 0, to, 0, 8]);
+        frame
+    }
+
     #[test]
-    fn packets_are_counted_up_to_the_block() {
-        let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/captures/syn-scan/input.pcap");
-        let all = packets_until(Path::new(capture), f64::INFINITY).unwrap();
-        assert!(packets_until(Path::new(capture), 0.0).unwrap() >= 1);
-        let counts: Vec<u64> =
-            (0..9).map(|at| packets_until(Path::new(capture), f64::from(at) / 4.0).unwrap()).collect();
-        assert!(counts.is_sorted() && counts[0] < all && *counts.last().unwrap() <= all, "{counts:?} of {all}");
-        assert_eq!(packets_until(Path::new("/no/such/file"), 1.0), None);
+    fn time_and_packets_count_from_the_beginning_of_the_attack() {
+        // The victim asks somebody, is answered, and is flooded a minute later.
+        let mut frames = vec![(100, datagram(1, 7)), (101, datagram(7, 1))];
+        frames.extend((0..5).map(|at| (162 + at, datagram(20 + at as u8, 1))));
+        let mut flood = capture("flood_udp", &[], &["192.0.2.1"]);
+        flood.scope.granularity = Granularity::Destination;
+        flood.path = recorded("flood", &frames);
+        assert_eq!(since_attack_began(&flood, 64.0), Some((2.0, 3)));
+        assert_eq!(since_attack_began(&flood, 0.5), Some((0.0, 0)), "before it");
+        assert_eq!(since_attack_began(&flood, 1e9).map(|(_, packets)| packets), Some(5));
+        // Without a flow of the attack everything counts.
+        flood.scope.victims = vec!["192.0.2.99".parse().unwrap()];
+        assert_eq!(since_attack_began(&flood, 64.0), Some((64.0, 5)));
+        fs::remove_file(&flood.path).unwrap();
+        assert_eq!(since_attack_began(&flood, 64.0), None);
     }
 
     #[test]

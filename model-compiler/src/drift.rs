@@ -1,17 +1,19 @@
 //! How far harmless traffic that a model has not seen lies from its training data: what `model.drift_alarm` is chosen by.
 //!
 //! Each source of captures is held against the bins that training without it would have given, flow by flow, as the box holds
-//! its traffic against the bins of its model.
+//! its traffic against the bins of its model. All harmless flows count here; the box leaves out those that it takes for an attack,
+//! and most of many in a second.
 
 use std::fmt::{self, Display, Formatter};
 
 use traffic::features::FEATURES;
 
-use crate::model::{Model, Node};
+use crate::model::Model;
+use crate::ranges::HarmlessEnd;
 use crate::recipe::{Recipe, RecipeError};
 use crate::rows::Rows;
 use crate::spread::{BINS, Spread, bin, stability_index};
-use crate::train::{HarmlessEnd, Labelled, harmless_ends};
+use crate::train::{Labelled, harmless_ends};
 
 /// Features that are named.
 const NAMED: usize = 3;
@@ -49,7 +51,7 @@ pub fn by_source(
         .map(|source| SourceDrift { source: source.to_owned(), flows: flows(source), features: Vec::new() })
         .filter(|drift| drift.flows >= least_flows)
         .collect();
-    for feature in asked(model) {
+    for feature in model.asked() {
         let value = |end: &HarmlessEnd<'_>| end.row.features[feature];
         let mut sorted: Vec<&HarmlessEnd<'_>> = ends.iter().collect();
         sorted.sort_by(|a, b| value(a).total_cmp(&value(b)));
@@ -70,20 +72,6 @@ pub fn by_source(
     Ok(drifts)
 }
 
-/// The features that its trees compare.
-fn asked(model: &Model) -> Vec<usize> {
-    let nodes = model.trees.iter().flat_map(|tree| &tree.nodes);
-    let mut asked: Vec<usize> = nodes
-        .filter_map(|node| match node {
-            Node::Split { feature, .. } => Some(*feature),
-            Node::Leaf { .. } => None,
-        })
-        .collect();
-    asked.sort_unstable();
-    asked.dedup();
-    asked
-}
-
 impl SourceDrift {
     fn worst(&self) -> f32 {
         self.features.first().map_or(0.0, |(_, index)| *index)
@@ -94,5 +82,84 @@ impl Display for SourceDrift {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{:6.2}  {:>7} flows  {}:", self.worst(), self.flows, self.source)?;
         self.features.iter().take(NAMED).try_for_each(|(name, index)| write!(f, " {name} {index:.2}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use traffic::features::schema::index_of;
+    use traffic::features::{FEATURE_COUNT, ThreatClass};
+
+    use super::*;
+    use crate::forest::Combination;
+    use crate::model::{Node, Tree};
+    use crate::rows::{Capture, Row};
+    use crate::train::labelled;
+
+    const RECIPE: &str = "name = \"a\"\n[classes]\nbenign = [\"b\"]\nscan = [\"s\"]\n[prior]\nbenign = 1\nscan = 1\n[corpora]\n[rows]\n\
+        max_per_capture = 9\ncapture_exponent = 1\nseed = 1\n[tree]\nmax_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1\n";
+
+    /// Three sources of ten harmless flows: two with 0 to 9 ports, one with 100. Before its end each flow has another number of
+    /// them, and with each comes a scan.
+    fn rows() -> Rows {
+        let ports = index_of("src_ports_60s").unwrap();
+        let mut rows = Rows::default();
+        let labels = ["b", "s"].map(|label| rows.label(label));
+        for (capture, source) in ["few", "many", "some"].into_iter().enumerate() {
+            rows.captures.push(Capture { name: source.to_owned(), source: source.to_owned() });
+            for flow in 0..10_u8 {
+                let end = if source == "many" { 100.0 } else { f32::from(flow) };
+                for (flow, label, value) in [(flow, 0, 50.0), (flow, 0, end), (100 + flow, 1, 1000.0)] {
+                    let mut features = [f32::from(flow) * 1e3; FEATURE_COUNT];
+                    features[ports] = value;
+                    let flow = u64::from(flow);
+                    rows.rows.push(Row { capture, label: labels[label], initiator: 0, flow, packets: 1, features });
+                }
+            }
+        }
+        rows
+    }
+
+    /// Compares nothing but ports.
+    fn model() -> Model {
+        let leaf = |values| Node::Leaf { rows: 1, values };
+        let split = Node::Split { feature: index_of("src_ports_60s").unwrap(), threshold: 20.0, left: 1, right: 2 };
+        Model {
+            name: "test".to_owned(),
+            classes: vec![ThreatClass::Benign, ThreatClass::Scan],
+            ranges: Vec::new(),
+            combination: Combination::Mean,
+            base: vec![0.0; 2],
+            trees: vec![Tree { class: None, nodes: vec![split, leaf(vec![1.0, 0.0]), leaf(vec![0.0, 1.0])] }],
+            calibration: Vec::new(),
+        }
+    }
+
+    fn measured(least_flows: usize) -> Vec<SourceDrift> {
+        let (rows, recipe): (_, Recipe) = (rows(), toml::from_str(RECIPE).unwrap());
+        let labelled = labelled(&rows, &recipe).unwrap();
+        by_source(&rows, &labelled, &recipe, &model(), least_flows).unwrap()
+    }
+
+    #[test]
+    fn each_source_is_held_against_the_bins_of_the_others() {
+        let measured = measured(10);
+        let told: Vec<_> = measured.iter().map(|of| (of.source.as_str(), of.flows, of.features.len())).collect();
+        assert_eq!(told, [("many", 10, 1), ("few", 10, 1), ("some", 10, 1)]);
+        // Of the others a tenth to a bin up to 8, and all of its own in the last one: 0.9 ln 10 + 9 * 0.099 ln 100.
+        let many = 0.9 * 10.0_f32.ln() + 9.0 * 0.099 * 100.0_f32.ln();
+        // Of the others two tenths at 0 and 1, 2 and 3 and so on, which are half of the weight, in bins of one tenth each; the other
+        // half at 100, in one bin, where it has none: 5 * 0.1 ln 2 + 0.499 ln 500.
+        let few = 0.5 * 2.0_f32.ln() + 0.499 * 500.0_f32.ln();
+        for (of, expected) in measured.iter().zip([many, few, few]) {
+            let [("src_ports_60s", index)] = of.features[..] else { panic!("{of:?}") };
+            assert!((index - expected).abs() < 1e-4, "{of}, not {expected}");
+        }
+        assert_eq!(measured[0].to_string(), "  6.18       10 flows  many: src_ports_60s 6.18");
+    }
+
+    #[test]
+    fn sources_with_too_few_flows_are_left_out() {
+        assert_eq!(measured(11), []);
     }
 }

@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
+use traffic::features::ThreatClass;
 
 use crate::calibration::{Bin, Quality, bins, quality, weighed};
 use crate::extract::BENIGN;
-use crate::folds::{Grouping, Parts, Split, split};
+use crate::folds::{Grouping, Part, Parts, split};
 use crate::forest::{Best, MAX_CLASSES};
 use crate::measures::{Curves, Measures, OfSource, by_class, by_source, curves};
 use crate::model::Model;
@@ -35,14 +36,14 @@ pub struct Evaluation {
     pub sources: Vec<OfSource>,
     /// The model's curves.
     pub curves: Vec<Curves>,
-    /// The model's confidences against what was right, for each class in bins.
+    /// The confidences of the model's alarms against what was right, for each threat in bins.
     pub reliability: Vec<OfClass>,
 }
 
-/// How confidences in a class agree with outcomes.
+/// How confidences in a threat agree with outcomes.
 #[derive(Clone, Debug, Serialize)]
 pub struct OfClass {
-    /// The class that the model named.
+    /// The threat that the model named.
     pub class: String,
     /// The bins from 0 to 1 in which flows lie.
     pub bins: Vec<Bin>,
@@ -62,23 +63,21 @@ pub fn cross_validate(
     parts: Parts,
     progress: &dyn Progress,
 ) -> Result<Evaluation, TrainError> {
-    let classes = recipe.class_rules()?.len();
-    let Split { fold_of, folds } = split(rows, labelled, classes, grouping, parts);
+    let rules = recipe.class_rules()?;
+    let split = split(rows, labelled, rules.len(), grouping, parts);
+    let (folds, by) = (split.folds, split.grouping.name());
     let (mut of_model, mut of_stump) = (Vec::new(), Vec::new());
-    progress.begin(&format!("{folds} folds by {}", grouping.name()), folds as u64 * train::steps(recipe));
-    for fold in 0..folds {
-        let (tested, learnt): (Vec<_>, Vec<_>) = labelled.iter().partition(|case| fold_of[case.row.capture] == fold);
-        if tested.is_empty() {
-            continue;
-        }
+    progress.begin(&format!("{folds} folds by {by}"), folds as u64 * train::steps(recipe));
+    for part in split.parts(labelled, &rules) {
+        let Part { fold, tested, learnt } = part?;
         let model = train::train(rows, &learnt, recipe, progress)?;
-        progress.say(&format!("fold {} of {folds} by {}: {} leaves", fold + 1, grouping.name(), model.leaves()));
+        progress.say(&format!("fold {} of {folds} by {by}: {} leaves", fold + 1, model.leaves()));
         of_model.extend(answers(&model, &tested));
         of_stump.extend(answers(&train::train_stump(&learnt, recipe)?, &tested));
     }
     let method = match parts {
         Parts::Count(folds) => {
-            format!("{folds}-fold cross-validation, no {} on both sides of a split", grouping.name())
+            format!("{folds}-fold cross-validation, no {by} on both sides of a split")
         }
         Parts::EachSource => format!("each of {folds} sources by a model of all others"),
     };
@@ -116,7 +115,7 @@ fn evaluation(
         ("majority class", by_class(&majority(&flows, &rules), &classes)),
     ];
     let sources = by_source(&flows, rows, &classes);
-    let reliability = reliability(&flows, rows, recipe, &rules);
+    let reliability = reliability(&flows, recipe, &rules);
     let curves = curves(&flows, &classes);
     let [model, stump] = [model, stump].map(|cases| score(&cases, &classes, &captures));
     Ok(Evaluation { method, model, stump, measures, sources, curves, reliability })
@@ -130,25 +129,26 @@ fn majority(flows: &[Case], rules: &[ClassRule]) -> Vec<Case> {
     flows.iter().map(|flow| Case { said: largest, confidence: shares[largest], shares, ..*flow }).collect()
 }
 
-fn reliability(flows: &[Case], rows: &Rows, recipe: &Recipe, rules: &[ClassRule]) -> Vec<OfClass> {
-    let outcomes = weighed(flows, rows, recipe, rules, &vec![0; rows.captures.len()]);
+fn reliability(flows: &[Case], recipe: &Recipe, rules: &[ClassRule]) -> Vec<OfClass> {
+    let outcomes = weighed(flows, recipe, rules, &|_| 0);
     let of_class = |(class, rule): (usize, &ClassRule)| {
         let told: Vec<_> = outcomes.iter().filter(|outcome| outcome.said == class).copied().collect();
         let bins = bins(&told).into_iter().flatten().collect();
         OfClass { class: rule.class.name().to_owned(), bins, quality: quality(&told) }
     };
-    rules.iter().enumerate().map(of_class).collect()
+    let threats = rules.iter().enumerate().filter(|(_, rule)| rule.class != ThreatClass::Benign);
+    threats.map(of_class).collect()
 }
 
 /// What the model says of each row. Its classes are those of the recipe, in the same order.
 pub(crate) fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
     let tables = model.tables();
     let forest = tables.forest();
-    let case = |&Labelled { row, class, .. }: &Labelled<'_>| {
+    let case = |&Labelled { row, class: truth, emphasis }: &Labelled<'_>| {
         let Best { class: said, confidence } = forest.best(&row.features);
         let shares = forest.distribution(&row.features).map(|share| share as f32);
         let Row { capture, initiator, flow, .. } = *row;
-        Case { capture, initiator, flow, truth: class, said, confidence, shares }
+        Case { capture, initiator, flow, truth, emphasis, said, confidence, shares }
     };
     rows.iter().map(case).collect()
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use clap::error::ErrorKind;
 use model_compiler::decisions::Decided;
 use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
 use model_compiler::folds::{Grouping, Parts};
@@ -30,7 +31,7 @@ pub struct EvaluateArguments {
     /// Test model.json as it is, on rows that it was not trained on.
     #[arg(long)]
     as_it_is: bool,
-    /// What `decide` wrote, for the card and the report.
+    /// What `decide` wrote, for the card and the report: one of them at least must be asked for.
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// Also write everything as JSON.
@@ -49,8 +50,14 @@ pub struct EvaluateArguments {
 /// # Errors
 /// Something cannot be read, trained or written.
 pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
+    if arguments.decisions.is_some() && !arguments.card && arguments.report.is_none() {
+        let why = "--decisions are for the card and the report: give --card or --report FILE as well\n";
+        clap::Error::raw(ErrorKind::MissingRequiredArgument, why).exit();
+    }
     let folder = &arguments.model;
     let recipe = recipe(folder)?;
+    // Before hours are spent on measuring.
+    let decided = arguments.decisions.as_deref().map(read_decisions).transpose()?.unwrap_or_default();
     let rows = Rows::read(&arguments.rows)?;
     let labelled = chosen(&rows, &recipe)?;
     let mut evaluations = Vec::new();
@@ -71,7 +78,6 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     if let Some(path) = &arguments.json {
         fs::write(path, serde_json::to_string_pretty(&evaluations)?)?;
     }
-    let decided = arguments.decisions.as_deref().map(read_decisions).transpose()?.unwrap_or_default();
     if let Some(path) = &arguments.report {
         let model = read_model(&folder.join("model.json"))?;
         let page = report::report(&model, &recipe, &labelled, &evaluations, &decided)?;

@@ -13,14 +13,17 @@
 //! Whatever is left over in an attack capture is harmless in a corpus whose makers know what else went on, and not
 //! counted in others (`background` of the recipe). A flow of which only the answers were captured is nobody's doing.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use traffic::capture_file::{CaptureError, CaptureFile};
+use traffic::decode::Frame;
 use traffic::extractor::{Extractor, Observation};
 use traffic::limits::Limits;
+use traffic::time::Timestamp;
 
 use crate::corpus::{Granularity, LabelledCapture, Scope};
 use crate::recipe::Background;
@@ -89,6 +92,24 @@ pub fn extract(capture: &LabelledCapture, rows: &mut Rows) -> Result<Option<Capt
         rows.rows.push(Row { capture: place, label, initiator, flow, packets, features: *features });
     };
     Ok(run(&mut reader, &mut keep))
+}
+
+/// When the attack of a capture begins: at the first packet of the first flow that its label speaks of. None where it speaks of
+/// none, or the capture cannot be read.
+#[must_use]
+pub fn attack_begins(capture: &LabelledCapture) -> Option<Timestamp> {
+    let mut reader = CaptureFile::new(File::open(&capture.path).ok()?).ok()?;
+    let mut extractor = Extractor::new(&Limits::default(), SEED);
+    let begins = Cell::new(None);
+    // A flow gives a row at its first packet.
+    let mut look = |observation: &Observation<'_>| {
+        if begins.get().is_none() && verdict(&capture.label, &capture.scope, observation) == Verdict::Labelled {
+            begins.set(Some(observation.time));
+        }
+    };
+    let mut step = |time, frame: &Frame<'_>| _ = extractor.frame(frame, time, &mut look);
+    while begins.get().is_none() && reader.next_frame(&mut step).is_ok_and(|is_frame| is_frame) {}
+    begins.get()
 }
 
 /// Puts a capture through the extractor, as a replay of the daemon does.

@@ -8,8 +8,9 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::recipe::ClassRule;
 use crate::rows::Rows;
-use crate::train::Labelled;
+use crate::train::{Labelled, TrainError};
 
 /// What stays together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -53,32 +54,74 @@ impl FromStr for Parts {
     }
 }
 
+/// The fold of a capture that is always learnt from and never tested on.
+pub const NEVER: usize = usize::MAX;
+
 /// Which fold each capture is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// The fold of each capture, from 0 on.
+    /// What stays together.
+    pub grouping: Grouping,
+    /// The fold of each capture, from 0 on, or [`NEVER`].
     pub fold_of: Vec<usize>,
     /// How many there are.
     pub folds: usize,
+}
+
+/// One fold to test on, and the others to learn from.
+#[derive(Clone, Debug)]
+pub struct Part<'a> {
+    /// The fold.
+    pub fold: usize,
+    /// Its rows.
+    pub tested: Vec<Labelled<'a>>,
+    /// The rows of the others.
+    pub learnt: Vec<Labelled<'a>>,
+}
+
+impl Split {
+    /// The folds that hold rows, each with the others to learn from; an error in the place of one without which a class is lost.
+    pub fn parts<'a>(
+        &self,
+        labelled: &[Labelled<'a>],
+        rules: &[ClassRule],
+    ) -> impl Iterator<Item = Result<Part<'a>, TrainError>> {
+        let part = move |fold| {
+            let is_tested = |case: &Labelled<'a>| self.fold_of[case.row.capture] == fold;
+            let (tested, learnt): (Vec<_>, Vec<_>) = labelled.iter().partition(|case| is_tested(case));
+            Part { fold, tested, learnt }
+        };
+        let whole = move |part: Part<'a>| match lost(&part) {
+            Some(class) => Err(TrainError::LeftOut { class: rules[class].class.name(), group: self.grouping.name() }),
+            None => Ok(part),
+        };
+        (0..self.folds).map(part).filter(|part| !part.tested.is_empty()).map(whole)
+    }
+}
+
+/// A class that is tested and not learnt.
+fn lost(part: &Part<'_>) -> Option<usize> {
+    let classes = |cases: &[Labelled<'_>]| cases.iter().map(|case| case.class).collect::<BTreeSet<usize>>();
+    classes(&part.tested).difference(&classes(&part.learnt)).next().copied()
 }
 
 /// Splits the captures; each source by itself is a split by sources, whatever `grouping` says.
 #[must_use]
 pub fn split(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: Grouping, parts: Parts) -> Split {
     if let Parts::Count(folds) = parts {
-        return Split { fold_of: assign(rows, labelled, classes, grouping, folds), folds };
+        return Split { grouping, fold_of: assign(rows, labelled, classes, grouping, folds), folds };
     }
-    let sources: BTreeSet<&str> = labelled.iter().map(|case| group(rows, case.row.capture, Grouping::Source)).collect();
+    let grouping = Grouping::Source;
+    let sources: BTreeSet<&str> = labelled.iter().map(|case| group(rows, case.row.capture, grouping)).collect();
     let places: BTreeMap<&str, usize> = sources.into_iter().zip(0..).collect();
     // A source without rows of a class is tested nowhere; any fold will do.
-    let fold = |at: usize| places.get(group(rows, at, Grouping::Source)).copied().unwrap_or_default();
-    Split { fold_of: (0..rows.captures.len()).map(fold).collect(), folds: places.len() }
+    let fold = |at: usize| places.get(group(rows, at, grouping)).copied().unwrap_or_default();
+    Split { grouping, fold_of: (0..rows.captures.len()).map(fold).collect(), folds: places.len() }
 }
 
 /// The fold of each capture, from 0 to `folds - 1`. Each class is spread over the folds as evenly as its groups allow:
 /// the groups that hold the largest part of a class are placed first, each where its classes are scarcest.
-#[must_use]
-pub fn assign(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: Grouping, folds: usize) -> Vec<usize> {
+fn assign(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: Grouping, folds: usize) -> Vec<usize> {
     let loads = loads(rows, labelled, classes, grouping);
     let mut totals = vec![0.0; classes];
     for load in loads.values() {
@@ -142,7 +185,7 @@ fn add(sums: &mut [f64], values: &[f64]) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use traffic::features::FEATURE_COUNT;
+    use traffic::features::{FEATURE_COUNT, ThreatClass};
 
     use super::*;
     use crate::rows::{Capture, Row};
@@ -195,12 +238,51 @@ mod tests {
         let rows = table(&[(3, 0), (1, 0), (3, 1), (7, 1), (1, 1)]);
         let parts = "each-source".parse().unwrap();
         let found = split(&rows, &labelled(&rows), 2, Grouping::Source, parts);
-        assert_eq!(found, Split { fold_of: vec![1, 0, 1, 2, 0], folds: 3 });
+        assert_eq!(found, Split { grouping: Grouping::Source, fold_of: vec![1, 0, 1, 2, 0], folds: 3 });
         let five = split(&rows, &labelled(&rows), 2, Grouping::Source, "5".parse().unwrap());
         assert_eq!(five.folds, 5);
         for refused in ["1", "51", "each", ""] {
             assert!(refused.parse::<Parts>().is_err(), "{refused}");
         }
+    }
+
+    fn rules(classes: usize) -> Vec<ClassRule> {
+        let rule = |class| ClassRule { class, labels: Vec::new(), prior: 1.0 };
+        ThreatClass::ALL.into_iter().take(classes).map(rule).collect()
+    }
+
+    #[test]
+    fn each_row_is_tested_once_and_what_is_never_tested_is_always_learnt() {
+        // The last two captures are of sources of their own; fold 3 holds nothing.
+        let rows = table(&[(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (4, 1)]);
+        let mut split = split(&rows, &labelled(&rows), 2, Grouping::Source, Parts::EachSource);
+        (split.folds, split.fold_of) = (5, vec![0, 0, 1, 1, 4, 4, NEVER, NEVER]);
+        let parts: Vec<_> = split.parts(&labelled(&rows), &rules(2)).map(Result::unwrap).collect();
+        let captures = |cases: &[Labelled<'_>]| -> Vec<usize> {
+            let captures: BTreeSet<usize> = cases.iter().map(|case| case.row.capture).collect();
+            captures.into_iter().collect()
+        };
+        let told: Vec<_> =
+            parts.iter().map(|part| (part.fold, captures(&part.tested), captures(&part.learnt))).collect();
+        let expected = [
+            (0, vec![0, 1], vec![2, 3, 4, 5, 6, 7]),
+            (1, vec![2, 3], vec![0, 1, 4, 5, 6, 7]),
+            (4, vec![4, 5], vec![0, 1, 2, 3, 6, 7]),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_class_of_one_source_cannot_be_left_out() {
+        let rows = table(&[(0, 0), (1, 0), (1, 1), (1, 1)]);
+        let refusal = |grouping| {
+            let split = split(&rows, &labelled(&rows), 2, grouping, Parts::Count(2));
+            split.parts(&labelled(&rows), &rules(2)).find_map(Result::err).map(|refusal| refusal.to_string())
+        };
+        let told = refusal(Grouping::Source).unwrap();
+        let class = ThreatClass::ALL[1].name();
+        assert!(told.contains(class) && told.contains("a class of one source cannot be left out"), "{told}");
+        assert_eq!(refusal(Grouping::Capture), None, "it has two captures");
     }
 
     #[test]

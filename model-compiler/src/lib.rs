@@ -8,9 +8,10 @@
 //!
 //! With the feature `train` the crate also makes models. `corpus` reads which captures there are and how each is
 //! labelled, `extract` runs them through the extractor of the daemon into `rows`, `train` weighs these as the `recipe`
-//! says and `grow` makes a tree of them, or `boost` many, `calibration` corrects how sure it is, `evaluate` measures such
-//! trees on captures that they have not seen (`folds`, `scores`, `measures` by `ranking`) and what the appliance would decide
-//! about them (`decisions`), and `card` and `report` write down what was measured; `search` tries settings by the same folds.
+//! says (`ranges` notes where their values lie) and `grow` makes a tree of them, or `boost` many, `calibration` corrects how sure
+//! it is, `evaluate` measures such trees on captures that they have not seen (`folds`, `scores`, `measures` by `ranking`) and
+//! what the appliance would decide about them (`decisions`), and `card` and `report` write down what was measured; `search` tries
+//! settings by the same folds.
 //! `import` takes models that other libraries have trained, and `retrain` makes a model anew with what people said about
 //! alerts. `datasets` reads published tables of flows, on which `learning` grows trees
 //! by the same search: `features_report` compares features, and `protocols` measures the learner where others were measured too
@@ -62,6 +63,8 @@ pub mod progress;
 pub mod protocols;
 #[cfg(feature = "train")]
 pub mod random;
+#[cfg(feature = "train")]
+pub mod ranges;
 #[cfg(feature = "train")]
 pub mod ranking;
 #[cfg(feature = "train")]

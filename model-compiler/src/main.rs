@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use model_compiler::corpus::Corpus;
 use model_compiler::emit::Form;
 use model_compiler::model::Model;
 use model_compiler::progress::Progress;
@@ -73,7 +74,10 @@ enum Command {
     Decide(DecideArguments),
     /// Which settings of the recipe do best on sources that they have not seen.
     Search(SearchArguments),
-    /// How far harmless traffic of sources that the model has not seen lies from its training data, as the box measures it.
+    /// How far harmless traffic of sources that the model has not seen lies from its training data.
+    ///
+    /// By the bins and the index of the box. It counts all harmless flows at their ends; the box counts those that it did not take
+    /// for an attack, up to 32 in a second.
     Drift {
         /// Folder of the model.
         model: PathBuf,
@@ -125,8 +129,7 @@ fn extract_rows(recipe: &Recipe, corpora: &[(String, PathBuf)], path: &Path) -> 
     let mut rows = Rows::default();
     let bars = Bars::new();
     for (name, directory) in corpora {
-        let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
-        let corpus = corpus::read(name, directory, rules.background)?;
+        let corpus = read_corpus(recipe, name, directory)?;
         bars.say(&format!("{name}: {} captures, {} skipped", corpus.captures.len(), corpus.skipped.len()));
         for (capture, why) in &corpus.skipped {
             bars.say(&format!("  skipped {capture}: {why}"));
@@ -143,6 +146,11 @@ fn extract_rows(recipe: &Recipe, corpora: &[(String, PathBuf)], path: &Path) -> 
     rows.write(path)?;
     eprintln!("{} rows of {} captures in {}", rows.rows.len(), rows.captures.len(), path.display());
     Ok(())
+}
+
+fn read_corpus(recipe: &Recipe, name: &str, directory: &Path) -> Result<Corpus> {
+    let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
+    Ok(corpus::read(name, directory, rules.background)?)
 }
 
 fn train_model(folder: &Path, path: &Path) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::random::Random;
 use crate::ranking::{Point, Ranking};
 use crate::rows::Rows;
 use crate::scores::{ANY_THREAT, Case};
-use crate::shares::Share;
+use crate::shares::{Share, quantile};
 
 /// How often captures are drawn again.
 const DRAWS: u64 = 400;
@@ -36,11 +36,18 @@ pub struct Measures {
     pub false_positive_rate: Option<Share>,
 }
 
-impl Measures {
-    /// The figures in the order of tables.
+/// Measures as cells of a table, for the card and the report.
+pub mod in_words {
+    use super::Measures;
+
+    /// The titles of [`cells`].
+    pub const TITLES: [&str; 4] = ["ROC-AUC, %", "PR-AUC, %", "F1, %", "false positives, %"];
+
+    /// The figures with their intervals.
     #[must_use]
-    pub const fn figures(&self) -> [Option<Share>; 4] {
-        [self.roc_auc, self.pr_auc, self.f1, self.false_positive_rate]
+    pub fn cells(of: &Measures) -> [String; 4] {
+        let figures = [of.roc_auc, of.pr_auc, of.f1, of.false_positive_rate];
+        figures.map(|share| share.map_or_else(|| "-".to_owned(), |share| share.to_string()))
     }
 }
 
@@ -182,9 +189,8 @@ fn measures(flows: &[Case], target: Target, classes: &[&str], draws: &Draws) -> 
 fn middle(value: f64, drawn: impl Iterator<Item = f64>) -> Share {
     let mut drawn: Vec<f64> = drawn.collect();
     drawn.sort_by(f64::total_cmp);
-    let at = |share: f64| drawn.get((share * (drawn.len().max(1) - 1) as f64).round() as usize).copied();
     // Nothing drawn is nothing known.
-    Share { value, low: at(0.025).unwrap_or(0.0), high: at(0.975).unwrap_or(1.0) }
+    Share { value, low: quantile(&drawn, 0.025).unwrap_or(0.0), high: quantile(&drawn, 0.975).unwrap_or(1.0) }
 }
 
 /// True positives, false positives, false negatives and true negatives of each capture.
@@ -227,7 +233,7 @@ mod tests {
         let mut shares = [0.0; MAX_CLASSES];
         (shares[0], shares[1]) = (1.0 - scan, scan);
         let said = usize::from(scan > 0.5);
-        Case { capture, initiator: 0, flow: 0, truth, said, confidence: scan.max(1.0 - scan), shares }
+        Case { capture, initiator: 0, flow: 0, truth, emphasis: 1.0, said, confidence: scan.max(1.0 - scan), shares }
     }
 
     /// Ten captures of each kind; one capture of scans is missed, by many flows.

@@ -1,5 +1,7 @@
 //! The model as data, and the plain walk through it: what a compiled model must agree with, bit for bit.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use traffic::features::{FEATURE_COUNT, FeatureVector, ThreatClass};
 
@@ -122,6 +124,13 @@ impl Model {
             sums.add(tree.class.map(|class| class as u8), tree.leaf_of(features));
         }
         sums
+    }
+
+    /// The places in the schema of the features that its trees compare.
+    #[must_use]
+    pub fn asked(&self) -> BTreeSet<usize> {
+        let asked = |node: &Node| if let Node::Split { feature, .. } = node { Some(*feature) } else { None };
+        self.trees.iter().flat_map(|tree| &tree.nodes).filter_map(asked).collect()
     }
 
     /// The number of leaves of all trees.

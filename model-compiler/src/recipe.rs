@@ -5,10 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use traffic::features::schema::index_of;
-use traffic::features::{FEATURE_COUNT, ThreatClass};
+use traffic::features::schema::{Feature, index_of};
+use traffic::features::{FEATURE_COUNT, FEATURES, ThreatClass};
 
 use crate::model::MAX_DEPTH;
+
+mod rewrite;
+
+/// The unit of features that have a margin.
+const COUNT: &str = "count";
+
+/// Features that are a count for each of another one.
+const RATIOS: [(&str, [&str; 2]); 1] = [("src_ports_per_host_60s", ["src_ports_60s", "src_hosts_60s"])];
 
 /// Why a recipe cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +37,9 @@ pub enum RecipeError {
         /// Where it is wrong.
         source: toml::de::Error,
     },
+    /// It cannot be made to say something else.
+    #[error("{0} would not say what it should once a program has changed it: change it by hand")]
+    Rewrite(PathBuf),
     /// A class of which this program knows nothing.
     #[error("the recipe names the class {0:?}, which does not exist")]
     UnknownClass(String),
@@ -38,6 +49,12 @@ pub enum RecipeError {
     /// A feature that is not in the schema.
     #[error("the recipe names the feature {0:?}, which does not exist")]
     UnknownFeature(String),
+    /// A margin that nothing would come of.
+    #[error(
+        "[rows] benign_margin {0:?} must be how the name of a feature of the unit `{COUNT}` begins, and its factor at least 1: other \
+         features have no margin"
+    )]
+    Margin(String),
     /// Nothing would be left to train on, or curves would be no numbers.
     #[error("[calibration] must have at least 2 folds, and smoothing of at least 0")]
     Calibration,
@@ -62,7 +79,7 @@ pub enum RecipeError {
 }
 
 /// The whole recipe.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Name of the model.
@@ -95,7 +112,7 @@ pub struct Recipe {
 }
 
 /// How one corpus is read.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CorpusRules {
     /// What the flows of an attack capture are that its label does not speak of.
@@ -113,7 +130,7 @@ pub enum Background {
 }
 
 /// How rows are chosen and weighed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RowRules {
     /// The most rows of one class that one capture gives; more are thinned out.
@@ -122,15 +139,17 @@ pub struct RowRules {
     pub capture_exponent: f64,
     /// Harmless rows are also learnt with higher counts (features of the unit `count`), by the beginning of the
     /// feature's name (the longest that matches): `src_ = 2` doubles what the source did. An attack must stand out from
-    /// what is harmless by that margin, or look bad in some other way, such as by the share of unanswered flows.
+    /// what is harmless by that margin, or look bad in some other way, such as by the share of unanswered flows. Shares stay,
+    /// because both of their parts grow alike; so do rates, which are about one flow and no sum of what many did; a ratio of two
+    /// counts grows as these do.
     #[serde(default)]
-    pub benign_margin: BTreeMap<String, f32>,
+    benign_margin: BTreeMap<String, f32>,
     /// Which rows remain when a capture is thinned out depends on this number and nothing else.
     pub seed: u64,
 }
 
 /// How the tree grows.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TreeRules {
     /// The most comparisons on the way to a leaf.
@@ -157,7 +176,7 @@ pub struct TreeRules {
 }
 
 /// How the trees of a forest differ.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForestRules {
     /// How many there are.
@@ -169,7 +188,7 @@ pub struct ForestRules {
 }
 
 /// How trees are boosted: see [`crate::boost`].
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BoostingRules {
     /// How many trees each class gets.
@@ -190,7 +209,7 @@ pub struct BoostingRules {
 }
 
 /// How confidences are corrected: see [`crate::calibration`].
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationRules {
     /// How many parts the sources are split into; for each a model is trained without it, so training takes as many times
@@ -202,7 +221,7 @@ pub struct CalibrationRules {
 
 /// A grid of settings: all combinations are tried, and a list that is missing leaves the recipe's own value. See
 /// [`crate::search`].
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchRules {
     /// How many parts the sources are split into; from 2 on.
@@ -253,6 +272,34 @@ impl CalibrationRules {
     }
 }
 
+impl RowRules {
+    /// The features that harmless rows are also learnt with more of, and how many times as much.
+    #[must_use]
+    pub fn margins(&self) -> Vec<(usize, f32)> {
+        // Of beginnings that all match, the longest comes last.
+        let factor = |name: &str| self.benign_margin.iter().rfind(|(beginning, _)| name.starts_with(*beginning));
+        let of_count = |name: &str| factor(name).map_or(1.0, |(_, factor)| *factor);
+        let of = |feature: &Feature| match RATIOS.iter().find(|(name, _)| *name == feature.name) {
+            Some((_, [of, each])) => of_count(of) / of_count(each),
+            None if feature.unit == COUNT => of_count(feature.name),
+            None => 1.0,
+        };
+        FEATURES.iter().map(of).enumerate().filter(|(_, factor)| *factor != 1.0).collect()
+    }
+
+    /// A beginning of no count's name, or one with a factor that is none.
+    fn wrong_margin(&self) -> Option<&String> {
+        let begins_a_count = |beginning: &str| {
+            FEATURES.iter().any(|feature| feature.unit == COUNT && feature.name.starts_with(beginning))
+        };
+        let is_sound = |beginning: &str, factor: f32| begins_a_count(beginning) && factor >= 1.0 && factor.is_finite();
+        self.benign_margin
+            .iter()
+            .find(|(beginning, factor)| !is_sound(beginning, **factor))
+            .map(|(beginning, _)| beginning)
+    }
+}
+
 impl TreeRules {
     /// How the tree may use each feature, in the order of the schema.
     ///
@@ -297,7 +344,7 @@ pub enum Use {
 }
 
 /// Captures that are left out, and why.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exclusion {
     /// How their names begin, as in the rows: `public/scan/x.pcap`.
@@ -307,7 +354,7 @@ pub struct Exclusion {
 }
 
 /// Captures that weigh more than others, and why.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Emphasis {
     /// How the names of these captures begin.
@@ -335,12 +382,19 @@ impl Recipe {
     /// # Errors
     /// It cannot be read, is not of this form, or contradicts itself.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        Self::of(&text_of(path)?, path)
+    }
+
+    /// From the text of the file at `path`.
+    fn of(text: &str, path: &Path) -> Result<Self, RecipeError> {
         let recipe: Self =
-            toml::from_str(&text).map_err(|source| RecipeError::Form { path: path.to_owned(), source })?;
+            toml::from_str(text).map_err(|source| RecipeError::Form { path: path.to_owned(), source })?;
         recipe.class_rules()?;
         recipe.tree.uses()?;
         recipe.tree.asked_first()?;
+        if let Some(beginning) = recipe.rows.wrong_margin() {
+            return Err(RecipeError::Margin(beginning.clone()));
+        }
         match (&recipe.forest, &recipe.boosting, &recipe.calibration) {
             (Some(_), Some(_), _) => Err(RecipeError::TwoWays),
             (_, Some(rules), _) if !rules.is_sound() => Err(RecipeError::Boosting),
@@ -393,6 +447,13 @@ impl Recipe {
         })
     }
 
+    /// The recipe for the best single comparison of the same rows.
+    #[must_use]
+    pub fn of_one_comparison(&self) -> Self {
+        let tree = TreeRules { max_depth: 1, ask_first: Vec::new(), ..self.tree.clone() };
+        Self { tree, forest: None, boosting: None, ..self.clone() }
+    }
+
     /// How many captures this one stands for.
     #[must_use]
     pub fn emphasis(&self, capture: &str) -> f64 {
@@ -405,6 +466,10 @@ impl Recipe {
     pub fn excludes(&self, capture: &str) -> bool {
         self.exclude.iter().any(|exclusion| capture.starts_with(&exclusion.captures))
     }
+}
+
+fn text_of(path: &Path) -> Result<String, RecipeError> {
+    fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -457,6 +522,33 @@ mod tests {
             let recipe: Recipe = toml::from_str(&format!("{SMALL}\n{key} = [\"fwd_packets\", \"ttl\"]")).unwrap();
             let refusal = recipe.tree.uses().err().or(recipe.tree.asked_first().err()).unwrap();
             assert!(refusal.to_string().contains("\"ttl\""), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn margins_are_of_counts_and_a_ratio_grows_as_its_counts_do() {
+        let margins = |margin: &str| {
+            let text = SMALL.replace("[tree]", &format!("benign_margin = {margin}\n[tree]"));
+            let recipe = Recipe::of(&text, Path::new("test.toml"))?;
+            let named = |(place, factor): (usize, f32)| (FEATURES[place].name, factor);
+            Ok(recipe.rows.margins().into_iter().map(named).collect::<Vec<_>>())
+        };
+        let all: Vec<_> = margins("{ src_ = 2 }").unwrap();
+        assert!(all.contains(&("src_ports_60s", 2.0)) && all.contains(&("src_hosts_60s", 2.0)));
+        assert!(!all.iter().any(|(name, _)| name.contains("share") || name.contains("per")), "{all:?}");
+        let apart = margins("{ src_ = 2, src_ports_60s = 6 }").unwrap();
+        assert!(
+            apart.contains(&("src_ports_60s", 6.0)) && apart.contains(&("src_ports_per_host_60s", 3.0)),
+            "{apart:?}"
+        );
+        for (margin, named) in [
+            ("{ packets_per_s = 2 }", "\"packets_per_s\""),
+            ("{ src_ = 2, sources_ = 2 }", "\"sources_\""),
+            ("{ dst_ = 0.5 }", "\"dst_\""),
+            ("{ dst_ = nan }", "\"dst_\""),
+        ] {
+            let refusal: RecipeError = margins(margin).unwrap_err();
+            assert!(refusal.to_string().contains(named), "{refusal}");
         }
     }
 

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
-use traffic::features::{FEATURES, ThreatClass};
+use traffic::features::{FEATURE_COUNT, FEATURES, ThreatClass};
 
-use crate::folds::{Grouping, assign};
+use crate::folds::{Grouping, NEVER, Part, Parts, split};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::recipe::{ClassRule, Recipe};
@@ -63,6 +63,19 @@ pub enum RetrainError {
     /// Rows of two tables could not be told apart.
     #[error("two tables are called {0:?}: give each appliance's table a name of its own, and none twice")]
     SameName(String),
+    /// What was learnt from would be tested on.
+    #[error(
+        "{alert} is in both {first} and {second}, with the same features: they are two exports of one appliance, give the newer \
+         one alone"
+    )]
+    SameAppliance {
+        /// The alert.
+        alert: String,
+        /// A table that it is in.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+    },
     /// The model knows none of the classes.
     #[error("the recipe has none of the labelled classes: {0}")]
     NothingToLearn(String),
@@ -70,6 +83,10 @@ pub enum RetrainError {
     #[error(transparent)]
     Train(#[from] TrainError),
 }
+
+/// What tells an alert from those of other appliances: its name there and the bits of its features. What it was labelled may have
+/// changed between two exports.
+type Alert = (String, [u32; FEATURE_COUNT]);
 
 /// Rows of corpora, with those of appliances behind them.
 #[derive(Debug)]
@@ -129,17 +146,18 @@ impl Lessons {
     /// before theirs, because each appliance counts its own.
     ///
     /// # Errors
-    /// A table cannot be read, or holds something else than labelled rows; file, line and column are named.
+    /// A table cannot be read, holds something else than labelled rows (file, line and column are named), or is of the same
+    /// appliance as another one.
     pub fn new(corpora: Rows, tables: &[PathBuf], recipe: &Recipe) -> Result<Self, RetrainError> {
         let rules = recipe.class_rules().map_err(TrainError::from)?;
         let mut lessons = Self { first_alert: corpora.captures.len(), rows: corpora, left_out: BTreeMap::new() };
-        let mut names = BTreeSet::new();
+        let (mut names, mut seen) = (BTreeSet::new(), BTreeMap::new());
         for path in tables {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             if !names.insert(name.clone()) {
                 return Err(RetrainError::SameName(name));
             }
-            lessons.add(path, &name, &rules)?;
+            lessons.add(path, &name, &rules, &mut seen)?;
         }
         if lessons.rows.captures.len() == lessons.first_alert {
             let classes: Vec<&str> = lessons.left_out.keys().copied().collect();
@@ -148,7 +166,13 @@ impl Lessons {
         Ok(lessons)
     }
 
-    fn add(&mut self, path: &Path, name: &str, rules: &[ClassRule]) -> Result<(), RetrainError> {
+    fn add<'a>(
+        &mut self,
+        path: &'a Path,
+        name: &str,
+        rules: &[ClassRule],
+        seen: &mut BTreeMap<Alert, &'a Path>,
+    ) -> Result<(), RetrainError> {
         let table = Rows::read(path)?;
         if table.rows.is_empty() {
             return Err(RetrainError::Empty { path: path.to_owned() });
@@ -156,6 +180,12 @@ impl Lessons {
         let mut places = BTreeMap::new();
         for (line, row) in (FIRST_LINE..).zip(&table.rows) {
             let class = class_of(path, line, &table, row)?;
+            let alert = &table.captures[row.capture].name;
+            let first = *seen.entry((alert.clone(), row.features.map(f32::to_bits))).or_insert(path);
+            if first != path {
+                let (first, second) = (first.to_owned(), path.to_owned());
+                return Err(RetrainError::SameAppliance { alert: alert.clone(), first, second });
+            }
             if !rules.iter().any(|rule| rule.class == class) {
                 *self.left_out.entry(class.name()).or_default() += 1;
                 continue;
@@ -229,15 +259,13 @@ impl Lessons {
             return Ok(None);
         }
         let rules = recipe.class_rules().map_err(TrainError::from)?;
-        let fold_of = assign(&self.rows, alerts, rules.len(), Grouping::Source, folds);
+        let mut split = split(&self.rows, alerts, rules.len(), Grouping::Source, Parts::Count(folds));
+        split.fold_of[..self.first_alert].fill(NEVER);
+        let all: Vec<Labelled<'_>> = corpora.iter().chain(alerts).copied().collect();
         let mut sum = 0;
-        for fold in 0..folds {
+        for part in split.parts(&all, &rules) {
+            let Part { fold, tested, learnt } = part?;
             progress.begin("trees without a part of the offenders", steps(recipe));
-            let (tested, learnt): (Vec<_>, Vec<_>) = alerts.iter().partition(|case| fold_of[case.row.capture] == fold);
-            if tested.is_empty() {
-                continue;
-            }
-            let learnt: Vec<Labelled<'_>> = corpora.iter().copied().chain(learnt).collect();
             let model = train(&self.rows, &learnt, recipe, progress)?;
             sum += right(&model, &tested, &rules);
             progress.say(&format!("part {} of {folds} of the offenders: {} rows held out", fold + 1, tested.len()));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use model_compiler::check::check_name;
 use model_compiler::json;
 use model_compiler::recipe::Recipe;
 use model_compiler::retrain::{Lessons, Retrained};
@@ -43,17 +44,14 @@ pub fn retrain(arguments: &RetrainArguments) -> Result<()> {
     let folder = arguments.into.clone().map_or_else(|| next_folder(&arguments.model), Ok)?;
     ensure!(!folder.join("model.json").exists(), "{} holds a model already: give another --into", folder.display());
     let name = folder.file_name().and_then(|name| name.to_str()).context("--into has no name that a model can have")?;
+    check_name(name).with_context(|| format!("{} is no folder of a model: give another --into", folder.display()))?;
+    let recipe_text = recipe_text(arguments, &recipe, name)?;
     let lessons = Lessons::new(Rows::read(&arguments.rows)?, &arguments.labelled, &recipe)?;
     let Retrained { mut model, comparison } = lessons.retrain(&recipe, &old, arguments.weight, &Bars::new())?;
     model.name = name.to_owned();
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    write(&folder.join("recipe.toml"), &recipe_text(arguments, &recipe, name)?)?;
+    write(&folder.join("recipe.toml"), &recipe_text)?;
     write(&folder.join("model.json"), &json::write(&model)?)?;
-    ensure!(
-        Recipe::read(&folder.join("recipe.toml"))?.name == name,
-        "the recipe of {} has no line for its name",
-        recipe.name
-    );
     println!("{comparison}");
     println!("{}: {} leaves, depth {}", folder.join("model.json").display(), model.leaves(), model.depth());
     Ok(())
@@ -73,22 +71,13 @@ fn next_folder(model: &Path) -> Result<PathBuf> {
 
 /// The recipe under the new name, with what was done beside following it.
 fn recipe_text(arguments: &RetrainArguments, recipe: &Recipe, name: &str) -> Result<String> {
-    let path = arguments.model.join("recipe.toml");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let is_name = |line: &str| line.split('=').next().is_some_and(|key| key.trim() == "name");
-    let mut is_named = false;
-    let renamed = text.lines().map(|line| {
-        if is_named || !is_name(line) {
-            return line.to_owned();
-        }
-        is_named = true;
-        format!("name = {name:?}")
-    });
-    let renamed = renamed.collect::<Vec<_>>().join("\n");
+    let mut renamed = recipe.clone();
+    name.clone_into(&mut renamed.name);
+    let renamed = renamed.rewrite(&arguments.model.join("recipe.toml"))?;
     let tables: Vec<String> = arguments.labelled.iter().map(|table| table.display().to_string()).collect();
     Ok(format!(
         "# Made by `model-compiler retrain` from the model {}, with the labelled alerts in {} at the weight {}:\n\
-         # `train` alone makes of this recipe the model without them.\n{renamed}\n",
+         # `train` alone makes of this recipe the model without them.\n{renamed}",
         recipe.name,
         tables.join(", "),
         arguments.weight

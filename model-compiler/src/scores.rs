@@ -26,6 +26,8 @@ pub struct Case {
     pub flow: u64,
     /// Place of the true class.
     pub truth: usize,
+    /// How many captures its capture stands for.
+    pub emphasis: f64,
     /// Place of the class that the model gave.
     pub said: usize,
     /// Its probability.
@@ -232,7 +234,7 @@ mod tests {
         let case = |&(capture, flow, truth, said, confidence)| {
             let mut shares = [0.0; MAX_CLASSES];
             shares[said] = confidence;
-            Case { capture, initiator: 5, flow, truth, said, confidence, shares }
+            Case { capture, initiator: 5, flow, truth, emphasis: 1.0, said, confidence, shares }
         };
         rows.iter().map(case).collect()
     }

@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use anyhow::{Context, Result};
 use clap::Args;
 use model_compiler::json;
-use model_compiler::sealed::{ModelId, SecretKey, open, seal};
+use model_compiler::sealed::{KEY_BYTES, ModelId, SecretKey, open, seal};
 
 /// What `keygen` takes.
 #[derive(Args)]
@@ -36,7 +36,7 @@ pub(super) struct SealArguments {
 
 /// Makes a secret key, and prints the public one.
 pub(super) fn keygen(arguments: &KeygenArguments) -> Result<()> {
-    let mut bytes = [0; 32];
+    let mut bytes = [0; KEY_BYTES];
     getrandom::fill(&mut bytes).map_err(|cause| anyhow::anyhow!("no random numbers from the kernel: {cause}"))?;
     let key = SecretKey::from_random(bytes);
     let path = &arguments.key;

@@ -1,8 +1,8 @@
 //! A sealed model: one file that says which model it is, which version, for which features, and who answers for it.
 //!
-//! The file is [`MAGIC`], the signer's public key (32 bytes), the signature (64 bytes, Ed25519), and the [`Payload`] in
-//! postcard. Signed are [`DOMAIN`] and the payload. Who reads a file names the keys that are trusted; nothing of the payload
-//! is looked at before the signature of one of them holds. What is read then must pass [`crate::check`] as any model.
+//! The file is [`MAGIC`], the signer's public key ([`KEY_BYTES`]), the signature ([`SIGNATURE_LENGTH`] bytes, Ed25519), and the
+//! [`Payload`] in postcard. Signed are [`DOMAIN`] and the payload. Who reads a file names the keys that are trusted; nothing of
+//! the payload is looked at before the signature of one of them holds. What is read then must pass [`crate::check`] as any model.
 
 use core::fmt::{self, Display, Formatter};
 use core::str::FromStr;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use traffic::features::SCHEMA_HASH;
 use traffic::features::schema::schema_hash_text;
 
-use crate::check::{Unfit, check};
+use crate::check::{Unfit, check, check_name};
 use crate::model::Model;
 
 /// How the file begins: its kind, and the number of its form.
@@ -24,6 +24,14 @@ pub const DOMAIN: &[u8] = b"sluice: sealed model, form 1\0";
 
 /// Longer files are not read. The shipped forest takes a twentieth of this.
 pub const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// How long keys are, public and secret ones.
+pub const KEY_BYTES: usize = PUBLIC_KEY_LENGTH;
+
+const _: () = assert!(KEY_BYTES == SECRET_KEY_LENGTH);
+
+/// Hexadecimal digits of a key.
+const KEY_DIGITS: usize = 2 * KEY_BYTES;
 
 /// The longest name of a sealed model, in bytes: it is a part of file names.
 pub const MAX_NAME_BYTES: usize = 64;
@@ -40,11 +48,11 @@ pub struct ModelId {
     version: u32,
 }
 
-/// A key that signatures are checked with. As text `ed25519:` and 64 hexadecimal digits.
+/// A key that signatures are checked with. As text `ed25519:` and hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PublicKey([u8; PUBLIC_KEY_LENGTH]);
+pub struct PublicKey([u8; KEY_BYTES]);
 
-/// A key that models are signed with. As text `ed25519-secret:` and 64 hexadecimal digits.
+/// A key that models are signed with. As text `ed25519-secret:` and hexadecimal digits.
 pub struct SecretKey(SigningKey);
 
 /// What is signed.
@@ -135,8 +143,7 @@ impl FromStr for ModelId {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no model: give NAME@VERSION, such as forest@3");
         let (name, digits) = text.split_once('@').ok_or_else(wrong)?;
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
-        let fits = (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain);
+        let fits = check_name(name).is_ok() && is_file_name(name);
         let version: u32 = digits.parse().map_err(|_| wrong())?;
         // One way to write each.
         if fits && version.to_string() == digits { Ok(Self { name: name.to_owned(), version }) } else { Err(wrong()) }
@@ -161,7 +168,10 @@ impl FromStr for PublicKey {
         let key =
             text.strip_prefix(PUBLIC_PREFIX).and_then(bytes_of).filter(|key| VerifyingKey::from_bytes(key).is_ok());
         key.map(Self).ok_or_else(|| {
-            format!("`{text}` is no public key: give `ed25519:` and 64 hexadecimal digits, as `model-compiler keygen` prints them")
+            format!(
+                "`{text}` is no public key: give `{PUBLIC_PREFIX}` and {KEY_DIGITS} hexadecimal digits, as `model-compiler keygen` \
+                 prints them"
+            )
         })
     }
 }
@@ -169,7 +179,7 @@ impl FromStr for PublicKey {
 impl SecretKey {
     /// From random bytes.
     #[must_use]
-    pub fn from_random(bytes: [u8; SECRET_KEY_LENGTH]) -> Self {
+    pub fn from_random(bytes: [u8; KEY_BYTES]) -> Self {
         Self(SigningKey::from_bytes(&bytes))
     }
 
@@ -202,7 +212,8 @@ pub fn seal(model: &Model, version: u32, made_s: u64, key: &SecretKey) -> Result
     let payload = postcard::to_stdvec(&payload).map_err(SealedError::Payload)?;
     let signature = key.0.sign(&[DOMAIN, &payload].concat()).to_bytes();
     let file = [&MAGIC[..], &key.public().0, &signature, &payload].concat();
-    if file.len() > MAX_BYTES { Err(SealedError::TooLong) } else { Ok(file) }
+    check_len(&file)?;
+    Ok(file)
 }
 
 /// Reads a sealed model that one of the keys has signed. Memory is bounded by a small multiple of [`MAX_BYTES`].
@@ -210,11 +221,9 @@ pub fn seal(model: &Model, version: u32, made_s: u64, key: &SecretKey) -> Result
 /// # Errors
 /// The first thing that does not hold.
 pub fn open(file: &[u8], trusted: &[PublicKey]) -> Result<Payload, SealedError> {
-    if file.len() > MAX_BYTES {
-        return Err(SealedError::TooLong);
-    }
+    check_len(file)?;
     let rest = file.strip_prefix(MAGIC).ok_or(SealedError::Form)?;
-    let (key, rest) = rest.split_first_chunk::<PUBLIC_KEY_LENGTH>().ok_or(SealedError::Form)?;
+    let (key, rest) = rest.split_first_chunk::<KEY_BYTES>().ok_or(SealedError::Form)?;
     let (signature, payload) = rest.split_first_chunk::<SIGNATURE_LENGTH>().ok_or(SealedError::Form)?;
     if trusted.is_empty() {
         return Err(SealedError::NoKeys);
@@ -249,21 +258,30 @@ pub fn parse(payload: &[u8]) -> Result<Payload, SealedError> {
     Ok(payload)
 }
 
-fn checked(payload: &Payload) -> Result<(), SealedError> {
-    check(&payload.model)?;
-    if payload.model.name.len() > MAX_NAME_BYTES { Err(SealedError::Name) } else { Ok(()) }
+fn check_len(file: &[u8]) -> Result<(), SealedError> {
+    if file.len() > MAX_BYTES { Err(SealedError::TooLong) } else { Ok(()) }
 }
 
-fn digits_of(bytes: &[u8; 32]) -> String {
+fn checked(payload: &Payload) -> Result<(), SealedError> {
+    check(&payload.model)?;
+    if is_file_name(&payload.model.name) { Ok(()) } else { Err(SealedError::Name) }
+}
+
+/// Whether a name that a model may have is short enough for a file's.
+const fn is_file_name(name: &str) -> bool {
+    name.len() <= MAX_NAME_BYTES
+}
+
+fn digits_of(bytes: &[u8; KEY_BYTES]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The 32 bytes that 64 hexadecimal digits stand for.
-fn bytes_of(digits: &str) -> Option<[u8; 32]> {
-    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+/// The bytes that hexadecimal digits stand for, if they are as many as a key has.
+fn bytes_of(digits: &str) -> Option<[u8; KEY_BYTES]> {
+    if digits.len() != KEY_DIGITS || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
-    let mut bytes = [0; 32];
+    let mut bytes = [0; KEY_BYTES];
     for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
         *byte = u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok()?;
     }

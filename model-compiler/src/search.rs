@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::calibration::weighed;
 use crate::evaluate::answers;
-use crate::folds::{Grouping, Parts, Split, split};
+use crate::folds::{Grouping, Part, Parts, Split, split};
 use crate::progress::Progress;
 use crate::recipe::{Recipe, SearchRules};
 use crate::rows::Rows;
 use crate::scores::{Case, by_flow};
-use crate::train::{Labelled, TrainError, steps, uncalibrated};
+use crate::train::{Labelled, TrainError, uncalibrated, uncalibrated_steps};
 
 /// No probability counts as less.
 const LEAST_PROBABILITY: f32 = 1e-6;
@@ -91,33 +91,6 @@ impl Setting {
         }
         recipe
     }
-
-    /// The text of a recipe with this setting: lines that say otherwise are changed, and nothing else.
-    #[must_use]
-    pub fn written_into(&self, recipe: &str) -> String {
-        let mut values = vec![
-            ("tree", "max_depth", self.max_depth.to_string()),
-            ("tree", "min_leaf_share", self.min_leaf_share.to_string()),
-            ("tree", "min_gain", self.min_gain.to_string()),
-        ];
-        if let Some((trees, share)) = self.forest {
-            values.extend([("forest", "trees", trees.to_string()), ("forest", "feature_share", share.to_string())]);
-        }
-        let mut section = "";
-        let mut text = String::new();
-        for line in recipe.lines() {
-            if let Some(name) = line.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                section = name;
-            }
-            let key = line.split('=').next().unwrap_or_default().trim();
-            match values.iter().find(|(of, name, _)| (*of, *name) == (section, key)) {
-                Some((_, name, value)) => text.push_str(&format!("{name} = {value}")),
-                None => text.push_str(line),
-            }
-            text.push('\n');
-        }
-        text
-    }
 }
 
 /// The values of a grid, or the one of the recipe.
@@ -128,7 +101,7 @@ fn or<T: Copy>(grid: &[T], value: T) -> Vec<T> {
 /// Tries all settings, and gives the one with the least log loss first.
 ///
 /// # Errors
-/// A class has no rows in a part of the sources.
+/// A class is of one source, or has no rows.
 pub fn search(
     rows: &Rows,
     labelled: &[Labelled<'_>],
@@ -140,11 +113,11 @@ pub fn search(
     let split = split(rows, labelled, classes, Grouping::Source, Parts::Count(grid.folds));
     let settings: Vec<(Setting, Recipe)> =
         Setting::all(recipe, grid).into_iter().map(|setting| (setting, setting.applied(recipe))).collect();
-    let trees = settings.iter().map(|(_, recipe)| steps(recipe) * split.folds as u64).sum();
+    let trees = settings.iter().map(|(_, recipe)| uncalibrated_steps(recipe) * split.folds as u64).sum();
     progress.begin(&format!("{} settings", settings.len()), trees);
     let mut trials = Vec::new();
     for (setting, recipe) in settings {
-        let trial = trial(rows, labelled, &recipe, grid, &split, setting, progress)?;
+        let trial = trial(labelled, &recipe, grid, &split, setting, progress)?;
         progress.say(&trial.to_string());
         trials.push(trial);
     }
@@ -153,7 +126,6 @@ pub fn search(
 }
 
 fn trial(
-    rows: &Rows,
     labelled: &[Labelled<'_>],
     recipe: &Recipe,
     grid: &SearchRules,
@@ -162,30 +134,26 @@ fn trial(
     progress: &dyn Progress,
 ) -> Result<Trial, TrainError> {
     let (mut losses, mut costs, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
-    for fold in 0..split.folds {
-        let (tested, learnt): (Vec<_>, Vec<_>) =
-            labelled.iter().partition(|case| split.fold_of[case.row.capture] == fold);
-        if tested.is_empty() {
-            continue;
-        }
+    for part in split.parts(labelled, &recipe.class_rules()?) {
+        let Part { tested, learnt, .. } = part?;
         let model = uncalibrated(&learnt, recipe, progress)?;
         let cases = answers(&model, &tested);
         let loss = |case: &Case| -f64::from(case.shares[case.truth].max(LEAST_PROBABILITY)).ln();
-        losses.push(mean(&cases, rows, recipe, &loss)?);
+        losses.push(mean(&cases, recipe, &loss)?);
         let cost = |flow: &Case| match (flow.truth, flow.said) {
             (0, 0) => 0.0,
             (0, _) => grid.false_alarm_cost,
             (_, said) => f64::from(u8::from(said == 0)),
         };
-        costs.push(mean(&by_flow(&cases), rows, recipe, &cost)?);
+        costs.push(mean(&by_flow(&cases), recipe, &cost)?);
         leaves.push(model.leaves() as f64);
     }
     Ok(Trial { setting, log_loss: spread(&losses), cost: spread(&costs), leaves: spread(&leaves).mean })
 }
 
 /// The mean over cases, with the weights of the recipe.
-fn mean(cases: &[Case], rows: &Rows, recipe: &Recipe, of: &dyn Fn(&Case) -> f64) -> Result<f64, TrainError> {
-    let weights = weighed(cases, rows, recipe, &recipe.class_rules()?, &vec![0; rows.captures.len()]);
+fn mean(cases: &[Case], recipe: &Recipe, of: &dyn Fn(&Case) -> f64) -> Result<f64, TrainError> {
+    let weights = weighed(cases, recipe, &recipe.class_rules()?, &|_| 0);
     let total: f64 = weights.iter().map(|outcome| outcome.weight).sum();
     Ok(cases.iter().zip(weights).map(|(case, outcome)| outcome.weight * of(case)).sum::<f64>() / total)
 }
@@ -232,16 +200,6 @@ mod tests {
         let forest = |trees| Some((trees, 0.5));
         assert_eq!(told, [(2, forest(1)), (2, forest(8)), (9, forest(1)), (9, forest(8))]);
         assert!(settings.iter().all(|setting| setting.min_leaf_share == 0.1 && setting.min_gain == 0.0));
-    }
-
-    #[test]
-    fn what_is_written_reads_as_what_was_tried() {
-        let recipe: Recipe = toml::from_str(RECIPE).unwrap();
-        let setting = Setting { max_depth: 9, min_leaf_share: 3e-5, min_gain: 1e-7, forest: Some((8, 0.75)) };
-        let text = setting.written_into(RECIPE);
-        let written: Recipe = toml::from_str(&text).unwrap();
-        assert_eq!(format!("{written:?}"), format!("{:?}", setting.applied(&recipe)));
-        assert!(text.starts_with("# made by hand\n") && text.contains("max_depth = [2, 9]"), "{text}");
     }
 
     #[test]

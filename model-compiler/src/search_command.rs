@@ -40,8 +40,7 @@ pub fn run(arguments: &SearchArguments) -> Result<()> {
     }
     if let (true, Some(best)) = (arguments.write, trials.first()) {
         let path = arguments.model.join("recipe.toml");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let text = best.setting.written_into(&text);
+        let text = best.setting.applied(&recipe).rewrite(&path)?;
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Shares with their 95 % intervals, for measurements on a set of rows.
+//! Shares with their 95 % intervals, for measurements on a set of rows; and quantiles.
 //!
 //! The intervals that are made here are Wilson's (1927). They say how far the figure would move if the same number of rows were drawn again
 //! from where these came from; that a network is another one than that of the rows, they do not cover.
@@ -46,6 +46,13 @@ impl Share {
     }
 }
 
+/// The quantile of sorted values: the smallest one that is at least as large as that share of them; none of nothing.
+#[must_use]
+pub fn quantile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
 impl Display for Share {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let [value, low, high] = [self.value, self.low, self.high].map(|share| 100.0 * share);
@@ -65,6 +72,16 @@ mod tests {
             assert!((share.low - low).abs() < 5e-5 && (share.high - high).abs() < 5e-5, "{share:?}");
         }
         assert_eq!(Share::of(0, 0), None);
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let values: Vec<u8> = (1..=20).collect();
+        assert_eq!(
+            [0.0, 0.05, 0.051, 0.5, 0.95, 1.0].map(|share| quantile(&values, share).unwrap()),
+            [1, 1, 2, 10, 19, 20]
+        );
+        assert_eq!((quantile(&[7], 0.5), quantile::<u8>(&[], 0.5)), (Some(7), None));
     }
 
     #[test]

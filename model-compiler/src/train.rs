@@ -15,18 +15,18 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use forust_ml::errors::ForustError;
-use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector, ThreatClass};
+use traffic::features::{FEATURES, FeatureVector, ThreatClass};
 
 use crate::boost::{Boosted, Example, boost};
 use crate::calibration::{self, Reliability};
 use crate::forest::Combination;
 use crate::grow::{GrowError, Growth, Sample, grow};
-use crate::model::{Model, Node, Range, Tree};
+use crate::model::{Model, Node, Tree};
 use crate::progress::{Progress, Silent};
 use crate::random::Random;
+use crate::ranges::{HarmlessEnd, ends, ranges};
 use crate::recipe::{ClassRule, ForestRules, Recipe, RecipeError, Use};
 use crate::rows::{Row, Rows};
-use crate::spread::Spread;
 
 /// Why no model came of the rows.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +37,17 @@ pub enum TrainError {
     /// A class of the recipe has no rows.
     #[error("there is no row of the class {0}: the recipe maps labels to it that no capture has")]
     NoRows(&'static str),
-    /// A class is lost when sources are left out.
+    /// A class is lost when a part of the captures is left out.
     #[error(
-        "nearly all captures of the class {0} are of one source: leave [calibration] out of the recipe, or lower its folds"
+        "all captures of the class {class} are of one {group}, or nearly all: a class of one {group} cannot be left out, as \
+         evaluate, decide, search and [calibration] of a recipe do; add captures of it from another {group}"
     )]
-    OneSource(&'static str),
+    LeftOut {
+        /// The class.
+        class: &'static str,
+        /// What is left out as a whole.
+        group: &'static str,
+    },
     /// A row that no comparison can tell anything about.
     #[error("{capture}, flow {flow}: {feature} is not a finite number")]
     NotFinite {
@@ -148,21 +154,17 @@ pub fn train_and_assess(
 #[must_use]
 pub fn steps(recipe: &Recipe) -> u64 {
     let models = 1 + recipe.calibration.as_ref().map_or(0, |rules| rules.folds);
+    models as u64 * uncalibrated_steps(recipe)
+}
+
+/// How many of them the trees alone take.
+pub(crate) fn uncalibrated_steps(recipe: &Recipe) -> u64 {
     let steps = match (&recipe.forest, &recipe.boosting) {
         (Some(forest), _) => forest.trees.max(1),
         (None, Some(_)) => recipe.class_count(),
         (None, None) => 1,
     };
-    (models * steps) as u64
-}
-
-/// The trees alone.
-pub(crate) fn uncalibrated(
-    labelled: &[Labelled<'_>],
-    recipe: &Recipe,
-    progress: &dyn Progress,
-) -> Result<Model, TrainError> {
-    train_to_depth(labelled, recipe, recipe.tree.max_depth, progress)
+    steps as u64
 }
 
 /// Trains the best single comparison: what a model must be better than.
@@ -170,25 +172,24 @@ pub(crate) fn uncalibrated(
 /// # Errors
 /// A class has no rows, or the recipe contradicts itself.
 pub fn train_stump(labelled: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
-    train_to_depth(labelled, recipe, 1, &Silent)
+    uncalibrated(labelled, &recipe.of_one_comparison(), &Silent)
 }
 
-fn train_to_depth(
+/// The trees alone.
+pub(crate) fn uncalibrated(
     rows: &[Labelled<'_>],
     recipe: &Recipe,
-    max_depth: usize,
     progress: &dyn Progress,
 ) -> Result<Model, TrainError> {
     let rules = recipe.class_rules()?;
     let mut lessons = lessons(&thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
-    let ends = harmless_ends(rows, recipe)?;
-    let ranges = ranges(&lessons, &spreads_of(ends.iter().map(|end| (&end.row.features, end.weight))));
-    exaggerate(&mut lessons, &recipe.rows.benign_margin);
+    let ranges = ranges(lessons.iter().map(|lesson| &lesson.features), &harmless_ends(rows, recipe)?);
+    exaggerate(&mut lessons, &recipe.rows.margins());
     let growth = Growth {
         classes: rules.len(),
         uses: recipe.tree.uses()?,
-        ask_first: if max_depth > 1 { recipe.tree.asked_first()? } else { Vec::new() },
-        max_depth,
+        ask_first: recipe.tree.asked_first()?,
+        max_depth: recipe.tree.max_depth,
         min_leaf_share: recipe.tree.min_leaf_share,
         min_gain: recipe.tree.min_gain,
     };
@@ -199,14 +200,12 @@ fn train_to_depth(
         progress,
     };
     let (combination, base, trees) = match (&recipe.forest, &recipe.boosting) {
-        (_, Some(boosting)) if max_depth > 1 => {
+        (_, Some(boosting)) => {
             let Boosted { base, trees } = boost(&school.examples(), rules.len(), &growth.uses, boosting, progress)?;
             (Combination::OneVsRest, base, trees)
         }
-        (Some(forest), _) if max_depth > 1 => {
-            (Combination::Mean, vec![0.0; rules.len()], school.forest(&growth, forest)?)
-        }
-        _ => (Combination::Mean, vec![0.0; rules.len()], vec![school.tree(&growth, &|_| 1)?]),
+        (Some(forest), None) => (Combination::Mean, vec![0.0; rules.len()], school.forest(&growth, forest)?),
+        (None, None) => (Combination::Mean, vec![0.0; rules.len()], vec![school.tree(&growth, &|_| 1)?]),
     };
     let classes: Vec<ThreatClass> = rules.iter().map(|rule| rule.class).collect();
     let (name, calibration) = (recipe.name.clone(), Vec::new());
@@ -344,18 +343,9 @@ fn lessons(rows: &[Labelled<'_>], rules: &[ClassRule], exponent: f64) -> Result<
     Ok(rows.iter().zip(observations).map(lesson).collect())
 }
 
-/// Adds each harmless lesson a second time, with counts as many times as high as the margin says; the two share the
-/// weight.
-fn exaggerate(lessons: &mut Vec<Lesson>, margin: &BTreeMap<String, f32>) {
-    let counts = FEATURES.iter().enumerate().filter(|(_, feature)| feature.unit == "count");
-    let factors: Vec<(usize, f32)> = counts
-        .filter_map(|(at, feature)| {
-            // Of beginnings that all match, the longest comes last.
-            let (_, factor) = margin.iter().rfind(|(beginning, _)| feature.name.starts_with(*beginning))?;
-            Some((at, *factor))
-        })
-        .collect();
-    if factors.is_empty() {
+/// Adds each harmless lesson a second time, with features as many times as high as the margins say; the two share the weight.
+fn exaggerate(lessons: &mut Vec<Lesson>, margins: &[(usize, f32)]) {
+    if margins.is_empty() {
         return;
     }
     for at in 0..lessons.len() {
@@ -365,8 +355,9 @@ fn exaggerate(lessons: &mut Vec<Lesson>, margin: &BTreeMap<String, f32>) {
         }
         real.weight /= 2.0;
         let mut features = real.features;
-        for &(place, factor) in &factors {
-            features[place] *= factor;
+        for &(place, factor) in margins {
+            // Less than 0 stands for what is undefined.
+            features[place] *= if features[place] > 0.0 { factor } else { 1.0 };
         }
         let (capture, weight) = (real.capture, real.weight);
         lessons.push(Lesson { capture, features, class: 0, is_real: false, observations: 0.0, weight });
@@ -391,53 +382,30 @@ fn leaf(lessons: &[(&Lesson, f64)], places: &[usize], prior: &[f64], smoothing: 
     Node::Leaf { rows, values: weights.iter().zip(prior).map(share).collect() }
 }
 
-/// Between which values each feature lay, and how it was spread.
-fn ranges(lessons: &[Lesson], spreads: &[Spread]) -> Vec<Range> {
-    let nothing = |spread: &Spread| Range { min: f32::INFINITY, max: f32::NEG_INFINITY, spread: *spread };
-    let mut ranges: Vec<Range> = spreads.iter().map(nothing).collect();
-    for lesson in lessons {
-        for (range, &value) in ranges.iter_mut().zip(&lesson.features) {
-            (range.min, range.max) = (range.min.min(value), range.max.max(value));
-        }
-    }
-    // Rows that were left out of the lessons are in the spread.
-    for range in &mut ranges {
-        let [first, .., last] = range.spread.edges;
-        (range.min, range.max) = (range.min.min(first), range.max.max(last));
-    }
-    ranges
-}
-
-/// The end of a harmless flow.
-#[derive(Clone, Copy, Debug)]
-pub struct HarmlessEnd<'a> {
-    /// Its last row.
-    pub row: &'a Row,
-    /// What it weighs among the others: captures share the weight as they do in training.
-    pub weight: f64,
-}
-
-/// The ends of all harmless flows.
+/// The ends of all harmless flows, which weigh among each other as captures do in training.
 ///
 /// # Errors
 /// The recipe contradicts itself.
 pub fn harmless_ends<'a>(rows: &[Labelled<'a>], recipe: &Recipe) -> Result<Vec<HarmlessEnd<'a>>, RecipeError> {
     let rules = recipe.class_rules()?;
-    let is_harmless = |row: &&Labelled<'_>| rules[row.class].class == ThreatClass::Benign;
-    let key = |row: &Labelled<'a>| ((row.row.capture, row.row.flow), *row);
-    let ends: BTreeMap<(usize, u64), Labelled<'a>> = rows.iter().filter(is_harmless).map(key).collect();
-    let mut flows: BTreeMap<usize, f64> = BTreeMap::new();
-    ends.keys().for_each(|(capture, _)| *flows.entry(*capture).or_default() += 1.0);
-    let end = |Labelled { row, emphasis, .. }: &Labelled<'a>| {
-        let count = flows[&row.capture];
-        HarmlessEnd { row, weight: count.powf(recipe.rows.capture_exponent) / count * emphasis }
-    };
-    Ok(ends.values().map(end).collect())
+    let harmless = rows.iter().filter(|row| rules[row.class].class == ThreatClass::Benign);
+    Ok(ends(harmless.map(|row| (row.row, row.emphasis)), recipe.rows.capture_exponent))
 }
 
-/// How each feature is spread over vectors with their weights.
-pub(crate) fn spreads_of<'a>(weighed: impl Iterator<Item = (&'a FeatureVector, f64)>) -> Vec<Spread> {
-    let weighed: Vec<(&FeatureVector, f64)> = weighed.collect();
-    let column = |at: usize| weighed.iter().map(|(features, weight)| (features[at], *weight)).collect::<Vec<_>>();
-    (0..FEATURE_COUNT).map(|at| Spread::of(&mut column(at))).collect()
+#[cfg(test)]
+mod tests {
+    use traffic::features::FEATURE_COUNT;
+
+    use super::*;
+
+    #[test]
+    fn what_is_undefined_has_no_margin() {
+        let mut features = [-1.0; FEATURE_COUNT];
+        features[1] = 5.0;
+        let lesson = Lesson { capture: 0, features, class: 0, is_real: true, observations: 1.0, weight: 1.0 };
+        let mut lessons = vec![lesson];
+        exaggerate(&mut lessons, &[(0, 3.0), (1, 3.0)]);
+        let told: Vec<_> = lessons.iter().map(|of| (of.features[0], of.features[1], of.weight, of.is_real)).collect();
+        assert_eq!(told, [(-1.0, 5.0, 0.5, true), (-1.0, 15.0, 0.5, false)]);
+    }
 }

@@ -2,6 +2,8 @@
 #![cfg(feature = "train")]
 #![allow(clippy::unwrap_used)]
 
+use std::process::Command;
+
 use model_compiler::decisions::Decided;
 use model_compiler::evaluate::cross_validate;
 use model_compiler::folds::{Grouping, Parts};
@@ -69,8 +71,10 @@ fn the_page_says_what_was_measured() {
     ] {
         assert!(page.contains(part), "{part} is missing in\n{page}");
     }
-    // Three curves of either kind, calibration of two classes, the one feature that is compared.
-    assert_eq!(page.matches("<svg").count(), 3 + 3 + 2 + 1);
+    // Three curves of either kind, calibration of the one threat, the one feature that is compared.
+    assert_eq!(page.matches("<svg").count(), 3 + 3 + 1 + 1);
+    let calibration = page.split("<h2>Calibration</h2>").nth(1).unwrap().split("<h2>").next().unwrap();
+    assert!(calibration.contains("<h3>scan</h3>") && !calibration.contains("benign"), "{calibration}");
 }
 
 #[test]
@@ -80,4 +84,19 @@ fn the_page_needs_nothing_else() {
         assert!(!page.contains(foreign), "{foreign}");
     }
     assert!(page.contains("prefers-color-scheme") && page.contains("width=device-width"));
+}
+
+#[test]
+fn decisions_that_nobody_would_see_are_refused_before_anything_is_measured() {
+    let run = |more: &[&str]| {
+        let evaluate = [&["evaluate", "absent", "--rows", "absent.csv", "--decisions", "absent.json"], more].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_model-compiler")).args(evaluate).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, complaint) = run(&["--json", "measured.json"]);
+    assert!(code == Some(2) && complaint.contains("give --card or --report FILE as well"), "{complaint}");
+    for shown in [&["--card"][..], &["--report", "report.html"]] {
+        let (code, complaint) = run(shown);
+        assert!(code == Some(1) && complaint.contains("absent/recipe.toml"), "{complaint}");
+    }
 }

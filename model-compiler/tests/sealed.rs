@@ -76,6 +76,13 @@ fn no_bit_can_be_changed() {
 }
 
 #[test]
+fn a_model_that_no_box_would_read_is_not_sealed() {
+    let mut model = model();
+    model.trees = vec![model.trees[0].clone(); MAX_BYTES / 32];
+    assert!(matches!(seal(&model, 7, 1_800_000_000, &key(1)), Err(SealedError::TooLong)));
+}
+
+#[test]
 fn a_signature_for_another_purpose_does_not_hold() {
     let file = sealed();
     let payload = &file[MAGIC.len() + 96..];

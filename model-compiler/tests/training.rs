@@ -4,6 +4,8 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use model_compiler::card::card;
 use model_compiler::decisions::Decided;
@@ -12,7 +14,8 @@ use model_compiler::folds::{Grouping, Parts};
 use model_compiler::forest::Combination;
 use model_compiler::json;
 use model_compiler::model::{Model, Node};
-use model_compiler::progress::Silent;
+use model_compiler::progress::{Progress, Silent};
+use model_compiler::random::Random;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Row, Rows};
 use model_compiler::search::search;
@@ -50,7 +53,8 @@ fn scratch(name: &str) -> PathBuf {
 /// feature.
 fn rows() -> Rows {
     let [ports, flows] = ["src_ports_60s", "src_flows_2s"].map(|name| index_of(name).unwrap());
-    let mut noise = Noise(1);
+    let mut random = Random::new(1);
+    let mut noise = |below| random.below(below) as f32;
     let mut rows = Rows::default();
     for number in 0..24 {
         let (name, source) = (format!("test/{number}.pcap"), format!("source {}", number % 4));
@@ -58,24 +62,14 @@ fn rows() -> Rows {
         let label = ["benign", "benign", "scan", "flood", "unknown", "sweep"][number / 4];
         for flow in 0..60 {
             let mut features = [0.0; FEATURE_COUNT];
-            features.fill_with(|| noise.below(4));
-            features[ports] = noise.below(6) + if matches!(label, "scan" | "sweep") { 20.0 } else { 0.0 };
-            features[flows] = noise.below(6) + if label == "flood" { 90.0 } else { 0.0 };
+            features.fill_with(|| noise(4));
+            features[ports] = noise(6) + if matches!(label, "scan" | "sweep") { 20.0 } else { 0.0 };
+            features[flows] = noise(6) + if label == "flood" { 90.0 } else { 0.0 };
             let label = rows.label(label);
             rows.rows.push(Row { capture: number, label, initiator: flow % 2, flow, packets: 1, features });
         }
     }
     rows
-}
-
-/// Small numbers that look random and are always the same.
-struct Noise(u64);
-
-impl Noise {
-    fn below(&mut self, limit: u64) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % limit) as f32
-    }
 }
 
 fn trained(rows: &Rows, recipe: &Recipe) -> Model {
@@ -114,6 +108,9 @@ fn a_forest_is_the_same_each_time_and_its_trees_are_not_alike() {
     let labelled = labelled(&rows, &recipe).unwrap();
     let right = labelled.iter().filter(|case| model.classify(&case.row.features).class.number() == case.class).count();
     assert!(right * 100 >= labelled.len() * 95, "{right} of {}", labelled.len());
+    let shallow =
+        [("max_depth = 6", "max_depth = 1"), ("[rows]", "[forest]\ntrees = 5\nfeature_share = 0.6\nseed = 3\n[rows]")];
+    assert_eq!(trained(&rows, &self::recipe(&shallow)).trees.len(), 5, "however shallow they are");
 }
 
 const BOOSTING: &str = "[boosting]\nrounds = 8\nmax_depth = 4\nlearning_rate = 0.5\nmin_leaf_weight = 0.01\nl2 = 1\n\
@@ -147,6 +144,59 @@ fn a_search_finds_the_depth_that_it_takes_and_says_what_shallower_trees_cost() {
     let entropy = -(0.8 * 0.8_f64.ln() + 2.0 * 0.1 * 0.1_f64.ln());
     assert!((trials[2].log_loss.mean - entropy).abs() < 1e-6, "{}", trials[2]);
     assert_eq!(trials[2].leaves, 1.0);
+}
+
+/// Counts the steps that were told of in the beginning, and those that were made.
+#[derive(Default)]
+struct Steps {
+    told: AtomicU64,
+    made: AtomicU64,
+}
+
+impl Progress for Steps {
+    fn begin(&self, _: &str, steps: u64) {
+        self.told.fetch_add(steps, Ordering::Relaxed);
+    }
+
+    fn step(&self) {
+        self.made.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn say(&self, _: &str) {}
+}
+
+#[test]
+fn progress_comes_to_its_end_and_no_further() {
+    let grid = "[forest]\ntrees = 3\nfeature_share = 0.6\nseed = 3\n[search]\nfolds = 4\nfalse_alarm_cost = 10\nmax_depth = [1, 4]\n";
+    let (rows, recipe) = (rows_with_a_busy_source(), recipe(&[("[rows]", &format!("{grid}{CALIBRATION}"))]));
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let searched = Steps::default();
+    search(&rows, &labelled, &recipe, recipe.search.as_ref().unwrap(), &searched).unwrap();
+    let measured = Steps::default();
+    cross_validate(&rows, &labelled, &recipe, Grouping::Capture, Parts::Count(4), &measured).unwrap();
+    let counts = [searched, measured].map(|steps| (steps.told.into_inner(), steps.made.into_inner()));
+    // Three trees for each of 4 parts and 2 settings; for each of 4 parts, and 5 times more to calibrate.
+    assert_eq!(counts, [(24, 24), (72, 72)]);
+}
+
+#[test]
+fn what_a_search_found_best_is_written_into_the_recipe_where_it_is_asked_for() {
+    let (folder, table) = (scratch("searched"), scratch("searched.csv"));
+    fs::create_dir_all(&folder).unwrap();
+    rows().write(&table).unwrap();
+    let grid = "[search]\nfolds = 4\nfalse_alarm_cost = 10\nmax_depth = [1, 4]\n[rows]";
+    let text = text().replace("[rows]", grid).replace("max_depth = 6", "max_depth = 6 # levels");
+    fs::write(folder.join("recipe.toml"), &text).unwrap();
+    let searched = |more: &[&str]| {
+        let search = [&["search", folder.to_str().unwrap(), "--rows", table.to_str().unwrap()], more].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_model-compiler")).args(search).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::read_to_string(folder.join("recipe.toml")).unwrap()
+    };
+    assert_eq!(searched(&[]), text);
+    assert_eq!(searched(&["--write"]), text.replace("max_depth = 6 # levels", "max_depth = 4 # levels"));
+    fs::remove_dir_all(&folder).unwrap();
+    fs::remove_file(&table).unwrap();
 }
 
 #[test]
@@ -185,7 +235,10 @@ fn what_decides_is_found_and_the_stump_cannot() {
     let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
     let measured = as_it_is(&model, &rows, &labelled, &recipe).unwrap();
     assert_eq!(measured.model.flows.classes[0].recall, Some(1.0));
-    assert_eq!(train_stump(&labelled, &recipe).unwrap().depth(), 1);
+    let boosted = self::recipe(&[("[rows]", BOOSTING), ("smoothing = 1", "smoothing = 1\nask_first = [\"is_udp\"]")]);
+    let stump = train_stump(&labelled, &boosted).unwrap();
+    assert_eq!(stump, train_stump(&labelled, &recipe).unwrap(), "however trees are made");
+    assert_eq!((stump.depth(), stump.trees.len()), (1, 1));
 }
 
 #[test]
@@ -253,9 +306,16 @@ fn calibration_leaves_trees_alone_and_takes_back_what_they_say_of_sources_that_t
         answer.confidence
     });
     assert!(confidences[1] < 0.7 && confidences[0] > 0.9, "{confidences:?}");
+    let knots: Vec<usize> = after.calibration.iter().map(|curve| curve.knots().len()).collect();
+    assert!(knots[0] == 0 && knots[1] > 0, "what raises no alarm has no curve: {knots:?}");
     let labelled = labelled(&rows, &calibrated).unwrap();
     let (_, folds) = train_and_assess(&rows, &labelled, &calibrated, &Silent).unwrap();
-    assert_eq!(folds.iter().map(|fold| fold.flows).sum::<usize>(), labelled.len(), "each flow is asked about once");
+    let mut flows: Vec<usize> = folds.iter().map(|fold| fold.flows).collect();
+    flows.sort_unstable();
+    assert_eq!(flows, [300, 300, 300, 300, 360], "each flow is asked about once, with its source");
+    // What the others teach is of no use to the busy source: only curves that had seen it would know better.
+    let busy = folds.iter().find(|fold| fold.flows == 360).unwrap();
+    assert!(busy.before.calibration_error > 0.9 && busy.after.calibration_error > 0.9, "{busy:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod protobuf;
 mod scikit_learn;
 mod xgboost;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,8 +28,11 @@ use crate::extract::BENIGN;
 use crate::forest::Combination;
 use crate::json;
 use crate::model::{Model, Node, Range, Tree};
+use crate::ranges::{self, ends};
 use crate::rows::Rows;
-use crate::train::spreads_of;
+
+/// A capture counts as the root of its flows: no recipe says otherwise.
+const CAPTURE_EXPONENT: f64 = 0.5;
 
 /// What `import --help` adds.
 const HELP: &str = concat!(
@@ -230,21 +233,10 @@ fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// No row is harmless, or a value is no finite number.
 pub fn ranges(rows: &Rows) -> anyhow::Result<Vec<Range>> {
-    let mut ends = BTreeMap::new();
-    for row in rows.rows.iter().filter(|row| rows.labels[row.label] == BENIGN) {
-        ends.insert((row.capture, row.flow), &row.features);
-    }
+    let harmless = rows.rows.iter().filter(|row| rows.labels[row.label] == BENIGN);
+    let ends = ends(harmless.map(|row| (row, 1.0)), CAPTURE_EXPONENT);
     anyhow::ensure!(!ends.is_empty(), "none of its rows has the label {BENIGN}");
-    let mut flows = vec![0.0_f64; rows.captures.len()];
-    ends.keys().for_each(|(capture, _)| flows[*capture] += 1.0);
-    let spreads = spreads_of(ends.iter().map(|((capture, _), features)| (*features, flows[*capture].sqrt().recip())));
-    let nothing = |spread| Range { min: f32::INFINITY, max: f32::NEG_INFINITY, spread };
-    let mut ranges: Vec<Range> = spreads.into_iter().map(nothing).collect();
-    for row in &rows.rows {
-        for (range, value) in ranges.iter_mut().zip(row.features) {
-            (range.min, range.max) = (range.min.min(value), range.max.max(value));
-        }
-    }
+    let ranges = ranges::ranges(rows.rows.iter().map(|row| &row.features), &ends);
     let unsound = ranges.iter().zip(FEATURES).find(|(range, _)| !range.is_sound());
     match unsound {
         None => Ok(ranges),

@@ -9,14 +9,12 @@ mod ranges;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use traffic::features::FEATURES;
 
-use crate::card::used_features;
-use crate::decisions::{Decided, Summary, in_words, summarise};
+use crate::decisions::{self, Decided, Summary, summarise};
 use crate::evaluate::{Evaluation, OfClass};
-use crate::measures::{Curves, Measures};
+use crate::measures::{self, Curves, Measures};
 use crate::model::Model;
 use crate::recipe::{Recipe, RecipeError};
 use crate::scores::Table;
-use crate::shares::Share;
 use crate::train::Labelled;
 use plot::{Curve, boxes};
 
@@ -49,7 +47,7 @@ pub fn report(
                     (model.trees.len()) " trees with " (model.leaves()) " leaves, at most " (model.depth()) " comparisons deep. "
                     "The model's CARD.md says what it was made from and what it must not be trusted with."
                 }
-                @if !summaries.is_empty() { (decisions(&summaries)) }
+                @if !summaries.is_empty() { (decided_by_the_appliance(&summaries)) }
                 @if let Some(evaluation) = evaluations.last() { (measured(evaluation, model)) }
                 (feature_ranges(model, labelled))
             }
@@ -58,15 +56,15 @@ pub fn report(
     Ok(page.into_string())
 }
 
-fn decisions(summaries: &[Summary]) -> Markup {
+fn decided_by_the_appliance(summaries: &[Summary]) -> Markup {
     html! {
         h2 { "Decided by the appliance about captures of sources that the model has not seen" }
         div.wide { table {
-            tr { th { "class" } th.word { "profile" } @for title in in_words::TITLES { th { (title) } } }
+            tr { th { "class" } th.word { "profile" } @for title in decisions::in_words::TITLES { th { (title) } } }
             @for summary in summaries {
                 tr {
                     td { (summary.class) } td.word { (summary.profile) }
-                    @for cell in in_words::cells(summary) { td { (cell) } }
+                    @for cell in decisions::in_words::cells(summary) { td { (cell) } }
                 }
             }
         } }
@@ -81,7 +79,7 @@ fn measured(evaluation: &Evaluation, model: &Model) -> Markup {
             "Flows, each by its strongest alarm, of one class against the rest. In brackets are 95 % intervals, by drawing captures "
             "again (percentile bootstrap): rows of one capture resemble each other."
         }
-        (measures(evaluation))
+        (by_class(evaluation))
         h2 { "Receiver operating characteristic" }
         div.plots { @for curves in &evaluation.curves { (roc(curves)) } }
         h2 { "Precision and recall" }
@@ -91,8 +89,8 @@ fn measured(evaluation: &Evaluation, model: &Model) -> Markup {
         (confusion(&evaluation.model.flows, &classes))
         h2 { "Calibration" }
         p {
-            "How often the class that was named was right, over how probable the model said it was, with the weights of the recipe. "
-            "On the dashed line a confidence is what it says; below it the model is too sure."
+            "How often alarms were right, over how probable the model said their class was, with the weights of the recipe. On the "
+            "dashed line a confidence is what it says; below it the model is too sure."
         }
         div.plots { @for class in &evaluation.reliability { (reliability(class)) } }
         h2 { "By source: any threat against harmless" }
@@ -100,25 +98,18 @@ fn measured(evaluation: &Evaluation, model: &Model) -> Markup {
     }
 }
 
-fn measures(evaluation: &Evaluation) -> Markup {
+fn by_class(evaluation: &Evaluation) -> Markup {
     let row = |name: &str, of: &Measures| {
-        html! { tr { td { (of.class) } td.word { (name) } @for figure in of.figures() { td { (share(figure)) } } } }
+        html! { tr { td { (of.class) } td.word { (name) } @for cell in measures::in_words::cells(of) { td { (cell) } } } }
     };
     html! {
         div.wide { table {
-            tr { th { "class" } th.word { "by" } @for title in MEASURES { th { (title) } } }
+            tr { th { "class" } th.word { "by" } @for title in measures::in_words::TITLES { th { (title) } } }
             @for class in 0..evaluation.measures[0].1.len() {
                 @for (name, of) in &evaluation.measures { (row(name, &of[class])) }
             }
         } }
     }
-}
-
-/// The titles of [`Measures::figures`].
-const MEASURES: [&str; 4] = ["ROC-AUC, %", "PR-AUC, %", "F1, %", "false positives, %"];
-
-fn share(share: Option<Share>) -> String {
-    share.map_or_else(|| "-".to_owned(), |share| share.to_string())
 }
 
 fn figure(title: &str, curve: &Curve<'_>) -> Markup {
@@ -171,11 +162,11 @@ fn confusion(table: &Table, classes: &[&str]) -> Markup {
 fn sources(evaluation: &Evaluation) -> Markup {
     html! {
         div.wide { table {
-            tr { th { "source" } th { "captures" } th { "harmless flows" } th { "flows of attacks" } @for title in MEASURES { th { (title) } } }
+            tr { th { "source" } th { "captures" } th { "harmless flows" } th { "flows of attacks" } @for title in measures::in_words::TITLES { th { (title) } } }
             @for of in &evaluation.sources {
                 tr {
                     td { (of.source) } td { (of.captures) } td { (of.harmless) } td { (of.attacks) }
-                    @for figure in of.measures.figures() { td { (share(figure)) } }
+                    @for cell in measures::in_words::cells(&of.measures) { td { (cell) } }
                 }
             }
         } }
@@ -188,8 +179,6 @@ fn feature_ranges(model: &Model, labelled: &[Labelled<'_>]) -> Markup {
         let classes = model.classes.iter().zip(&samples);
         classes.filter_map(|(class, rows)| Some((class.name().to_owned(), ranges::quantiles(rows, feature)?))).collect()
     };
-    let used = used_features(model);
-    let used = FEATURES.iter().enumerate().filter(|(_, feature)| used.contains(feature.name));
     html! {
         h2 { "Ranges of the features that are compared" }
         p {
@@ -197,8 +186,8 @@ fn feature_ranges(model: &Model, labelled: &[Labelled<'_>]) -> Markup {
             "value in training, on a logarithmic scale away from 0. Of a capture 200 rows of a class count at most."
         }
         div.plots {
-            @for (place, feature) in used {
-                @let range = model.ranges[place];
+            @for place in model.asked() {
+                @let (feature, range) = (&FEATURES[place], model.ranges[place]);
                 figure {
                     figcaption { h3 { (feature.name) } (range.min) " to " (range.max) " " (feature.unit) }
                     (boxes(&rows(place), range.min, range.max))

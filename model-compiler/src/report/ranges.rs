@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::shares::quantile;
 use crate::train::Labelled;
 
 /// The most rows of one class that one capture gives.
@@ -27,6 +28,6 @@ pub(super) fn samples<'a>(labelled: &[Labelled<'a>], classes: usize) -> Vec<Vec<
 pub(super) fn quantiles(rows: &[Labelled<'_>], feature: usize) -> Option<[f32; 5]> {
     let mut values: Vec<f32> = rows.iter().map(|case| case.row.features[feature]).collect();
     values.sort_unstable_by(f32::total_cmp);
-    let last = values.len().checked_sub(1)?;
-    Some(QUANTILES.map(|share| values[(share * last as f64).round() as usize]))
+    let [p5, p25, p50, p75, p95] = QUANTILES.map(|share| quantile(&values, share));
+    Some([p5?, p25?, p50?, p75?, p95?])
 }
