@@ -128,3 +128,22 @@ fn a_limit_ends_when_the_flood_is_over_or_a_person_says_so() {
     let visitor = network.outsider(40).unwrap();
     fetch(&visitor.namespace, LAN_HOST, "index.html", LIMIT).unwrap();
 }
+
+#[test]
+fn forged_pings_are_limited_and_nothing_else_of_the_host_is() {
+    let network = Network::new().unwrap();
+    let _nginx = services::nginx(&network.lan).unwrap();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let (attacker, visitor) = (network.outsider(66).unwrap(), network.outsider(40).unwrap());
+    let _forged = forge_sources(&network, &attacker.namespace).unwrap();
+    let host = format!("{LAN_HOST}/icmp");
+    let running = start_flood(&attacker.namespace, Flood::Icmp(40), LAN_HOST, FLOOD_PACKETS, 200).unwrap();
+    wait_until("the host is limited", PATIENCE, || limit_of(&daemon, &host).is_some()).unwrap();
+    let table = daemon.kernel_table();
+    assert!(table.contains(&format!("{LAN_HOST} . icmp . 2048 limit rate over 100/second")), "{table}");
+    fetch(&visitor.namespace, LAN_HOST, "index.html", VISIT).unwrap();
+    drop(running);
+    visitor.namespace.run(["ping", "-n", "-q", "-c", "3", "-W", "5", LAN_HOST]).unwrap();
+    assert!(daemon.command(&["unblock", &host]).unwrap().success());
+    assert!(limit_of(&daemon, &host).is_none() && !daemon.kernel_table().contains("icmp . 2048"));
+}

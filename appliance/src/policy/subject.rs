@@ -6,7 +6,7 @@ use core::str::FromStr;
 
 use ipnet::{IpNet, Ipv6Net};
 use traffic::address::Mac;
-use traffic::protocols::{TCP, UDP};
+use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
 
 /// Who or what something is done about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,14 +20,14 @@ pub enum Subject {
     Service(Target),
 }
 
-/// A service that floods are kept from.
+/// A service that floods are kept from, or the answers to pings of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
     /// The address of its host: one, also of IPv6.
     pub destination: IpAddr,
-    /// The number of the transport protocol: TCP or UDP.
+    /// The number of the protocol: TCP, UDP, ICMP or ICMPv6.
     pub protocol: u8,
-    /// Its port.
+    /// Its port; 0 where it is ICMP.
     pub port: u16,
 }
 
@@ -74,15 +74,20 @@ impl fmt::Display for Subject {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = if self.protocol == TCP { "tcp" } else { "udp" };
-        write!(f, "{}/{name}", SocketAddr::new(self.destination, self.port))
+        match self.protocol {
+            ICMP | ICMPV6 => write!(f, "{}/icmp", self.destination),
+            protocol => {
+                let name = if protocol == TCP { "tcp" } else { "udp" };
+                write!(f, "{}/{name}", SocketAddr::new(self.destination, self.port))
+            }
+        }
     }
 }
 
 /// A text names nobody that something can be done about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "give an address (198.51.100.7, 2001:db8::7), a device (02:00:5e:10:00:01), or a service as it is listed (198.51.100.7:80/tcp); networks other than an IPv6 /64 are not blocked"
+    "give an address (198.51.100.7, 2001:db8::7), a device (02:00:5e:10:00:01), or a service as it is listed (198.51.100.7:80/tcp, 198.51.100.7/icmp); networks other than an IPv6 /64 are not blocked"
 )]
 pub struct NoSubject;
 
@@ -108,6 +113,11 @@ impl FromStr for Subject {
 
 fn service(text: &str) -> Option<Subject> {
     let (socket, protocol) = text.rsplit_once('/')?;
+    if protocol == "icmp" {
+        let destination = socket.parse::<IpAddr>().ok()?.to_canonical();
+        let protocol = if destination.is_ipv4() { ICMP } else { ICMPV6 };
+        return Some(Target { destination, protocol, port: 0 }.into());
+    }
     let protocol = [("tcp", TCP), ("udp", UDP)].into_iter().find(|(name, _)| *name == protocol)?.1;
     let socket: SocketAddr = socket.parse().ok()?;
     Some(Target { destination: socket.ip().to_canonical(), protocol, port: socket.port() }.into())
@@ -164,6 +174,8 @@ mod tests {
             (" 02:00:5E:10:00:01 ", "02:00:5e:10:00:01"),
             ("198.51.100.10:80/tcp", "198.51.100.10:80/tcp"),
             ("[2001:db8::1]:53/udp", "[2001:db8::1]:53/udp"),
+            ("198.51.100.10/icmp", "198.51.100.10/icmp"),
+            ("2001:db8::1/icmp", "2001:db8::1/icmp"),
         ] {
             assert_eq!(text.parse::<Subject>().expect(text).to_string(), shown);
         }

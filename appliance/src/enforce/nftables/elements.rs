@@ -5,9 +5,11 @@ use core::time::Duration;
 
 use ipnet::IpNet;
 use traffic::address::Mac;
+use traffic::protocols::{ICMP, ICMPV6};
 
 use super::batch::{Batch, Key, TABLE};
 use super::numbers::{element, limit, message, rule};
+use super::table::{ECHO_REQUEST, ECHO_REQUEST_IPV6};
 use crate::linux::netlink::{FLAG_CREATE, Reply, Request, attributes, read_be_u64};
 use crate::policy::{Subject, Target};
 
@@ -85,9 +87,18 @@ fn key_of(subject: Subject) -> Vec<u8> {
         Subject::Source(address) => octets(address),
         Subject::Device(Mac(bytes)) => bytes.to_vec(),
         Subject::Service(Target { destination, protocol, port }) => {
-            let [high, low] = port.to_be_bytes();
+            let [high, low] = ping(protocol).unwrap_or_else(|| port.to_be_bytes());
             [octets(destination), vec![protocol, 0, 0, 0, high, low, 0, 0]].concat()
         }
+    }
+}
+
+/// Type and code of what asks a host for an answer, which stand in the place of the port.
+const fn ping(protocol: u8) -> Option<[u8; 2]> {
+    match protocol {
+        ICMP => Some([ECHO_REQUEST, 0]),
+        ICMPV6 => Some([ECHO_REQUEST_IPV6, 0]),
+        _ => None,
     }
 }
 
@@ -232,7 +243,8 @@ fn read_rate(one: &[u8]) -> Option<u32> {
 fn read_target(bytes: &[u8]) -> Option<Target> {
     let (address, rest) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
     let [protocol, _, _, _, high, low, ..] = *rest else { return None };
-    Some(Target { destination: read_address(address)?, protocol, port: u16::from_be_bytes([high, low]) })
+    let port = if ping(protocol).is_some() { 0 } else { u16::from_be_bytes([high, low]) };
+    Some(Target { destination: read_address(address)?, protocol, port })
 }
 
 fn read_address(bytes: &[u8]) -> Option<IpAddr> {

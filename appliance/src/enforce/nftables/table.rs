@@ -46,8 +46,8 @@ const ALLOW6: &str = "allow6";
 /// UDP from a port below this is taken for the answer of a service.
 const FIRST_CLIENT_PORT: u16 = 1024;
 const DNS: u16 = 53;
-const ECHO_REQUEST: u8 = 8;
-const ECHO_REQUEST_IPV6: u8 = 128;
+pub(super) const ECHO_REQUEST: u8 = 8;
+pub(super) const ECHO_REQUEST_IPV6: u8 = 128;
 
 /// The chain of frames whose addresses no rule finds.
 pub(super) const HIDDEN: &str = "hidden";
@@ -364,15 +364,21 @@ fn quarantine_rules(place: &Place, rules: &mut Rules) {
     add(place.rule("all else").drop());
 }
 
-/// What opens connections to a limited service, above its rate.
+/// What opens connections to a limited service, or pings a limited host, above its rate.
 fn limit_rules(place: &Place, rules: &mut Rules) {
+    /// Where the destination port of TCP and UDP stands, and what an ICMP message is.
+    const PORT: u32 = 2;
+    const TYPE_AND_CODE: u32 = 0;
     let mut add = |rule| rules.push((place.chain, rule));
     let (base, transport) = place.transport();
     let limit = block_set(Action::Limit, place.key);
     let syn = syn_only(place.carrying("above the limit of the service", TCP), base, transport);
-    add(place.target(syn).in_set(limit).jump(place.limited_chain));
+    add(place.target(syn, PORT).in_set(limit).jump(place.limited_chain));
     let udp = client_port(place.carrying("above the limit of the service", UDP), base, transport);
-    add(place.target(udp).in_set(limit).jump(place.limited_chain));
+    add(place.target(udp, PORT).in_set(limit).jump(place.limited_chain));
+    // Who pings asks again with other words. Nothing but pings is lost.
+    let pings = place.carrying("pings above the limit of the host", icmp(place.key));
+    add(place.target(pings, TYPE_AND_CODE).in_set(limit).drop());
     limited_rules(place, rules);
 }
 
@@ -442,11 +448,19 @@ fn encapsulated_deny_new_rules(place: &Place, rules: &mut Rules) {
     add(syn_only(place.carrying("opens a connection", TCP), Base::Network, transport).drop());
     let udp = place.carrying("UDP, but not answers of services (ports below 1024)", UDP);
     add(client_port(udp, Base::Network, transport).drop());
-    let (protocol, echo) = match place.key {
-        Key::Ipv4 => (ICMP, ECHO_REQUEST),
-        Key::Ipv6 => (ICMPV6, ECHO_REQUEST_IPV6),
+    let echo = match place.key {
+        Key::Ipv4 => ECHO_REQUEST,
+        Key::Ipv6 => ECHO_REQUEST_IPV6,
     };
-    add(place.carrying("ping", protocol).payload(Base::Network, transport, &[echo]).drop());
+    add(place.carrying("ping", icmp(place.key)).payload(Base::Network, transport, &[echo]).drop());
+}
+
+/// ICMP of this version of IP.
+const fn icmp(key: Key) -> u8 {
+    match key {
+        Key::Ipv4 => ICMP,
+        Key::Ipv6 => ICMPV6,
+    }
 }
 
 /// TCP with SYN and without ACK, by the flags 13 bytes into the header.
