@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use model_compiler::sealed::ModelId;
 
-use super::{DaemonArgs, Failure, blocks};
-use crate::control::{ModelRequest, Request};
+use super::{DaemonArgs, Failure};
+use crate::control::ModelRequest;
 use crate::registry::Choice;
-use crate::web::Client;
 use crate::web::api::{ModelState, State};
+use crate::web::{Client, said_of_models};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
@@ -67,7 +67,9 @@ pub(super) fn model(daemon: &DaemonArgs, command: ModelCommand) -> Result<(), Fa
         ModelCommand::Rollback => ModelRequest::Rollback,
         ModelCommand::Remove { model } => ModelRequest::Remove(model),
     };
-    blocks::ask(&socket, &Request::Model(request))
+    let done = Client::new(&socket).change_models(&request)?;
+    println!("{}", said_of_models(&request, &done.address));
+    Ok(())
 }
 
 fn list(socket: &Path) -> Result<(), Failure> {

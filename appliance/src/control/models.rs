@@ -1,6 +1,7 @@
 //! Which models judge: what is chosen, what of it could be loaded, and what people ask for while the box runs.
 
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
 
 use log::{info, warn};
 use model_compiler::sealed::ModelId;
@@ -8,34 +9,40 @@ use traffic::features::FEATURES;
 use traffic::time::Timestamp;
 
 use super::keeper::Keeper;
-use super::{Outcome, Reply};
+use super::{ControlError, Handle, Message, Outcome, REPLY_TIMEOUT, Reply};
 use crate::pipeline::Compared;
-use crate::registry::{Choice, Choices, ModelConfig, Registry, RegistryError, Stored};
+use crate::registry::{Choice, Choices, ModelConfig, RegistryError, Stored};
 use crate::store::Event;
-use crate::verdict::Models;
+use crate::verdict::{BUILT_IN, Model, Models};
 
-/// What people ask for about models.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ModelRequest {
-    /// Take a file in, and let it judge as the shadow.
-    Load {
-        /// The file, as the daemon sees it.
+/// A change of what judges, on its way to the control thread; every model in it is loaded.
+#[derive(Debug)]
+pub enum ModelChange {
+    /// A file is in the registry now.
+    TakenIn {
+        /// Which model it is.
+        id: ModelId,
+        /// Where it came from.
         path: PathBuf,
     },
-    /// Let another model judge beside the active one, or none.
-    Shadow(Option<ModelId>),
-    /// Let another model decide.
-    Pin(Choice),
-    /// Let the one decide that did before.
-    Rollback,
-    /// Remove a file.
-    Remove(ModelId),
+    /// Another model judges beside the active one, or none.
+    Shadow(Option<(ModelId, &'static Model)>),
+    /// Another model decides; none is given for the compiled-in one.
+    Pin(Choice, Option<&'static Model>),
+    /// A file is no longer in the registry.
+    Removed(ModelId),
+}
+
+/// Models by their names, or why they cannot judge, and the files that there are.
+#[derive(Debug, Default)]
+pub struct Loads {
+    pub(super) models: Vec<(ModelId, Result<&'static Model, RegistryError>)>,
+    pub(super) stored: Vec<Stored>,
 }
 
 /// The models that judge.
 #[derive(Debug)]
 pub struct Judges {
-    registry: Registry,
     choices: Choices,
     in_force: Models,
     /// Why what is chosen does not judge, with the remedy.
@@ -58,13 +65,19 @@ pub struct ShownModels {
     pub drift_alarm: f32,
 }
 
+impl Loads {
+    /// What became of that model; none where it was not asked for.
+    pub(super) fn of(&self, id: &ModelId) -> Option<&Result<&'static Model, RegistryError>> {
+        self.models.iter().find(|(known, _)| known == id).map(|(_, outcome)| outcome)
+    }
+}
+
 impl Judges {
-    /// Loads what is chosen, as far as that can be. The built-in model holds where it cannot.
+    /// What is chosen, as far as it could be loaded. The built-in model holds where it could not.
     #[must_use]
-    pub fn new(registry: Registry, choices: Choices) -> Self {
-        let mut judges =
-            Self { registry, choices, in_force: Models::default(), faults: Vec::new(), stored: Vec::new() };
-        judges.settle();
+    pub fn new(choices: Choices, loads: Loads) -> Self {
+        let mut judges = Self { choices, in_force: Models::default(), faults: Vec::new(), stored: Vec::new() };
+        judges.settle(loads);
         judges
     }
 
@@ -81,7 +94,7 @@ impl Judges {
     }
 
     /// What is to be shown, with what the packet thread published last.
-    pub(super) fn shown(&self, compared: Option<Compared>, drift_alarm: f32) -> ShownModels {
+    pub(crate) fn shown(&self, compared: Option<Compared>, drift_alarm: f32) -> ShownModels {
         ShownModels {
             choices: self.choices.clone(),
             in_force: self.in_force,
@@ -91,55 +104,55 @@ impl Judges {
         }
     }
 
-    /// Loads what is chosen now.
-    fn settle(&mut self) {
+    /// Takes over what was loaded of the chosen models.
+    fn settle(&mut self, loads: Loads) {
         self.faults.clear();
         self.in_force = Models::default();
         if let Choice::Stored(id) = &self.choices.active {
-            match self.registry.model(id) {
-                Ok(model) => self.in_force.active = model,
-                Err(error) => self.faults.push(format!("the built-in model decides in the place of {id}: {error}")),
+            match loads.of(id) {
+                Some(Ok(model)) => self.in_force.active = model,
+                Some(Err(error)) => {
+                    self.faults.push(format!("the built-in model decides in the place of {id}: {error}"));
+                }
+                None => {}
             }
         }
         if let Some(id) = &self.choices.shadow {
-            match self.registry.model(id) {
-                Ok(model) => self.in_force.shadow = Some(model),
-                Err(error) => self.faults.push(format!("{id} does not judge beside the active model: {error}")),
+            match loads.of(id) {
+                Some(Ok(model)) => self.in_force.shadow = Some(model),
+                Some(Err(error)) => {
+                    self.faults.push(format!("{id} does not judge beside the active model: {error}"));
+                }
+                None => {}
             }
         }
         self.faults.iter().for_each(|fault| warn!("{fault}"));
-        self.stored = self.registry.stored();
-    }
-
-    fn take_in(&mut self, path: &std::path::Path) -> Result<ModelId, RegistryError> {
-        let id = self.registry.take_in(path);
-        self.stored = self.registry.stored();
-        id
+        self.stored = loads.stored;
     }
 
     /// Chooses a shadow; true where that changes anything.
-    fn shadow(&mut self, id: Option<ModelId>) -> Result<bool, RegistryError> {
-        if let Some(id) = &id {
-            self.registry.model(id)?;
-            if self.choices.active.stored() == Some(id) {
-                return Err(RegistryError::Decides { id: id.clone() });
-            }
+    fn shadow(&mut self, shadow: Option<(ModelId, &'static Model)>) -> Result<bool, RegistryError> {
+        let (id, model) = shadow.unzip();
+        if let Some(id) = &id
+            && self.choices.active.stored() == Some(id)
+        {
+            return Err(RegistryError::Decides { id: id.clone() });
         }
         let changes = self.choices.shadow != id;
         self.choices.shadow = id;
-        self.settle();
+        self.in_force.shadow = model;
         Ok(changes)
     }
 
     /// Chooses who decides; true where that changes anything.
-    fn pin(&mut self, choice: Choice) -> Result<bool, RegistryError> {
-        if let Some(id) = choice.stored() {
-            self.registry.model(id)?;
-        }
+    fn pin(&mut self, choice: Choice, model: Option<&'static Model>) -> bool {
         let changes = self.choices.active != choice;
         self.choose(choice);
-        self.settle();
-        Ok(changes)
+        if self.choices.shadow.is_none() {
+            self.in_force.shadow = None;
+        }
+        self.in_force.active = model.unwrap_or(&BUILT_IN);
+        changes
     }
 
     /// What decides, by whoever says so.
@@ -152,23 +165,14 @@ impl Judges {
         }
     }
 
-    fn remove(&mut self, id: &ModelId) -> Result<(), RegistryError> {
-        let Choices { active, shadow, before } = &mut self.choices;
-        if active.stored() == Some(id) || shadow.as_ref() == Some(id) {
-            return Err(RegistryError::InUse { id: id.clone() });
-        }
-        self.registry.remove(id)?;
-        if before.as_ref().and_then(Choice::stored) == Some(id) {
-            *before = None;
-        }
-        self.stored = self.registry.stored();
-        Ok(())
+    /// There is no way back to a model whose file is gone.
+    fn forget(&mut self, id: &ModelId) {
+        self.choices.before.take_if(|before| before.stored() == Some(id));
     }
 
     /// Goes by another configuration: what it says anew holds, whatever was chosen while the box ran. True where it says anything
     /// anew.
-    fn configure(&mut self, before: &ModelConfig, now: &ModelConfig) -> bool {
-        self.registry.trust(now.keys.clone());
+    fn configure(&mut self, before: &ModelConfig, now: &ModelConfig, loads: Loads) -> bool {
         if now.shadow != before.shadow {
             self.choices.shadow.clone_from(&now.shadow);
         }
@@ -178,48 +182,58 @@ impl Judges {
         if self.choices.active.stored() == self.choices.shadow.as_ref() {
             self.choices.shadow = None;
         }
-        self.settle();
+        self.settle(loads);
         (&now.active, &now.shadow) != (&before.active, &before.shadow)
     }
 }
 
+impl Handle {
+    /// Tells the control thread of a change of models, and waits until it holds; which model it was about. `stored` are the files
+    /// that there are after it.
+    pub(super) fn change_models(&self, change: ModelChange, stored: Vec<Stored>, actor: &str) -> Reply {
+        let (reply, answer) = sync_channel(1);
+        let message = Message::Models { change, stored, actor: actor.to_owned(), reply };
+        self.messages.try_send(message).map_err(|_| ControlError::Unavailable)?;
+        answer.recv_timeout(REPLY_TIMEOUT).unwrap_or(Err(ControlError::Unavailable))
+    }
+}
+
 impl Keeper {
-    /// Carries a request about models out; which model it was about.
-    pub(super) fn change_models(&mut self, request: ModelRequest, actor: &str, now: Timestamp) -> Reply {
-        match request {
-            ModelRequest::Load { path } => {
-                let id = self.judges.take_in(&path)?;
+    /// Takes a change of models over; which model it was about.
+    pub(super) fn change_models(
+        &mut self,
+        change: ModelChange,
+        stored: Vec<Stored>,
+        actor: &str,
+        now: Timestamp,
+    ) -> Reply {
+        self.judges.stored = stored;
+        let name = match change {
+            ModelChange::TakenIn { id, path } => {
                 self.audit_by(actor, now, format!("took the model {id} in from {}", path.display()));
-                self.shadow(Some(id), actor, now)
+                id.to_string()
             }
-            ModelRequest::Shadow(id) => self.shadow(id, actor, now),
-            ModelRequest::Pin(choice) => self.pin(choice, actor, now),
-            ModelRequest::Rollback => {
-                let before = self.judges.choices.before.clone().ok_or(RegistryError::NothingBefore)?;
-                self.pin(before, actor, now)
+            ModelChange::Shadow(shadow) => {
+                let name = shadow.as_ref().map_or_else(|| String::from("none"), |(id, _)| id.to_string());
+                if self.judges.shadow(shadow)? {
+                    self.chosen(actor, now, format!("set the shadow model to {name}"));
+                }
+                name
             }
-            ModelRequest::Remove(id) => {
-                self.judges.remove(&id)?;
+            ModelChange::Pin(choice, model) => {
+                let name = choice.to_string();
+                if self.judges.pin(choice, model) {
+                    self.chosen(actor, now, format!("set the active model to {name}"));
+                }
+                name
+            }
+            ModelChange::Removed(id) => {
+                self.judges.forget(&id);
                 self.chosen(actor, now, format!("removed the model {id}"));
-                Ok(id.to_string())
+                id.to_string()
             }
-        }
-        .inspect(|_| self.tell_models())
-    }
-
-    fn shadow(&mut self, id: Option<ModelId>, actor: &str, now: Timestamp) -> Reply {
-        let name = id.as_ref().map_or_else(|| String::from("none"), ToString::to_string);
-        if self.judges.shadow(id)? {
-            self.chosen(actor, now, format!("set the shadow model to {name}"));
-        }
-        Ok(name)
-    }
-
-    fn pin(&mut self, choice: Choice, actor: &str, now: Timestamp) -> Reply {
-        let name = choice.to_string();
-        if self.judges.pin(choice)? {
-            self.chosen(actor, now, format!("set the active model to {name}"));
-        }
+        };
+        self.tell_models();
         Ok(name)
     }
 
@@ -233,8 +247,8 @@ impl Keeper {
     }
 
     /// Takes over what the configuration says of models, where it said something else before.
-    pub(super) fn configure_models(&mut self, before: &ModelConfig, actor: &str, now: Timestamp) {
-        if self.judges.configure(before, &self.settings.model) {
+    pub(super) fn configure_models(&mut self, before: &ModelConfig, loads: Loads, actor: &str, now: Timestamp) {
+        if self.judges.configure(before, &self.settings.model, loads) {
             let Choices { active, shadow, .. } = &self.judges.choices;
             let shadow = shadow.as_ref().map_or_else(|| String::from("none"), ToString::to_string);
             self.chosen(actor, now, format!("set the active model to {active} and the shadow model to {shadow}"));

@@ -35,7 +35,7 @@ use crate::capture::live::Live;
 use crate::clock::{self, Stopwatch};
 use crate::config::Config;
 use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
-use crate::control::{Handle, Judges, Settings, ShownModels, Snapshot};
+use crate::control::{Handle, Judges, Library, Settings, ShownModels, Snapshot};
 use crate::enforce::nftables::{Nftables, Watch};
 use crate::enforce::{Desired, EnforceError, Enforcer, OnFailure};
 use crate::hardware::bridge::{self, BridgeConfig};
@@ -103,7 +103,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     let mut lookout = Lookout::new(config, bridge.index)?;
     let settings = settings(config);
     let mut surroundings = move |settings: &Settings| lookout.look(settings);
-    let judges = restored_judges(config, &store)?;
+    let (library, judges) = restored_judges(config, &store)?;
     let models = judges.in_force();
     let blocklist = restored_blocklist(config, &store, surroundings(&settings))?;
     record_start(&writer, blocklist.modes());
@@ -116,8 +116,9 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     gauges.set_own_mac(bridge.mac);
     gauges.set_list_faults(lists.faults(clock::now()));
     let (rulebooks, next_rulebook) = sync_channel(RULEBOOK_CAPACITY);
+    let shown_models = judges.shown(None, config.model.drift_alarm);
     let (handle, messages, orders) =
-        Handle::new(first_snapshot(config, *blocklist.modes()), config.memory.control_queue());
+        Handle::new(first_snapshot(config, *blocklist.modes(), shown_models), config.memory.control_queue());
     let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
     let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
     let keeper = Keeper {
@@ -143,7 +144,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     }
     names::look_up(handle.clone())?;
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
-    let web = web::serve(handle.clone(), store, Arc::clone(&writer), web_config)?;
+    let web = web::serve(handle.clone(), Arc::clone(&library), store, Arc::clone(&writer), web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
         source,
@@ -168,7 +169,17 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
 
     let (config, path) = (config.clone(), path.to_owned());
     let (door, on_failure) = (Door::new(&config), config.on_failure);
-    let reload = Reload::new(path, config, handle.clone(), writer, gauges, more_rulebooks, other_lists);
+    let reload = Reload {
+        path,
+        config,
+        handle: handle.clone(),
+        library,
+        writer,
+        gauges,
+        rulebooks: more_rulebooks,
+        lists: other_lists,
+        waiting: None,
+    };
     let attendant = Attendant { signals, orders, web, door, reload, program };
     let ended = attendant.attend(&[&packets, &control]);
     stop.store(true, Ordering::Relaxed);
@@ -274,12 +285,14 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
     Ok(blocklist)
 }
 
-/// The models that were chosen, as far as they can be loaded.
-fn restored_judges(config: &Config, store: &Store) -> anyhow::Result<Judges> {
+/// The registry, and of it the models that were chosen, as far as they can be loaded.
+fn restored_judges(config: &Config, store: &Store) -> anyhow::Result<(Arc<Library>, Judges)> {
     // Beside the database, which may have had to be opened elsewhere.
     let folder = store.path().parent().unwrap_or(&config.state_dir);
-    let registry = Registry::new(folder, config.model.keys.clone());
-    Ok(Judges::new(registry, store.models(&config.model)?))
+    let library = Library::new(Registry::new(folder, config.model.keys.clone()));
+    let choices = store.models(&config.model)?;
+    let loads = library.loads(&choices, &config.model);
+    Ok((Arc::new(library), Judges::new(choices, loads)))
 }
 
 /// The allowlist of the configuration, who is allowed for a while, and the addresses that names had last.
@@ -354,13 +367,13 @@ fn page_address(config: &Config) -> Option<SocketAddr> {
     (config.web.listen_port != 0).then(|| SocketAddr::new(address, config.web.listen_port))
 }
 
-fn first_snapshot(config: &Config, modes: Modes) -> Snapshot {
+fn first_snapshot(config: &Config, modes: Modes, models: ShownModels) -> Snapshot {
     let now = clock::now();
     Snapshot {
         time: now,
         started: now,
         modes,
-        models: ShownModels::default(),
+        models,
         bridge: config.bridge.name.clone(),
         ports: config.bridge.ports.clone(),
         internet_port: None,

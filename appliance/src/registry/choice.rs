@@ -65,6 +65,14 @@ impl Choice {
     }
 }
 
+impl Choices {
+    /// That model decides, or judges beside the one that does.
+    #[must_use]
+    pub fn judges(&self, id: &ModelId) -> bool {
+        self.active.stored() == Some(id) || self.shadow.as_ref() == Some(id)
+    }
+}
+
 impl Display for Choice {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {

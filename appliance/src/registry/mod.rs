@@ -114,6 +114,11 @@ pub enum RegistryError {
         /// Which.
         id: ModelId,
     },
+    /// A file that somebody else named is still being read.
+    #[error(
+        "another model file is being read; wait for it, or `sluice restart` where its file system no longer answers"
+    )]
+    Busy,
     /// It judges.
     #[error("{id} is in use; `sluice model pin` another one, or `sluice model shadow off`, first")]
     InUse {
@@ -140,9 +145,9 @@ impl Registry {
         Self { folder: state_dir.join(FOLDER), keys, loaded: Vec::new(), loaded_bytes: 0 }
     }
 
-    /// Trusts these keys from now on, and no others.
-    pub fn trust(&mut self, keys: Vec<PublicKey>) {
-        self.keys = keys;
+    /// Trusts these keys from now on, and no others; which it trusted before.
+    pub fn trust(&mut self, keys: Vec<PublicKey>) -> Vec<PublicKey> {
+        core::mem::replace(&mut self.keys, keys)
     }
 
     /// The files, by name and version.
@@ -158,14 +163,13 @@ impl Registry {
         stored
     }
 
-    /// Checks a file and copies it into the folder: whatever happens meanwhile, it is there whole or not at all. A file that is
-    /// there already is taken for taken in.
+    /// Checks what was read of a file and copies it into the folder: whatever happens meanwhile, it is there whole or not at all. A
+    /// file that is there already is taken for taken in.
     ///
     /// # Errors
     /// See [`RegistryError`]; nothing has changed then.
-    pub fn take_in(&self, path: &Path) -> Result<ModelId, RegistryError> {
-        let bytes = read(path)?;
-        let id = ModelId::of(&checked(&bytes, path, &self.keys)?);
+    pub fn take_in(&self, bytes: &[u8], path: &Path) -> Result<ModelId, RegistryError> {
+        let id = ModelId::of(&checked(bytes, path, &self.keys)?);
         let place = self.place(&id);
         match read(&place) {
             Ok(same) if same == bytes => return Ok(id),
@@ -178,7 +182,7 @@ impl Registry {
         if stored.len() >= MOST_STORED || taken + bytes.len() as u64 > MOST_STORED_BYTES {
             return Err(RegistryError::Full);
         }
-        self.write(&place, &bytes).map_err(|cause| RegistryError::Write { path: place, cause })?;
+        self.write(&place, bytes).map_err(|cause| RegistryError::Write { path: place, cause })?;
         Ok(id)
     }
 
@@ -248,7 +252,10 @@ impl Registry {
 }
 
 /// The bytes of a file, and not many more of one that is too long. Devices and pipes are no files: a read could wait for ever.
-fn read(path: &Path) -> Result<Vec<u8>, RegistryError> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, RegistryError> {
     let failed = |cause| RegistryError::Read { path: path.to_owned(), cause };
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
     if !file.metadata().map_err(failed)?.is_file() {

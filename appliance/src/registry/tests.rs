@@ -35,7 +35,7 @@ impl Fixture {
     fn take_in(&self, bytes: &[u8]) -> Result<ModelId, RegistryError> {
         let path = self.directory.path().join("given.model");
         fs::write(&path, bytes).unwrap();
-        self.registry.take_in(&path)
+        self.registry.take_in(bytes, &path)
     }
 
     fn names(&self) -> Vec<String> {
@@ -78,9 +78,9 @@ fn nothing_is_taken_in_that_is_not_trusted_whole_and_new() {
     (other.name, other.trees) = ("forest".to_owned(), other.trees[..1].to_vec());
     let other = seal(&other, 3, 1_800_000_000, &key(1)).unwrap();
     assert!(matches!(fixture.take_in(&other), Err(RegistryError::Exists { .. })));
-    let missing = fixture.registry.take_in(Path::new("/nowhere/x.model")).unwrap_err().to_string();
+    let missing = read(Path::new("/nowhere/x.model")).unwrap_err().to_string();
     assert!(missing.starts_with("/nowhere/x.model: cannot read it"), "{missing}");
-    assert!(fixture.registry.take_in(Path::new("/dev/zero")).unwrap_err().to_string().contains("no regular file"));
+    assert!(read(Path::new("/dev/zero")).unwrap_err().to_string().contains("no regular file"));
     fixture.registry.trust(Vec::new());
     assert!(fixture.take_in(&sealed("forest", 5, &key(1))).unwrap_err().to_string().contains("model.keys"));
     assert_eq!(fixture.names(), ["forest@3"], "nothing was left behind");
