@@ -9,7 +9,7 @@ use model_compiler::sealed::ModelId;
 use super::{DaemonArgs, Failure};
 use crate::control::ModelRequest;
 use crate::registry::Choice;
-use crate::web::api::{ModelState, State};
+use crate::web::api::{Events, ModelState, State};
 use crate::web::{Client, said_of_models};
 
 #[derive(Debug, Subcommand)]
@@ -73,7 +73,9 @@ pub(super) fn model(daemon: &DaemonArgs, command: ModelCommand) -> Result<(), Fa
 }
 
 fn list(socket: &Path) -> Result<(), Failure> {
-    let State { model, models, .. } = Client::new(socket).state()?;
+    let State { model, events, .. } = Client::new(socket).state()?;
+    // Whoever may open the socket sees everything.
+    let Some(Events { models, .. }) = events else { return Ok(()) };
     let mut out = io::stdout().lock();
     writeln!(out, "{model} decides; chosen: {}", models.active)?;
     if let Some(before) = &models.before {

@@ -37,6 +37,29 @@ fn a_stranger_sees_how_the_box_is_but_no_addresses() {
     assert!(body.contains("Protecting") && body.contains("9\u{202f}204") && body.contains("39.1 GB"), "{body}");
     assert!(body.contains("action=\"/login\"") && !body.contains("action=\"/unblock\""));
     assert_eq!(state(&page, "").events, None);
+    let json: serde_json::Value = serde_json::from_str(&page.get("/api/state", "").body).unwrap();
+    let told: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    let everybody = [
+        "time",
+        "mode",
+        "class_modes",
+        "summary",
+        "faults",
+        "uptime_s",
+        "model",
+        "bridge",
+        "ports",
+        "internet_port",
+        "placement",
+        "packets",
+        "bytes",
+        "ring_drops",
+        "passed_over",
+        "undecodable",
+        "flows",
+        "dropped_packets",
+    ];
+    assert!(told.iter().all(|key| everybody.contains(key)), "how models take the traffic is no stranger's: {told:?}");
     assert_eq!(page.post_form("/unblock", "", "address=198.51.100.4&token=").status, 403);
     let headers = format!("Origin: http://{}\r\nContent-Type: application/json\r\n", page.address);
     let answer = page.post("/api/unblock", "", &headers, r#"{"address":"198.51.100.4"}"#);
@@ -455,6 +478,7 @@ fn a_daemon_that_is_not_there_is_told_from_one_that_is() {
 fn models_are_shown_and_chosen_but_files_are_read_for_nobody_on_the_network() {
     let page = open_page("models");
     let cookie = page.log_in();
+    assert_eq!(state(&page, &cookie).events.unwrap().models.stored[0].model, "forest@4");
     let html = page.get("/", &cookie).body;
     assert!(html.contains("forest@4 judges beside it and decides nothing"), "{html}");
     assert!(html.contains("not known before 2000 flows have ended (0 so far)"), "{html}");
