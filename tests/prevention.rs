@@ -173,13 +173,20 @@ fn rules_and_lists_raise_alerts_that_name_them_and_only_a_flood_is_blocked_for_o
     let (network, _servers) = stage();
     let (pinger, listed) = (network.outsider(50).unwrap(), network.outsider(51).unwrap());
     let file = lab::cleanup::work_folder().unwrap().join("listed.txt");
-    std::fs::write(&file, format!("# known\n{}\n", listed.address())).unwrap();
+    // The sender of the flood is on it too: that must not keep it from being blocked at once.
+    std::fs::write(&file, format!("# known\n{}\n{}\n", listed.address(), pinger.address())).unwrap();
     let list = |name: &str, path: &str| {
-        format!("[[lists]]\nname = \"{name}\"\npath = \"{path}\"\nclass = \"botnet\"\nconfidence = 0.9\n")
+        format!(
+            "[[lists]]\nname = \"{name}\"\npath = \"{path}\"\nclass = \"botnet\"\nconfidence = 0.99\nblock = true\n"
+        )
     };
     let rules = list("known", file.to_str().unwrap()) + &list("absent", "/nowhere/absent.txt");
     let daemon = Daemon::start(&network, &Config { rules, ..Config::default() }).unwrap();
     fetch(&listed.namespace, LAN_HOST, "api.json", LIMIT).unwrap();
+    // Others come too: the flood is its sender's all the same.
+    for _ in 0..8 {
+        fetch(&network.wan, LAN_HOST, "api.json", LIMIT).unwrap();
+    }
     let _flood = start_flood(&pinger.namespace, Flood::Icmp(56), LAN_HOST, 6_000, 200).unwrap();
     let alert = |source: &str, because: &str| {
         let status = daemon.status().unwrap();

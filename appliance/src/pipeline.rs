@@ -238,13 +238,11 @@ impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
         let origin = self.flow_verdicts.origin(seen.flow);
         listener.checkpoint(seen, origin.device);
-        let rule = self.rules.accusing(seen.features);
-        let (judged, basis) = judge(self.models.active, rule, seen.features);
-        let benign = Verdict { class: ThreatClass::Benign, confidence: 0.0 };
-        let heard = |judged: Verdict| if is_to_be_heard(judged, seen) { judged } else { benign };
-        let mut verdict = heard(judged);
-        let shadow = self.models.shadow.map(|model| judge(model, rule, seen.features).0);
-        let mut shadow = shadow.map_or(benign, heard);
+        let hears = |class| is_to_be_heard(class, seen);
+        let rule = self.rules.accusing(seen.features, hears);
+        let (mut verdict, basis) = judge(self.models.active, rule, seen.features, hears);
+        let shadow = self.models.shadow.map(|model| judge(model, rule, seen.features, hears).0);
+        let mut shadow = shadow.unwrap_or(Verdict { class: ThreatClass::Benign, confidence: 0.0 });
         let mut by_list = None;
         if let Some((list, began)) = self.rules.listed(seen.initiator, seen.responder).filter(|_| seen.begun) {
             let listed = sighting_by_list(seen, origin, list, began);
@@ -254,7 +252,7 @@ impl Judgement {
             if list.config.block && listed.verdict.is_worse_than(shadow) {
                 shadow = listed.verdict;
             }
-            if list.config.block && listed.verdict.is_worse_than(verdict) {
+            if list.config.block && !basis.suffices() && listed.verdict.is_worse_than(verdict) {
                 verdict = listed.verdict;
                 by_list = Some(listed);
             }
@@ -315,10 +313,10 @@ impl Judgement {
     }
 }
 
-/// Whether a verdict speaks against the initiator. Where that was never seen sending, nothing is its doing. That a password was
+/// Whether what a flow looks like speaks against its initiator. Where that was never seen sending, nothing is its doing. That a password was
 /// guessed shows when the connection ends: until then, whoever mistyped it before may be logging in.
-fn is_to_be_heard(judged: Verdict, seen: &Observation<'_>) -> bool {
-    seen.begun && (judged.class != ThreatClass::BruteForce || seen.end.is_some_and(|end| end != FlowEnd::Segment))
+fn is_to_be_heard(class: ThreatClass, seen: &Observation<'_>) -> bool {
+    seen.begun && (class != ThreatClass::BruteForce || seen.end.is_some_and(|end| end != FlowEnd::Segment))
 }
 
 /// A flow that its initiator is accused for.
@@ -389,7 +387,7 @@ mod tests {
                 end,
                 features: &[0.0; FEATURE_COUNT],
             };
-            is_to_be_heard(Verdict { class, confidence: 0.9 }, &seen)
+            is_to_be_heard(class, &seen)
         };
         assert!(heard(ThreatClass::Scan, true, None));
         assert!(!heard(ThreatClass::Scan, false, None), "nobody was seen doing it");

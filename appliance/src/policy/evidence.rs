@@ -15,7 +15,7 @@ use traffic::time::Timestamp;
 use super::victims::Victims;
 use super::weights::{self, log_odds};
 use super::{ALERT_PAUSE, Action, Decision, Sighting, Subject, Thresholds, Tuning};
-use crate::verdict::{FlowVerdict, Verdict};
+use crate::verdict::{Basis, FlowVerdict, Verdict};
 
 /// One service in so many sources has room among the victims of floods.
 const SOURCES_PER_VICTIM: usize = 16;
@@ -120,7 +120,11 @@ impl Evidence {
             }
         }
         let class = sighting.verdict.class;
-        if total >= self.thresholds.alert && entry.may_alert(class, now) && self.alert(*sighting, sink) {
+        // Whoever may be blocked for one flow is told of for it, however little that adds to what speaks against it.
+        if (total >= self.thresholds.alert || sighting.suffices())
+            && entry.may_alert(class, now)
+            && self.alert(*sighting, sink)
+        {
             self.sources.get_mut(slot).quiet_until[class.number()] = now.plus(ALERT_PAUSE);
         }
     }
@@ -178,8 +182,12 @@ impl Evidence {
 }
 
 /// A flood is seen at its destination, by whoever else comes there too: it speaks against a source only if a fair part of it
-/// comes from there. The rest are the victims of the flood, or its forged senders.
+/// comes from there. The rest are the victims of the flood, or its forged senders. A flow that is a flood by itself has its sender,
+/// however many others come.
 fn is_the_sources_doing(sighting: &Sighting) -> bool {
+    if matches!(sighting.basis, Basis::Rule(rule) if rule.is_about_the_flow()) {
+        return true;
+    }
     let is_large_part = |of_source, of_all| sighting.value(of_source) * FAIR_PARTS >= sighting.value(of_all);
     sighting.verdict.class != ThreatClass::Flood
         || is_large_part(Index::SrcFlows2s, Index::DstFlows2s)

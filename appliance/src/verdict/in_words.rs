@@ -44,7 +44,7 @@ pub fn in_words(place: usize, value: f32) -> String {
             1.0 => format!("1 {}", singular(meaning)),
             several => format!("{several} {meaning}"),
         },
-        "1/s" | "bytes/s" => format!("{} {meaning}", round(value)),
+        "1/s" | "bytes/s" | "ratio" => format!("{} {meaning}", round(value)),
         _ => format!("{meaning}: {} {unit}", round(value)),
     }
 }

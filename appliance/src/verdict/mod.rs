@@ -78,10 +78,16 @@ pub struct Rulebook {
 }
 
 /// What the model and the rule that accuses say together: of those that call it an attack, the rule where one flow is enough for it,
-/// else the more confident one; of equally confident ones the model.
+/// else the more confident one; of equally confident ones the model. Of classes that are not heard yet the model says nothing.
 #[must_use]
-pub fn judge(model: &'static Model, rule: Option<&Rule>, features: &FeatureVector) -> (Verdict, Basis) {
+pub fn judge(
+    model: &'static Model,
+    rule: Option<&Rule>,
+    features: &FeatureVector,
+    hears: impl Fn(ThreatClass) -> bool,
+) -> (Verdict, Basis) {
     let judged = model.judge(features);
+    let judged = if hears(judged.class) { judged } else { Verdict { class: ThreatClass::Benign, confidence: 0.0 } };
     match rule.filter(|rule| rule.at_once || rule.verdict.is_worse_than(judged)) {
         Some(rule) => (rule.verdict, Basis::Rule(*rule)),
         None => (judged, Basis::Model(model)),
@@ -98,13 +104,15 @@ impl Verdict {
 }
 
 impl Rulebook {
-    /// Of the rules that hold, one for which one flow is enough, else the most confident one; of equals the first.
+    /// Of the rules that hold and whose class is heard, one for which one flow is enough, else the most confident one; of equals
+    /// the first.
     #[must_use]
-    pub fn accusing(&self, features: &FeatureVector) -> Option<&Rule> {
+    pub fn accusing(&self, features: &FeatureVector, hears: impl Fn(ThreatClass) -> bool) -> Option<&Rule> {
         let weight = |rule: &Rule| (rule.at_once, rule.verdict.confidence);
         let mut worst: Option<&Rule> = None;
         for rule in &self.rules {
-            if worst.is_none_or(|worst| weight(rule) > weight(worst)) && rule.holds(features) {
+            let is_more = worst.is_none_or(|worst| weight(rule) > weight(worst));
+            if is_more && hears(rule.verdict.class) && rule.holds(features) {
                 worst = Some(rule);
             }
         }

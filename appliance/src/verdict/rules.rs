@@ -7,7 +7,7 @@ use core::fmt::{self, Write};
 use core::str::FromStr;
 
 use traffic::features::schema::index_of;
-use traffic::features::{FEATURES, FeatureVector};
+use traffic::features::{FEATURES, FeatureVector, Index};
 
 use super::Verdict;
 use super::explain::round;
@@ -65,6 +65,9 @@ pub struct Rule {
     pub at_once: bool,
     conditions: [Option<Condition>; MOST_CONDITIONS],
 }
+
+/// The first of the features that are about what else the source and the destination did.
+const FIRST_OF_PEERS: u16 = Index::SrcFlows2s as u16;
 
 impl Name {
     /// The text, as far as there is room for it.
@@ -189,6 +192,12 @@ impl Rule {
         first.is_some() && self.conditions.iter().flatten().all(|condition| condition.holds(features))
     }
 
+    /// It asks for nothing but what the flow itself is.
+    #[must_use]
+    pub fn is_about_the_flow(&self) -> bool {
+        self.conditions.iter().flatten().all(|condition| condition.feature < FIRST_OF_PEERS)
+    }
+
     /// The conditions as they are written in the configuration, with `; ` between them.
     #[must_use]
     pub fn written(&self) -> String {
@@ -269,7 +278,7 @@ mod tests {
     /// What the built-in model and these rules say together.
     fn judge(rules: &[Rule], seen: &FeatureVector) -> (Verdict, Basis) {
         let rulebook = Rulebook { rules: rules.to_vec(), ..Rulebook::default() };
-        super::super::judge(&BUILT_IN, rulebook.accusing(seen), seen)
+        super::super::judge(&BUILT_IN, rulebook.accusing(seen, |_| true), seen, |_| true)
     }
 
     #[test]
@@ -294,6 +303,20 @@ mod tests {
         for rules in [vec![first, surer, last], vec![surer, first, last]] {
             assert_eq!(judge(&rules, &features(&[(Index::OddFlags, 3.0)])).1, Basis::Rule(first));
         }
+    }
+
+    #[test]
+    fn what_is_not_heard_yet_hides_nothing_that_is() {
+        let odd = |name, confidence| rule(name, confidence, &[(Index::OddFlags, Comparison::Above, 0.0)]);
+        let mut guessing = odd("guessing", 0.9);
+        guessing.verdict.class = ThreatClass::BruteForce;
+        let (seen, scan) = (features(&[(Index::OddFlags, 3.0)]), odd("other", 0.8));
+        let rulebook = Rulebook { rules: vec![guessing, scan], ..Rulebook::default() };
+        let until_the_end = |class| class != ThreatClass::BruteForce;
+        assert_eq!(rulebook.accusing(&seen, until_the_end), Some(&scan));
+        assert_eq!(rulebook.accusing(&seen, |_| true), Some(&guessing));
+        let (verdict, _) = super::super::judge(&BUILT_IN, None, &seen, |_| false);
+        assert_eq!(verdict.class, ThreatClass::Benign);
     }
 
     #[test]

@@ -143,9 +143,10 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
     let deeds = [
         (change.begun, Deed::Begun),
         (change.answered && flow.begun || first_seen_both, Deed::Answered),
-        (change.established, Deed::Established),
+        // What goes on after a reset that nobody heeded is established when it begins.
+        (change.established || change.begun && flow.is_established(), Deed::Established),
         (change.refused && flow.begun, Deed::Refused),
-        (change.end.is_some() && flow.is_established(), Deed::Ended),
+        (change.end.is_some() && flow.begun && flow.is_established(), Deed::Ended),
         (change.end.is_some() && is_short_login(flow), Deed::ShortLogin),
         (change.end.is_some() && is_short_login(flow) && is_meagre(flow), Deed::MeagreLogin),
     ];

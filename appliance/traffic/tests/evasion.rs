@@ -48,6 +48,8 @@ fn a_reset_that_the_server_ignores_ends_nothing() {
     }
     assert!(bench.seen.len() > observed + 5, "it is judged as before");
     assert!(bench.last().proven && bench.last().flow == 1, "as another flow of the same connection");
+    assert_eq!(bench.last().value(Index::PairOpen60s), 1.0, "it is still held open");
+    assert_eq!(bench.last().value(Index::SrcUnfinished60s), 0.0);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn the_readme_shows_the_schema() {
 
 #[test]
 fn names_are_unique_and_every_entry_is_whole() {
-    const UNITS: [&str; 8] = ["packets", "bytes", "s", "1/s", "bytes/s", "share", "flag", "count"];
+    const UNITS: [&str; 9] = ["packets", "bytes", "s", "1/s", "bytes/s", "share", "flag", "count", "ratio"];
     let names: HashSet<&str> = FEATURES.iter().map(|feature| feature.name).collect();
     assert_eq!(names.len(), FEATURES.len());
     for feature in FEATURES {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::policy::Profile;
-use crate::verdict::rules::Rule;
+use crate::verdict::rules::{Comparison, Condition, Rule};
 use crate::verdict::{BUILT_IN, Basis, Origin};
 use traffic::address::Mac;
 use traffic::features::{FEATURE_COUNT, FeatureVector};
@@ -249,8 +249,30 @@ fn one_flow_blocks_where_a_person_wrote_that_it_is_enough() {
         rule.at_once = true;
         case.basis = Basis::Rule(rule);
         case.flow(0, "203.0.113.9", 0.6, proven);
-        assert_eq!(case.said(), [action]);
+        assert_eq!(case.said(), [action, "alert"]);
     }
+}
+
+#[test]
+fn a_flow_that_is_a_flood_by_itself_is_its_senders_doing_where_many_others_come_too() {
+    let mut own = Rule::new(
+        "of one flow",
+        Verdict { class: ThreatClass::Flood, confidence: 0.95 },
+        &[above(Index::FwdPackets, 1_000.0), above(Index::PacketsPerS, 5_000.0)],
+    );
+    own.at_once = true;
+    let mut of_all = Rule::new("of all", own.verdict, &[above(Index::DstFlows2s, 100.0)]);
+    of_all.at_once = true;
+    for (rule, said) in [(own, vec!["deny_new", "alert"]), (of_all, vec!["alert"])] {
+        let mut case = Case::new(Profile::Balanced);
+        case.basis = Basis::Rule(rule);
+        case.flood(0, "203.0.113.9", 1.0, 900.0);
+        assert_eq!(case.said(), said, "{rule:?}");
+    }
+}
+
+fn above(feature: Index, threshold: f32) -> Condition {
+    Condition { feature: feature as u16, comparison: Comparison::Above, threshold }
 }
 
 #[test]

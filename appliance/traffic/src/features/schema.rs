@@ -12,7 +12,7 @@ pub const FEATURE_COUNT: usize = FEATURES.len();
 pub struct Feature {
     /// Name in model files and tables.
     pub name: &'static str,
-    /// Unit: `packets`, `bytes`, `s`, `1/s`, `bytes/s`, `share` (0 to 1), `flag` (0 or 1), `count`.
+    /// Unit: `packets`, `bytes`, `s`, `1/s`, `bytes/s`, `share` (0 to 1), `flag` (0 or 1), `count`, `ratio`.
     pub unit: &'static str,
     /// What it says, in words that also stand in an alert's reason.
     pub meaning: &'static str,
@@ -151,7 +151,7 @@ schema! {
     SrcFlows60s "src_flows_60s" "count" "flows begun by the source in 60 s" 0.0 "kdd:count";
     SrcPorts60s "src_ports_60s" "count" "distinct ports tried by the source in 60 s" 0.0 "";
     SrcHosts60s "src_hosts_60s" "count" "distinct hosts tried by the source in 60 s" 0.0 "";
-    SrcPortsPerHost60s "src_ports_per_host_60s" "count" "distinct ports tried by the source in 60 s for each distinct host" 0.0 "";
+    SrcPortsPerHost60s "src_ports_per_host_60s" "ratio" "distinct ports tried by the source in 60 s for each distinct host" 0.0 "";
     SrcUnanswered60s "src_unanswered_share_60s" "share" "share of the source's flows in 60 s without an answer" 0.0 "kdd:serror_rate";
     SrcRefused60s "src_refused_share_60s" "share" "share of the source's flows in 60 s that were refused" 0.0 "kdd:rerror_rate";
     SrcUnfinished60s "src_unfinished_share_60s" "share" "share of the source's TCP flows in 60 s without a completed handshake" 0.0 "kdd:serror_rate";

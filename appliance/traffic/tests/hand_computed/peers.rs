@@ -12,8 +12,8 @@ use crate::{Case, distinct, expected};
 
 type Frames = Vec<(u64, Vec<u8>)>;
 
-pub fn cases() -> [Case; 5] {
-    [ssh_login(), two_short_logins(), login_at_four_hosts(), port_scan(), flood()]
+pub fn cases() -> [Case; 6] {
+    [ssh_login(), two_short_logins(), rich_and_mute_logins(), login_at_four_hosts(), port_scan(), flood()]
 }
 
 /// A login from that port that begins then, and ends after so long.
@@ -101,6 +101,53 @@ fn two_short_logins() -> Case {
         expected(1, AtEnd(FlowEnd::Finished, 7), second),
     ];
     Case { name: "two-short-logins", frames, flows: 2, expected }
+}
+
+/// One that brings 3,000 bytes, and one in which the client says nothing: both are short, and neither is meagre. Pages of the same
+/// host are counted apart.
+fn rich_and_mute_logins() -> Case {
+    let [client, other, server] = [end(CLIENT, 40_001), end(CLIENT, 40_002), end(SERVER, 22)];
+    let rich = between(
+        client,
+        server,
+        [
+            (0, C, syn()),
+            (10_000, S, syn_ack()),
+            (20_000, C, segment("PA", 101, 501).payload(24)),
+            (30_000, S, segment("PA", 501, 125).payload(1_400)),
+            (40_000, S, segment("PA", 1_901, 125).payload(1_400)),
+            (50_000, S, segment("PA", 3_301, 125).payload(200)),
+            (60_000, C, segment("FA", 125, 3_501)),
+            (70_000, S, segment("FA", 3_501, 126)),
+        ],
+    );
+    let mute = between(
+        other,
+        server,
+        [
+            (100_000, C, syn()),
+            (110_000, S, syn_ack()),
+            (120_000, C, segment("A", 101, 501)),
+            (130_000, S, segment("PA", 501, 101).payload(21)),
+            (140_000, C, segment("FA", 101, 522)),
+            (150_000, S, segment("FA", 522, 102)),
+        ],
+    );
+    let page = between(end(CLIENT, 40_003), end(SERVER, 443), [(200_000, C, syn()), (210_000, S, syn_ack())]);
+    let both = [
+        (PairFlows60s, 2.0),
+        (PairShortLogins60s, 2.0),
+        (PairMeagreLogins60s, 0.0),
+        (SrcShortLogins60s, 2.0),
+        (SrcMeagreLogins60s, 0.0),
+    ];
+    let visit = [(PairFlows60s, 1.0), (PairShortLogins60s, 0.0), (SrcFlows60s, 3.0), (SrcLogins60s, 2.0)];
+    let expected = vec![
+        expected(0, AtEnd(FlowEnd::Finished, 8), [(BwdPayloadBytes, 3_000.0), (PairMeagreLogins60s, 0.0)]),
+        expected(1, AtEnd(FlowEnd::Finished, 6), both),
+        expected(2, Packets(2), visit),
+    ];
+    Case { name: "rich-and-mute-logins", frames: [rich, mute, page].concat(), flows: 3, expected }
 }
 
 /// One try each: many for the source, one for each pair. The first host refuses, the others do not answer. No two of
