@@ -1,6 +1,10 @@
 //! Rows of blocks, from the path's types to SQL and back; what each event writes, and how many rows of each table are kept.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use core::fmt::Display;
+use core::str::FromStr;
+
+use rusqlite::types::{Type, ValueRef};
+use rusqlite::{Connection, Params, Row, Statement, params};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
@@ -10,6 +14,9 @@ use crate::policy::{Action, BlockRecord, BlockState, Label, PastBlock, Subject};
 /// Rows of one table that one pruning takes away: so many more than are written between two prunings that a lowered
 /// limit is reached soon, and so few that a commit stays short.
 const PRUNED_AT_ONCE: u32 = 5_000;
+
+/// What a row is called where it is told of.
+const BLOCK: &str = "block";
 
 /// How many rows of each table are kept.
 #[derive(Clone, Copy, Debug)]
@@ -131,8 +138,7 @@ pub(super) fn standing_blocks(connection: &Connection, now: Timestamp) -> rusqli
         "SELECT subject, action, class, since, until, because, actor, offence FROM blocks \
          WHERE until > ?1 AND ended IS NULL ORDER BY since DESC, subject",
     )?;
-    let rows = query.query_map([to_sql_time(now)], read_block)?;
-    rows.filter_map(Result::transpose).collect()
+    sensible(&mut query, [to_sql_time(now)], BLOCK, read_block)
 }
 
 /// The last block of a subject, whether it stands or has ended.
@@ -141,12 +147,12 @@ pub(super) fn block_of(connection: &Connection, subject: Subject) -> rusqlite::R
         "SELECT subject, action, class, since, until, because, actor, offence, ended, ended_by FROM blocks \
          WHERE subject = ?1",
     )?;
-    let known = query.query_row([subject.to_string()], |row| {
+    let known = sensible(&mut query, [subject.to_string()], BLOCK, |row| {
         let (ended, by) = (row.get::<_, Option<i64>>(8)?, row.get::<_, Option<String>>(9)?);
         let ended_early = ended.map(|ended| (from_sql_time(ended), by.unwrap_or_default()));
-        Ok(read_block(row)?.map(|record| KnownBlock { record, ended_early }))
+        Ok(KnownBlock { record: read_block(row)?, ended_early })
     });
-    Ok(known.optional()?.flatten())
+    Ok(known?.pop())
 }
 
 /// The blocks that have ended, the last to end first.
@@ -155,18 +161,14 @@ pub(super) fn past_blocks(connection: &Connection, now: Timestamp) -> rusqlite::
         "SELECT subject, offence, coalesce(ended, until) AS over, exempt_until FROM blocks \
          WHERE until <= ?1 OR ended IS NOT NULL ORDER BY over DESC, subject",
     )?;
-    let rows = query.query_map([to_sql_time(now)], read_past_block)?;
-    rows.filter_map(Result::transpose).collect()
+    sensible(&mut query, [to_sql_time(now)], BLOCK, read_past_block)
 }
 
-/// `None` for a row that makes no sense, which somebody must have written by hand: the others are still wanted.
-fn read_block(row: &Row<'_>) -> rusqlite::Result<Option<BlockRecord>> {
-    let (Some(subject), Some(action)) = (subject(row)?, Action::from_name(&row.get::<_, String>(1)?)) else {
-        return Ok(None);
-    };
-    Ok(Some(BlockRecord {
-        subject,
-        action,
+/// An error for a row that makes no sense: see [`sensible`].
+fn read_block(row: &Row<'_>) -> rusqlite::Result<BlockRecord> {
+    Ok(BlockRecord {
+        subject: parsed(row, 0)?,
+        action: Action::from_name(&row.get::<_, String>(1)?).ok_or_else(|| odd(1, "no action"))?,
         // Only those are written.
         state: BlockState::Enforced,
         class: row.get::<_, Option<String>>(2)?.as_deref().and_then(ThreatClass::from_name),
@@ -175,23 +177,51 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<Option<BlockRecord>> {
         because: row.get(5)?,
         actor: row.get(6)?,
         offence: row.get(7)?,
-    }))
+    })
 }
 
 /// As [`read_block`].
-fn read_past_block(row: &Row<'_>) -> rusqlite::Result<Option<PastBlock>> {
-    let Some(subject) = subject(row)? else { return Ok(None) };
-    Ok(Some(PastBlock {
-        subject,
+fn read_past_block(row: &Row<'_>) -> rusqlite::Result<PastBlock> {
+    Ok(PastBlock {
+        subject: parsed(row, 0)?,
         offence: row.get(1)?,
         ended: from_sql_time(row.get(2)?),
         exempt_until: row.get::<_, Option<i64>>(3)?.map(from_sql_time),
-    }))
+    })
 }
 
-/// It stands in the first column.
-fn subject(row: &Row<'_>) -> rusqlite::Result<Option<Subject>> {
-    Ok(row.get::<_, String>(0)?.parse().ok())
+/// The rows that make sense. Of one that does not, which somebody else must have written, the log tells, and the others are still
+/// wanted: nothing that stands in the file may keep the daemon from starting. Whatever tells the rows of a table apart stands in the
+/// first column.
+pub(super) fn sensible<T>(
+    query: &mut Statement<'_>,
+    params: impl Params,
+    what: &str,
+    mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let rows = query.query_map(params, |row| {
+        Ok(read(row).map_err(|error| log::warn!("the row of {what} {} is left out: {error}", key(row))).ok())
+    })?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// As it stands in the first column.
+fn key(row: &Row<'_>) -> String {
+    match row.get_ref(0) {
+        Ok(ValueRef::Integer(number)) => number.to_string(),
+        Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).into_owned(),
+        _ => String::from("of no name"),
+    }
+}
+
+/// A column that says nothing which is known here.
+pub(super) fn odd(place: usize, why: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(place, Type::Text, why.into())
+}
+
+/// What the text of a column says.
+pub(super) fn parsed<T: FromStr<Err: Display>>(row: &Row<'_>, place: usize) -> rusqlite::Result<T> {
+    row.get::<_, String>(place)?.parse().map_err(|error: T::Err| odd(place, &error.to_string()))
 }
 
 /// SQL's integers are signed; the year 2262 is the last that fits.

@@ -465,6 +465,30 @@ fn an_alert_keeps_what_it_was_decided_from_and_what_people_say_of_it() {
 }
 
 #[test]
+fn an_odd_row_keeps_no_other_from_being_read() {
+    let directory = TestDirectory::new("odd");
+    let store = open(&directory);
+    write_all(&store, (1..=12).map(alert));
+    write_all(&store, [8, 9].map(|last| Event::Blocked(block(&format!("203.0.113.{last}"), 1, 600))));
+    meddle(
+        &store,
+        "UPDATE alerts SET protocol = NULL WHERE id = 1; UPDATE alerts SET protocol = 999 WHERE id = 2; \
+         UPDATE alerts SET proven = NULL WHERE id = 3; UPDATE alerts SET offender = 'nobody' WHERE id = 4; \
+         UPDATE alerts SET flow_packets = NULL WHERE id = 5; UPDATE alerts SET flow_packets = -1 WHERE id = 6; \
+         UPDATE alerts SET port = 65536 WHERE id = 7; UPDATE alerts SET label = 'weather' WHERE id = 8; \
+         UPDATE alerts SET because = CAST(x'ff' AS TEXT) WHERE id = 9; UPDATE alerts SET accuser = 'star' WHERE id = 10; \
+         UPDATE alerts SET id = -9 WHERE id = 11; UPDATE blocks SET offence = -1 WHERE subject = '203.0.113.8'",
+    );
+    let numbers = |alerts: Vec<Alert>| alerts.iter().map(|alert| alert.number).collect::<Vec<_>>();
+    assert_eq!(numbers(store.newest_alerts(12).unwrap()), [12]);
+    assert_eq!((store.alert(7).unwrap(), store.next_alert().unwrap()), (None, 13));
+    assert_eq!(numbers(store.labelled_alerts().unwrap()), [0; 0]);
+    let blocks = |blocks: Vec<BlockRecord>| blocks.iter().map(|block| block.subject.to_string()).collect::<Vec<_>>();
+    assert_eq!(blocks(store.standing_blocks(at(2)).unwrap()), ["203.0.113.9"]);
+    assert_eq!(store.past_blocks(at(9_000)).unwrap().len(), 1);
+}
+
+#[test]
 fn alerts_are_found_by_the_device_and_by_any_of_its_addresses() {
     let directory = TestDirectory::new("about");
     let store = open(&directory);
@@ -480,7 +504,26 @@ fn alerts_are_found_by_the_device_and_by_any_of_its_addresses() {
     assert_eq!(found("203.0.113.9"), [3, 2]);
     assert_eq!(found("02:00:5e:10:00:07"), [3, 2]);
     assert_eq!(found("2001:db8:9::77"), [4]);
+    assert_eq!(found("[2001:db8::7]:22/tcp"), [4, 3], "the service that it was done to");
     assert!(found("203.0.113.8").is_empty());
+}
+
+#[test]
+fn an_alert_about_somebody_is_found_behind_thousands_of_others() {
+    let directory = TestDirectory::new("behind");
+    let store = open(&directory);
+    // Of a device that sends from the /64 too, so that only the source tells.
+    let mut first = alert_of(Accuser::Model("forest".to_owned()), 1);
+    first.source = "2001:db8:9::1".parse().unwrap();
+    let others = u64::from(2 * PIECE_ROWS);
+    write_all(&store, core::iter::once(Event::Alert(first)).chain((2..others).map(alert)));
+    meddle(&store, &format!("UPDATE alerts SET port = -1 WHERE id BETWEEN 2 AND {}", others - 2));
+    let numbers = |whom: &str| {
+        let alerts = store.alerts_about(whom.parse().unwrap(), 2).unwrap();
+        alerts.into_iter().map(|alert| alert.number).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers("2001:db8:9::77"), [1]);
+    assert_eq!(numbers("02:00:5e:10:00:07"), [others - 1, 1], "odd rows hide none behind them");
 }
 
 #[test]
