@@ -58,9 +58,9 @@ pub(super) fn insert(connection: &Connection, alert: &Alert) -> rusqlite::Result
     Ok(())
 }
 
-/// Writes down what a person says that an alert was, or that nobody says anything any more.
-pub(super) fn label(connection: &Connection, number: u64, label: Option<&Label>) -> rusqlite::Result<()> {
-    connection.execute(
+/// Writes down what a person says that an alert was, or that nobody says anything any more; false where there is no such alert.
+pub(super) fn label(connection: &Connection, number: u64, label: Option<&Label>) -> rusqlite::Result<bool> {
+    let changed = connection.execute(
         "UPDATE alerts SET label = ?2, labelled = ?3, labelled_by = ?4 WHERE id = ?1",
         params![
             to_sql_number(number),
@@ -69,7 +69,7 @@ pub(super) fn label(connection: &Connection, number: u64, label: Option<&Label>)
             label.map(|label| &label.actor),
         ],
     )?;
-    Ok(())
+    Ok(changed > 0)
 }
 
 /// Takes away what is more than `keep`, the oldest first, and at most so many at once. What people labelled they will want to

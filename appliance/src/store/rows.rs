@@ -34,7 +34,10 @@ pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<
         Event::Alert(alert) => alerts::insert(connection, alert),
         Event::Labelled { number, time, class, actor } => {
             let label = class.map(|class| Label { class, time: *time, actor: actor.clone() });
-            alerts::label(connection, *number, label.as_ref())?;
+            if !alerts::label(connection, *number, label.as_ref())? {
+                log::warn!("alert {number} is not labelled: it was lost, or taken away for newer ones");
+                return Ok(());
+            }
             let what = class.map_or_else(
                 || format!("took the label of alert {number} back"),
                 |class| format!("labelled alert {number} {}", class.name()),

@@ -15,7 +15,7 @@ use crate::control::{
 };
 use crate::policy::{Action, Alert, BlockRecord, BlockState, Mode, Modes, Subject};
 use crate::registry::{Choices, Registry, Stored};
-use crate::store::{Store, Writer};
+use crate::store::{Event, Store, Writer};
 use crate::surroundings::Placement;
 
 pub(super) use crate::store::test_directory::TestDirectory;
@@ -217,7 +217,11 @@ pub(super) fn open_page(name: &str) -> Page {
     let now = crate::clock::now();
     let store = Arc::new(Store::open(directory.path(), now).unwrap().store);
     let writer = Arc::new(store.writer().unwrap());
-    let (handle, asked) = control(snapshot(now));
+    let first = snapshot(now);
+    for alert in &first.alerts {
+        writer.send(Event::Alert(alert.clone())).unwrap();
+    }
+    let (handle, asked) = control(first);
     let config =
         WebConfig { socket_path: directory.path().join("run/sluice.sock"), host_names: vec!["sluice.lan".to_owned()] };
     let library = Arc::new(Library::new(Registry::new(directory.path(), vec![maker().public()])));

@@ -43,9 +43,13 @@ impl App {
         }
     }
 
-    /// Whether there is an alert of that number.
-    pub(super) fn check_alert(&self, number: u64) -> Result<(), Problem> {
-        self.alert(&self.handle.snapshot(), number).map(|_| ())
+    /// Waits until an alert is written down: its label stands in its row, and would be lost without it.
+    pub(super) fn check_written(&self, number: u64) -> Result<(), Problem> {
+        self.writer.flush().map_err(|error| (503, format!("alert {number} is not labelled: {error}")))?;
+        match self.store.alert(number).map_err(|error| unreadable(&error))? {
+            Some(_) => Ok(()),
+            None => Err(no_alert(number)),
+        }
     }
 
     fn administrator(&self, request: &Incoming, now: Timestamp) -> Result<(), Problem> {
@@ -88,7 +92,7 @@ impl App {
             Some(alert) => Some(alert.clone()),
             None => self.store.alert(number).map_err(|error| unreadable(&error))?,
         };
-        found.ok_or_else(|| (404, format!("there is no alert {number}; `sluice status` lists the last ones")))
+        found.ok_or_else(|| no_alert(number))
     }
 
     /// For each subject the block that stands, or else the last one that is remembered.
@@ -113,6 +117,10 @@ fn json(outcome: Result<impl serde::Serialize, Problem>) -> Answer {
         Ok(value) => Answer::json(200, &value),
         Err((status, error)) => Answer::json(status, &Failed { error }),
     }
+}
+
+fn no_alert(number: u64) -> Problem {
+    (404, format!("there is no alert {number}; `sluice status` lists the last ones"))
 }
 
 fn unreadable(error: &StoreError) -> Problem {
