@@ -48,8 +48,8 @@ use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
 use crate::registry::Registry;
 use crate::store::{Event, Opened, Store, Writer};
 use crate::surroundings::Placement;
-use crate::verdict::{Models, Rulebook};
-use crate::web::{self, WebConfig};
+use crate::verdict::{Model, Models, Rulebook};
+use crate::web::{self, ClientError, WebConfig};
 use attendant::{Attendant, Door, End};
 use lookout::Lookout;
 use packets::PacketThread;
@@ -106,7 +106,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     let (library, judges) = restored_judges(config, &store)?;
     let models = judges.in_force();
     let blocklist = restored_blocklist(config, &store, surroundings(&settings))?;
-    record_start(&writer, blocklist.modes());
+    record_start(&writer, blocklist.modes(), models.active);
     let running = said(blocklist.modes());
     let (mut enforcer, restored) = enforcer(config, &blocklist)?;
     // Without it changes are found by the comparison every second.
@@ -211,11 +211,12 @@ fn check_rights() -> anyhow::Result<()> {
     }
 }
 
-/// Two daemons would fight over the table of blocks.
+/// Two daemons would fight over the table of blocks. Whatever answers is a daemon, also one whose answers are of another version.
 fn check_alone(socket: &Path) -> anyhow::Result<()> {
     match web::Client::new(socket).state() {
-        Ok(_) => bail!("another daemon answers at {}; stop it first", socket.display()),
-        Err(_) => Ok(()),
+        Err(ClientError::NoDaemon { .. }) => Ok(()),
+        Err(error @ ClientError::NotPermitted { .. }) => Err(error.into()),
+        Ok(_) | Err(_) => bail!("another daemon answers at {}; stop it first", socket.display()),
     }
 }
 
@@ -349,8 +350,8 @@ fn watch_table(mut watch: Watch, handle: Handle) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn record_start(writer: &Writer, modes: &Modes) {
-    let what = format!("started in mode {}", said(modes));
+fn record_start(writer: &Writer, modes: &Modes, active: &Model) {
+    let what = format!("started in mode {}; {} decides", said(modes), active.name);
     // The queue is empty: there is room.
     let _ = writer.send(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
 }
@@ -398,4 +399,37 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<Joi
         .name(name.to_owned())
         .spawn(work)
         .with_context(|| format!("cannot start the thread {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use super::*;
+    use crate::store::test_directory::TestDirectory;
+
+    #[test]
+    fn a_daemon_of_another_version_is_a_daemon() {
+        let directory = TestDirectory::new("alone");
+        let socket = directory.path().join("sluice.sock");
+        check_alone(&socket).unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
+        let answers =
+            ["HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"mode\":\"asking\"}", "HTTP/1.1 500 No\r\n\r\n", ""];
+        let older = thread::spawn(move || {
+            for answer in answers {
+                let (mut asker, _) = listener.accept().unwrap();
+                let _ = asker.read(&mut [0; 1024]).unwrap();
+                asker.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        for answer in answers {
+            let refusal = check_alone(&socket).unwrap_err().to_string();
+            assert!(refusal.starts_with("another daemon answers at "), "{answer:?}: {refusal}");
+        }
+        older.join().unwrap();
+        check_alone(&socket).expect("one that died leaves its socket behind");
+    }
 }
