@@ -234,12 +234,31 @@ fn models_that_were_chosen_are_kept_until_the_configuration_names_another() {
     assert_eq!(store.audit_rows(1).unwrap()[0].what, "set the active model to forest@4");
     let other = store.models(&configured("built-in", "forest@8")).unwrap();
     assert_eq!(other, Choices { shadow: Some(id("forest@8")), ..chosen.clone() });
+    let stored = |text: &str| Choice::Stored(id(text));
     let other = store.models(&configured("forest@7", "")).unwrap();
-    assert_eq!((other.active, other.shadow), (Choice::Stored(id("forest@7")), None));
+    assert_eq!(other, Choices { active: stored("forest@7"), shadow: None, before: Some(stored("forest@4")) });
     let back = store.models(&configured("built-in", "forest@9")).unwrap();
-    assert_eq!((back.active, back.shadow), (Choice::BuiltIn, Some(id("forest@9"))), "what was changed is forgotten");
-    choose(&Choices { active: Choice::Stored(id("forest@9")), ..chosen });
-    assert_eq!(store.models(&configured("built-in", "forest@9")).unwrap().shadow, None);
+    assert_eq!(
+        back,
+        Choices { active: Choice::BuiltIn, shadow: Some(id("forest@9")), before: Some(stored("forest@7")) }
+    );
+    choose(&Choices { active: stored("forest@9"), ..chosen });
+    assert_eq!(store.models(&configured("built-in", "forest@9")).unwrap().active, stored("forest@9"));
+    let pinned = store.models(&configured("forest@9", "forest@9")).unwrap();
+    assert_eq!((pinned.active, pinned.shadow), (stored("forest@9"), None), "it need not judge twice");
+}
+
+#[test]
+fn where_nobody_has_chosen_a_model_the_way_back_leads_to_what_the_configuration_said_before() {
+    let directory = TestDirectory::new("models-before");
+    let configured = |active: &str| ModelConfig { active: active.parse().unwrap(), ..ModelConfig::default() };
+    let models = |active: &str| open(&directory).models(&configured(active)).unwrap();
+    assert_eq!(models("built-in"), Choices::default());
+    let expected = Choices { active: "forest@3".parse().unwrap(), shadow: None, before: Some(Choice::BuiltIn) };
+    assert_eq!(models("forest@3"), expected);
+    assert_eq!(models("forest@3"), expected, "also after the next start");
+    meddle(&open(&directory), "UPDATE models SET chosen = 'x' WHERE place = 'active'");
+    assert_eq!(models("forest@3"), Choices { before: None, ..expected });
 }
 
 #[test]
