@@ -9,7 +9,7 @@ use model_compiler::sealed::ModelId;
 use super::{DaemonArgs, Failure};
 use crate::control::ModelRequest;
 use crate::registry::Choice;
-use crate::web::api::{Events, ModelState, State};
+use crate::web::api::{DisagreementRow, DriftRow, DriftState, Events, ModelState, State};
 use crate::web::{Client, said_of_models};
 
 #[derive(Debug, Subcommand)]
@@ -86,7 +86,7 @@ fn list(socket: &Path) -> Result<(), Failure> {
     for file in &models.stored {
         writeln!(out, "  {} ({} bytes)", file.model, file.bytes)?;
     }
-    Ok(write_drift(&mut out, &models)?)
+    Ok(write_drift(&mut out, &models.drift)?)
 }
 
 /// How the shadow model differs from the active one.
@@ -97,18 +97,18 @@ pub(super) fn write_shadow(out: &mut impl Write, models: &ModelState) -> io::Res
         out,
         "{shadow} judges beside it and decides nothing: of {shadow_flows} flows it would take {shadow_disagreed} for something else"
     )?;
-    for row in disagreements {
-        writeln!(out, "  {} flows: taken for {}, by {shadow} for {}", row.flows, row.active, row.shadow)?;
+    for DisagreementRow { active, shadow: other, flows } in disagreements {
+        writeln!(out, "  {flows} flows: taken for {active}, by {shadow} for {other}")?;
     }
     Ok(())
 }
 
 /// How the traffic differs from what the active model has learnt.
-pub(super) fn write_drift(out: &mut impl Write, models: &ModelState) -> io::Result<()> {
-    writeln!(out, "the traffic is {}", models.drift.words())?;
-    for row in &models.drift.features {
-        let outside = row.outside * 100.0;
-        writeln!(out, "  {}: stability index {:.2}, {outside:.1} % never seen in training", row.feature, row.index)?;
+pub(super) fn write_drift(out: &mut impl Write, drift: &DriftState) -> io::Result<()> {
+    writeln!(out, "the traffic is {}", drift.words())?;
+    for DriftRow { feature, index, outside, .. } in &drift.features {
+        let outside = outside * 100.0;
+        writeln!(out, "  {feature}: stability index {index:.2}, {outside:.1} % never seen in training")?;
     }
     Ok(())
 }

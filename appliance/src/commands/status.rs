@@ -44,7 +44,7 @@ fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
     if models.shadow.is_some() {
         model::write_shadow(out, models)?;
     }
-    model::write_drift(out, models)?;
+    model::write_drift(out, &models.drift)?;
     writeln!(
         out,
         "{blocks_standing} blocks stand, {blocks_proposed} wait for approval, {blocks_observed} would be made"
