@@ -8,7 +8,7 @@ use model_compiler::sealed::ModelId;
 
 use super::models::{Loads, ModelChange};
 use super::{Handle, OrderError, Reply, Settings};
-use crate::registry::{self, Choice, Choices, ModelConfig, Registry, RegistryError};
+use crate::registry::{self, Choice, Choices, ModelConfig, Registry, RegistryError, Room};
 
 /// What people ask for about models.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub enum ModelRequest {
 /// shows is what the next one begins with.
 #[derive(Debug)]
 pub struct Library {
+    room: Room,
     registry: Mutex<Registry>,
     /// Held while a file is read that somebody named. It may lie on a file system that never answers; then one thread hangs, and
     /// who names another file is refused.
@@ -42,7 +43,7 @@ impl Library {
     /// For this registry.
     #[must_use]
     pub const fn new(registry: Registry) -> Self {
-        Self { registry: Mutex::new(registry), reading: Mutex::new(()) }
+        Self { room: registry.room(), registry: Mutex::new(registry), reading: Mutex::new(()) }
     }
 
     /// Loads what is chosen and what is configured, as far as that can be.
@@ -107,7 +108,7 @@ impl Library {
         match self.reading.try_lock() {
             Err(TryLockError::WouldBlock) => Err(RegistryError::Busy),
             // Who panicked while reading has left nothing behind.
-            Ok(_) | Err(TryLockError::Poisoned(_)) => registry::read(path),
+            Ok(_) | Err(TryLockError::Poisoned(_)) => registry::read(path, self.room.file_bytes),
         }
     }
 
@@ -138,6 +139,7 @@ fn loads(registry: &mut Registry, choices: &Choices, configured: &ModelConfig) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Memory;
     use crate::control::ControlError;
     use crate::store::test_directory::TestDirectory;
     use crate::web::fixture::snapshot;
@@ -145,7 +147,7 @@ mod tests {
     #[test]
     fn a_file_that_never_answers_holds_up_no_other_request() {
         let directory = TestDirectory::new("library");
-        let library = Library::new(Registry::new(directory.path(), Vec::new()));
+        let library = Library::new(Registry::new(directory.path(), Vec::new(), Memory::default().models()));
         let (handle, _messages, _orders) = Handle::new(snapshot(crate::clock::now()), 1);
         let hangs = library.reading.lock().unwrap();
         let load = ModelRequest::Load { path: "/mnt/gone/forest-4.model".into() };

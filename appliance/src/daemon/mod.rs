@@ -290,7 +290,7 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
 fn restored_judges(config: &Config, store: &Store) -> anyhow::Result<(Arc<Library>, Judges)> {
     // Beside the database, which may have had to be opened elsewhere.
     let folder = store.path().parent().unwrap_or(&config.state_dir);
-    let library = Library::new(Registry::new(folder, config.model.keys.clone()));
+    let library = Library::new(Registry::new(folder, config.model.keys.clone(), config.memory.models()));
     let choices = store.models(&config.model)?;
     let loads = library.loads(&choices, &config.model);
     Ok((Arc::new(library), Judges::new(choices, loads)))

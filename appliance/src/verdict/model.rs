@@ -51,11 +51,27 @@ pub struct Model {
 }
 
 impl Model {
+    /// How much memory a model from a file takes once it is loaded, in bytes.
+    #[must_use]
+    pub fn bytes_of(file: &ModelFile) -> usize {
+        let of_feature = size_of::<(f32, f32)>() + size_of::<([f32; EDGES], [f32; BINS])>();
+        file.tables().bytes() + file.ranges.len() * of_feature
+    }
+
     /// A model from a file, under this name. Its memory is never given back: what was decided by it goes through queues that point to it, and
     /// the packet thread must not free anything. A person loads few models between two starts.
     #[must_use]
     pub fn load(name: String, file: &ModelFile) -> &'static Self {
-        let tables: &'static Tables = Box::leak(Box::new(file.tables()));
+        let mut tables = file.tables();
+        let Tables { trees, nodes, ends, values, rows, .. } = &mut tables;
+        // It stays for ever: no more is kept than it needs.
+        trees.shrink_to_fit();
+        nodes.shrink_to_fit();
+        values.shrink_to_fit();
+        for numbers in [ends, rows] {
+            numbers.shrink_to_fit();
+        }
+        let tables: &'static Tables = Box::leak(Box::new(tables));
         let ranges: Vec<_> = file.ranges.iter().map(|range| (range.min, range.max)).collect();
         let spreads: Vec<_> = file.ranges.iter().map(|range| (range.spread.edges, range.spread.shares)).collect();
         let forest = tables.forest();

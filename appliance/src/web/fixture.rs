@@ -9,6 +9,7 @@ use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::{WebConfig, WebServer, serve};
+use crate::config::Memory;
 use crate::control::{
     ControlError, Done, Handle, Library, Message, ModelChange, Order, OrderError, Ordered, Reply, Request, ShownModels,
     Snapshot,
@@ -224,7 +225,8 @@ pub(super) fn open_page(name: &str) -> Page {
     let (handle, asked) = control(first);
     let config =
         WebConfig { socket_path: directory.path().join("run/sluice.sock"), host_names: vec!["sluice.lan".to_owned()] };
-    let library = Arc::new(Library::new(Registry::new(directory.path(), vec![maker().public()])));
+    let library =
+        Arc::new(Library::new(Registry::new(directory.path(), vec![maker().public()], Memory::default().models())));
     let mut server =
         serve(handle.clone(), Arc::clone(&library), Arc::clone(&store), Arc::clone(&writer), config).unwrap();
     let address = server.open_door("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::*;
+use crate::config::Memory;
 use crate::registry::Registry;
 use crate::web::fixture::{PASSWORD, TestDirectory, control, snapshot};
 use crate::web::sessions::{ATTEMPTS, IDLE};
@@ -26,7 +27,7 @@ fn fixture(name: &str) -> Fixture {
     store.set_password("admin", PASSWORD, now(), "local").unwrap();
     let writer = Arc::new(store.writer().unwrap());
     let (handle, _) = control(snapshot(now()));
-    let library = Arc::new(Library::new(Registry::new(directory.path(), Vec::new())));
+    let library = Arc::new(Library::new(Registry::new(directory.path(), Vec::new(), Memory::default().models())));
     Fixture { app: App::new(handle, library, store, writer, Vec::new()), _directory: directory }
 }
 
