@@ -77,7 +77,7 @@ fn scanned(network: &Network, daemon: &Daemon<'_>, number: u8) -> (String, bool)
 }
 
 fn models(daemon: &Daemon<'_>) -> Value {
-    daemon.status().unwrap()["events"]["models"].clone()
+    daemon.status().unwrap()["models"].clone()
 }
 
 fn decides(daemon: &Daemon<'_>) -> String {
