@@ -202,19 +202,19 @@ pub(super) fn sensible<T>(
     what: &str,
     mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
-    let rows = query.query_map(params, |row| {
-        Ok(read(row).map_err(|error| log::warn!("the row of {what} {} is left out: {error}", key(row))).ok())
-    })?;
+    let rows = query
+        .query_map(params, |row| Ok(read(row).map_err(|error| log::warn!("{}", left_out(what, row, &error))).ok()))?;
     rows.filter_map(Result::transpose).collect()
 }
 
-/// As it stands in the first column.
-fn key(row: &Row<'_>) -> String {
-    match row.get_ref(0) {
+/// What is told of a row that makes no sense.
+fn left_out(what: &str, row: &Row<'_>, why: &rusqlite::Error) -> String {
+    let which = match row.get_ref(0) {
         Ok(ValueRef::Integer(number)) => number.to_string(),
         Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).into_owned(),
         _ => String::from("of no name"),
-    }
+    };
+    format!("the row of {what} {which} is left out, somebody else has changed it: {why}")
 }
 
 /// A column that says nothing which is known here.
@@ -234,4 +234,25 @@ pub(super) fn to_sql_time(time: Timestamp) -> i64 {
 
 pub(super) fn from_sql_time(nanos: i64) -> Timestamp {
     Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_is_left_out_is_named() {
+        let connection = Connection::open_in_memory().unwrap();
+        let told = |select: &str| {
+            let told = |row: &Row<'_>| Ok(left_out("alert", row, &row.get::<_, u16>(1).unwrap_err()));
+            connection.query_row(select, [], told).unwrap()
+        };
+        for (select, words) in [
+            ("SELECT 7, 65536", ["alert 7 is left out", "65536"]),
+            ("SELECT '203.0.113.9', NULL AS port", ["alert 203.0.113.9 is left out", "port"]),
+        ] {
+            let told = told(select);
+            assert!(words.iter().all(|words| told.contains(words)), "{told}");
+        }
+    }
 }

@@ -475,6 +475,21 @@ fn a_daemon_that_is_not_there_is_told_from_one_that_is() {
 }
 
 #[test]
+fn what_was_never_written_down_cannot_be_labelled() {
+    let page = open_page("unwritten");
+    let mut snapshot = (*page.handle.snapshot()).clone();
+    snapshot.alerts.insert(0, Alert { number: 40, ..snapshot.alerts[0].clone() });
+    page.handle.publish(snapshot);
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    let label = |alert| client.ask_for(&Request::Label { alert, class: None }).map_err(|error| error.to_string());
+    let refusal = label(40).unwrap_err();
+    assert!(refusal.contains("alert 40 could not be written down"), "{refusal}");
+    assert!(page.asked.try_recv().is_err(), "the control thread is not asked");
+    label(17).unwrap();
+    assert_eq!(page.asked.recv().unwrap(), "local labels 17 None");
+}
+
+#[test]
 fn models_are_shown_and_chosen_but_files_are_read_for_nobody_on_the_network() {
     let page = open_page("models");
     let cookie = page.log_in();

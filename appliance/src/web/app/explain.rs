@@ -48,6 +48,12 @@ impl App {
         self.writer.flush().map_err(|error| (503, format!("alert {number} is not labelled: {error}")))?;
         match self.store.alert(number).map_err(|error| unreadable(&error))? {
             Some(_) => Ok(()),
+            None if self.handle.snapshot().alerts.iter().any(|alert| alert.number == number) => Err((
+                409,
+                format!(
+                    "alert {number} could not be written down, so no label of it would be kept; see the faults in `sluice status`"
+                ),
+            )),
             None => Err(no_alert(number)),
         }
     }
