@@ -338,7 +338,7 @@ fn done(alert: &Alert, blocks: &[KnownBlock], now: Timestamp) -> Vec<String> {
         ));
     }
     let others = standing(blocks, now).filter(|known| !follows(known, alert));
-    told.extend(others.flat_map(|known| measure(known, proven, now)).map(|line| format!("For another reason: {line}")));
+    told.extend(others.flat_map(|known| measure(known, None, now)).map(|line| format!("For another reason: {line}")));
     told
 }
 
