@@ -258,7 +258,7 @@ impl Judgement {
             }
         }
         let (before, after) = self.flow_verdicts.record(seen.flow, verdict, seen.proven);
-        let worst_of_shadow = self.models.shadow.map(|_| self.flow_verdicts.shadowed(seen.flow, shadow).class);
+        let worst_of_shadow = self.models.shadow.map(|_| self.flow_verdicts.shadowed(seen.flow, shadow));
         self.shadowing.see(seen.flow);
         if verdict.class != ThreatClass::Benign {
             let sighting = by_list.unwrap_or_else(|| sighting(seen, origin, verdict, basis));

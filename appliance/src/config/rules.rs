@@ -37,9 +37,9 @@ struct WrittenCondition(Condition);
 pub(super) fn default_rules() -> Vec<Rule> {
     use Comparison::{Above, Below, Equal};
     use Index::{
-        BwdShare, DstServiceFlows2s, DstServiceUnfinished2s, FwdPackets, GroupDestination, IsIcmp, IsUdp, OddFlags,
-        PacketsPerS, PairOpen60s, PairShortLogins60s, SrcFlows2s, SrcHosts60s, SrcPorts60s, SrcUnanswered60s,
-        SrcUnfinished60s, WebService,
+        BwdPayloadBytes, BwdShare, DstServiceFlows2s, DstServiceUnfinished2s, Established, FwdPackets,
+        GroupDestination, IsIcmp, IsTcp, IsUdp, OddFlags, PacketsPerS, PairFailedLogins60s, PairOpen60s,
+        PairShortLogins60s, SrcFlows2s, SrcHosts60s, SrcPorts60s, SrcUnanswered60s, SrcUnfinished60s, WebService,
     };
     use ThreatClass::{BruteForce, Flood, Scan};
     let rule = |name, class, confidence, conditions: &[(Index, Comparison, f32)]| {
@@ -53,7 +53,7 @@ pub(super) fn default_rules() -> Vec<Rule> {
             .collect();
         Rule::new(name, Verdict { class, confidence }, &conditions)
     };
-    // A flood of one flow is one piece of evidence: more will not come.
+    // A flood of one flow is one piece of evidence: more will not come. A rule on failed log-ins has counted them itself.
     let at_once = |mut rule: Rule| {
         rule.at_once = true;
         rule
@@ -78,6 +78,7 @@ pub(super) fn default_rules() -> Vec<Rule> {
         ),
         rule("odd TCP flags", Scan, 0.8, &[(OddFlags, Above, 0.0), (SrcPorts60s, Above, 5.0)]),
         rule("many short logins", BruteForce, 0.8, &[(PairShortLogins60s, Above, 60.0)]),
+        at_once(rule("many failed log-ins", BruteForce, 0.95, &[(PairFailedLogins60s, Above, 4.0)])),
         rule(
             "many unfinished connections",
             Flood,
@@ -95,6 +96,18 @@ pub(super) fn default_rules() -> Vec<Rule> {
                 (FwdPackets, Above, 1000.0),
                 (PacketsPerS, Above, 5000.0),
                 (BwdShare, Below, 0.01),
+            ],
+        )),
+        at_once(rule(
+            "flood of TCP in one flow",
+            Flood,
+            0.95,
+            &[
+                (IsTcp, Equal, 1.0),
+                (Established, Equal, 0.0),
+                (BwdPayloadBytes, Equal, 0.0),
+                (FwdPackets, Above, 500.0),
+                (PacketsPerS, Above, 500.0),
             ],
         )),
         at_once(rule(

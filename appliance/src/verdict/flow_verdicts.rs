@@ -34,19 +34,26 @@ pub struct Origin {
 /// A flow, by its number, and what is remembered of it.
 #[derive(Clone, Copy, Debug)]
 struct Remembered {
-    flow: u64,
+    /// The last bits of the number. All that share them with it and have its place are billions of flows apart, and others take
+    /// the place meanwhile.
+    flow: u32,
     verdict: FlowVerdict,
-    /// The worst that the shadow model would have had it taken for.
-    shadow: Verdict,
+    /// The worst that the shadow model would have had it taken for; not a [`Verdict`], which would take more room here.
+    shadow_class: ThreatClass,
+    shadow_confidence: f32,
     origin: Origin,
 }
 
+// A table of 65,536 stays at 2 MiB.
+const _: () = assert!(size_of::<Remembered>() <= 32);
+
 impl Remembered {
-    const fn nothing(flow: u64) -> Self {
+    const fn nothing(flow: u32) -> Self {
         Self {
             flow,
             verdict: UNKNOWN,
-            shadow: BENIGN,
+            shadow_class: BENIGN.class,
+            shadow_confidence: BENIGN.confidence,
             origin: Origin { device: None, is_inside: false, is_routed: false },
         }
     }
@@ -61,7 +68,7 @@ impl FlowVerdicts {
     /// Room for `capacity` flows, at least one.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self(vec![Remembered::nothing(u64::MAX); capacity.max(1)])
+        Self(vec![Remembered::nothing(u32::MAX); capacity.max(1)])
     }
 
     /// What the table takes.
@@ -74,7 +81,7 @@ impl FlowVerdicts {
     #[must_use]
     pub fn origin(&self, flow: u64) -> Origin {
         let remembered = &self.0[self.place(flow)];
-        if remembered.flow == flow { remembered.origin } else { Origin::default() }
+        if remembered.flow == flow as u32 { remembered.origin } else { Origin::default() }
     }
 
     /// Remembers where the flow began.
@@ -96,20 +103,20 @@ impl FlowVerdicts {
     }
 
     /// Takes a verdict by the shadow model in: the worst that the flow would have been taken for so far.
-    pub fn shadowed(&mut self, flow: u64, verdict: Verdict) -> Verdict {
-        let worst = &mut self.remembered(flow).shadow;
-        if verdict.class != ThreatClass::Benign && verdict.confidence > worst.confidence {
-            *worst = verdict;
+    pub fn shadowed(&mut self, flow: u64, verdict: Verdict) -> ThreatClass {
+        let worst = self.remembered(flow);
+        if verdict.class != ThreatClass::Benign && verdict.confidence > worst.shadow_confidence {
+            (worst.shadow_class, worst.shadow_confidence) = (verdict.class, verdict.confidence);
         }
-        *worst
+        worst.shadow_class
     }
 
     /// The flow's place, which it takes from whatever flow had it before.
     fn remembered(&mut self, flow: u64) -> &mut Remembered {
         let place = self.place(flow);
         let remembered = &mut self.0[place];
-        if remembered.flow != flow {
-            *remembered = Remembered::nothing(flow);
+        if remembered.flow != flow as u32 {
+            *remembered = Remembered::nothing(flow as u32);
         }
         remembered
     }

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use crate::arena::Footprint;
 use crate::decode::{DecodeError, Decoded, Frame, Packet, Transport, decode};
 use crate::features::{self, FeatureVector};
-use crate::flow::{Change, Flow, FlowEnd, FlowTable};
+use crate::flow::{Change, Flow, FlowEnd, FlowTable, Login};
 use crate::limits::{self, Limits};
 use crate::services::{DNS_PORT, Service};
 use crate::time::{Timestamp, nanos};
@@ -149,6 +149,7 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
         (change.end.is_some() && flow.begun && flow.is_established(), Deed::Ended),
         (change.end.is_some() && is_short_login(flow), Deed::ShortLogin),
         (change.end.is_some() && is_short_login(flow) && is_meagre(flow), Deed::MeagreLogin),
+        (change.end.is_some() && flow.is_established() && flow.login.has_failed(), Deed::FailedLogin),
     ];
     for (happened, deed) in deeds {
         if happened {
@@ -193,8 +194,10 @@ fn is_short_login(flow: &Flow) -> bool {
     flow.service() == Service::Login && flow.is_established() && took_ns <= nanos(limits::SHORT_LOGIN)
 }
 
-/// The initiator said something, and the responder less than a log-in would have brought. Who says nothing only looks whether the
-/// service is there.
+/// The initiator said something, and failed, or the responder said less than a log-in would have brought. Who says nothing only looks
+/// whether the service is there.
 const fn is_meagre(flow: &Flow) -> bool {
-    flow.sums.forward.payload_bytes > 0 && flow.sums.backward.payload_bytes < limits::MEAGRE_LOGIN_BYTES
+    let says_little = flow.sums.backward.payload_bytes < limits::MEAGRE_LOGIN_BYTES;
+    let is_in = matches!(flow.login, Login::LetIn);
+    flow.sums.forward.payload_bytes > 0 && !is_in && (says_little || flow.login.has_failed())
 }

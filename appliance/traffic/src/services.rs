@@ -7,6 +7,10 @@ use crate::protocols::TCP;
 const LOGIN_PORTS: [u16; 17] =
     [21, 22, 23, 110, 143, 445, 990, 993, 995, 1433, 2222, 2323, 3306, 3389, 5432, 5900, 6379];
 
+/// TCP ports of FTP and of SSH, of whose log-ins is seen how they went.
+const FTP_PORT: u16 = 21;
+const SSH_PORTS: [u16; 2] = [22, 2222];
+
 /// TCP ports of web services.
 const WEB_PORTS: [u16; 5] = [80, 443, 8000, 8080, 8443];
 
@@ -22,6 +26,27 @@ pub enum Service {
     Web,
     /// Anything else.
     Other,
+}
+
+/// How a service talks about a log-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginDialect {
+    /// In words (RFC 959).
+    Ftp,
+    /// Encrypted (RFC 4252).
+    Ssh,
+}
+
+impl LoginDialect {
+    /// That of the service at the responder's TCP port; `None` where log-ins there are not followed.
+    #[must_use]
+    pub const fn at(port: u16) -> Option<Self> {
+        match port {
+            FTP_PORT => Some(Self::Ftp),
+            port if port == SSH_PORTS[0] || port == SSH_PORTS[1] => Some(Self::Ssh),
+            _ => None,
+        }
+    }
 }
 
 impl Service {

@@ -8,7 +8,7 @@ use frames::{
 };
 use pnet_packet::ethernet::{EtherType, EtherTypes};
 use proptest::prelude::*;
-use traffic::decode::{DecodeError, Decoded, Frame, LinkType, decode};
+use traffic::decode::{DecodeError, Decoded, Frame, LinkType, Tcp, TcpFlags, Transport, decode};
 use traffic::protocols::{GRE, ICMP, TCP, UDP};
 
 const LINKS: [LinkType; 8] = [
@@ -157,11 +157,10 @@ fn extension_headers_are_followed_to_a_limit() {
 #[test]
 fn tiny_fragments_are_refused() {
     for (what, ip) in [
-        ("a first fragment of 8 bytes of TCP (RFC 1858)", ipv4_fragment(TCP, 0, true, &tcp(0)[..8])),
+        ("a first fragment of 7 bytes of TCP", ipv4_fragment(TCP, 0, true, &tcp(0)[..7])),
         ("without its last TCP options", ipv4_fragment(TCP, 0, true, &with(&tcp(0), 12, 0xf0))),
         ("a second fragment over the TCP flags", ipv4_fragment(TCP, 1, false, &tcp(0))),
         ("of 4 bytes of UDP", ipv4_fragment(UDP, 0, true, &udp(0)[..4])),
-        ("IPv6, 8 bytes of TCP", ipv6_fragment(TCP, 0, true, &tcp(0)[..8])),
         ("IPv6, over the TCP flags", ipv6_fragment(TCP, 1, false, &tcp(0))),
     ] {
         assert_eq!(decoded(&ip_frame(&ip)), Err(DecodeError::FragmentTiny), "{what}");
@@ -171,6 +170,16 @@ fn tiny_fragments_are_refused() {
     assert_eq!(decoded(&ip_frame(&header_divided)), Err(DecodeError::FragmentTiny));
     assert!(decoded(&ip_frame(&ipv4_fragment(UDP, 1, false, &[0; 20]))).is_ok(), "UDP is whole in 8 bytes");
     assert!(decoded(&ip_frame(&ipv4_fragment(TCP, 3, false, &tcp(0)))).is_ok());
+}
+
+#[test]
+fn a_first_fragment_that_hides_its_flags_shows_its_ports() {
+    for ip in [ipv4_fragment(TCP, 0, true, &tcp(0)[..8]), ipv6_fragment(TCP, 0, true, &tcp(0)[..16])] {
+        let packet = packet(&ip_frame(&ip));
+        assert_eq!(packet.ports(), Some((40_000, 443)));
+        assert!(matches!(packet.transport, Transport::Tcp(Tcp { flags, .. }) if flags == TcpFlags::default()));
+        assert_eq!(packet.payload_len_bytes, 0);
+    }
 }
 
 #[test]

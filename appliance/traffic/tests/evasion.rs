@@ -53,6 +53,19 @@ fn a_reset_that_the_server_ignores_ends_nothing() {
 }
 
 #[test]
+fn a_flood_goes_on_through_the_resets_that_answer_it() {
+    let mut bench = Bench::new(Limits::default());
+    for n in 0..1_024 {
+        bench.packet(n, &tcp(client(), web(), "A", 0));
+        bench.packet(n, &tcp(web(), client(), "R", 0));
+    }
+    assert_eq!(bench.last().packets, 2_048);
+    assert_eq!(bench.last().value(Index::FwdPackets), 1_024.0);
+    assert_eq!((bench.last().value(Index::Established), bench.last().end), (0.0, None), "it ended long ago");
+    assert_eq!(bench.seen.iter().filter(|seen| seen.end.is_some()).count(), 1);
+}
+
+#[test]
 fn a_reset_amid_the_handshake_takes_no_proof_away() {
     let mut bench = Bench::new(Limits::default());
     bench.packet(0, &tcp(client(), web(), "S", 0));

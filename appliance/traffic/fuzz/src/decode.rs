@@ -89,7 +89,7 @@ fn check_cut(cut: Result<Decoded, DecodeError>, whole: Result<Decoded, DecodeErr
 fn without_extras(decoded: Result<Decoded, DecodeError>) -> Result<Decoded, DecodeError> {
     let Ok(Decoded::Ip(packet)) = decoded else { return decoded };
     let transport = match packet.transport {
-        Transport::Tcp(tcp) => Transport::Tcp(Tcp { options: None, ..tcp }),
+        Transport::Tcp(tcp) => Transport::Tcp(Tcp { options: None, payload_head: [0; 3], ..tcp }),
         Transport::Icmp(IcmpKind::Error(mut error)) => {
             error.about = None;
             Transport::Icmp(IcmpKind::Error(error))

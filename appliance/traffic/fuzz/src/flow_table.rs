@@ -61,8 +61,16 @@ fn transport(kind: u8, ports: u8, flags: u8) -> Option<(u8, Transport)> {
         1..=9 => {
             let (sequence, acknowledgement) = (choose(&NUMBERS, ports >> 4), choose(&NUMBERS, ports >> 6));
             let flags = tcp_flags(flags);
-            let tcp =
-                Tcp { source_port, destination_port, sequence, acknowledgement, flags, window: 1_000, options: None };
+            let tcp = Tcp {
+                source_port,
+                destination_port,
+                sequence,
+                acknowledgement,
+                flags,
+                window: 1_000,
+                options: None,
+                payload_head: [0; 3],
+            };
             (6, Transport::Tcp(tcp))
         }
         10 | 11 => (17, Transport::Udp { source_port, destination_port }),

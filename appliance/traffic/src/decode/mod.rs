@@ -185,12 +185,14 @@ pub struct Tcp {
     pub sequence: u32,
     /// Acknowledgement number; meaningful where the ACK flag is set.
     pub acknowledgement: u32,
-    /// The flags.
+    /// The flags; none where they are in another fragment.
     pub flags: TcpFlags,
     /// The window field, not scaled.
     pub window: u16,
     /// The options of a packet with SYN. `None` in others, and where they are malformed or were not captured whole.
     pub options: Option<SynOptions>,
+    /// The first bytes of the payload; zero where there are none, or less was captured.
+    pub payload_head: [u8; 3],
 }
 
 /// What the options of a packet with SYN offer (RFC 9293 section 3.2, RFC 7323 section 2).
@@ -265,8 +267,8 @@ pub enum DecodeError {
     /// More IPv6 extension headers than any real packet has.
     #[error("too many extension headers")]
     ExtensionHeaders,
-    /// A first fragment without the whole transport header, or a second one that begins inside the TCP header
-    /// (RFC 1858, RFC 3128, RFC 7112).
+    /// A first fragment that is cut off within the transport header, of TCP within its ports or its options, or a second one that
+    /// begins inside the TCP header (RFC 1858, RFC 3128, RFC 7112).
     #[error("tiny fragment")]
     FragmentTiny,
     /// A fragment that ends behind the longest packet that there can be ("ping of death").

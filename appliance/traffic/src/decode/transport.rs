@@ -58,8 +58,17 @@ pub(super) fn decode(packet: &mut Packet, segment: Segment<'_>) -> Result<(), De
     }
 }
 
+/// The first bytes of the payload, zero where there are none.
+#[inline]
+fn payload_head(payload: Option<&[u8]>) -> [u8; 3] {
+    payload.and_then(<[u8]>::first_chunk).copied().unwrap_or_default()
+}
+
 #[inline]
 fn tcp(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
+    if segment.is_fragment && segment.len_bytes < TCP_LEN {
+        return tcp_fragment(packet, segment);
+    }
     let header = TcpPacket::new_unchecked(segment.header::<TCP_LEN>()?);
     let header_len = usize::from(header.header_len());
     if header_len < TCP_LEN {
@@ -84,8 +93,31 @@ fn tcp(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
         flags,
         window: header.window_len(),
         options,
+        payload_head: payload_head(segment.bytes.get(header_len..)),
     });
     packet.payload_len_bytes = to_u32(segment.len_bytes - header_len);
+    Ok(())
+}
+
+/// A first fragment that holds the ports and the number, but not the flags, as `nmap -f` sends them. No honest sender makes one
+/// (RFC 1858), and who hides its flags is not to hide which ports it tries: it is taken for a packet without flags.
+#[inline(never)]
+fn tcp_fragment(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
+    /// Ports and sequence number.
+    const BEGINNING_LEN: usize = 8;
+    let [source_high, source_low, destination_high, destination_low, sequence @ ..] =
+        *segment.header::<BEGINNING_LEN>()?;
+    packet.transport = Transport::Tcp(Tcp {
+        source_port: u16::from_be_bytes([source_high, source_low]),
+        destination_port: u16::from_be_bytes([destination_high, destination_low]),
+        sequence: u32::from_be_bytes(sequence),
+        acknowledgement: 0,
+        flags: TcpFlags::default(),
+        window: 0,
+        options: None,
+        payload_head: [0; 3],
+    });
+    packet.payload_len_bytes = 0;
     Ok(())
 }
 

@@ -7,14 +7,14 @@ pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
     let [short, long] = &surroundings.source;
     values.set(Index::SrcFlows2s, short.flows as f32);
     values.set(Index::SrcPorts2s, short.ports);
-    values.set(Index::SrcHosts2s, short.peers);
+    values.set(Index::SrcHosts2s, short.hosts);
     values.set(Index::SrcUnanswered2s, short.unanswered_share());
     values.set(Index::SrcRefused2s, short.refused_share());
     values.set(Index::SrcUnfinished2s, short.unfinished_share());
     values.set(Index::SrcFlows60s, long.flows as f32);
     values.set(Index::SrcPorts60s, long.ports);
-    values.set(Index::SrcHosts60s, long.peers);
-    values.set(Index::SrcPortsPerHost60s, long.ports_per_peer());
+    values.set(Index::SrcHosts60s, long.hosts);
+    values.set(Index::SrcPortsPerHost60s, long.ports_per_host());
     values.set(Index::SrcUnanswered60s, long.unanswered_share());
     values.set(Index::SrcRefused60s, long.refused_share());
     values.set(Index::SrcUnfinished60s, long.unfinished_share());
@@ -24,16 +24,17 @@ pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
 
     let [host_short, _] = &surroundings.host;
     values.set(Index::DstFlows2s, host_short.flows as f32);
-    values.set(Index::DstSources2s, host_short.peers);
+    values.set(Index::DstSources2s, host_short.sources);
     let [service_short, service_long] = &surroundings.service;
     values.set(Index::DstServiceFlows2s, service_short.flows as f32);
     values.set(Index::DstServiceUnfinished2s, service_short.unfinished_share());
     values.set(Index::DstServiceFlows60s, service_long.flows as f32);
-    values.set(Index::DstServiceSources60s, service_long.peers);
+    values.set(Index::DstServiceSources60s, service_long.sources);
     let [pair_short, pair_long] = &surroundings.pair;
     values.set(Index::PairFlows2s, pair_short.flows as f32);
     values.set(Index::PairFlows60s, pair_long.flows as f32);
     values.set(Index::PairOpen60s, pair_long.open() as f32);
     values.set(Index::PairShortLogins60s, pair_long.short_logins as f32);
     values.set(Index::PairMeagreLogins60s, pair_long.meagre_logins as f32);
+    values.set(Index::PairFailedLogins60s, pair_long.failed_logins as f32);
 }

@@ -157,12 +157,13 @@ schema! {
     SrcUnfinished60s "src_unfinished_share_60s" "share" "share of the source's TCP flows in 60 s without a completed handshake" 0.0 "kdd:serror_rate";
     SrcLogins60s "src_logins_60s" "count" "connections of the source to services with passwords in 60 s" 0.0 "kdd:num_failed_logins";
     SrcShortLogins60s "src_short_logins_60s" "count" "connections of the source to services with passwords that were short, ended in 60 s" 0.0 "kdd:num_failed_logins";
-    SrcMeagreLogins60s "src_meagre_logins_60s" "count" "connections of the source to services with passwords that were short and brought it little for what it said, ended in 60 s" 0.0 "kdd:num_failed_logins";
+    SrcMeagreLogins60s "src_meagre_logins_60s" "count" "connections of the source to services with passwords that were short, brought it little for what it said, and did not let it in as far as can be seen, ended in 60 s" 0.0 "kdd:num_failed_logins";
     PairFlows2s "pair_flows_2s" "count" "connections of the source to services of the same kind (with passwords, or of the web) of this host in 2 s" 0.0 "kdd:srv_count";
     PairFlows60s "pair_flows_60s" "count" "connections of the source to services of the same kind (with passwords, or of the web) of this host in 60 s" 0.0 "kdd:srv_count";
     PairOpen60s "pair_open_60s" "count" "connections of the source to services of the same kind of this host, established in 60 s and not ended" 0.0 "";
     PairShortLogins60s "pair_short_logins_60s" "count" "connections of the source to services with passwords of this host that were short, ended in 60 s" 0.0 "kdd:num_failed_logins";
-    PairMeagreLogins60s "pair_meagre_logins_60s" "count" "connections of the source to services with passwords of this host that were short and brought it little for what it said, ended in 60 s" 0.0 "kdd:num_failed_logins";
+    PairMeagreLogins60s "pair_meagre_logins_60s" "count" "connections of the source to services with passwords of this host that were short, brought it little for what it said, and did not let it in as far as can be seen, ended in 60 s" 0.0 "kdd:num_failed_logins";
+    PairFailedLogins60s "pair_failed_logins_60s" "count" "connections of the source to FTP or SSH of this host in which it was seen to fail to log in, ended in 60 s" 0.0 "kdd:num_failed_logins";
     // peers: what was done to the destination lately, by everybody
     DstFlows2s "dst_flows_2s" "count" "flows to the destination host in 2 s" 0.0 "kdd:dst_host_count";
     DstSources2s "dst_sources_2s" "count" "distinct sources of flows to the destination host in 2 s" 0.0 "";

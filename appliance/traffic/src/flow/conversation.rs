@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use super::{Direction, FlowEnd, FlowKey};
+use super::{Direction, FlowEnd, FlowKey, Login};
 use crate::decode::{IcmpKind, Packet, SynOptions, Tcp, Transport};
 use crate::limits;
-use crate::services::Service;
+use crate::services::{LoginDialect, Service};
 use crate::time::{Timestamp, nanos};
 use crate::windows::Seats;
 
@@ -151,6 +151,8 @@ pub struct Flow {
     pub refused: bool,
     /// The initiator's side, and the responder's.
     sides: [TcpSide; 2],
+    /// Whether the initiator was let in.
+    pub login: Login,
     /// Where the windows keep what is known of its two sides.
     pub(crate) seats: Seats,
     /// It has ended and lingers only to swallow the last packets.
@@ -187,6 +189,7 @@ impl Flow {
             answered: false,
             refused: false,
             sides: [TcpSide::default(); 2],
+            login: Login::default(),
             seats: Seats::default(),
             ended: false,
         }
@@ -316,6 +319,7 @@ impl Flow {
             self.add_flags(is_forward, tcp);
             self.add_window(is_forward, tcp);
             self.add_sequence(is_forward, tcp, packet.payload_len_bytes);
+            self.add_login(is_forward, tcp, packet.payload_len_bytes);
             change.established = self.advance_handshake(is_forward, tcp, now) && !self.ended;
             change.refused = self.check_refusal(is_forward, tcp);
             change.end = self.check_end(is_forward, tcp);
@@ -405,6 +409,17 @@ impl Flow {
         }
     }
 
+    /// Follows the log-in, from the beginning of the connection or not at all.
+    fn add_login(&mut self, is_forward: bool, tcp: Tcp, payload_len_bytes: u32) {
+        if payload_len_bytes == 0 || self.mid_stream {
+            return;
+        }
+        let responder_port = if is_forward { tcp.destination_port } else { tcp.source_port };
+        if let Some(dialect) = LoginDialect::at(responder_port) {
+            self.login.see(dialect, is_forward, payload_len_bytes, tcp.payload_head);
+        }
+    }
+
     /// Follows the handshake (RFC 9293 section 3.5); true where this packet completed it.
     fn advance_handshake(&mut self, is_forward: bool, tcp: Tcp, now: Timestamp) -> bool {
         let flags = tcp.flags;
@@ -431,7 +446,7 @@ impl Flow {
                     return true;
                 }
             }
-            Handshake::None if self.mid_stream && flags.ack && self.begun && self.answered => {
+            Handshake::None if self.mid_stream && !self.ended && flags.ack && self.begun && self.answered => {
                 self.handshake = Handshake::Complete { took: None };
                 return true;
             }

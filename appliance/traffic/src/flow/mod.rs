@@ -5,10 +5,12 @@
 
 mod conversation;
 mod key;
+mod login;
 mod table;
 
 pub use conversation::{Change, FlagCounts, Flow, PerDirection, Sums};
 pub use key::{Direction, Endpoint, FlowKey};
+pub use login::Login;
 pub use table::{FlowTable, Taken};
 
 /// Why a flow ended.

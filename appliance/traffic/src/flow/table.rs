@@ -15,6 +15,9 @@ const ANSWERED: usize = 2;
 const ESTABLISHED: usize = 3;
 const LISTS: usize = 4;
 
+/// A flow that has ended is judged further where it has so many packets: a flood goes on through the resets that answer it.
+const OUTLIVES_ITS_END_PACKETS: u64 = 128;
+
 /// The flows of the moment. All operations are O(1); memory is taken once.
 #[derive(Debug)]
 pub struct FlowTable {
@@ -39,7 +42,7 @@ pub struct Taken {
     pub created: bool,
     /// A flow had to go for it before its time.
     pub evicted: bool,
-    /// The flow is to be judged now: after its 1st, 2nd, 4th, 8th … packet, and at its end.
+    /// The flow is to be judged now: after its 1st, 2nd, 4th, 8th … packet, and at its end. Beyond it only where it is long.
     pub is_checkpoint: bool,
 }
 
@@ -105,7 +108,8 @@ impl FlowTable {
             flow.begin_segment(now);
         }
         let change = flow.add(direction, packet, now);
-        let is_checkpoint = !was_over && (change.end.is_some() || flow.packets.is_power_of_two());
+        let is_swallowed = was_over && flow.packets < OUTLIVES_ITS_END_PACKETS;
+        let is_checkpoint = change.end.is_some() || flow.packets.is_power_of_two() && !is_swallowed;
         self.touch(slot);
         Taken { slot, change, created, evicted, is_checkpoint }
     }

@@ -104,7 +104,7 @@ fn slot_numbers(now: Timestamp) -> [u64; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::windows::tally::PartyTally;
+    use crate::windows::tally::SourceTally;
 
     fn facts(port: u16) -> Facts {
         Facts { is_tcp: true, is_login: false, port: Some(port), peer: 7 }
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_the_window_is_forgotten() {
-        let mut activity = Activity::<PartyTally>::new(Timestamp::from_secs(100));
+        let mut activity = Activity::<SourceTally>::new(Timestamp::from_secs(100));
         for port in 0..30 {
             activity.count(Deed::Begun, &facts(port), Timestamp::from_secs(100));
         }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn packets_out_of_order_count_and_a_clock_set_back_begins_anew() {
-        let mut activity = Activity::<PartyTally>::new(Timestamp::from_secs(10_000));
+        let mut activity = Activity::<SourceTally>::new(Timestamp::from_secs(10_000));
         activity.count(Deed::Begun, &facts(1), Timestamp::from_secs(10_000));
         activity.count(Deed::Begun, &facts(2), Timestamp::from_secs(9_999));
         assert_eq!(activity.counts(Timestamp::from_secs(10_000))[0].flows, 2);

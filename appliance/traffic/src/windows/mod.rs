@@ -11,10 +11,10 @@ mod sketch;
 mod table;
 mod tally;
 
-pub use tally::{Counts, PairCounts};
+pub use tally::{DestinationCounts, PairCounts, SourceCounts};
 
 use table::Table;
-use tally::{Facts, PartyTally};
+use tally::{DestinationTally, Facts, SourceTally};
 
 use crate::address::Address;
 use crate::arena::{Footprint, Slot};
@@ -67,19 +67,21 @@ pub enum Deed {
     Ended,
     /// A login connection ended soon after it began.
     ShortLogin,
-    /// The same, and the responder said little to what it was told.
+    /// The same, and the responder said little to what it was told, and did not let it in as far as can be seen.
     MeagreLogin,
+    /// A login connection ended in which the initiator was seen to fail.
+    FailedLogin,
 }
 
 /// What the features of a flow are made from, each over 2 s and 60 s.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Surroundings {
     /// The initiator.
-    pub source: [Counts; 2],
+    pub source: [SourceCounts; 2],
     /// The responder's host.
-    pub host: [Counts; 2],
+    pub host: [DestinationCounts; 2],
     /// The responder's port.
-    pub service: [Counts; 2],
+    pub service: [DestinationCounts; 2],
     /// The initiator's connections to services of the same kind at the responder's host; nothing where that is neither a
     /// service with passwords nor of the web.
     pub pair: [PairCounts; 2],
@@ -88,9 +90,9 @@ pub struct Surroundings {
 /// The five tables.
 #[derive(Debug)]
 pub struct Windows {
-    sources: Table<Party, PartyTally>,
-    hosts: Table<Party, PartyTally>,
-    services: Table<Party, PartyTally>,
+    sources: Table<Party, SourceTally>,
+    hosts: Table<Party, DestinationTally>,
+    services: Table<Party, DestinationTally>,
     logins: Table<Pair, PairCounts>,
     visits: Table<Pair, PairCounts>,
 }

@@ -1,4 +1,5 @@
-//! What is counted of deeds: of a source, a host or a port, and of a pair of hosts.
+//! What is counted of deeds: of a source, of a host or a port that is visited, and of a pair of the two. No more than features
+//! ask for, because thousands of each are kept.
 
 use super::Deed;
 use super::sketch::Sketch;
@@ -27,9 +28,9 @@ pub(super) trait Tally: Copy + Default {
     fn flows(&self) -> u32;
 }
 
-/// Counts of a source, a host or a port over one window.
+/// Counts of a source over one window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Counts {
+pub struct SourceCounts {
     /// Flows begun.
     pub flows: u32,
     /// Of these, TCP.
@@ -48,8 +49,21 @@ pub struct Counts {
     pub meagre_logins: u32,
     /// Distinct destination ports, estimated.
     pub ports: f32,
-    /// Distinct addresses on the other side, estimated.
-    pub peers: f32,
+    /// Distinct destination hosts, estimated.
+    pub hosts: f32,
+}
+
+/// Counts of a host or a port over one window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DestinationCounts {
+    /// Flows begun.
+    pub flows: u32,
+    /// Of these, TCP.
+    pub tcp_flows: u32,
+    /// TCP flows with a completed handshake.
+    pub established: u32,
+    /// Distinct sources, estimated.
+    pub sources: f32,
 }
 
 /// Counts of a pair over one window.
@@ -65,9 +79,11 @@ pub struct PairCounts {
     pub short_logins: u32,
     /// Of these, those in which the responder said little to what it was told.
     pub meagre_logins: u32,
+    /// Login connections that ended and in which the source was seen to fail.
+    pub failed_logins: u32,
 }
 
-impl Counts {
+impl SourceCounts {
     /// Share of flows without an answer; 0 where there are no flows.
     #[must_use]
     pub fn unanswered_share(&self) -> f32 {
@@ -86,11 +102,19 @@ impl Counts {
         share(self.tcp_flows.saturating_sub(self.established), self.tcp_flows)
     }
 
-    /// Distinct ports for each distinct address; 0 where there are none. Far above 1 where one host is searched, far below
+    /// Distinct ports for each distinct host; 0 where there are none. Far above 1 where one host is searched, far below
     /// where one service is searched on many, and near 1 among peers, each of which has a port of its own.
     #[must_use]
-    pub fn ports_per_peer(&self) -> f32 {
-        if self.peers > 0.0 { self.ports / self.peers } else { 0.0 }
+    pub fn ports_per_host(&self) -> f32 {
+        if self.hosts > 0.0 { self.ports / self.hosts } else { 0.0 }
+    }
+}
+
+impl DestinationCounts {
+    /// Share of TCP flows without a completed handshake; 0 where there are no flows.
+    #[must_use]
+    pub fn unfinished_share(&self) -> f32 {
+        share(self.tcp_flows.saturating_sub(self.established), self.tcp_flows)
     }
 }
 
@@ -108,9 +132,9 @@ fn share(some: u32, all: u32) -> f32 {
     if all == 0 { 0.0 } else { some.min(all) as f32 / all as f32 }
 }
 
-/// What a source did, or what was done to a host or a port.
+/// What a source did.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PartyTally {
+pub(super) struct SourceTally {
     flows: u32,
     tcp_flows: u32,
     answered: u32,
@@ -120,11 +144,20 @@ pub(super) struct PartyTally {
     short_logins: u32,
     meagre_logins: u32,
     ports: Sketch,
-    peers: Sketch,
+    hosts: Sketch,
 }
 
-impl Tally for PartyTally {
-    type Counts = Counts;
+/// What was done to a host or a port.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DestinationTally {
+    flows: u32,
+    tcp_flows: u32,
+    established: u32,
+    sources: Sketch,
+}
+
+impl Tally for SourceTally {
+    type Counts = SourceCounts;
 
     fn count(&mut self, deed: Deed, facts: &Facts) {
         match deed {
@@ -135,19 +168,19 @@ impl Tally for PartyTally {
                 if let Some(port) = facts.port {
                     self.ports.insert(u128::from(port));
                 }
-                self.peers.insert(facts.peer);
+                self.hosts.insert(facts.peer);
             }
             Deed::Answered => add(&mut self.answered),
             Deed::Established => add(&mut self.established),
             Deed::Refused => add(&mut self.refused),
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
-            Deed::Ended => {}
+            Deed::Ended | Deed::FailedLogin => {}
         }
     }
 
-    fn counts(&self) -> Counts {
-        Counts {
+    fn counts(&self) -> SourceCounts {
+        SourceCounts {
             flows: self.flows,
             tcp_flows: self.tcp_flows,
             answered: self.answered,
@@ -157,7 +190,37 @@ impl Tally for PartyTally {
             short_logins: self.short_logins,
             meagre_logins: self.meagre_logins,
             ports: self.ports.estimate(),
-            peers: self.peers.estimate(),
+            hosts: self.hosts.estimate(),
+        }
+    }
+
+    fn flows(&self) -> u32 {
+        self.flows
+    }
+}
+
+impl Tally for DestinationTally {
+    type Counts = DestinationCounts;
+
+    fn count(&mut self, deed: Deed, facts: &Facts) {
+        match deed {
+            Deed::Begun => {
+                add(&mut self.flows);
+                self.tcp_flows = self.tcp_flows.saturating_add(facts.is_tcp.into());
+                self.sources.insert(facts.peer);
+            }
+            Deed::Established => add(&mut self.established),
+            Deed::Answered | Deed::Refused | Deed::Ended | Deed::ShortLogin | Deed::MeagreLogin | Deed::FailedLogin => {
+            }
+        }
+    }
+
+    fn counts(&self) -> DestinationCounts {
+        DestinationCounts {
+            flows: self.flows,
+            tcp_flows: self.tcp_flows,
+            established: self.established,
+            sources: self.sources.estimate(),
         }
     }
 
@@ -177,6 +240,7 @@ impl Tally for PairCounts {
             Deed::Ended => add(&mut self.ended),
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
+            Deed::FailedLogin => add(&mut self.failed_logins),
             Deed::Answered | Deed::Refused => {}
         }
     }
@@ -202,7 +266,7 @@ mod tests {
 
     #[test]
     fn shares_stay_between_zero_and_one_where_there_are_more_answers_than_questions() {
-        let mut tally = PartyTally::default();
+        let mut tally = SourceTally::default();
         for deed in [
             Deed::Begun,
             Deed::Answered,

@@ -91,6 +91,7 @@ pub fn tcp(from: ([u8; 4], u16), to: ([u8; 4], u16), text: &str, payload: u32) -
         flags: flags(text),
         window: 64_240,
         options: None,
+        payload_head: [0; 3],
     });
     packet(from.0, to.0, 6, transport, 40 + payload, payload)
 }

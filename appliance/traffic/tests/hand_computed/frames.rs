@@ -30,11 +30,13 @@ pub struct Segment {
     window: u16,
     options: &'static [u8],
     payload_len: usize,
+    /// What the payload begins with.
+    words: &'static str,
 }
 
 /// A segment with these flags (letters of FSRPAU), sequence and acknowledgement number, and a window field of 502.
 pub fn segment(flags: &'static str, sequence: u32, acknowledgement: u32) -> Segment {
-    Segment { flags, sequence, acknowledgement, window: 502, options: &[], payload_len: 0 }
+    Segment { flags, sequence, acknowledgement, window: 502, options: &[], payload_len: 0, words: "" }
 }
 
 impl Segment {
@@ -48,6 +50,10 @@ impl Segment {
 
     pub fn payload(self, payload_len: usize) -> Self {
         Self { payload_len, ..self }
+    }
+
+    pub fn words(self, words: &'static str) -> Self {
+        Self { payload_len: words.len(), words, ..self }
     }
 
     fn flag_bits(&self) -> u8 {
@@ -65,7 +71,8 @@ pub fn tcp(from: End, to: End, segment: &Segment) -> Vec<u8> {
     bytes.extend(segment.window.to_be_bytes());
     bytes.extend([0; 4]);
     bytes.extend(segment.options);
-    bytes.extend(vec![b'x'; segment.payload_len]);
+    bytes.extend(segment.words.bytes());
+    bytes.extend(vec![b'x'; segment.payload_len - segment.words.len()]);
     put_checksum(&mut bytes, 16, &pseudo_header(from, to, TCP));
     ethernet(&ip(from, to, TCP, &bytes), to, None)
 }

@@ -12,8 +12,16 @@ use crate::{Case, distinct, expected};
 
 type Frames = Vec<(u64, Vec<u8>)>;
 
-pub fn cases() -> [Case; 6] {
-    [ssh_login(), two_short_logins(), rich_and_mute_logins(), login_at_four_hosts(), port_scan(), flood()]
+pub fn cases() -> [Case; 7] {
+    [
+        ssh_login(),
+        two_short_logins(),
+        rich_and_mute_logins(),
+        failed_logins(),
+        login_at_four_hosts(),
+        port_scan(),
+        flood(),
+    ]
 }
 
 /// A login from that port that begins then, and ends after so long.
@@ -148,6 +156,64 @@ fn rich_and_mute_logins() -> Case {
         expected(2, Packets(2), visit),
     ];
     Case { name: "rich-and-mute-logins", frames: [rich, mute, page].concat(), flows: 3, expected }
+}
+
+/// SSH, failed and let in; then FTP, failed and let in. The lengths are those of OpenSSH 10.
+fn failed_logins() -> Case {
+    let ssh = |client_port: u16, at_us: u64, last_reply: usize| {
+        let next = 545 + last_reply as u32;
+        between(
+            end(CLIENT, client_port),
+            end(SERVER, 22),
+            [
+                (at_us, C, syn()),
+                (at_us + 1_000, S, syn_ack()),
+                (at_us + 2_000, C, segment("PA", 101, 501).payload(16)), // NEWKEYS
+                (at_us + 3_000, C, segment("PA", 117, 501).payload(44)), // ssh-userauth?
+                (at_us + 4_000, S, segment("PA", 501, 161).payload(44)), // ssh-userauth!
+                (at_us + 5_000, C, segment("PA", 161, 545).payload(148)), // a password
+                (at_us + 6_000, S, segment("PA", 545, 309).payload(last_reply)),
+                (at_us + 7_000, C, segment("FA", 309, next)),
+                (at_us + 8_000, S, segment("FA", next, 310)),
+            ],
+        )
+    };
+    let ftp = |client_port: u16, at_us: u64, reply: &'static str| {
+        let next = 501 + reply.len() as u32;
+        between(
+            end(CLIENT, client_port),
+            end(SERVER, 21),
+            [
+                (at_us, C, syn()),
+                (at_us + 1_000, S, syn_ack()),
+                (at_us + 2_000, C, segment("PA", 101, 501).words("PASS secret\r\n")),
+                (at_us + 3_000, S, segment("PA", 501, 114).words(reply)),
+                (at_us + 4_000, C, segment("FA", 114, next)),
+                (at_us + 5_000, S, segment("FA", next, 115)),
+            ],
+        )
+    };
+    let frames = [
+        ssh(40_001, 0, 76),
+        ssh(40_002, 100_000, 28),
+        ftp(40_003, 200_000, "530 Login incorrect.\r\n"),
+        ftp(40_004, 300_000, "230 Welcome.\r\n"),
+    ];
+    let after = |failed: f64, short: f64| {
+        [
+            (PairFailedLogins60s, failed),
+            (PairMeagreLogins60s, failed),
+            (SrcMeagreLogins60s, failed),
+            (PairShortLogins60s, short),
+        ]
+    };
+    let expected = vec![
+        expected(0, AtEnd(FlowEnd::Finished, 9), after(1.0, 1.0)),
+        expected(1, AtEnd(FlowEnd::Finished, 9), after(1.0, 2.0)),
+        expected(2, AtEnd(FlowEnd::Finished, 6), after(2.0, 3.0)),
+        expected(3, AtEnd(FlowEnd::Finished, 6), after(2.0, 4.0)),
+    ];
+    Case { name: "failed-logins", frames: frames.concat(), flows: 4, expected }
 }
 
 /// One try each: many for the source, one for each pair. The first host refuses, the others do not answer. No two of

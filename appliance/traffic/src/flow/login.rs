@@ -1,0 +1,149 @@
+//! Whether the initiator was let in by a service with passwords, as far as that shows on the wire.
+//!
+//! FTP says it (RFC 959 section 5.4). SSH is encrypted, but its messages are as long as what is in them: after NEWKEYS the
+//! initiator asks for the service `ssh-userauth`, and the responder accepts with a message of the same length (RFC 4253 section
+//! 10); a refusal names the methods that can go on and is never shorter, while the message that lets the initiator in holds
+//! nothing (RFC 4252 section 5.1) and is shorter in every cipher. Zeek tells log-ins by lengths too. Whatever does not go this
+//! way, because messages share a segment or get lost, stays [`Login::Unclear`].
+
+use crate::services::LoginDialect;
+
+/// How far a log-in has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Login {
+    /// Nothing was seen of it.
+    #[default]
+    Unseen,
+    /// SSH: the initiator's next message is encrypted.
+    Keyed,
+    /// SSH: the initiator has asked for something by a message of so many bytes.
+    Asked(u8),
+    /// It goes on, and the initiator has not been let in. SSH: a shorter message than this will say that it is.
+    Pending(u8),
+    /// The initiator was let in.
+    LetIn,
+    /// It cannot be told.
+    Unclear,
+}
+
+/// Length of NEWKEYS, which is sent in the clear: 4 of length, 1 of padding's length, 1 of type, 10 of padding (RFC 4253 section 6).
+const NEWKEYS_BYTES: u32 = 16;
+
+/// The shortest encrypted message: length, one block of 8 bytes, and the shortest code of authentication that is in use.
+const SHORTEST_BYTES: u32 = 28;
+
+/// `ssh-userauth` makes no longer message in any cipher that is in use: 4 of length, 32 of blocks, 64 of SHA-512.
+const LONGEST_ASKED_BYTES: u32 = 100;
+
+impl Login {
+    /// Takes a segment with payload in: how long it is, and its first bytes.
+    pub fn see(&mut self, dialect: LoginDialect, is_forward: bool, len_bytes: u32, head: [u8; 3]) {
+        *self = match dialect {
+            LoginDialect::Ftp => self.after_ftp(is_forward, head),
+            LoginDialect::Ssh => self.after_ssh(is_forward, len_bytes),
+        };
+    }
+
+    /// The initiator tried and was not let in.
+    #[must_use]
+    pub const fn has_failed(self) -> bool {
+        matches!(self, Self::Pending(_))
+    }
+
+    const fn after_ftp(self, is_forward: bool, head: [u8; 3]) -> Self {
+        match (self, is_forward, &head) {
+            (Self::LetIn, _, _) | (_, false, b"230" | b"232") => Self::LetIn,
+            (_, false, b"430" | b"530") => Self::Pending(0),
+            (so_far, _, _) => so_far,
+        }
+    }
+
+    const fn after_ssh(self, is_forward: bool, len_bytes: u32) -> Self {
+        let is_short = SHORTEST_BYTES <= len_bytes && len_bytes <= LONGEST_ASKED_BYTES;
+        match (self, is_forward) {
+            (Self::Unseen, true) if len_bytes == NEWKEYS_BYTES => Self::Keyed,
+            (Self::Keyed, true) if is_short => Self::Asked(len_bytes as u8),
+            // Sent again.
+            (Self::Keyed, true) if len_bytes == NEWKEYS_BYTES => self,
+            (Self::Asked(asked), true) if len_bytes == asked as u32 => self,
+            (Self::Keyed | Self::Asked(_), true) => Self::Unclear,
+            (Self::Asked(asked), false) if len_bytes == asked as u32 => Self::Pending(asked),
+            (Self::Pending(asked), false) if len_bytes < asked as u32 => Self::LetIn,
+            (so_far, _) => so_far,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lengths as they were on the wire, the initiator's (C) and the responder's (S).
+    fn ssh(lengths: &str) -> Login {
+        let mut login = Login::default();
+        for message in lengths.split(' ') {
+            let (from, len) = message.split_at(1);
+            login.see(LoginDialect::Ssh, from == "C", len.parse().expect("a length"), [0; 3]);
+        }
+        login
+    }
+
+    #[test]
+    fn lengths_tell_who_is_let_in_by_ssh() {
+        for (who, lengths) in [
+            (
+                "OpenSSH by password",
+                "C41 S41 S1088 C1448 C112 C1208 S1448 S116 C16 C44 S44 C60 S76 C148 S28 C112 S116 S44",
+            ),
+            ("OpenSSH by key", "C41 S41 S1088 C1448 C112 C1208 S1448 S116 C16 C44 S44 C60 S76 C140 S100 C308 S28 C112"),
+            ("OpenSSH at Dropbear", "C41 S538 C1560 C48 S428 C16 C44 S44 C60 S52 C140 S100 C228 S36 C52 S44"),
+            (
+                "libssh at the fifth try",
+                "C23 S41 C904 S1088 C48 S524 C16 C44 S44 C60 S76 C84 S76 C84 S76 C84 S76 C84 S76 C92 S28",
+            ),
+            ("what is sent again", "C41 S41 C1208 S1448 S116 C16 C16 C44 C44 S44 S44 C60 S76 C148 S28"),
+            ("Paramiko", "C25 S41 C1168 S1088 C48 S544 C16 C64 S64 C96 S96 C64 S64 C112 S48 S128"),
+        ] {
+            assert_eq!(ssh(lengths), Login::LetIn, "{who}");
+        }
+        for (who, lengths) in [
+            ("OpenSSH with a wrong password", "C41 S41 S1088 C1448 C112 C1208 S1448 S116 C16 C44 S44 C60 S76 C148 S76"),
+            ("OpenSSH at Dropbear", "C41 S538 C1560 C48 S428 C16 C44 S44 C60 S52 C140 S52"),
+            ("libssh2", "C20 S41 S1088 C1128 C48 S208 C16 C64 S64 C80 S96 C96 S96 C80 S96 C64"),
+            ("ncrack", "S41 C20 C1448 C400 S1088 C48 S208 C16 C44 S44 C148 S76 C148 S76"),
+        ] {
+            assert!(ssh(lengths).has_failed(), "{who}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_by_the_book_is_unclear_for_good() {
+        for (who, lengths) in [
+            ("who only reads the version", "C23 S41"),
+            ("who leaves after the keys", "C20 S41 S1088 C1128 C48 S208 C16"),
+            ("an answer of another length", "C23 S41 C904 S1088 C48 S524 C16 C44 S60 C60 S76 C36 S36 C36 S36"),
+            ("NEWKEYS and the question in one segment", "C23 S41 C904 S1088 C48 S524 C60 S44 C60 S76 C36 S36"),
+        ] {
+            let login = ssh(lengths);
+            assert!(!login.has_failed() && login != Login::LetIn, "{who}: {login:?}");
+        }
+    }
+
+    #[test]
+    fn ftp_says_it_and_a_wrong_word_later_changes_nothing() {
+        let after = |replies: &[&[u8; 3]]| {
+            let mut login = Login::default();
+            for reply in replies {
+                login.see(LoginDialect::Ftp, true, 12, *b"PAS");
+                login.see(LoginDialect::Ftp, false, 22, **reply);
+            }
+            login
+        };
+        assert!(after(&[b"220", b"331", b"530"]).has_failed());
+        assert_eq!(after(&[b"220", b"331", b"530", b"331", b"230", b"530"]), Login::LetIn);
+        assert_eq!(after(&[b"220", b"331"]), Login::Unseen);
+        let mut liar = Login::default();
+        liar.see(LoginDialect::Ftp, true, 3, *b"230");
+        assert_eq!(liar, Login::Unseen, "who asks does not let itself in");
+    }
+}
