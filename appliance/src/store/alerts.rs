@@ -2,7 +2,7 @@
 //!
 //! A typical alert takes 680 bytes, 240 of them its features, and all that are kept 68 MB. The commit of a single alert
 //! writes two pages of 4 KiB, and as many again when the log is merged into the file: 600 alerts that come one by one are the
-//! 10 MB that may be written on an ordinary day, of alerts that come together some 7,000. *(`store/tests.rs` measures both:
+//! 10 MB that may be written on an ordinary day, of alerts that come together some 7,000. *(`store/alert_tests.rs` measures both:
 //! `cargo test -p sluice an_alert_takes -- --nocapture`)*
 
 use std::sync::Arc;

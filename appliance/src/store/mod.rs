@@ -461,6 +461,8 @@ impl StoreError {
 }
 
 #[cfg(test)]
+mod alert_tests;
+#[cfg(test)]
 mod full_disk_tests;
 #[cfg(test)]
 pub(crate) mod small_disk;
