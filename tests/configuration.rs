@@ -81,3 +81,19 @@ fn a_good_file_is_accepted() {
     let finished = check(&file("empty.toml", ""));
     assert_eq!(finished.code(), Some(0), "every key has a default: {}", finished.stderr);
 }
+
+#[test]
+fn a_model_that_cannot_be_used_is_told_with_the_remedy() {
+    let folder = lab::cleanup::work_folder().unwrap();
+    let rules = String::from("[model]\nactive = \"forest@3\"\nshadow = \"forest@4\"\n");
+    let finished = check(&file("models.toml", &Config { rules, ..Config::default() }.text(&folder)));
+    assert_eq!(finished.code(), Some(0), "the daemon starts all the same: {}", finished.stderr);
+    for told in [
+        "models.toml: no mistake, but not all of it can be used (2 faults)\n",
+        "  fault: the built-in model decides in the place of forest@3: forest@3 is not in the registry (",
+        "  fault: forest@4 does not judge beside the active model: forest@4 is not in the registry (",
+        "`sluice model load FILE`",
+    ] {
+        assert!(finished.stdout.contains(told), "{told:?} is not in {}", finished.stdout);
+    }
+}

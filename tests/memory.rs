@@ -1,6 +1,7 @@
 //! How much memory the running daemon takes, with its tables full: what each profile promises.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,14 @@ use lab::attacks::{FLOOD_PACKETS, Flood, flood, forge_sources};
 use lab::daemon::{Config, Daemon, sluice};
 use lab::network::{BOX, FIREWALLED_LAN_HOST, Network};
 use lab::process::{SHORT, run_within, wait_until};
+use model_compiler::forest::Combination;
+use model_compiler::json;
+use model_compiler::model::{Model, Node, Tree};
+use model_compiler::sealed::{SecretKey, seal};
 use sluice::config::{Memory, MemoryProfile};
 use sluice::pipeline::{Pipeline, PipelineConfig};
+use sluice::registry::Room;
+use sluice::verdict;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -34,14 +41,18 @@ fn the_small_profile_stays_under_24_mib_with_full_tables() {
     assert_stays_under(24 * MIB, MemoryProfile::Small);
 }
 
-/// Floods come from forged sources and fill the tables, many are blocked, people ask for the page and log in, and the daemon has never taken
-/// more than so many bytes.
+/// Floods come from forged sources and fill the tables, many are blocked, people load a model as large as may be, ask for the page and log
+/// in, and the daemon has never taken more than so many bytes.
 fn assert_stays_under(limit_bytes: u64, profile: MemoryProfile) {
     let network = Network::new().unwrap();
-    let daemon = Daemon::start(&network, &Config { memory: profile.name(), ..Config::default() }).unwrap();
+    let rules = format!("[model]\nkeys = [\"{}\"]\n", key().public());
+    let daemon = Daemon::start(&network, &Config { memory: profile.name(), rules, ..Config::default() }).unwrap();
     let memory = Memory { profile, flows: None };
     fill_flow_table(&network, &daemon, memory.limits().flows as u64);
     daemon.block_many(memory.most_blocks().min(BLOCKS), BECAUSE).unwrap();
+    let file = largest_model(memory.models());
+    let loaded = daemon.command(&["model", "load", file.to_str().unwrap()]).unwrap();
+    assert!(loaded.success(), "{}", loaded.stderr);
     for _ in 0..VISITS {
         run_within(&mut network.lan.words(&format!("curl -s -S --fail -m 10 -o /dev/null http://{BOX}:8080/")), SHORT)
             .unwrap();
@@ -55,6 +66,36 @@ fn assert_stays_under(limit_bytes: u64, profile: MemoryProfile) {
     assert!(peak < limit_bytes, "{:.1} MiB at most, {:.1} MiB now", in_mib(peak), in_mib(resident));
     // What is asserted would be worth nothing if the tables had not been written to.
     assert!(resident > tables_bytes(profile), "{:.1} MiB: the tables are not full", in_mib(resident));
+}
+
+fn key() -> SecretKey {
+    SecretKey::from_random([1; 32])
+}
+
+/// A signed model of so many small trees as there is room for: of all models of a length they take the most memory.
+fn largest_model(room: Room) -> PathBuf {
+    let text = include_str!("../models/forest/model.json");
+    let model = json::read(text).unwrap();
+    let leaf = || Node::Leaf { rows: 1, values: vec![0.0] };
+    let stump = vec![Node::Split { feature: 0, threshold: 1.0, left: 1, right: 2 }, leaf(), leaf()];
+    let tree = Tree { class: Some(0), nodes: stump };
+    let of = |trees| Model {
+        combination: Combination::Softmax,
+        calibration: Vec::new(),
+        trees: vec![tree.clone(); trees],
+        ..model.clone()
+    };
+    let sealed = |trees| seal(&of(trees), 1, 1_800_000_000, &key()).unwrap();
+    let fits =
+        |trees| sealed(trees).len() <= room.file_bytes && verdict::Model::bytes_of(&of(trees)) <= room.loaded_bytes;
+    let (mut trees, mut step) = (1, 1 << 16);
+    while step > 0 {
+        trees += if fits(trees + step) { step } else { 0 };
+        step /= 2;
+    }
+    let file = lab::cleanup::work_folder().unwrap().join("largest.model");
+    fs::write(&file, sealed(trees)).unwrap();
+    file
 }
 
 /// Sends spoofed SYNs that nobody answers, so that each begins a flow and keeps it for a minute.

@@ -17,6 +17,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod daemon;
+mod draft;
 pub mod hardware;
 pub mod health;
 mod hexadecimal;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use frames::{ipv4, ipv4_between, ipv4_fragment, ipv6, ipv6_between, ipv6_fragment, tcp, tcp_with_options, udp};
 use ipnet::IpNet;
+use model_compiler::json;
 use pnet_packet::ethernet::{EtherType, EtherTypes};
 use pnet_packet::tcp::TcpFlags;
 use sluice::capture::{Arrival, Port};
@@ -22,7 +23,7 @@ use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use sluice::policy::{Decision, Neighbourhood, Profile, Subject, Tuning};
 use sluice::verdict::lists::{List, ListConfig, Source};
 use sluice::verdict::rules::Name;
-use sluice::verdict::{BUILT_IN, Basis, Models, Rulebook, Verdict};
+use sluice::verdict::{BUILT_IN, Basis, Model, Models, Rulebook, Verdict};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use traffic::address::Mac;
 use traffic::capture_file::CaptureFile;
@@ -250,6 +251,13 @@ fn queries() -> Vec<Vec<u8>> {
     datagrams.iter().flat_map(|datagram| [ipv4(UDP, datagram), ipv6(UDP, datagram)]).collect()
 }
 
+/// The first tree of the built-in model, as it is read from a file.
+fn another_model() -> &'static Model {
+    let mut file = json::read(include_str!("../../models/forest/model.json")).expect("a model");
+    file.trees.truncate(1);
+    Model::load(String::from("first tree"), &file)
+}
+
 #[test]
 fn the_packet_path_allocates_nothing() {
     let captured: Vec<_> = captures().iter().flat_map(|path| frames_of(path)).collect();
@@ -264,7 +272,7 @@ fn the_packet_path_allocates_nothing() {
     let config = PipelineConfig {
         limits,
         tuning: Tuning { profile: Profile::Strict, block_ttl: Duration::from_secs(1), limit_per_s: 1 },
-        models: Models { active: &BUILT_IN, shadow: Some(&BUILT_IN) },
+        models: Models { active: &BUILT_IN, shadow: Some(another_model()) },
         rules,
         around: Arc::new(Neighbourhood { lan: vec![IpNet::default()], ..Neighbourhood::default() }),
         seed: [3, 4],
@@ -290,13 +298,15 @@ fn the_packet_path_allocates_nothing() {
     path.pipeline.tune(&Tuning { profile: Profile::Lenient, block_ttl: Duration::from_secs(2), limit_per_s: 2 });
     path.pipeline.idle(path.now.plus(Duration::from_secs(100)), &mut path.listener);
     path.pipeline.finish(&mut path.listener);
-    let disagreement = path.pipeline.compared().disagreement;
+    let compared = path.pipeline.compared();
     path.pipeline.judge_by(Models::default());
     let change = region.change();
     assert_eq!((change.allocations, change.reallocations, change.deallocations), (0, 0, 0), "{change:?}");
 
     drop(kept);
-    assert!(disagreement.flows() > 0 && disagreement.disagreed() == 0, "a model agrees with itself: {disagreement:?}");
+    let (disagreement, drifted) = (compared.disagreement, compared.drifted);
+    assert!(disagreement.disagreed() > 0, "the shadow is another model: {disagreement:?}");
+    assert!(drifted.flows > 0 && drifted.features.iter().any(|feature| feature.index > 0.0), "{drifted:?}");
     let (counters, Counting { decisions, asked, checkpoints, flows }) = (path.pipeline.counters(), path.listener);
     assert!(asked > 0, "nobody was seen asking for a name on the list");
     assert!(decisions > 0 && flows > 0 && checkpoints > flows, "the captures hold attacks");

@@ -7,11 +7,12 @@ use traffic::arena::Footprint;
 
 use super::Failure;
 use crate::config::Config;
+use crate::control::{Judges, Library};
 use crate::enforce::OnFailure;
 use crate::lists::Lists;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::policy::Mode;
-use crate::registry::ModelConfig;
+use crate::registry::{Choices, ModelConfig, Registry};
 use crate::verdict::{Models, Rulebook};
 use crate::{clock, control, store};
 
@@ -19,7 +20,13 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
     let Config { bridge, policy, web, .. } = &config;
     let list = |networks: &[ipnet::IpNet]| or_none(networks.iter());
-    println!("{}: fine", path.display());
+    let judges = judges(&config);
+    let lists = Lists::load(&config);
+    let faults: Vec<String> = judges.faults().map(str::to_owned).chain(lists.faults(clock::now())).collect();
+    match faults.len() {
+        0 => println!("{}: fine", path.display()),
+        count => println!("{}: no mistake, but not all of it can be used ({count} faults)", path.display()),
+    }
     println!("  mode {}, profile {:?}", config.mode.name(), policy.profile);
     match (config.on_failure, config.mode) {
         (OnFailure::Open, _) => println!("  if the daemon dies, all traffic passes"),
@@ -51,15 +58,23 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     println!("  rules: {}", or_none(config.rules.iter().map(|rule| rule.name.as_str())));
     let ModelConfig { keys, active, shadow, drift_alarm } = &config.model;
     println!(
-        "  model: {active}, shadow {}, {} trusted keys, drift is told from {drift_alarm} on",
+        "  model: {active}, shadow {}, {} trusted keys, at most {} bytes of memory for models from files, drift is told from {drift_alarm} on",
         or_none(shadow.iter()),
-        keys.len()
+        keys.len(),
+        config.memory.models().loaded_bytes
     );
-    let lists = Lists::load(&config);
     lists.summaries(clock::now()).iter().for_each(|summary| println!("  {summary}"));
-    lists.faults(clock::now()).iter().for_each(|fault| println!("  fault: {fault}"));
-    print_memory(&config, lists.rulebook());
+    faults.iter().for_each(|fault| println!("  fault: {fault}"));
+    print_memory(&config, judges.in_force(), lists.rulebook());
     Ok(())
+}
+
+/// The models that the configuration names, as the daemon would load them at its first start.
+fn judges(config: &Config) -> Judges {
+    let registry = Registry::new(&config.state_dir, config.model.keys.clone(), config.memory.models());
+    let choices = Choices::of(&config.model);
+    let loads = Library::new(registry).loads(&choices, &config.model);
+    Judges::new(choices, loads)
 }
 
 /// The things with commas between them.
@@ -69,10 +84,10 @@ fn or_none(things: impl Iterator<Item = impl ToString>) -> String {
 }
 
 /// What is taken at the start and never grows. The program itself, SQLite and the threads take some MiB besides.
-fn print_memory(config: &Config, rules: Rulebook) {
+fn print_memory(config: &Config, models: Models, rules: Rulebook) {
     println!("  memory profile {}:", config.memory.profile.name());
     println!("    {:<20} {:>8} {:>8} {:>11}", "table", "entries", "each", "bytes");
-    let footprints = footprints(config, rules);
+    let footprints = footprints(config, models, rules);
     for Footprint { name, entries, bytes } in &footprints {
         println!("    {name:<20} {entries:>8} {:>8} {bytes:>11}", bytes / entries);
     }
@@ -81,12 +96,12 @@ fn print_memory(config: &Config, rules: Rulebook) {
 }
 
 /// The tables are made and asked: memory that nothing is written to is not taken from anybody.
-fn footprints(config: &Config, rules: Rulebook) -> Vec<Footprint> {
+fn footprints(config: &Config, models: Models, rules: Rulebook) -> Vec<Footprint> {
     let limits = config.memory.limits();
     let pipeline = PipelineConfig {
         limits,
         tuning: config.tuning(),
-        models: Models::default(),
+        models,
         rules: rules.into(),
         around: Arc::default(),
         seed: [0, 0],

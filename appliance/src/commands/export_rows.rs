@@ -5,14 +5,17 @@
 //! the offender's number again, `flow` the alert's, `packets` how many packets the flow had.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 
 use anyhow::anyhow;
 use traffic::features::ThreatClass;
 
 use super::Failure;
+use super::output::OutputError;
 use super::rows_file::{Leading, RowsFile};
 use crate::config::Config;
+use crate::draft::Draft;
 use crate::policy::{Alert, Subject, Vector};
 use crate::store::Store;
 
@@ -29,7 +32,7 @@ pub(super) fn export_rows(config: &Config, file: &Path) -> Result<(), Failure> {
     if alerts.is_empty() {
         return Err(anyhow!("no alert is labelled yet; say what alerts were with `sluice label ALERT LABEL`").into());
     }
-    let Exported { rows, of_other_schema, without_features } = write_rows(&alerts, file)?;
+    let Exported { rows, of_other_schema, without_features } = replace(file, &alerts)?;
     println!("{rows} rows of labelled alerts are in {}.", file.display());
     if of_other_schema > 0 {
         println!("{of_other_schema} alerts are left out: a version with other features wrote them down.");
@@ -40,6 +43,21 @@ pub(super) fn export_rows(config: &Config, file: &Path) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// Writes the rows beside the file and puts them in its place once they are all there: a table that was exported before is not lost to
+/// a full disk.
+fn replace(file: &Path, alerts: &[Alert]) -> Result<Exported, Failure> {
+    if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        // A pipe or a terminal holds nothing that could be lost.
+        return write_rows(alerts, file);
+    }
+    let failed = OutputError::of(file);
+    // A link stays one.
+    let draft = Draft::of(&fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())).map_err(&failed)?;
+    let exported = write_rows(alerts, draft.path())?;
+    draft.put().map_err(&failed)?;
+    Ok(exported)
 }
 
 fn write_rows(alerts: &[Alert], file: &Path) -> Result<Exported, Failure> {
@@ -77,4 +95,53 @@ fn write_rows(alerts: &[Alert], file: &Path) -> Result<Exported, Failure> {
     }
     rows.close()?;
     Ok(exported)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use traffic::features::FEATURE_COUNT;
+    use traffic::time::Timestamp;
+
+    use super::*;
+    use crate::policy::{Accuser, Grounds, Label};
+    use crate::store::small_disk::on_a_small_disk;
+    use crate::web::fixture::snapshot;
+
+    /// So many alerts, all labelled.
+    fn labelled(count: u64) -> Vec<Alert> {
+        let alert = snapshot(Timestamp::from_secs(1_800_000_000)).alerts.remove(0);
+        let label = Label { class: ThreatClass::Benign, time: alert.time, actor: "anna".to_owned() };
+        let grounds = Grounds {
+            offender: Subject::of(alert.source),
+            protocol: 6,
+            proven: true,
+            flow_packets: 4,
+            accuser: Accuser::Model(String::from("forest")),
+            vector: Vector::Features(Box::new([0.123; FEATURE_COUNT])),
+        };
+        let (label, grounds) = (Some(Arc::new(label)), Some(Arc::new(grounds)));
+        (0..count)
+            .map(|number| Alert { number, label: label.clone(), grounds: grounds.clone(), ..alert.clone() })
+            .collect()
+    }
+
+    #[test]
+    fn a_full_disk_takes_no_table_away_that_was_exported_before() {
+        on_a_small_disk(
+            "commands::export_rows::tests::a_full_disk_takes_no_table_away_that_was_exported_before",
+            64,
+            |disk| {
+                let file = disk.join("rows.csv");
+                assert_eq!(replace(&file, &labelled(2)).unwrap().rows, 2);
+                let before = fs::read_to_string(&file).unwrap();
+                assert_eq!(before.lines().count(), 4, "{before}");
+                let full = replace(&file, &labelled(1_000)).unwrap_err();
+                assert!(format!("{full:?}").contains("No space left"), "{full:?}");
+                assert_eq!(fs::read_to_string(&file).unwrap(), before);
+                assert_eq!(fs::read_dir(disk).unwrap().count(), 1, "the draft is gone");
+            },
+        );
+    }
 }

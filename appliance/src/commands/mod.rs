@@ -69,7 +69,7 @@ enum Command {
     },
     /// Says in plain words what led to an alert, what was done about it and why, and how to undo it
     Explain {
-        /// The number of an alert, or whom alerts are about: an address or a MAC address
+        /// The number of an alert, or whom alerts are about: an address, a MAC address, or a service such as 198.51.100.10:80/tcp
         #[arg(value_name = "ALERT|WHOM")]
         what: explain::What,
         /// As JSON, the same as the page's /api/alerts/NUMBER, or /api/alerts?of=WHOM

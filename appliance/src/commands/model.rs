@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use model_compiler::sealed::ModelId;
 
-use super::{DaemonArgs, Failure, blocks};
-use crate::control::{ModelRequest, Request};
+use super::{DaemonArgs, Failure};
+use crate::control::ModelRequest;
 use crate::registry::Choice;
-use crate::web::Client;
-use crate::web::api::{ModelState, State};
+use crate::web::api::{DisagreementRow, DriftRow, DriftState, Events, ModelState, State};
+use crate::web::{Client, said_of_models};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
@@ -67,11 +67,15 @@ pub(super) fn model(daemon: &DaemonArgs, command: ModelCommand) -> Result<(), Fa
         ModelCommand::Rollback => ModelRequest::Rollback,
         ModelCommand::Remove { model } => ModelRequest::Remove(model),
     };
-    blocks::ask(&socket, &Request::Model(request))
+    let done = Client::new(&socket).change_models(&request)?;
+    println!("{}", said_of_models(&request, &done.address));
+    Ok(())
 }
 
 fn list(socket: &Path) -> Result<(), Failure> {
-    let State { model, models, .. } = Client::new(socket).state()?;
+    let State { model, events, .. } = Client::new(socket).state()?;
+    // Whoever may open the socket sees everything.
+    let Some(Events { models, .. }) = events else { return Ok(()) };
     let mut out = io::stdout().lock();
     writeln!(out, "{model} decides; chosen: {}", models.active)?;
     if let Some(before) = &models.before {
@@ -82,7 +86,7 @@ fn list(socket: &Path) -> Result<(), Failure> {
     for file in &models.stored {
         writeln!(out, "  {} ({} bytes)", file.model, file.bytes)?;
     }
-    Ok(write_drift(&mut out, &models)?)
+    Ok(write_drift(&mut out, &models.drift)?)
 }
 
 /// How the shadow model differs from the active one.
@@ -93,18 +97,18 @@ pub(super) fn write_shadow(out: &mut impl Write, models: &ModelState) -> io::Res
         out,
         "{shadow} judges beside it and decides nothing: of {shadow_flows} flows it would take {shadow_disagreed} for something else"
     )?;
-    for row in disagreements {
-        writeln!(out, "  {} flows: taken for {}, by {shadow} for {}", row.flows, row.active, row.shadow)?;
+    for DisagreementRow { active, shadow: other, flows } in disagreements {
+        writeln!(out, "  {flows} flows: taken for {active}, by {shadow} for {other}")?;
     }
     Ok(())
 }
 
 /// How the traffic differs from what the active model has learnt.
-pub(super) fn write_drift(out: &mut impl Write, models: &ModelState) -> io::Result<()> {
-    writeln!(out, "the traffic is {}", models.drift.words())?;
-    for row in &models.drift.features {
-        let outside = row.outside * 100.0;
-        writeln!(out, "  {}: stability index {:.2}, {outside:.1} % never seen in training", row.feature, row.index)?;
+pub(super) fn write_drift(out: &mut impl Write, drift: &DriftState) -> io::Result<()> {
+    writeln!(out, "the traffic is {}", drift.words())?;
+    for DriftRow { feature, index, outside, .. } in &drift.features {
+        let outside = outside * 100.0;
+        writeln!(out, "  {feature}: stability index {index:.2}, {outside:.1} % never seen in training")?;
     }
     Ok(())
 }

@@ -22,9 +22,16 @@ pub(super) struct Output {
     failure: Option<io::Error>,
 }
 
+impl OutputError {
+    /// Of that file.
+    pub(super) fn of(path: &Path) -> impl Fn(io::Error) -> Self {
+        |cause| Self { path: path.to_owned(), cause }
+    }
+}
+
 impl Output {
     pub fn create(path: &Path) -> Result<Self, OutputError> {
-        let file = File::create(path).map_err(|cause| OutputError { path: path.to_owned(), cause })?;
+        let file = File::create(path).map_err(OutputError::of(path))?;
         Ok(Self { path: path.to_owned(), out: BufWriter::new(file), failure: None })
     }
 

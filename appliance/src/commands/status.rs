@@ -36,16 +36,15 @@ fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
         out,
         "{undecodable} could not be decoded, {ring_drops} came too fast to be read, {passed_over} were passed over"
     )?;
-    if state.models.shadow.is_some() {
-        model::write_shadow(out, &state.models)?;
-    }
-    model::write_drift(out, &state.models)?;
-    let Some(events) = &state.events else { return Ok(()) };
-    write_events(out, events)
+    state.events.as_ref().map_or(Ok(()), |events| write_events(out, events))
 }
 
 fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
-    let Events { blocks_standing, blocks_proposed, blocks_observed, .. } = events;
+    let Events { blocks_standing, blocks_proposed, blocks_observed, models, .. } = events;
+    if models.shadow.is_some() {
+        model::write_shadow(out, models)?;
+    }
+    model::write_drift(out, &models.drift)?;
     writeln!(
         out,
         "{blocks_standing} blocks stand, {blocks_proposed} wait for approval, {blocks_observed} would be made"

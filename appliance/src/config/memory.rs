@@ -8,6 +8,7 @@ use serde::Deserialize;
 use traffic::limits::Limits;
 
 use crate::linux::packet_ring::RingConfig;
+use crate::registry::Room;
 use crate::store::BLOCK_ROWS;
 
 /// Flows that may be asked for; the most take less than half a GiB.
@@ -80,6 +81,15 @@ impl Memory {
         match self.profile {
             MemoryProfile::Default => BLOCK_ROWS,
             MemoryProfile::Small => 500,
+        }
+    }
+
+    /// What models that are loaded from files may take.
+    #[must_use]
+    pub const fn models(&self) -> Room {
+        match self.profile {
+            MemoryProfile::Default => Room { file_bytes: 512 * 1024, loaded_bytes: 1024 * 1024 },
+            MemoryProfile::Small => Room { file_bytes: 128 * 1024, loaded_bytes: 384 * 1024 },
         }
     }
 

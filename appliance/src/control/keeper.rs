@@ -169,8 +169,11 @@ impl Keeper {
                 self.look_around(state);
                 return Some(Answer::Asked { outcome: self.answer(request, actor, now, state), reply });
             }
-            Message::Configure { settings, actor, reply } => {
-                self.configure(*settings, &actor, now, state);
+            Message::Models { change, stored, actor, reply } => {
+                return Some(Answer::Asked { outcome: self.change_models(change, stored, &actor, now), reply });
+            }
+            Message::Configure { settings, loads, actor, reply } => {
+                self.configure(*settings, loads, &actor, now, state);
                 return Some(Answer::Configured(reply));
             }
             Message::Resolved { name, addresses } => self.resolved(name, addresses, now, state),

@@ -4,6 +4,7 @@
 //! people ask of it is carried out in [`requests`].
 
 pub mod keeper;
+mod library;
 mod managers;
 mod models;
 mod pulse;
@@ -16,15 +17,16 @@ use core::time::Duration;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use library::{Library, ModelRequest};
 pub use managers::Managers;
-pub use models::{Judges, ModelRequest, ShownModels};
+pub use models::{Judges, Loads, ModelChange, ShownModels};
 pub use settings::Settings;
 use traffic::arena::Footprint;
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Decision, Mode, Modes, Neighbourhood, Subject, Tuning};
-use crate::registry::RegistryError;
+use crate::registry::{RegistryError, Stored};
 use crate::surroundings::Placement;
 use crate::verdict::Models;
 
@@ -87,10 +89,23 @@ pub enum Message {
         /// Where the answer goes.
         reply: SyncSender<Reply>,
     },
+    /// From a person, about models, once the disk has been waited for.
+    Models {
+        /// What changes.
+        change: ModelChange,
+        /// The files that there are after it.
+        stored: Vec<Stored>,
+        /// Who asks.
+        actor: String,
+        /// Where the answer goes.
+        reply: SyncSender<Reply>,
+    },
     /// The configuration says something else now.
     Configure {
         /// What.
         settings: Box<Settings>,
+        /// The models that it names, and those that judge.
+        loads: Loads,
         /// Who had it read again.
         actor: String,
         /// Told when all of it holds.
@@ -163,8 +178,6 @@ pub enum Request {
         /// To what.
         mode: Mode,
     },
-    /// Change which models judge.
-    Model(ModelRequest),
 }
 
 /// What the packet thread is told.
@@ -314,9 +327,9 @@ impl Handle {
     ///
     /// # Errors
     /// It could not be told: then everything is as it was. Or it did not answer: then it may still take them over.
-    pub(crate) fn configure(&self, settings: Settings, actor: &str) -> Result<(), OrderError> {
+    pub(crate) fn configure(&self, settings: Settings, loads: Loads, actor: &str) -> Result<(), OrderError> {
         let (reply, answer) = sync_channel(1);
-        let message = Message::Configure { settings: Box::new(settings), actor: actor.to_owned(), reply };
+        let message = Message::Configure { settings: Box::new(settings), loads, actor: actor.to_owned(), reply };
         self.messages.try_send(message).map_err(|_| OrderError::Unavailable)?;
         answer.recv_timeout(REPLY_TIMEOUT).map_err(|_| OrderError::Unconfirmed)
     }
@@ -415,7 +428,7 @@ mod tests {
             tuning: config.tuning(),
             model: config.model,
         };
-        handle.configure(settings, "anna")
+        handle.configure(settings, Loads::default(), "anna")
     }
 
     #[test]

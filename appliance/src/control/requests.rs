@@ -24,7 +24,6 @@ impl Keeper {
             Request::Disallow { allowed } => self.disallow(allowed, actor, now, state),
             Request::Label { alert, class } => Ok(self.label(alert, class, actor, now)),
             Request::SetMode { class, mode } => Ok(self.change_mode(class, mode, actor, now, state)),
-            Request::Model(request) => self.change_models(request, &actor, now),
         }
     }
 
@@ -184,10 +183,10 @@ mod tests {
     use crate::clock;
     use crate::config::Config;
     use crate::control::keeper::Surroundings;
-    use crate::control::{Handle, Judges, Settings};
+    use crate::control::{Handle, Judges, Loads, Settings};
     use crate::enforce::nftables::Nftables;
     use crate::policy::{Blocklist, Modes, Rails};
-    use crate::registry::{Choices, Registry};
+    use crate::registry::Choices;
     use crate::store::Store;
     use crate::store::test_directory::TestDirectory;
     use crate::web::fixture::snapshot;
@@ -209,7 +208,7 @@ mod tests {
                 tuning: config.tuning(),
                 model: config.model,
             },
-            judges: Judges::new(Registry::new(directory.path(), Vec::new()), Choices::default()),
+            judges: Judges::new(Choices::default(), Loads::default()),
             writer: Arc::new(store.writer().unwrap()),
             gauges: Arc::default(),
             outcomes: sync_channel(1).0,

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use log::info;
 use traffic::time::Timestamp;
 
+use super::Loads;
 use super::keeper::{Keeper, State};
 use crate::policy::{Allowed, Bounds, Mode, Tuning};
 use crate::registry::ModelConfig;
@@ -31,7 +32,14 @@ pub struct Settings {
 
 impl Keeper {
     /// Goes by other settings from now on. A mode that was set while the box runs holds until the configuration says another.
-    pub(super) fn configure(&mut self, settings: Settings, actor: &str, now: Timestamp, state: &mut State) {
+    pub(super) fn configure(
+        &mut self,
+        settings: Settings,
+        loads: Loads,
+        actor: &str,
+        now: Timestamp,
+        state: &mut State,
+    ) {
         let before = replace(&mut self.settings, settings);
         let Settings { mode, allow, lan, learns_lan, bounds, .. } = self.settings.clone();
         let rails = &mut self.blocklist.rails;
@@ -48,7 +56,7 @@ impl Keeper {
             info!("the configuration says the mode {} instead of {}", mode.name(), before.mode.name());
             self.change_mode(None, mode, actor.to_owned(), now, state);
         }
-        self.configure_models(&before.model, actor, now);
+        self.configure_models(&before.model, loads, actor, now);
         // What is learned of the surroundings may be something else by these settings.
         state.last_look = None;
         self.look_around(state);

@@ -35,7 +35,7 @@ use crate::capture::live::Live;
 use crate::clock::{self, Stopwatch};
 use crate::config::Config;
 use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
-use crate::control::{Handle, Judges, Settings, ShownModels, Snapshot};
+use crate::control::{Handle, Judges, Library, Settings, ShownModels, Snapshot};
 use crate::enforce::nftables::{Nftables, Watch};
 use crate::enforce::{Desired, EnforceError, Enforcer, OnFailure};
 use crate::hardware::bridge::{self, BridgeConfig};
@@ -48,8 +48,8 @@ use crate::policy::{Allowlist, Blocklist, Modes, Neighbourhood, Rails};
 use crate::registry::Registry;
 use crate::store::{Event, Opened, Store, Writer};
 use crate::surroundings::Placement;
-use crate::verdict::{Models, Rulebook};
-use crate::web::{self, WebConfig};
+use crate::verdict::{Model, Models, Rulebook};
+use crate::web::{self, ClientError, WebConfig};
 use attendant::{Attendant, Door, End};
 use lookout::Lookout;
 use packets::PacketThread;
@@ -103,10 +103,10 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     let mut lookout = Lookout::new(config, bridge.index)?;
     let settings = settings(config);
     let mut surroundings = move |settings: &Settings| lookout.look(settings);
-    let judges = restored_judges(config, &store)?;
+    let (library, judges) = restored_judges(config, &store)?;
     let models = judges.in_force();
     let blocklist = restored_blocklist(config, &store, surroundings(&settings))?;
-    record_start(&writer, blocklist.modes());
+    record_start(&writer, blocklist.modes(), models.active);
     let running = said(blocklist.modes());
     let (mut enforcer, restored) = enforcer(config, &blocklist)?;
     // Without it changes are found by the comparison every second.
@@ -116,8 +116,9 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     gauges.set_own_mac(bridge.mac);
     gauges.set_list_faults(lists.faults(clock::now()));
     let (rulebooks, next_rulebook) = sync_channel(RULEBOOK_CAPACITY);
+    let shown_models = judges.shown(None, config.model.drift_alarm);
     let (handle, messages, orders) =
-        Handle::new(first_snapshot(config, *blocklist.modes()), config.memory.control_queue());
+        Handle::new(first_snapshot(config, *blocklist.modes(), shown_models), config.memory.control_queue());
     let (exchanges, seen) = sync_channel(EXCHANGE_CAPACITY);
     let (outcomes, told) = sync_channel(OUTCOME_CAPACITY);
     let keeper = Keeper {
@@ -143,7 +144,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     }
     names::look_up(handle.clone())?;
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
-    let web = web::serve(handle.clone(), store, Arc::clone(&writer), web_config)?;
+    let web = web::serve(handle.clone(), Arc::clone(&library), store, Arc::clone(&writer), web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
         source,
@@ -168,7 +169,17 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
 
     let (config, path) = (config.clone(), path.to_owned());
     let (door, on_failure) = (Door::new(&config), config.on_failure);
-    let reload = Reload::new(path, config, handle.clone(), writer, gauges, more_rulebooks, other_lists);
+    let reload = Reload {
+        path,
+        config,
+        handle: handle.clone(),
+        library,
+        writer,
+        gauges,
+        rulebooks: more_rulebooks,
+        lists: other_lists,
+        waiting: None,
+    };
     let attendant = Attendant { signals, orders, web, door, reload, program };
     let ended = attendant.attend(&[&packets, &control]);
     stop.store(true, Ordering::Relaxed);
@@ -200,11 +211,12 @@ fn check_rights() -> anyhow::Result<()> {
     }
 }
 
-/// Two daemons would fight over the table of blocks.
+/// Two daemons would fight over the table of blocks. Whatever answers is a daemon, also one whose answers are of another version.
 fn check_alone(socket: &Path) -> anyhow::Result<()> {
     match web::Client::new(socket).state() {
-        Ok(_) => bail!("another daemon answers at {}; stop it first", socket.display()),
-        Err(_) => Ok(()),
+        Err(ClientError::NoDaemon { .. }) => Ok(()),
+        Err(error @ ClientError::NotPermitted { .. }) => Err(error.into()),
+        Ok(_) | Err(_) => bail!("another daemon answers at {}; stop it first", socket.display()),
     }
 }
 
@@ -274,12 +286,14 @@ fn restored_blocklist(config: &Config, store: &Store, around: Surroundings) -> a
     Ok(blocklist)
 }
 
-/// The models that were chosen, as far as they can be loaded.
-fn restored_judges(config: &Config, store: &Store) -> anyhow::Result<Judges> {
+/// The registry, and of it the models that were chosen, as far as they can be loaded.
+fn restored_judges(config: &Config, store: &Store) -> anyhow::Result<(Arc<Library>, Judges)> {
     // Beside the database, which may have had to be opened elsewhere.
     let folder = store.path().parent().unwrap_or(&config.state_dir);
-    let registry = Registry::new(folder, config.model.keys.clone());
-    Ok(Judges::new(registry, store.models(&config.model)?))
+    let library = Library::new(Registry::new(folder, config.model.keys.clone(), config.memory.models()));
+    let choices = store.models(&config.model)?;
+    let loads = library.loads(&choices, &config.model);
+    Ok((Arc::new(library), Judges::new(choices, loads)))
 }
 
 /// The allowlist of the configuration, who is allowed for a while, and the addresses that names had last.
@@ -336,8 +350,8 @@ fn watch_table(mut watch: Watch, handle: Handle) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn record_start(writer: &Writer, modes: &Modes) {
-    let what = format!("started in mode {}", said(modes));
+fn record_start(writer: &Writer, modes: &Modes, active: &Model) {
+    let what = format!("started in mode {}; {} decides", said(modes), active.name);
     // The queue is empty: there is room.
     let _ = writer.send(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
 }
@@ -354,13 +368,13 @@ fn page_address(config: &Config) -> Option<SocketAddr> {
     (config.web.listen_port != 0).then(|| SocketAddr::new(address, config.web.listen_port))
 }
 
-fn first_snapshot(config: &Config, modes: Modes) -> Snapshot {
+fn first_snapshot(config: &Config, modes: Modes, models: ShownModels) -> Snapshot {
     let now = clock::now();
     Snapshot {
         time: now,
         started: now,
         modes,
-        models: ShownModels::default(),
+        models,
         bridge: config.bridge.name.clone(),
         ports: config.bridge.ports.clone(),
         internet_port: None,
@@ -385,4 +399,37 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<Joi
         .name(name.to_owned())
         .spawn(work)
         .with_context(|| format!("cannot start the thread {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use super::*;
+    use crate::store::test_directory::TestDirectory;
+
+    #[test]
+    fn a_daemon_of_another_version_is_a_daemon() {
+        let directory = TestDirectory::new("alone");
+        let socket = directory.path().join("sluice.sock");
+        check_alone(&socket).unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
+        let answers =
+            ["HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"mode\":\"asking\"}", "HTTP/1.1 500 No\r\n\r\n", ""];
+        let older = thread::spawn(move || {
+            for answer in answers {
+                let (mut asker, _) = listener.accept().unwrap();
+                let _ = asker.read(&mut [0; 1024]).unwrap();
+                asker.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        for answer in answers {
+            let refusal = check_alone(&socket).unwrap_err().to_string();
+            assert!(refusal.starts_with("another daemon answers at "), "{answer:?}: {refusal}");
+        }
+        older.join().unwrap();
+        check_alone(&socket).expect("one that died leaves its socket behind");
+    }
 }

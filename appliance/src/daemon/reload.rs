@@ -9,7 +9,7 @@ use log::{error, info};
 
 use crate::clock;
 use crate::config::{Changes, Config};
-use crate::control::{Done, Handle, OrderError, Settings};
+use crate::control::{Done, Handle, Library, OrderError, Settings};
 use crate::health::Gauges;
 use crate::lists::{Lists, Others};
 use crate::store::{Event, Writer};
@@ -17,33 +17,21 @@ use crate::verdict::Rulebook;
 
 /// What holds now, and the ways to those who go by it.
 pub(super) struct Reload {
-    path: PathBuf,
+    pub path: PathBuf,
     pub config: Config,
-    handle: Handle,
-    writer: Arc<Writer>,
+    pub handle: Handle,
+    pub library: Arc<Library>,
+    pub writer: Arc<Writer>,
     pub gauges: Arc<Gauges>,
     /// To the packet thread.
-    rulebooks: SyncSender<Arc<Rulebook>>,
+    pub rulebooks: SyncSender<Arc<Rulebook>>,
     /// To the thread that keeps lists.
-    lists: SyncSender<Others>,
+    pub lists: SyncSender<Others>,
     /// What it could not take yet.
-    waiting: Option<Others>,
+    pub waiting: Option<Others>,
 }
 
 impl Reload {
-    /// `rulebooks` leads to the packet thread, `lists` to the thread that keeps them.
-    pub fn new(
-        path: PathBuf,
-        config: Config,
-        handle: Handle,
-        writer: Arc<Writer>,
-        gauges: Arc<Gauges>,
-        rulebooks: SyncSender<Arc<Rulebook>>,
-        lists: SyncSender<Others>,
-    ) -> Self {
-        Self { path, config, handle, writer, gauges, rulebooks, lists, waiting: None }
-    }
-
     /// Hands over what could not be taken before. To be called now and then.
     pub fn tend(&mut self) {
         let Some(lists) = self.waiting.take() else { return };
@@ -90,7 +78,7 @@ impl Reload {
         self.gauges.set_order_fault(None);
         // What takes long comes before what takes effect.
         let lists = Lists::load(&next);
-        self.handle.configure(settings(&next), actor)?;
+        self.library.configure(settings(&next), &self.handle, actor)?;
         self.replace_lists(lists);
         self.config = next;
         Ok(Done { changed: at_once, at_next_start })

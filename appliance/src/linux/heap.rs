@@ -9,3 +9,13 @@ pub fn share_among_threads() {
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
+
+/// Gives what was freed back to the system: glibc keeps what small pieces took, for more of them. To be called after work that takes much
+/// memory and is rarely done. musl gives it back by itself.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes a number, and only pages that nobody has are given back.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::draft::{DRAFT, Draft};
 use crate::hexadecimal::hexadecimal;
 use crate::verdict::rules::Name;
 
@@ -21,7 +22,6 @@ const FOLDER: &str = "lists";
 /// Ends of file names. Files with others are left alone.
 const COPY: &str = "list";
 const NOTE: &str = "note";
-const DRAFT: &str = "draft";
 
 /// Longer marks of a server are not kept.
 const LONGEST_MARK_BYTES: usize = 512;
@@ -43,13 +43,6 @@ pub(super) struct Note {
     pub confirmed_s: Option<u64>,
 }
 
-/// A list that is being written; removed when dropped before it is a copy.
-#[derive(Debug)]
-pub(super) struct Draft {
-    pub file: File,
-    path: PathBuf,
-}
-
 impl Copies {
     pub fn new(state_dir: &Path) -> Self {
         Self { folder: state_dir.join(FOLDER) }
@@ -68,11 +61,10 @@ impl Copies {
         self.folder.join(format!("{readable}-{hash:.16}.{COPY}"))
     }
 
-    /// Begins to write a copy.
-    pub fn draft(&self, copy: &Path) -> io::Result<Draft> {
+    /// Begins to write a copy or a note.
+    pub fn draft(&self, place: &Path) -> io::Result<Draft> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let path = copy.with_extension(DRAFT);
-        Ok(Draft { file: File::create(&path)?, path })
+        Draft::of(place)
     }
 
     /// Removes the note of a copy, to be done before another copy takes its place: the server would say that the list with these
@@ -87,9 +79,9 @@ impl Copies {
 
     /// Writes the note of a copy that is in its place.
     pub fn write_note(&self, copy: &Path, note: &Note) -> io::Result<()> {
-        let draft = self.draft(copy)?;
+        let draft = self.draft(&copy.with_extension(NOTE))?;
         serde_json::to_writer(&draft.file, note)?;
-        draft.put_at(&copy.with_extension(NOTE))
+        draft.put()
     }
 
     /// Removes copies of lists that are no longer wanted, and drafts of a run that was cut off.
@@ -103,27 +95,6 @@ impl Copies {
                 let _ = fs::remove_file(&path);
             }
         }
-    }
-}
-
-impl Draft {
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Makes it the file at this place once it is safe on the disk.
-    pub fn put_at(self, place: &Path) -> io::Result<()> {
-        self.file.sync_all()?;
-        fs::rename(&self.path, place)?;
-        // The name too is to outlive a power cut.
-        place.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // It is gone already where it became a copy.
-        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -152,7 +123,7 @@ mod tests {
     fn write(copies: &Copies, copy: &Path, text: &str) {
         let mut draft = copies.draft(copy).unwrap();
         draft.file.write_all(text.as_bytes()).unwrap();
-        draft.put_at(copy).unwrap();
+        draft.put().unwrap();
     }
 
     #[test]

@@ -7,10 +7,11 @@ use log::warn;
 use traffic::time::Timestamp;
 use ureq::http::Uri;
 
-use super::copies::{Copies, Draft, Note};
+use super::copies::{Copies, Note};
 use super::fetch::{Answer, FetchError, fetch};
 use super::schedule::Schedule;
 use crate::clock;
+use crate::draft::Draft;
 use crate::verdict::lists::{List, ListConfig, Reading};
 use crate::verdict::rules::Name;
 
@@ -104,7 +105,7 @@ impl WebList {
         }
         // Should this break off, it is not known which copy is there, and without marks it is fetched again whole.
         self.note = Note { confirmed_s: self.note.confirmed_s, ..Note::default() };
-        let copied = copies.forget_note(&self.copy).and_then(|()| draft.put_at(&self.copy));
+        let copied = copies.forget_note(&self.copy).and_then(|()| draft.put());
         copied.map_err(|cause| self.disk_failed(format!("{}: {cause}", self.copy.display())))?;
         Ok((list, reading))
     }

@@ -34,6 +34,7 @@ pub use sighting::{Decision, Sighting};
 pub use subject::{Action, NoSubject, Subject, Target};
 pub use trips::{Held, Trip};
 pub use victims::LIMIT_LENGTH;
+pub use weights::EVIDENCE_LASTS;
 
 use core::time::Duration;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use super::{Action, Grounds, Subject};
+use super::{Action, Grounds, Subject, Target};
 
 /// What is only said is decided on again after this time, if it goes on.
 const SAID_PAUSE: Duration = Duration::from_secs(10);
@@ -35,6 +35,24 @@ pub struct Alert {
     pub grounds: Option<Arc<Grounds>>,
     /// What a person says that it was. Shared as well.
     pub label: Option<Arc<Label>>,
+}
+
+impl Alert {
+    /// Whom or what a block could be about because of it: the offender, its address, and the service.
+    pub fn subjects(&self) -> impl Iterator<Item = Subject> {
+        let offender = self.grounds.as_ref().map(|grounds| grounds.offender);
+        let source = Some(Subject::of(self.source)).filter(|source| offender != Some(*source));
+        let service = self.grounds.as_ref().zip(self.port).map(|(grounds, port)| {
+            Target { destination: self.destination.to_canonical(), protocol: grounds.protocol, port }.into()
+        });
+        [offender, source, service].into_iter().flatten()
+    }
+
+    /// It is one about that subject.
+    #[must_use]
+    pub fn concerns(&self, subject: Subject) -> bool {
+        self.subjects().any(|own| own == subject)
+    }
 }
 
 /// What a person says that an alert was.

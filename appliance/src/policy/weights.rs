@@ -14,6 +14,9 @@ const LOG_ODDS_TERMS: u32 = 60;
 /// Evidence loses half of its weight in this time.
 const HALF_LIFE: Duration = Duration::from_secs(60);
 
+/// After this time, ten times that in which it loses half, less than a thousandth of it is left: nothing follows from it any more.
+pub const EVIDENCE_LASTS: Duration = Duration::from_secs(10 * HALF_LIFE.as_secs());
+
 /// What is left of a weight after the time between the two moments: half for each half-life, and a straight line within one,
 /// which needs no library function and is the same number on every machine.
 pub(super) fn faded(from: Timestamp, now: Timestamp) -> f32 {

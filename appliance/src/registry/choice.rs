@@ -65,6 +65,45 @@ impl Choice {
     }
 }
 
+impl Choices {
+    /// What the configuration says.
+    #[must_use]
+    pub fn of(configured: &ModelConfig) -> Self {
+        Self { active: configured.active.clone(), shadow: configured.shadow.clone(), before: None }
+    }
+
+    /// That model decides, or judges beside the one that does.
+    #[must_use]
+    pub fn judges(&self, id: &ModelId) -> bool {
+        self.active.stored() == Some(id) || self.shadow.as_ref() == Some(id)
+    }
+
+    /// Lets another model decide; it need not judge beside itself as well.
+    pub fn choose(&mut self, active: Choice) {
+        if self.shadow.as_ref() == active.stored() {
+            self.shadow = None;
+        }
+        if self.active != active {
+            self.before = Some(core::mem::replace(&mut self.active, active));
+        }
+    }
+
+    /// Goes by another configuration, in a reload as over a restart: what it says anew holds, whatever was chosen while the box ran.
+    /// True where it says anything anew.
+    pub fn follow(&mut self, before: &Self, now: &Self) -> bool {
+        if now.shadow != before.shadow {
+            self.shadow.clone_from(&now.shadow);
+        }
+        if now.active != before.active {
+            self.choose(now.active.clone());
+        }
+        if self.active.stored() == self.shadow.as_ref() {
+            self.shadow = None;
+        }
+        (&now.active, &now.shadow) != (&before.active, &before.shadow)
+    }
+}
+
 impl Display for Choice {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {

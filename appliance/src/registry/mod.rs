@@ -5,8 +5,7 @@
 
 mod choice;
 
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -14,14 +13,13 @@ use std::path::{Path, PathBuf};
 use model_compiler::sealed::{MAX_BYTES, ModelId, Payload, PublicKey, SealedError, open};
 use sha2::{Digest as _, Sha256};
 
+use crate::draft::Draft;
+use crate::linux::heap;
 use crate::verdict::Model;
 pub use choice::{Choice, Choices, ModelConfig};
 
 /// The folder, in that of the database.
 const FOLDER: &str = "models";
-
-/// Ends the name of a file that is being written.
-const DRAFT: &str = "draft";
 
 /// Files that are kept at once. Full: no other is taken in.
 pub const MOST_STORED: usize = 16;
@@ -29,8 +27,14 @@ pub const MOST_STORED: usize = 16;
 /// What they may take together, in bytes.
 pub const MOST_STORED_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Bytes of files whose models one run of the program loads. The tables of a model take about twice its file.
-pub const MOST_LOADED_BYTES: usize = 8 * 1024 * 1024;
+/// How much memory models may take: the profile says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The longest file that is read, in bytes. While it is read its model takes some seven times as much besides.
+    pub file_bytes: usize,
+    /// What the tables of all models that one run of the program loads may take together, in bytes.
+    pub loaded_bytes: usize,
+}
 
 /// A file of the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,7 @@ pub struct Stored {
 pub struct Registry {
     folder: PathBuf,
     keys: Vec<PublicKey>,
+    room: Room,
     loaded: Vec<(Digest, &'static Model)>,
     loaded_bytes: usize,
 }
@@ -100,6 +105,20 @@ pub enum RegistryError {
         "there is no room: the registry holds at most {MOST_STORED} files and {MOST_STORED_BYTES} bytes; remove one with `sluice model remove`"
     )]
     Full,
+    /// It alone would take too much memory.
+    #[error(
+        "{}: it takes {bytes} bytes of memory, and memory.profile has room for a model of at most {most}; train a smaller one, or \
+         choose a larger profile",
+        path.display()
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// How much it takes.
+        bytes: usize,
+        /// How much it may.
+        most: usize,
+    },
     /// Too many were loaded.
     #[error(
         "{id} is not loaded: models stay in memory until the program ends, and there is no room for more; `sluice restart` makes some"
@@ -114,6 +133,11 @@ pub enum RegistryError {
         /// Which.
         id: ModelId,
     },
+    /// A file that somebody else named is still being read.
+    #[error(
+        "another model file is being read; wait for it, or `sluice restart` where its file system no longer answers"
+    )]
+    Busy,
     /// It judges.
     #[error("{id} is in use; `sluice model pin` another one, or `sluice model shadow off`, first")]
     InUse {
@@ -136,13 +160,19 @@ pub enum RegistryError {
 impl Registry {
     /// The registry in the folder of the database; `keys` are trusted.
     #[must_use]
-    pub fn new(state_dir: &Path, keys: Vec<PublicKey>) -> Self {
-        Self { folder: state_dir.join(FOLDER), keys, loaded: Vec::new(), loaded_bytes: 0 }
+    pub fn new(state_dir: &Path, keys: Vec<PublicKey>, room: Room) -> Self {
+        Self { folder: state_dir.join(FOLDER), keys, room, loaded: Vec::new(), loaded_bytes: 0 }
     }
 
-    /// Trusts these keys from now on, and no others.
-    pub fn trust(&mut self, keys: Vec<PublicKey>) {
-        self.keys = keys;
+    /// How much memory its models may take.
+    #[must_use]
+    pub const fn room(&self) -> Room {
+        self.room
+    }
+
+    /// Trusts these keys from now on, and no others; which it trusted before.
+    pub fn trust(&mut self, keys: Vec<PublicKey>) -> Vec<PublicKey> {
+        core::mem::replace(&mut self.keys, keys)
     }
 
     /// The files, by name and version.
@@ -158,16 +188,17 @@ impl Registry {
         stored
     }
 
-    /// Checks a file and copies it into the folder: whatever happens meanwhile, it is there whole or not at all. A file that is
-    /// there already is taken for taken in.
+    /// Checks what was read of a file and copies it into the folder: whatever happens meanwhile, it is there whole or not at all. A
+    /// file that is there already is taken for taken in.
     ///
     /// # Errors
     /// See [`RegistryError`]; nothing has changed then.
-    pub fn take_in(&self, path: &Path) -> Result<ModelId, RegistryError> {
-        let bytes = read(path)?;
-        let id = ModelId::of(&checked(&bytes, path, &self.keys)?);
+    pub fn take_in(&self, bytes: &[u8], path: &Path) -> Result<ModelId, RegistryError> {
+        let payload = checked(bytes, path, &self.keys)?;
+        self.needed_bytes(&payload, path)?;
+        let id = ModelId::of(&payload);
         let place = self.place(&id);
-        match read(&place) {
+        match read(&place, self.room.file_bytes) {
             Ok(same) if same == bytes => return Ok(id),
             Ok(_) => return Err(RegistryError::Exists { id }),
             Err(RegistryError::Read { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
@@ -178,7 +209,7 @@ impl Registry {
         if stored.len() >= MOST_STORED || taken + bytes.len() as u64 > MOST_STORED_BYTES {
             return Err(RegistryError::Full);
         }
-        self.write(&place, &bytes).map_err(|cause| RegistryError::Write { path: place, cause })?;
+        self.write(&place, bytes).map_err(|cause| RegistryError::Write { path: place, cause })?;
         Ok(id)
     }
 
@@ -188,7 +219,7 @@ impl Registry {
     /// See [`RegistryError`].
     pub fn model(&mut self, id: &ModelId) -> Result<&'static Model, RegistryError> {
         let path = self.place(id);
-        let bytes = match read(&path) {
+        let bytes = match read(&path, self.room.file_bytes) {
             Err(RegistryError::Read { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
                 return Err(RegistryError::Unknown { id: id.clone(), path });
             }
@@ -203,11 +234,15 @@ impl Registry {
         if let Some((_, model)) = self.loaded.iter().find(|(known, _)| *known == digest) {
             return Ok(model);
         }
-        if self.loaded_bytes + bytes.len() > MOST_LOADED_BYTES {
+        drop(bytes);
+        let loaded_bytes = self.loaded_bytes + self.needed_bytes(&payload, &path)?;
+        if loaded_bytes > self.room.loaded_bytes {
             return Err(RegistryError::TooManyLoaded { id: id.clone() });
         }
         let model = Model::load(id.to_string(), &payload.model);
-        self.loaded_bytes += bytes.len();
+        drop(payload);
+        heap::give_back();
+        self.loaded_bytes = loaded_bytes;
         self.loaded.push((digest, model));
         Ok(model)
     }
@@ -227,35 +262,41 @@ impl Registry {
         }
     }
 
+    /// What the tables of the model take, where that is not too much.
+    fn needed_bytes(&self, payload: &Payload, path: &Path) -> Result<usize, RegistryError> {
+        let (bytes, most) = (Model::bytes_of(&payload.model), self.room.loaded_bytes);
+        if bytes > most { Err(RegistryError::TooLarge { path: path.to_owned(), bytes, most }) } else { Ok(bytes) }
+    }
+
     fn place(&self, id: &ModelId) -> PathBuf {
         self.folder.join(id.file_name())
     }
 
-    /// Writes into a draft, makes it safe on the disk, and only then gives it its name.
     fn write(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let mut draft = OsString::from(place);
-        draft.push(".");
-        draft.push(DRAFT);
-        let mut file = File::create(&draft)?;
-        let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, place));
-        if written.is_err() {
-            // What cannot be removed is overwritten by the next one.
-            let _ = fs::remove_file(&draft);
-        }
-        written.and_then(|()| File::open(&self.folder)?.sync_all())
+        let mut draft = Draft::of(place)?;
+        draft.file.write_all(bytes)?;
+        draft.put()
     }
 }
 
-/// The bytes of a file, and not many more of one that is too long. Devices and pipes are no files: a read could wait for ever.
-fn read(path: &Path) -> Result<Vec<u8>, RegistryError> {
+/// The bytes of a file that is no longer than `most`. Devices and pipes are no files: a read could wait for ever.
+///
+/// # Errors
+/// It cannot be read, or is longer.
+pub fn read(path: &Path, most: usize) -> Result<Vec<u8>, RegistryError> {
     let failed = |cause| RegistryError::Read { path: path.to_owned(), cause };
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
         return Err(failed(io::Error::other("it is no regular file")));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > most {
+        let length = usize::try_from(found.len()).unwrap_or(usize::MAX).max(bytes.len());
+        return Err(RegistryError::TooLarge { path: path.to_owned(), bytes: length, most });
+    }
     Ok(bytes)
 }
 
@@ -268,7 +309,7 @@ fn checked(bytes: &[u8], path: &Path, keys: &[PublicKey]) -> Result<Payload, Reg
 /// # Errors
 /// See [`RegistryError`].
 pub fn load_file(path: &Path, keys: &[PublicKey]) -> Result<&'static Model, RegistryError> {
-    let payload = checked(&read(path)?, path, keys)?;
+    let payload = checked(&read(path, MAX_BYTES)?, path, keys)?;
     Ok(Model::load(ModelId::of(&payload).to_string(), &payload.model))
 }
 

@@ -4,6 +4,7 @@ use model_compiler::json;
 use model_compiler::sealed::{SecretKey, seal};
 
 use super::*;
+use crate::config::{Memory, MemoryProfile};
 use crate::store::test_directory::TestDirectory;
 use crate::verdict::BUILT_IN;
 
@@ -28,14 +29,15 @@ struct Fixture {
 impl Fixture {
     fn new(name: &str) -> Self {
         let directory = TestDirectory::new(name);
-        let registry = Registry::new(directory.path(), vec![key(1).public()]);
+        let room = Room { file_bytes: MAX_BYTES, loaded_bytes: MAX_BYTES };
+        let registry = Registry::new(directory.path(), vec![key(1).public()], room);
         Self { directory, registry }
     }
 
     fn take_in(&self, bytes: &[u8]) -> Result<ModelId, RegistryError> {
         let path = self.directory.path().join("given.model");
         fs::write(&path, bytes).unwrap();
-        self.registry.take_in(&path)
+        self.registry.take_in(bytes, &path)
     }
 
     fn names(&self) -> Vec<String> {
@@ -78,9 +80,9 @@ fn nothing_is_taken_in_that_is_not_trusted_whole_and_new() {
     (other.name, other.trees) = ("forest".to_owned(), other.trees[..1].to_vec());
     let other = seal(&other, 3, 1_800_000_000, &key(1)).unwrap();
     assert!(matches!(fixture.take_in(&other), Err(RegistryError::Exists { .. })));
-    let missing = fixture.registry.take_in(Path::new("/nowhere/x.model")).unwrap_err().to_string();
+    let missing = read(Path::new("/nowhere/x.model"), MAX_BYTES).unwrap_err().to_string();
     assert!(missing.starts_with("/nowhere/x.model: cannot read it"), "{missing}");
-    assert!(fixture.registry.take_in(Path::new("/dev/zero")).unwrap_err().to_string().contains("no regular file"));
+    assert!(read(Path::new("/dev/zero"), MAX_BYTES).unwrap_err().to_string().contains("no regular file"));
     fixture.registry.trust(Vec::new());
     assert!(fixture.take_in(&sealed("forest", 5, &key(1))).unwrap_err().to_string().contains("model.keys"));
     assert_eq!(fixture.names(), ["forest@3"], "nothing was left behind");
@@ -112,10 +114,46 @@ fn the_registry_has_its_bounds() {
 }
 
 #[test]
-fn a_run_loads_no_more_than_it_may() {
+fn a_run_loads_no_more_than_there_is_room_for() {
     let mut fixture = Fixture::new("registry-loads");
-    let id = fixture.take_in(&sealed("forest", 1, &key(1))).unwrap();
-    fixture.registry.loaded_bytes = MOST_LOADED_BYTES;
-    let refusal = fixture.registry.model(&id).unwrap_err().to_string();
-    assert!(refusal.contains("`sluice restart`"), "{refusal}");
+    let [first, second] = [1, 2].map(|version| fixture.take_in(&sealed("forest", version, &key(1))).unwrap());
+    let needed = Model::bytes_of(&json::read(MODEL).unwrap());
+    fixture.registry.room.loaded_bytes = 2 * needed - 1;
+    fixture.registry.model(&first).unwrap();
+    let refusal = fixture.registry.model(&second).unwrap_err().to_string();
+    assert!(refusal.contains("forest@2 is not loaded") && refusal.contains("`sluice restart`"), "{refusal}");
+    fixture.registry.model(&first).expect("it is there already");
+    fixture.registry.room.loaded_bytes = 2 * needed;
+    fixture.registry.model(&second).unwrap();
+}
+
+#[test]
+fn what_is_too_large_for_the_profile_is_refused_before_it_takes_memory() {
+    let mut fixture = Fixture::new("registry-large");
+    let bytes = sealed("forest", 1, &key(1));
+    let id = fixture.take_in(&bytes).unwrap();
+    let needed = Model::bytes_of(&json::read(MODEL).unwrap());
+    fixture.registry.room.loaded_bytes = needed - 1;
+    for refusal in
+        [fixture.registry.model(&id).unwrap_err(), fixture.take_in(&sealed("forest", 2, &key(1))).unwrap_err()]
+    {
+        let told = refusal.to_string();
+        assert!(told.contains(&format!("takes {needed} bytes of memory")) && told.contains("memory.profile"), "{told}");
+    }
+    assert_eq!(fixture.names(), ["forest@1"], "and not taken in");
+    fixture.registry.room = Room { file_bytes: bytes.len() - 1, loaded_bytes: needed };
+    let told = fixture.registry.model(&id).unwrap_err().to_string();
+    assert!(told.contains(&format!("forest-1.model: it takes {} bytes", bytes.len())), "{told}");
+    fixture.registry.room.file_bytes += 1;
+    fixture.registry.model(&id).unwrap();
+}
+
+#[test]
+fn the_built_in_model_fits_into_each_profile_as_a_file_twice() {
+    let needed = Model::bytes_of(&json::read(MODEL).unwrap());
+    for profile in [MemoryProfile::Default, MemoryProfile::Small] {
+        let Room { file_bytes, loaded_bytes } = Memory { profile, flows: None }.models();
+        assert!(sealed("forest", 1, &key(1)).len() <= file_bytes, "{profile:?}");
+        assert!(2 * needed <= loaded_bytes, "{profile:?}: {needed}");
+    }
 }

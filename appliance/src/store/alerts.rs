@@ -2,22 +2,24 @@
 //!
 //! A typical alert takes 680 bytes, 240 of them its features, and all that are kept 68 MB. The commit of a single alert
 //! writes two pages of 4 KiB, and as many again when the log is merged into the file: 600 alerts that come one by one are the
-//! 10 MB that may be written on an ordinary day, of alerts that come together some 7,000. *(`store/tests.rs` measures both:
+//! 10 MB that may be written on an ordinary day, of alerts that come together some 7,000. *(`store/alert_tests.rs` measures both:
 //! `cargo test -p sluice an_alert_takes -- --nocapture`)*
 
-use core::net::IpAddr;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, Row, params};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use super::rows::{from_sql_time, to_sql_time};
-use crate::policy::{Accuser, Alert, Grounds, Label, Subject, Vector};
+use super::rows::{from_sql_time, odd, parsed, sensible, to_sql_time};
+use crate::policy::{Accuser, Alert, Grounds, Label, Vector};
 
 /// In the order in which [`read`] takes them.
 const COLUMNS: &str = "id, time, class, source, destination, port, confidence, because, offender, protocol, proven, \
      flow_packets, accuser, accuser_name, accuser_detail, schema, features, label, labelled, labelled_by";
+
+/// What a row is called where it is told of.
+const ALERT: &str = "alert";
 
 /// What stands in `accuser_detail` where whoever is on a list began the flow.
 const BEGAN: &str = "began";
@@ -56,9 +58,9 @@ pub(super) fn insert(connection: &Connection, alert: &Alert) -> rusqlite::Result
     Ok(())
 }
 
-/// Writes down what a person says that an alert was, or that nobody says anything any more.
-pub(super) fn label(connection: &Connection, number: u64, label: Option<&Label>) -> rusqlite::Result<()> {
-    connection.execute(
+/// Writes down what a person says that an alert was, or that nobody says anything any more; false where there is no such alert.
+pub(super) fn label(connection: &Connection, number: u64, label: Option<&Label>) -> rusqlite::Result<bool> {
+    let changed = connection.execute(
         "UPDATE alerts SET label = ?2, labelled = ?3, labelled_by = ?4 WHERE id = ?1",
         params![
             to_sql_number(number),
@@ -67,7 +69,7 @@ pub(super) fn label(connection: &Connection, number: u64, label: Option<&Label>)
             label.map(|label| &label.actor),
         ],
     )?;
-    Ok(())
+    Ok(changed > 0)
 }
 
 /// Takes away what is more than `keep`, the oldest first, and at most so many at once. What people labelled they will want to
@@ -96,70 +98,72 @@ pub(super) fn next_number(connection: &Connection) -> rusqlite::Result<u64> {
 /// The newest alerts, the newest first.
 pub(super) fn newest(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Alert>> {
     let mut query = connection.prepare(&format!("SELECT {COLUMNS} FROM alerts ORDER BY id DESC LIMIT ?1"))?;
-    let rows = query.query_map([count], read)?;
-    rows.filter_map(Result::transpose).collect()
+    sensible(&mut query, [count], ALERT, read)
 }
 
 /// The alert of that number.
 pub(super) fn find(connection: &Connection, number: u64) -> rusqlite::Result<Option<Alert>> {
     let mut query = connection.prepare(&format!("SELECT {COLUMNS} FROM alerts WHERE id = ?1"))?;
-    Ok(query.query_row([to_sql_number(number)], read).optional()?.flatten())
+    Ok(sensible(&mut query, [to_sql_number(number)], ALERT, read)?.pop())
 }
 
-/// The newest alerts about a subject, the newest first. There is no index for it, which each alert would have to write: in the
-/// worst case all that are kept are looked through.
-pub(super) fn about(connection: &Connection, subject: Subject, count: u32) -> rusqlite::Result<Vec<Alert>> {
-    let source = match subject {
-        Subject::Source(address) => Some(address.to_string()),
-        Subject::Device(_) | Subject::Service(_) => None,
-    };
-    let mut query = connection.prepare(&format!(
-        "SELECT {COLUMNS} FROM alerts WHERE offender = ?1 OR source = ?2 ORDER BY id DESC LIMIT ?3"
-    ))?;
-    let rows = query.query_map(params![subject.to_string(), source, count], read)?;
-    rows.filter_map(Result::transpose).collect()
+/// Some alerts before a number, the newest first, and the number before which the next ones are.
+pub(super) struct Piece {
+    pub(super) alerts: Vec<Alert>,
+    /// None where there are no more.
+    pub(super) next: Option<i64>,
+}
+
+/// So many rows before a number.
+pub(super) fn before(connection: &Connection, number: i64, rows: u32) -> rusqlite::Result<Piece> {
+    let mut query =
+        connection.prepare(&format!("SELECT {COLUMNS} FROM alerts WHERE id < ?1 ORDER BY id DESC LIMIT ?2"))?;
+    let mut next = None;
+    let alerts = sensible(&mut query, params![number, rows], ALERT, |row| {
+        next = Some(row.get(0)?);
+        read(row)
+    })?;
+    Ok(Piece { alerts, next })
 }
 
 /// The alerts that somebody labelled, the oldest first.
 pub(super) fn labelled(connection: &Connection) -> rusqlite::Result<Vec<Alert>> {
     let mut query = connection.prepare(&format!("SELECT {COLUMNS} FROM alerts WHERE label IS NOT NULL ORDER BY id"))?;
-    let rows = query.query_map([], read)?;
-    rows.filter_map(Result::transpose).collect()
+    sensible(&mut query, [], ALERT, read)
 }
 
-/// `None` for a row that makes no sense, which somebody must have written by hand: the others are still wanted.
-fn read(row: &Row<'_>) -> rusqlite::Result<Option<Alert>> {
-    let (Some(class), Some(source), Some(destination)) = (class(row, 2)?, address(row, 3)?, address(row, 4)?) else {
-        return Ok(None);
-    };
-    Ok(Some(Alert {
-        number: from_sql_number(row.get(0)?),
+/// An error for a row that makes no sense: see [`sensible`].
+fn read(row: &Row<'_>) -> rusqlite::Result<Alert> {
+    Ok(Alert {
+        number: count(row, 0)?,
         time: from_sql_time(row.get(1)?),
-        class,
-        source,
-        destination,
+        class: class(row, 2)?.ok_or_else(|| odd(2, "no class"))?,
+        source: parsed(row, 3)?,
+        destination: parsed(row, 4)?,
         port: row.get(5)?,
         confidence: row.get(6)?,
         because: row.get(7)?,
         grounds: read_grounds(row)?.map(Arc::new),
         label: read_label(row)?.map(Arc::new),
-    }))
+    })
 }
 
+/// None where a version without them wrote the row.
 fn read_grounds(row: &Row<'_>) -> rusqlite::Result<Option<Grounds>> {
-    let offender = row.get::<_, Option<String>>(8)?.and_then(|text| text.parse().ok());
-    let accuser = accuser(&row.get::<_, Option<String>>(12)?.unwrap_or_default(), row.get(13)?, row.get(14)?);
-    let (Some(offender), Some(accuser)) = (offender, accuser) else { return Ok(None) };
+    if row.get::<_, Option<String>>(8)?.is_none() {
+        return Ok(None);
+    }
     let vector = match (row.get::<_, Option<i64>>(15)?, row.get::<_, Option<Vec<u8>>>(16)?) {
         (Some(schema), Some(bytes)) => Vector::from_bytes(schema.cast_unsigned(), &bytes),
         _ => Vector::Missing,
     };
     Ok(Some(Grounds {
-        offender,
+        offender: parsed(row, 8)?,
         protocol: row.get(9)?,
         proven: row.get(10)?,
-        flow_packets: from_sql_number(row.get(11)?),
-        accuser,
+        flow_packets: count(row, 11)?,
+        accuser: accuser(&row.get::<_, String>(12)?, row.get(13)?, row.get(14)?)
+            .ok_or_else(|| odd(12, "no accuser"))?,
         vector,
     }))
 }
@@ -193,11 +197,13 @@ fn accuser(kind: &str, name: Option<String>, detail: Option<String>) -> Option<A
 }
 
 fn class(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<ThreatClass>> {
-    Ok(row.get::<_, Option<String>>(place)?.as_deref().and_then(ThreatClass::from_name))
+    let name = row.get::<_, Option<String>>(place)?;
+    name.map(|name| ThreatClass::from_name(&name).ok_or_else(|| odd(place, "no class"))).transpose()
 }
 
-fn address(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<IpAddr>> {
-    Ok(row.get::<_, String>(place)?.parse().ok())
+fn count(row: &Row<'_>, place: usize) -> rusqlite::Result<u64> {
+    let number = row.get(place)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(place, number))
 }
 
 /// SQL's integers are signed. No counter comes this far.

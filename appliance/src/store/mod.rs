@@ -46,6 +46,9 @@ pub const BLOCK_ROWS: u32 = 20_000;
 /// Audit rows that are kept; the oldest go, and the chain then begins at the oldest that is left.
 pub const AUDIT_ROWS: u32 = 100_000;
 
+/// Alerts that are read in one piece where many are looked through: some hundred KiB, and a few milliseconds on a board.
+const PIECE_ROWS: u32 = 500;
+
 /// One thing to be written; handed to the writer thread over a bounded queue.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -245,12 +248,22 @@ impl Store {
         alerts::find(&self.connection(), number).map_err(StoreError::read("alerts"))
     }
 
-    /// The newest alerts about a subject, the newest first.
+    /// The newest alerts about a subject, the newest first. There is no index for it, which each alert would have to write: all that
+    /// are kept may have to be looked through. That is done piece by piece, so that nobody else waits for the whole.
     ///
     /// # Errors
     /// What SQLite answered.
-    pub fn alerts_about(&self, subject: Subject, count: u32) -> Result<Vec<Alert>, StoreError> {
-        alerts::about(&self.connection(), subject, count).map_err(StoreError::read("alerts"))
+    pub fn alerts_about(&self, subject: Subject, count: usize) -> Result<Vec<Alert>, StoreError> {
+        let (mut found, mut next) = (Vec::new(), Some(i64::MAX));
+        while let Some(number) = next.filter(|_| found.len() < count) {
+            let piece = alerts::before(&self.connection(), number, PIECE_ROWS).map_err(StoreError::read("alerts"))?;
+            found.extend(piece.alerts.into_iter().filter(|alert| alert.concerns(subject)));
+            next = piece.next;
+            // Who has waited for the connection meanwhile comes first.
+            std::thread::yield_now();
+        }
+        found.truncate(count);
+        Ok(found)
     }
 
     /// The alerts that somebody labelled, the oldest first.
@@ -447,6 +460,8 @@ impl StoreError {
     }
 }
 
+#[cfg(test)]
+mod alert_tests;
 #[cfg(test)]
 mod full_disk_tests;
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! Rows of blocks, from the path's types to SQL and back; what each event writes, and how many rows of each table are kept.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use core::fmt::Display;
+use core::str::FromStr;
+
+use rusqlite::types::{Type, ValueRef};
+use rusqlite::{Connection, Params, Row, Statement, params};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
@@ -10,6 +14,9 @@ use crate::policy::{Action, BlockRecord, BlockState, Label, PastBlock, Subject};
 /// Rows of one table that one pruning takes away: so many more than are written between two prunings that a lowered
 /// limit is reached soon, and so few that a commit stays short.
 const PRUNED_AT_ONCE: u32 = 5_000;
+
+/// What a row is called where it is told of.
+const BLOCK: &str = "block";
 
 /// How many rows of each table are kept.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +34,10 @@ pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<
         Event::Alert(alert) => alerts::insert(connection, alert),
         Event::Labelled { number, time, class, actor } => {
             let label = class.map(|class| Label { class, time: *time, actor: actor.clone() });
-            alerts::label(connection, *number, label.as_ref())?;
+            if !alerts::label(connection, *number, label.as_ref())? {
+                log::warn!("alert {number} is not labelled: it was lost, or taken away for newer ones");
+                return Ok(());
+            }
             let what = class.map_or_else(
                 || format!("took the label of alert {number} back"),
                 |class| format!("labelled alert {number} {}", class.name()),
@@ -131,8 +141,7 @@ pub(super) fn standing_blocks(connection: &Connection, now: Timestamp) -> rusqli
         "SELECT subject, action, class, since, until, because, actor, offence FROM blocks \
          WHERE until > ?1 AND ended IS NULL ORDER BY since DESC, subject",
     )?;
-    let rows = query.query_map([to_sql_time(now)], read_block)?;
-    rows.filter_map(Result::transpose).collect()
+    sensible(&mut query, [to_sql_time(now)], BLOCK, read_block)
 }
 
 /// The last block of a subject, whether it stands or has ended.
@@ -141,12 +150,12 @@ pub(super) fn block_of(connection: &Connection, subject: Subject) -> rusqlite::R
         "SELECT subject, action, class, since, until, because, actor, offence, ended, ended_by FROM blocks \
          WHERE subject = ?1",
     )?;
-    let known = query.query_row([subject.to_string()], |row| {
+    let known = sensible(&mut query, [subject.to_string()], BLOCK, |row| {
         let (ended, by) = (row.get::<_, Option<i64>>(8)?, row.get::<_, Option<String>>(9)?);
         let ended_early = ended.map(|ended| (from_sql_time(ended), by.unwrap_or_default()));
-        Ok(read_block(row)?.map(|record| KnownBlock { record, ended_early }))
+        Ok(KnownBlock { record: read_block(row)?, ended_early })
     });
-    Ok(known.optional()?.flatten())
+    Ok(known?.pop())
 }
 
 /// The blocks that have ended, the last to end first.
@@ -155,18 +164,14 @@ pub(super) fn past_blocks(connection: &Connection, now: Timestamp) -> rusqlite::
         "SELECT subject, offence, coalesce(ended, until) AS over, exempt_until FROM blocks \
          WHERE until <= ?1 OR ended IS NOT NULL ORDER BY over DESC, subject",
     )?;
-    let rows = query.query_map([to_sql_time(now)], read_past_block)?;
-    rows.filter_map(Result::transpose).collect()
+    sensible(&mut query, [to_sql_time(now)], BLOCK, read_past_block)
 }
 
-/// `None` for a row that makes no sense, which somebody must have written by hand: the others are still wanted.
-fn read_block(row: &Row<'_>) -> rusqlite::Result<Option<BlockRecord>> {
-    let (Some(subject), Some(action)) = (subject(row)?, Action::from_name(&row.get::<_, String>(1)?)) else {
-        return Ok(None);
-    };
-    Ok(Some(BlockRecord {
-        subject,
-        action,
+/// An error for a row that makes no sense: see [`sensible`].
+fn read_block(row: &Row<'_>) -> rusqlite::Result<BlockRecord> {
+    Ok(BlockRecord {
+        subject: parsed(row, 0)?,
+        action: Action::from_name(&row.get::<_, String>(1)?).ok_or_else(|| odd(1, "no action"))?,
         // Only those are written.
         state: BlockState::Enforced,
         class: row.get::<_, Option<String>>(2)?.as_deref().and_then(ThreatClass::from_name),
@@ -175,23 +180,51 @@ fn read_block(row: &Row<'_>) -> rusqlite::Result<Option<BlockRecord>> {
         because: row.get(5)?,
         actor: row.get(6)?,
         offence: row.get(7)?,
-    }))
+    })
 }
 
 /// As [`read_block`].
-fn read_past_block(row: &Row<'_>) -> rusqlite::Result<Option<PastBlock>> {
-    let Some(subject) = subject(row)? else { return Ok(None) };
-    Ok(Some(PastBlock {
-        subject,
+fn read_past_block(row: &Row<'_>) -> rusqlite::Result<PastBlock> {
+    Ok(PastBlock {
+        subject: parsed(row, 0)?,
         offence: row.get(1)?,
         ended: from_sql_time(row.get(2)?),
         exempt_until: row.get::<_, Option<i64>>(3)?.map(from_sql_time),
-    }))
+    })
 }
 
-/// It stands in the first column.
-fn subject(row: &Row<'_>) -> rusqlite::Result<Option<Subject>> {
-    Ok(row.get::<_, String>(0)?.parse().ok())
+/// The rows that make sense. Of one that does not, which somebody else must have written, the log tells, and the others are still
+/// wanted: nothing that stands in the file may keep the daemon from starting. Whatever tells the rows of a table apart stands in the
+/// first column.
+pub(super) fn sensible<T>(
+    query: &mut Statement<'_>,
+    params: impl Params,
+    what: &str,
+    mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let rows = query
+        .query_map(params, |row| Ok(read(row).map_err(|error| log::warn!("{}", left_out(what, row, &error))).ok()))?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// What is told of a row that makes no sense.
+fn left_out(what: &str, row: &Row<'_>, why: &rusqlite::Error) -> String {
+    let which = match row.get_ref(0) {
+        Ok(ValueRef::Integer(number)) => number.to_string(),
+        Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).into_owned(),
+        _ => String::from("of no name"),
+    };
+    format!("the row of {what} {which} is left out, somebody else has changed it: {why}")
+}
+
+/// A column that says nothing which is known here.
+pub(super) fn odd(place: usize, why: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(place, Type::Text, why.into())
+}
+
+/// What the text of a column says.
+pub(super) fn parsed<T: FromStr<Err: Display>>(row: &Row<'_>, place: usize) -> rusqlite::Result<T> {
+    row.get::<_, String>(place)?.parse().map_err(|error: T::Err| odd(place, &error.to_string()))
 }
 
 /// SQL's integers are signed; the year 2262 is the last that fits.
@@ -201,4 +234,25 @@ pub(super) fn to_sql_time(time: Timestamp) -> i64 {
 
 pub(super) fn from_sql_time(nanos: i64) -> Timestamp {
     Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_is_left_out_is_named() {
+        let connection = Connection::open_in_memory().unwrap();
+        let told = |select: &str| {
+            let told = |row: &Row<'_>| Ok(left_out("alert", row, &row.get::<_, u16>(1).unwrap_err()));
+            connection.query_row(select, [], told).unwrap()
+        };
+        for (select, words) in [
+            ("SELECT 7, 65536", ["alert 7 is left out", "65536"]),
+            ("SELECT '203.0.113.9', NULL AS port", ["alert 203.0.113.9 is left out", "port"]),
+        ] {
+            let told = told(select);
+            assert!(words.iter().all(|words| told.contains(words)), "{told}");
+        }
+    }
 }

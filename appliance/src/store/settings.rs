@@ -1,7 +1,7 @@
 //! Rows of what people set while the box runs: modes, models, allowances; and the addresses that names had last.
 
 use core::net::IpAddr;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{Connection, params};
 use traffic::features::ThreatClass;
@@ -77,32 +77,38 @@ fn shadow_name(choices: &Choices) -> String {
     choices.shadow.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The configured models with the changes that were made to them, as [`modes`].
+/// The models that are chosen where the configuration says this: what it says anew holds, as after a reload. That is written down,
+/// so that the next start knows what was said before.
 pub(super) fn models(connection: &Connection, configured: &ModelConfig) -> rusqlite::Result<Choices> {
-    let ModelConfig { active, shadow, .. } = configured;
-    let mut choices = Choices { active: active.clone(), shadow: shadow.clone(), before: None };
-    let configured = [(ACTIVE, active.to_string()), (SHADOW, shadow_name(&choices)), (BEFORE, String::new())];
-    let mut query = connection.prepare("SELECT place, chosen, configured FROM models")?;
-    let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
-    for row in rows.collect::<Result<Vec<_>, _>>()? {
-        let (place, chosen, by): (String, String, String) = row;
-        if !configured.iter().any(|(known, says)| *known == place && *says == by) {
-            // It would come back with the configuration that it was a change of.
-            connection.execute("DELETE FROM models WHERE place = ?1", [place])?;
-            continue;
-        }
-        match (place.as_str(), chosen.parse()) {
-            (ACTIVE, Ok(active)) => choices.active = active,
-            (BEFORE, Ok(before)) => choices.before = Some(before),
-            (SHADOW, _) => choices.shadow = chosen.parse().ok(),
-            _ => {}
-        }
+    let configured = Choices::of(configured);
+    let stored = stored_models(connection)?;
+    let is_as_written = stored.as_ref().is_some_and(|(_, before)| *before == configured);
+    let mut choices = configured.clone();
+    if let Some((chosen, before)) = stored {
+        choices = chosen;
+        choices.follow(&before, &configured);
     }
-    // Where the configuration pins what was the shadow, it need not judge twice.
-    if choices.active.stored() == choices.shadow.as_ref() {
-        choices.shadow = None;
+    if !is_as_written && let Err(error) = set_models(connection, &choices, &configured) {
+        // A full disk keeps no daemon from starting.
+        log::warn!("cannot write down which models the configuration names: {error}");
     }
     Ok(choices)
+}
+
+/// What was chosen, and what the configuration said then; none where nothing that makes sense was written down.
+fn stored_models(connection: &Connection) -> rusqlite::Result<Option<(Choices, Choices)>> {
+    let mut query = connection.prepare("SELECT place, chosen, configured FROM models")?;
+    let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, [row.get(1)?, row.get(2)?])))?;
+    let rows: HashMap<String, [String; 2]> = rows.collect::<Result<_, _>>()?;
+    let of = |column: usize| {
+        let text = |place| rows.get(place)?.get(column);
+        Some(Choices {
+            active: text(ACTIVE)?.parse().ok()?,
+            shadow: text(SHADOW).and_then(|shadow| shadow.parse().ok()),
+            before: text(BEFORE).and_then(|before| before.parse().ok()),
+        })
+    };
+    Ok(of(0).zip(of(1)))
 }
 
 pub(super) fn allow(connection: &Connection, allowance: &Allowance) -> rusqlite::Result<()> {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::test_directory::TestDirectory;
 use super::*;
-use crate::policy::{Accuser, Action, BlockState, Grounds, Label, Subject, Vector};
+use crate::policy::{Accuser, Action, BlockState, Grounds, Subject, Vector};
 use crate::registry::Choice;
 use model_compiler::sealed::ModelId;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) fn alert(seconds: u64) -> Event {
     Event::Alert(alert_of(Accuser::Model("forest".to_owned()), seconds))
 }
 
-fn alert_of(accuser: Accuser, seconds: u64) -> Alert {
+pub(super) fn alert_of(accuser: Accuser, seconds: u64) -> Alert {
     let mut features = Box::new([0.25; FEATURE_COUNT]);
     features[0] = seconds as f32;
     Alert {
@@ -66,13 +66,13 @@ fn past(address: &str, offence: u32, ended: u64, exempt_until: Option<u64>) -> P
     PastBlock { subject, offence, ended: at(ended), exempt_until: exempt_until.map(at) }
 }
 
-fn open(directory: &TestDirectory) -> Store {
+pub(super) fn open(directory: &TestDirectory) -> Store {
     let opened = Store::open(directory.path(), at(0)).unwrap();
     assert_eq!(opened.set_aside, None);
     opened.store
 }
 
-fn write_all(store: &Store, events: impl IntoIterator<Item = Event>) {
+pub(super) fn write_all(store: &Store, events: impl IntoIterator<Item = Event>) {
     let writer = store.writer().unwrap();
     for event in events {
         writer.send(event).unwrap();
@@ -81,7 +81,7 @@ fn write_all(store: &Store, events: impl IntoIterator<Item = Event>) {
 }
 
 /// Changes the file behind the store's back.
-fn meddle(store: &Store, sql: &str) {
+pub(super) fn meddle(store: &Store, sql: &str) {
     Connection::open(store.path()).unwrap().execute_batch(sql).unwrap();
 }
 
@@ -234,12 +234,31 @@ fn models_that_were_chosen_are_kept_until_the_configuration_names_another() {
     assert_eq!(store.audit_rows(1).unwrap()[0].what, "set the active model to forest@4");
     let other = store.models(&configured("built-in", "forest@8")).unwrap();
     assert_eq!(other, Choices { shadow: Some(id("forest@8")), ..chosen.clone() });
+    let stored = |text: &str| Choice::Stored(id(text));
     let other = store.models(&configured("forest@7", "")).unwrap();
-    assert_eq!((other.active, other.shadow), (Choice::Stored(id("forest@7")), None));
+    assert_eq!(other, Choices { active: stored("forest@7"), shadow: None, before: Some(stored("forest@4")) });
     let back = store.models(&configured("built-in", "forest@9")).unwrap();
-    assert_eq!((back.active, back.shadow), (Choice::BuiltIn, Some(id("forest@9"))), "what was changed is forgotten");
-    choose(&Choices { active: Choice::Stored(id("forest@9")), ..chosen });
-    assert_eq!(store.models(&configured("built-in", "forest@9")).unwrap().shadow, None);
+    assert_eq!(
+        back,
+        Choices { active: Choice::BuiltIn, shadow: Some(id("forest@9")), before: Some(stored("forest@7")) }
+    );
+    choose(&Choices { active: stored("forest@9"), ..chosen });
+    assert_eq!(store.models(&configured("built-in", "forest@9")).unwrap().active, stored("forest@9"));
+    let pinned = store.models(&configured("forest@9", "forest@9")).unwrap();
+    assert_eq!((pinned.active, pinned.shadow), (stored("forest@9"), None), "it need not judge twice");
+}
+
+#[test]
+fn where_nobody_has_chosen_a_model_the_way_back_leads_to_what_the_configuration_said_before() {
+    let directory = TestDirectory::new("models-before");
+    let configured = |active: &str| ModelConfig { active: active.parse().unwrap(), ..ModelConfig::default() };
+    let models = |active: &str| open(&directory).models(&configured(active)).unwrap();
+    assert_eq!(models("built-in"), Choices::default());
+    let expected = Choices { active: "forest@3".parse().unwrap(), shadow: None, before: Some(Choice::BuiltIn) };
+    assert_eq!(models("forest@3"), expected);
+    assert_eq!(models("forest@3"), expected, "also after the next start");
+    meddle(&open(&directory), "UPDATE models SET chosen = 'x' WHERE place = 'active'");
+    assert_eq!(models("forest@3"), Choices { before: None, ..expected });
 }
 
 #[test]
@@ -426,75 +445,6 @@ fn devices_and_services_are_restored_as_they_were() {
 }
 
 #[test]
-fn an_alert_keeps_what_it_was_decided_from_and_what_people_say_of_it() {
-    let directory = TestDirectory::new("grounds");
-    let rule =
-        |name: &str, conditions: &str| Accuser::Rule { name: name.to_owned(), conditions: conditions.to_owned() };
-    let mut alerts = vec![
-        alert_of(Accuser::Model("forest".to_owned()), 1),
-        alert_of(rule("many \"ports\"", "src_ports_60s > 20; is_udp = 0"), 2),
-        alert_of(Accuser::List { name: "known".to_owned(), began: true }, 3),
-        alert_of(Accuser::List { name: "known".to_owned(), began: false }, 4),
-        alert_of(Accuser::Domain { list: "bad".to_owned(), asked: "…c2.example".to_owned() }, 5),
-    ];
-    let domain = Grounds { vector: Vector::Missing, ..alerts[4].grounds.as_deref().unwrap().clone() };
-    alerts[4].grounds = Some(Arc::new(domain));
-    let label = |number, class| Event::Labelled { number, time: at(9), class, actor: "anna".to_owned() };
-    let labels =
-        [label(1, Some(ThreatClass::Flood)), label(2, Some(ThreatClass::Benign)), label(1, None), label(99, None)];
-    let store = open(&directory);
-    write_all(&store, alerts.iter().cloned().map(Event::Alert).chain(labels));
-    alerts[1].label = Some(Arc::new(Label { class: ThreatClass::Benign, time: at(9), actor: "anna".to_owned() }));
-    drop(store);
-    let store = open(&directory);
-    for alert in &alerts {
-        assert_eq!(store.alert(alert.number).unwrap().as_ref(), Some(alert));
-    }
-    assert_eq!(store.labelled_alerts().unwrap(), [alerts[1].clone()]);
-    assert_eq!((store.alert(6).unwrap(), store.next_alert().unwrap()), (None, 6));
-    let said: Vec<String> = store.audit_rows(4).unwrap().into_iter().rev().map(|row| row.what).collect();
-    assert_eq!(
-        said,
-        [
-            "labelled alert 1 flood",
-            "labelled alert 2 benign",
-            "took the label of alert 1 back",
-            "took the label of alert 99 back"
-        ]
-    );
-}
-
-#[test]
-fn alerts_are_found_by_the_device_and_by_any_of_its_addresses() {
-    let directory = TestDirectory::new("about");
-    let store = open(&directory);
-    let mut of_ipv6 = alert_of(Accuser::Model("forest".to_owned()), 4);
-    of_ipv6.source = "2001:db8:9::1".parse().unwrap();
-    let offender = Subject::of(of_ipv6.source);
-    of_ipv6.grounds = Some(Arc::new(Grounds { offender, ..of_ipv6.grounds.as_deref().unwrap().clone() }));
-    write_all(&store, [alert(1), alert(2), alert(3), Event::Alert(of_ipv6)]);
-    let found = |whom: &str| {
-        let alerts = store.alerts_about(whom.parse().unwrap(), 2).unwrap();
-        alerts.into_iter().map(|alert| alert.number).collect::<Vec<_>>()
-    };
-    assert_eq!(found("203.0.113.9"), [3, 2]);
-    assert_eq!(found("02:00:5e:10:00:07"), [3, 2]);
-    assert_eq!(found("2001:db8:9::77"), [4]);
-    assert!(found("203.0.113.8").is_empty());
-}
-
-#[test]
-fn features_of_another_schema_are_told_and_not_misread() {
-    let directory = TestDirectory::new("schema");
-    let store = open(&directory);
-    write_all(&store, [alert(1), alert(2)]);
-    meddle(&store, "UPDATE alerts SET schema = -2 WHERE id = 1; UPDATE alerts SET features = x'0000803f' WHERE id = 2");
-    let vector = |number| store.alert(number).unwrap().unwrap().grounds.unwrap().vector.clone();
-    assert_eq!(vector(1), Vector::OfOtherSchema(u64::MAX - 1));
-    assert!(matches!(vector(2), Vector::OfOtherSchema(_)), "too short to be a vector");
-}
-
-#[test]
 fn a_file_of_the_version_before_is_taken_over_with_its_alerts() {
     let directory = TestDirectory::new("version-1");
     std::fs::create_dir_all(directory.path()).unwrap();
@@ -529,44 +479,4 @@ fn the_last_block_of_a_subject_is_found_with_its_end() {
     assert_eq!(of("203.0.113.1"), Some(KnownBlock { record: stands, ended_early: None }));
     assert_eq!(of("203.0.113.2").unwrap().ended_early, Some((at(30), "anna".to_owned())));
     assert_eq!(of("203.0.113.3"), None);
-}
-
-/// What `store/alerts.rs` says of its rows, with a reason as long as those of the model are.
-#[test]
-fn an_alert_takes_less_than_a_kibibyte_and_one_by_itself_two_pages() {
-    const BECAUSE: &str = "47 ports on 1 host tried in 60 s, 96 % unanswered, 4 % refused (model forest, scan 0.981: \
-        src_unanswered_share_60s 0.958 > 0.561; src_ports_60s 47 > 12.5; dst_service_unfinished_share_2s 1 > 0.25; \
-        src_flows_60s 49 > 18; answered 0 ≤ 0.5; src_hosts_2s 1 ≤ 3.5; and 9 of less weight)";
-    let directory = TestDirectory::new("size");
-    let store = open(&directory);
-    let typical = |number| {
-        let alert = alert_of(Accuser::Model("forest".to_owned()), number);
-        Event::Alert(Alert { because: BECAUSE.to_owned(), ..alert })
-    };
-    let writer = store.writer().unwrap();
-    let log = directory.path().join("sluice.db-wal");
-    let log_bytes = || std::fs::metadata(&log).map_or(0, |log| log.len());
-    let mut grew = Vec::new();
-    for number in 1..=20 {
-        let before = log_bytes();
-        writer.send(typical(number)).unwrap();
-        writer.flush().unwrap();
-        grew.push(log_bytes() - before);
-    }
-    grew.sort_unstable();
-    println!("{} bytes are written for an alert by itself", grew[10]);
-    assert!(grew[10] <= 2 * (4_096 + 24), "{grew:?}");
-    let pages = || -> i64 {
-        Connection::open(store.path()).unwrap().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap()
-    };
-    let before = pages();
-    for number in 21..=1_020 {
-        while writer.send(typical(number)).is_err() {
-            writer.flush().unwrap();
-        }
-    }
-    writer.flush().unwrap();
-    let each = (pages() - before) * 4_096 / 1_000;
-    println!("{each} bytes stay of each alert");
-    assert!((500..1_024).contains(&each), "{each}");
 }

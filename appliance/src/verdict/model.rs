@@ -7,7 +7,7 @@ use std::fmt::{self, Debug, Formatter};
 use model_compiler::forest::Forest;
 use model_compiler::model::{Model as ModelFile, Tables};
 use model_compiler::spread::{BINS, EDGES};
-use traffic::features::{FeatureVector, SCHEMA_HASH, ThreatClass};
+use traffic::features::{FEATURE_COUNT, FeatureVector, SCHEMA_HASH, ThreatClass};
 
 use super::Verdict;
 
@@ -29,6 +29,7 @@ pub static BUILT_IN: Model = Model {
     forest: &compiled::FOREST,
     ranges: &compiled::TRAINED_RANGES,
     spreads: &compiled::TRAINED_SPREADS,
+    asked: asked(&compiled::FOREST),
     compiled: Some(compiled::classify),
 };
 
@@ -44,21 +45,41 @@ pub struct Model {
     pub ranges: &'static [(f32, f32)],
     /// Where the bins of each feature's harmless values end, and what share each held in training.
     pub spreads: &'static [([f32; EDGES], [f32; BINS])],
+    /// Which features its trees compare somewhere, in the order of the schema.
+    asked: [bool; FEATURE_COUNT],
     compiled: Option<fn(&FeatureVector) -> Verdict>,
 }
 
 impl Model {
+    /// How much memory a model from a file takes once it is loaded, in bytes.
+    #[must_use]
+    pub fn bytes_of(file: &ModelFile) -> usize {
+        let of_feature = size_of::<(f32, f32)>() + size_of::<([f32; EDGES], [f32; BINS])>();
+        file.tables().bytes() + file.ranges.len() * of_feature
+    }
+
     /// A model from a file, under this name. Its memory is never given back: what was decided by it goes through queues that point to it, and
     /// the packet thread must not free anything. A person loads few models between two starts.
     #[must_use]
     pub fn load(name: String, file: &ModelFile) -> &'static Self {
-        let tables: &'static Tables = Box::leak(Box::new(file.tables()));
+        let mut tables = file.tables();
+        let Tables { trees, nodes, ends, values, rows, .. } = &mut tables;
+        // It stays for ever: no more is kept than it needs.
+        trees.shrink_to_fit();
+        nodes.shrink_to_fit();
+        values.shrink_to_fit();
+        for numbers in [ends, rows] {
+            numbers.shrink_to_fit();
+        }
+        let tables: &'static Tables = Box::leak(Box::new(tables));
         let ranges: Vec<_> = file.ranges.iter().map(|range| (range.min, range.max)).collect();
         let spreads: Vec<_> = file.ranges.iter().map(|range| (range.spread.edges, range.spread.shares)).collect();
+        let forest = tables.forest();
         Box::leak(Box::new(Self {
             name: name.leak(),
             classes: file.classes.clone().leak(),
-            forest: Box::leak(Box::new(tables.forest())),
+            asked: asked(&forest),
+            forest: Box::leak(Box::new(forest)),
             ranges: ranges.leak(),
             spreads: spreads.leak(),
             compiled: None,
@@ -68,7 +89,7 @@ impl Model {
     /// Its trees compare this feature somewhere.
     #[must_use]
     pub fn asks(&self, feature: usize) -> bool {
-        self.forest.nodes.iter().any(|node| !node.is_leaf() && node.feature() == feature)
+        self.asked.get(feature).is_some_and(|asked| *asked)
     }
 
     /// What it says of a vector.
@@ -86,6 +107,20 @@ impl Model {
         let class = self.classes.get(best.class).copied().unwrap_or(ThreatClass::Benign);
         Verdict { class, confidence: best.confidence }
     }
+}
+
+/// Which features the trees compare somewhere.
+const fn asked(forest: &Forest<'_>) -> [bool; FEATURE_COUNT] {
+    let mut asked = [false; FEATURE_COUNT];
+    let mut at = 0;
+    while at < forest.nodes.len() {
+        let node = forest.nodes[at];
+        if !node.is_leaf() && node.feature() < FEATURE_COUNT {
+            asked[node.feature()] = true;
+        }
+        at += 1;
+    }
+    asked
 }
 
 /// The models in force.
@@ -128,10 +163,34 @@ impl PartialEq for Model {
 
 #[cfg(test)]
 mod tests {
+    use model_compiler::model::Node;
     use proptest::prelude::*;
-    use traffic::features::FEATURE_COUNT;
 
     use super::*;
+
+    #[test]
+    fn a_model_asks_for_what_its_trees_compare_and_for_nothing_else() {
+        let mut file = model_compiler::json::read(include_str!("../../../models/forest/model.json")).unwrap();
+        let whole = Model::load(String::from("whole"), &file);
+        assert_eq!(whole.asked, BUILT_IN.asked);
+        let compared = |file: &ModelFile| -> Vec<usize> {
+            let nodes = file.trees.iter().flat_map(|tree| &tree.nodes);
+            let mut features: Vec<_> = nodes
+                .filter_map(|node| match node {
+                    Node::Split { feature, .. } => Some(*feature),
+                    Node::Leaf { .. } => None,
+                })
+                .collect();
+            features.sort_unstable();
+            features.dedup();
+            features
+        };
+        file.trees.truncate(1);
+        let first = Model::load(String::from("first"), &file);
+        let asked: Vec<_> = (0..=FEATURE_COUNT).filter(|feature| first.asks(*feature)).collect();
+        assert_eq!(asked, compared(&file));
+        assert!(asked.len() < whole.asked.iter().filter(|asked| **asked).count(), "one tree asks for less than all do");
+    }
 
     proptest! {
         #[test]

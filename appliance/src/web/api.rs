@@ -43,8 +43,6 @@ pub struct State {
     pub uptime_s: u64,
     /// Name of the model that decides; where it came from a file, with its version.
     pub model: String,
-    /// Which models are chosen, and what is said of them.
-    pub models: ModelState,
     /// Name of the bridge.
     pub bridge: String,
     /// Names of its two ports.
@@ -72,7 +70,7 @@ pub struct State {
     pub events: Option<Events>,
 }
 
-/// Alerts and blocks: these name addresses.
+/// Alerts and blocks, which name addresses, and how the models take the traffic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Events {
     /// The newest first.
@@ -88,6 +86,8 @@ pub struct Events {
     pub blocks_observed: u64,
     /// Who is allowed for a while.
     pub allowances: Vec<AllowanceRow>,
+    /// Which models are chosen, and what is said of them.
+    pub models: ModelState,
 }
 
 /// One alert. `GET /api/alerts/NUMBER` explains it: see [`super::explanation`].
@@ -273,7 +273,6 @@ impl State {
             faults,
             uptime_s: now.since(snapshot.started).as_secs(),
             model: snapshot.models.in_force.active.name.to_owned(),
-            models: ModelState::of(&snapshot.models),
             bridge: snapshot.bridge.clone(),
             ports: snapshot.ports.clone(),
             internet_port: snapshot.internet_port.clone(),
@@ -312,6 +311,7 @@ impl Events {
             blocks_proposed: count(BlockState::Proposed),
             blocks_observed: count(BlockState::Observed),
             allowances: snapshot.allowances.iter().map(|allowance| AllowanceRow::of(allowance, now)).collect(),
+            models: ModelState::of(&snapshot.models),
         }
     }
 }

@@ -45,10 +45,10 @@ impl FromStr for LabelWord {
 pub(super) type Problem = (u16, String);
 
 /// What can be asked for at `/api/NAME`.
-pub(super) const NAMES: [&str; 8] = ["block", "unblock", "approve", "allow", "disallow", "label", "model", "mode"];
+pub(super) const NAMES: [&str; 7] = ["block", "unblock", "approve", "allow", "disallow", "label", "mode"];
 
 /// What of it no form at `/NAME` can ask for.
-pub(super) const WITHOUT_FORM: [&str; 2] = ["block", "model"];
+pub(super) const WITHOUT_FORM: &str = "block";
 
 /// What a body in JSON asks for; `name` is one of [`NAMES`].
 pub(super) fn by_json(name: &str, request: &Incoming) -> Result<Request, Problem> {
@@ -59,9 +59,13 @@ pub(super) fn by_json(name: &str, request: &Incoming) -> Result<Request, Problem
         "allow" => body_of(request).and_then(|asked| allow(&asked)),
         "disallow" => body_of(request).and_then(|asked| disallow(&asked)),
         "label" => body_of(request).and_then(|asked| label(&asked)),
-        "model" => body_of(request).and_then(|asked| model(&asked)),
         _ => body_of(request).and_then(|asked| mode(&asked)),
     }
+}
+
+/// What a body in JSON asks for about models.
+pub(super) fn about_models(request: &Incoming) -> Result<ModelRequest, Problem> {
+    body_of(request).and_then(|asked| model(&asked))
 }
 
 /// What a form of the page asks for.
@@ -97,12 +101,19 @@ pub fn said(request: &Request, whom: &str) -> String {
         Request::Label { class: Some(class), .. } => format!("{whom} is labelled {}.", class.name()),
         Request::Label { class: None, .. } => format!("The label of {whom} is taken back."),
         Request::SetMode { mode, .. } => format!("The mode for {whom} is {} now.", mode.name()),
-        Request::Model(ModelRequest::Load { .. } | ModelRequest::Shadow(Some(_))) => {
-            format!("{whom} judges beside the active model, and decides nothing.")
+    }
+}
+
+/// The same about models.
+#[must_use]
+pub fn said_of_models(request: &ModelRequest, which: &str) -> String {
+    match request {
+        ModelRequest::Load { .. } | ModelRequest::Shadow(Some(_)) => {
+            format!("{which} judges beside the active model, and decides nothing.")
         }
-        Request::Model(ModelRequest::Shadow(None)) => String::from("No model judges beside the active one."),
-        Request::Model(ModelRequest::Pin(_) | ModelRequest::Rollback) => format!("The model {whom} decides."),
-        Request::Model(ModelRequest::Remove(_)) => format!("{whom} is removed."),
+        ModelRequest::Shadow(None) => String::from("No model judges beside the active one."),
+        ModelRequest::Pin(_) | ModelRequest::Rollback => format!("The model {which} decides."),
+        ModelRequest::Remove(_) => format!("{which} is removed."),
     }
 }
 
@@ -157,9 +168,9 @@ fn mode(asked: &ModeRequest) -> Result<Request, Problem> {
     Ok(Request::SetMode { class, mode })
 }
 
-fn model(asked: &ModelChange) -> Result<Request, Problem> {
+fn model(asked: &ModelChange) -> Result<ModelRequest, Problem> {
     let name = asked.model.as_str();
-    let request = match asked.action.as_str() {
+    Ok(match asked.action.as_str() {
         "load" => ModelRequest::Load { path: name.into() },
         "shadow" if name == "off" => ModelRequest::Shadow(None),
         "shadow" => ModelRequest::Shadow(Some(named(name)?)),
@@ -167,8 +178,7 @@ fn model(asked: &ModelChange) -> Result<Request, Problem> {
         "rollback" => ModelRequest::Rollback,
         "remove" => ModelRequest::Remove(named(name)?),
         other => return Err((400, format!("{other:?} is none of load, shadow, pin, rollback, remove"))),
-    };
-    Ok(Request::Model(request))
+    })
 }
 
 fn named<T: FromStr<Err = String>>(name: &str) -> Result<T, Problem> {

@@ -133,8 +133,15 @@ impl Client {
                 let class = class.map(|class| class.name().to_owned());
                 self.post("/api/mode", &ModeRequest { mode: mode.name().to_owned(), class })
             }
-            Request::Model(request) => self.post("/api/model", &change(request)),
         }
+    }
+
+    /// Asks for something about models, and waits until it is done.
+    ///
+    /// # Errors
+    /// As [`Self::ask_for`].
+    pub fn change_models(&self, request: &ModelRequest) -> Result<Done, ClientError> {
+        self.post("/api/model", &change(request))
     }
 
     /// Orders something of the daemon as a whole.

@@ -13,7 +13,7 @@ use traffic::time::Timestamp;
 use super::api::{AlertRow, BlockRow};
 use super::words;
 use crate::control::Snapshot;
-use crate::policy::{Accuser, Action, Alert, BlockRecord, BlockState, Grounds, Subject, Target, Vector};
+use crate::policy::{Accuser, Action, Alert, BlockRecord, BlockState, EVIDENCE_LASTS, Grounds, Subject, Vector};
 use crate::store::KnownBlock;
 use crate::store::date::iso;
 use crate::verdict::rules::Condition;
@@ -50,7 +50,7 @@ pub struct Explanation {
     pub conditions: Vec<ConditionRow>,
     /// All features by their names in the schema; missing where there are none, or another schema computed them.
     pub features: Option<BTreeMap<String, f32>>,
-    /// What was done about it, and why so much, in sentences.
+    /// What was done about it, and why so much, in sentences; then what is done about the same ones for another reason.
     pub done: Vec<String>,
     /// The blocks that stand, wait or would be made because of it.
     pub blocks: Vec<BlockRow>,
@@ -120,18 +120,6 @@ pub(super) struct Around<'a> {
     pub(super) now: Timestamp,
 }
 
-/// Whom or what a block could be about because of an alert: the offender, its address, and the service.
-pub(super) fn subjects(alert: &Alert) -> Vec<Subject> {
-    let mut subjects = vec![Subject::of(alert.source)];
-    if let Some(grounds) = &alert.grounds {
-        subjects.insert(0, grounds.offender);
-        let target = |port| Target { destination: alert.destination.to_canonical(), protocol: grounds.protocol, port };
-        subjects.extend(alert.port.map(|port| Subject::Service(target(port))));
-    }
-    subjects.dedup();
-    subjects
-}
-
 impl Explanation {
     pub(super) fn of(alert: &Alert, around: &Around<'_>) -> Self {
         let grounds = alert.grounds.as_deref();
@@ -153,7 +141,10 @@ impl Explanation {
             conditions: decided.conditions,
             features: features.map(by_name),
             done: done(alert, &around.blocks, around.now),
-            blocks: standing(&around.blocks, around.now).map(|block| BlockRow::of(block, around.now)).collect(),
+            blocks: standing(&around.blocks, around.now)
+                .filter(|known| follows(known, alert))
+                .map(|known| BlockRow::of(&known.record, around.now))
+                .collect(),
             remedies: remedies(alert, offender, around),
         }
     }
@@ -320,22 +311,35 @@ fn protocol(number: u8) -> String {
 }
 
 /// Blocks that are done, wait, or would be made now.
-fn standing(blocks: &[KnownBlock], now: Timestamp) -> impl Iterator<Item = &BlockRecord> {
-    let stands = move |known: &&KnownBlock| known.ended_early.is_none() && now < known.record.until;
-    blocks.iter().filter(stands).map(|known| &known.record)
+fn standing(blocks: &[KnownBlock], now: Timestamp) -> impl Iterator<Item = &KnownBlock> {
+    blocks.iter().filter(move |known| known.ended_early.is_none() && now < known.record.until)
 }
 
-/// What was done about an alert.
+/// The block is one for what the alert tells of: for that class, while evidence from then still spoke against somebody, or the alert
+/// was raised while it stood.
+fn follows(known: &KnownBlock, alert: &Alert) -> bool {
+    let KnownBlock { record, ended_early } = known;
+    let ended = ended_early.as_ref().map_or(record.until, |(ended, _)| *ended);
+    record.class == Some(alert.class) && record.since <= alert.time.plus(EVIDENCE_LASTS) && alert.time <= ended
+}
+
+/// What was done about an alert, and what is done about the same ones for another reason.
 fn done(alert: &Alert, blocks: &[KnownBlock], now: Timestamp) -> Vec<String> {
     let proven = alert.grounds.as_ref().map(|grounds| grounds.proven);
-    let told: Vec<String> = blocks.iter().flat_map(|known| measure(known, proven, now)).collect();
-    if !told.is_empty() {
-        return told;
+    let following = blocks.iter().filter(|known| follows(known, alert));
+    let mut told: Vec<String> = following.flat_map(|known| measure(known, proven, now)).collect();
+    if told.is_empty() {
+        // Of each only the last block is remembered.
+        let nobody =
+            if blocks.is_empty() { "Nobody was blocked for it" } else { "No block is known that was made for it" };
+        told.push(format!(
+            "{nobody}: an alert takes less evidence than a block, for which several connections must agree, and whoever is \
+             protected is never blocked."
+        ));
     }
-    vec![String::from(
-        "Nobody was blocked for it: an alert takes less evidence than a block, for which several connections must agree, and \
-         whoever is protected is never blocked.",
-    )]
+    let others = standing(blocks, now).filter(|known| !follows(known, alert));
+    told.extend(others.flat_map(|known| measure(known, None, now)).map(|line| format!("For another reason: {line}")));
+    told
 }
 
 /// A block in sentences: what, since and until when, and why in that strength.
@@ -398,7 +402,7 @@ const fn strength(action: Action, class: Option<ThreatClass>, proven: Option<boo
 fn remedies(alert: &Alert, offender: Subject, around: &Around<'_>) -> Vec<Remedy> {
     let remedy = |command: String, effect: &str| Remedy { command, effect: effect.to_owned() };
     let mut remedies = Vec::new();
-    for block in standing(&around.blocks, around.now) {
+    for KnownBlock { record: block, .. } in standing(&around.blocks, around.now) {
         let subject = block.subject;
         match block.state {
             BlockState::Enforced => remedies
@@ -409,7 +413,7 @@ fn remedies(alert: &Alert, offender: Subject, around: &Around<'_>) -> Vec<Remedy
                     .push(remedy(format!("sluice unblock {subject}"), "dismisses that; it is left alone for a while"));
             }
             BlockState::Observed => remedies.push(remedy(
-                format!("sluice mode enforce --class {}", alert.class.name()),
+                format!("sluice mode enforce --class {}", block.class.unwrap_or(alert.class).name()),
                 "blocks who does such a thing from then on",
             )),
         }

@@ -231,7 +231,7 @@ fn what_was_done_is_told_with_why_so_much_until_when_and_how_to_undo_it() {
         assert!(told.done.join(" ").contains(done), "{:?}", told.done);
         assert!(commands(&told).contains(&command.to_owned()), "{:?}", told.remedies);
         assert!(commands(&told).contains(&"sluice allow 203.0.113.77 --for 1d".to_owned()));
-        if known.record.state == Enforced {
+        if known.record.state == Enforced && known.record.class.is_some() {
             assert!(told.done[0].contains(&format!("until {until} (in 9 min)")), "{:?}", told.done);
         }
     }
@@ -248,6 +248,40 @@ fn what_was_done_is_told_with_why_so_much_until_when_and_how_to_undo_it() {
 
     let told = as_decided(&by_model());
     assert!(told.done[0].starts_with("Nobody was blocked for it"));
+}
+
+#[test]
+fn no_block_is_told_as_done_for_an_alert_that_is_for_something_else() {
+    let scan = Some(ThreatClass::Scan);
+    let standing = |class| block("203.0.113.77", Action::Deny, class, BlockState::Enforced);
+    let old = |age: Duration| Alert { time: now().minus(age), ..by_model() };
+    let hour = Duration::from_secs(3_600);
+    for (alert, known) in [
+        (by_model(), standing(Some(ThreatClass::BruteForce))),
+        (by_model(), block("192.168.1.20:445/tcp", Action::Limit, Some(ThreatClass::Flood), BlockState::Enforced)),
+        (by_model(), standing(None)),
+        (old(hour), standing(scan)),
+    ] {
+        let because = known.record.because.clone();
+        let told = explained(&alert, Models::default(), vec![known]);
+        assert!(told.done[0].starts_with("No block is known that was made for it"), "{:?}", told.done);
+        assert!(
+            told.done[1].starts_with("For another reason: ") && told.done[1].contains(" is blocked "),
+            "{:?}",
+            told.done
+        );
+        assert!(told.done[3].contains(&*because), "{:?}", told.done);
+        assert!(told.blocks.is_empty(), "{:?}", told.blocks);
+        assert!(told.remedies[0].command.starts_with("sluice unblock "), "who is blocked can still be unblocked");
+    }
+    let mut ended = standing(Some(ThreatClass::BruteForce));
+    ended.ended_early = Some((now(), "anna".to_owned()));
+    assert_eq!(explained(&by_model(), Models::default(), vec![ended]).done.len(), 1, "what has ended is history");
+    let mut before = standing(scan);
+    before.ended_early = Some((now().minus(Duration::from_secs(13)), "anna".to_owned()));
+    assert_eq!(explained(&by_model(), Models::default(), vec![before]).done.len(), 1, "it ended before the alert");
+    let told = explained(&old(EVIDENCE_LASTS), Models::default(), vec![standing(scan)]);
+    assert_eq!(told.blocks.len(), 1, "it adds to what leads to a block some minutes later");
 }
 
 #[test]
@@ -272,7 +306,7 @@ fn it_comes_back_from_its_json() {
 #[test]
 fn whom_a_block_could_be_about_is_the_offender_its_address_and_the_service() {
     let mut alert = by_model();
-    let of = |alert: &Alert| subjects(alert).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let of = |alert: &Alert| alert.subjects().map(|subject| subject.to_string()).collect::<Vec<_>>();
     assert_eq!(of(&alert), ["203.0.113.77", "192.168.1.20:445/tcp"]);
     let device = "02:00:5e:10:00:07".parse().unwrap();
     alert.grounds = Some(Arc::new(Grounds { offender: device, ..alert.grounds.as_deref().unwrap().clone() }));

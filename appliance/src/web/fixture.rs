@@ -4,17 +4,19 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use model_compiler::sealed::{ModelId, SecretKey, seal};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::{WebConfig, WebServer, serve};
+use crate::config::Memory;
 use crate::control::{
-    ControlError, Done, Handle, Message, ModelRequest, Order, OrderError, Ordered, Reply, Request, ShownModels,
+    ControlError, Done, Handle, Library, Message, ModelChange, Order, OrderError, Ordered, Reply, Request, ShownModels,
     Snapshot,
 };
 use crate::policy::{Action, Alert, BlockRecord, BlockState, Mode, Modes, Subject};
-use crate::registry::{Choices, Stored};
-use crate::store::{Store, Writer};
+use crate::registry::{Choices, Registry, Stored};
+use crate::store::{Event, Store, Writer};
 use crate::surroundings::Placement;
 
 pub(super) use crate::store::test_directory::TestDirectory;
@@ -90,7 +92,7 @@ pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
 }
 
 fn shown_models() -> ShownModels {
-    let id: model_compiler::sealed::ModelId = "forest@4".parse().unwrap();
+    let id: ModelId = "forest@4".parse().unwrap();
     ShownModels {
         choices: Choices { shadow: Some(id.clone()), ..Choices::default() },
         stored: vec![Stored { id, bytes: 118_034 }],
@@ -120,6 +122,11 @@ pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<Str
                     let _ = asked.send(words_of(&request, &actor));
                     let _ = reply.send(carry_out(&request, &publisher));
                 }
+                Message::Models { change, actor, reply, .. } => {
+                    let (did, which) = taken_over(change);
+                    let _ = asked.send(format!("{actor} {did}"));
+                    let _ = reply.send(Ok(which));
+                }
                 Message::Decision(_)
                 | Message::TableChanged { .. }
                 | Message::Configure { .. }
@@ -142,7 +149,6 @@ fn words_of(request: &Request, actor: &str) -> String {
         Request::Disallow { allowed } => format!("{actor} disallows {allowed}"),
         Request::Label { alert, class } => format!("{actor} labels {alert} {class:?}"),
         Request::SetMode { class, mode } => format!("{actor} sets {class:?} to {}", mode.name()),
-        Request::Model(request) => format!("{actor} asks for {request:?}"),
     }
 }
 
@@ -163,9 +169,35 @@ fn carry_out(request: &Request, publisher: &Handle) -> Reply {
         Request::Allow { allowed, .. } | Request::Disallow { allowed } => Ok(allowed.to_string()),
         Request::Label { alert, .. } => Ok(format!("alert {alert}")),
         Request::SetMode { .. } => Ok("all attacks".to_owned()),
-        Request::Model(ModelRequest::Pin(choice)) => Ok(choice.to_string()),
-        Request::Model(_) => Ok("forest@4".to_owned()),
     }
+}
+
+/// What was done, and about which model.
+fn taken_over(change: ModelChange) -> (String, String) {
+    let shadow = |id: Option<&ModelId>| id.map_or_else(|| "none".to_owned(), ToString::to_string);
+    match change {
+        ModelChange::TakenIn { id, path } => (format!("took in {id} from {}", path.display()), id.to_string()),
+        ModelChange::Shadow(model) => {
+            let name = shadow(model.as_ref().map(|(id, _)| id));
+            (format!("has {name} judge beside"), name)
+        }
+        ModelChange::Pin(choice, model) => (format!("pins {choice}: {model:?}"), choice.to_string()),
+        ModelChange::Removed(id) => (format!("removed {id}"), id.to_string()),
+    }
+}
+
+/// A file that the page's registry takes in.
+pub(super) fn sealed_model(page: &Page, name: &str, version: u32) -> std::path::PathBuf {
+    let file = page.directory.path().join("given.model");
+    let mut model = model_compiler::json::read(include_str!("../../../models/forest/model.json")).unwrap();
+    model.name = name.to_owned();
+    std::fs::write(&file, seal(&model, version, 1_800_000_000, &maker()).unwrap()).unwrap();
+    file
+}
+
+/// Whose models the page's registry trusts.
+fn maker() -> SecretKey {
+    SecretKey::from_random([1; 32])
 }
 
 /// The whole page on loopback.
@@ -176,6 +208,7 @@ pub(super) struct Page {
     pub(super) handle: Handle,
     pub(super) store: Arc<Store>,
     pub(super) writer: Arc<Writer>,
+    pub(super) library: Arc<Library>,
     pub(super) asked: std::sync::mpsc::Receiver<String>,
     pub(super) directory: TestDirectory,
 }
@@ -185,12 +218,19 @@ pub(super) fn open_page(name: &str) -> Page {
     let now = crate::clock::now();
     let store = Arc::new(Store::open(directory.path(), now).unwrap().store);
     let writer = Arc::new(store.writer().unwrap());
-    let (handle, asked) = control(snapshot(now));
+    let first = snapshot(now);
+    for alert in &first.alerts {
+        writer.send(Event::Alert(alert.clone())).unwrap();
+    }
+    let (handle, asked) = control(first);
     let config =
         WebConfig { socket_path: directory.path().join("run/sluice.sock"), host_names: vec!["sluice.lan".to_owned()] };
-    let mut server = serve(handle.clone(), Arc::clone(&store), Arc::clone(&writer), config).unwrap();
+    let library =
+        Arc::new(Library::new(Registry::new(directory.path(), vec![maker().public()], Memory::default().models())));
+    let mut server =
+        serve(handle.clone(), Arc::clone(&library), Arc::clone(&store), Arc::clone(&writer), config).unwrap();
     let address = server.open_door("127.0.0.1:0".parse().unwrap()).unwrap();
-    Page { server, address, handle, store, writer, asked, directory }
+    Page { server, address, handle, store, writer, library, asked, directory }
 }
 
 impl Page {

@@ -29,10 +29,10 @@ use core::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::control::Handle;
+use crate::control::{Handle, Library};
 use crate::store::{Store, Writer};
 
-pub use asked::{LabelWord, said};
+pub use asked::{LabelWord, said, said_of_models};
 pub use client::{Client, ClientError};
 
 /// Where the daemon listens for the commands.
@@ -60,8 +60,14 @@ pub struct WebServer {
 ///
 /// # Errors
 /// The socket cannot be made, or another daemon answers there.
-pub fn serve(handle: Handle, store: Arc<Store>, writer: Arc<Writer>, config: WebConfig) -> Result<WebServer, WebError> {
-    let app = Arc::new(app::App::new(handle, store, writer, config.host_names));
+pub fn serve(
+    handle: Handle,
+    library: Arc<Library>,
+    store: Arc<Store>,
+    writer: Arc<Writer>,
+    config: WebConfig,
+) -> Result<WebServer, WebError> {
+    let app = Arc::new(app::App::new(handle, library, store, writer, config.host_names));
     let server = socket::Server::start(&config.socket_path, &app)?;
     Ok(WebServer { door: None, app, _server: server, socket_path: config.socket_path })
 }

@@ -115,7 +115,7 @@ fn live(state: &State, reader: &Reader<'_>) -> Markup {
             (modes(state, form_token))
             (blocks(events, form_token))
             (allowances(events, form_token))
-            (models(state))
+            (models(&state.model, &events.models))
             (alerts(events, form_token))
         }
     }
@@ -332,12 +332,12 @@ pub(super) fn label_buttons(alert: &AlertRow, form_token: &str) -> Markup {
 }
 
 /// What the shadow model would have decided, and how unlike the training data the traffic is.
-fn models(state: &State) -> Markup {
-    let ModelState { shadow, shadow_flows, shadow_disagreed, disagreements, drift, .. } = &state.models;
+fn models(active: &str, models: &ModelState) -> Markup {
+    let ModelState { shadow, shadow_flows, shadow_disagreed, disagreements, drift, .. } = models;
     html! {
         section {
             h2 { "Model" }
-            p class="fine" { (state.model) " decides. The traffic is " (drift.words()) "." }
+            p class="fine" { (active) " decides. The traffic is " (drift.words()) "." }
             @if let Some(shadow) = shadow {
                 p class="fine" {
                     (shadow) " judges beside it and decides nothing: of " (words::count(*shadow_flows)) " connections it would take "
@@ -345,7 +345,7 @@ fn models(state: &State) -> Markup {
                 }
                 @if !disagreements.is_empty() {
                     table {
-                        tr { th { (state.model) " says" } th { (shadow) " says" } th { "connections" } }
+                        tr { th { (active) " says" } th { (shadow) " says" } th { "connections" } }
                         @for row in disagreements {
                             tr { td { (row.active) } td { (row.shadow) } td { (words::count(row.flows)) } }
                         }

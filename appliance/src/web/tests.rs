@@ -1,11 +1,12 @@
 //! The whole page through real sockets, with the control side played by a test.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use super::api::{Done, Failed, State};
 use super::explanation::Explanation;
-use super::fixture::{PASSWORD, Page, exchange, open_page, snapshot};
+use super::fixture::{PASSWORD, Page, exchange, open_page, sealed_model, snapshot};
 use super::*;
 use crate::control::{ModelRequest, Order, Request};
 use crate::policy::{Accuser, Alert, BlockState, Grounds, Label, Mode, Modes, Vector};
@@ -36,6 +37,29 @@ fn a_stranger_sees_how_the_box_is_but_no_addresses() {
     assert!(body.contains("Protecting") && body.contains("9\u{202f}204") && body.contains("39.1 GB"), "{body}");
     assert!(body.contains("action=\"/login\"") && !body.contains("action=\"/unblock\""));
     assert_eq!(state(&page, "").events, None);
+    let json: serde_json::Value = serde_json::from_str(&page.get("/api/state", "").body).unwrap();
+    let told: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    let everybody = [
+        "time",
+        "mode",
+        "class_modes",
+        "summary",
+        "faults",
+        "uptime_s",
+        "model",
+        "bridge",
+        "ports",
+        "internet_port",
+        "placement",
+        "packets",
+        "bytes",
+        "ring_drops",
+        "passed_over",
+        "undecodable",
+        "flows",
+        "dropped_packets",
+    ];
+    assert!(told.iter().all(|key| everybody.contains(key)), "how models take the traffic is no stranger's: {told:?}");
     assert_eq!(page.post_form("/unblock", "", "address=198.51.100.4&token=").status, 403);
     let headers = format!("Origin: http://{}\r\nContent-Type: application/json\r\n", page.address);
     let answer = page.post("/api/unblock", "", &headers, r#"{"address":"198.51.100.4"}"#);
@@ -430,7 +454,7 @@ fn a_daemon_that_is_not_there_is_told_from_one_that_is() {
     assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
     let again = |path: &std::path::Path| {
         let config = WebConfig { socket_path: path.to_owned(), host_names: Vec::new() };
-        serve(page.handle.clone(), Arc::clone(&page.store), Arc::clone(&page.writer), config)
+        serve(page.handle.clone(), Arc::clone(&page.library), Arc::clone(&page.store), Arc::clone(&page.writer), config)
     };
     assert!(matches!(again(&path), Err(WebError::AlreadyRunning { .. })));
 
@@ -451,9 +475,25 @@ fn a_daemon_that_is_not_there_is_told_from_one_that_is() {
 }
 
 #[test]
+fn what_was_never_written_down_cannot_be_labelled() {
+    let page = open_page("unwritten");
+    let mut snapshot = (*page.handle.snapshot()).clone();
+    snapshot.alerts.insert(0, Alert { number: 40, ..snapshot.alerts[0].clone() });
+    page.handle.publish(snapshot);
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    let label = |alert| client.ask_for(&Request::Label { alert, class: None }).map_err(|error| error.to_string());
+    let refusal = label(40).unwrap_err();
+    assert!(refusal.contains("alert 40 could not be written down"), "{refusal}");
+    assert!(page.asked.try_recv().is_err(), "the control thread is not asked");
+    label(17).unwrap();
+    assert_eq!(page.asked.recv().unwrap(), "local labels 17 None");
+}
+
+#[test]
 fn models_are_shown_and_chosen_but_files_are_read_for_nobody_on_the_network() {
     let page = open_page("models");
     let cookie = page.log_in();
+    assert_eq!(state(&page, &cookie).events.unwrap().models.stored[0].model, "forest@4");
     let html = page.get("/", &cookie).body;
     assert!(html.contains("forest@4 judges beside it and decides nothing"), "{html}");
     assert!(html.contains("not known before 2000 flows have ended (0 so far)"), "{html}");
@@ -463,9 +503,20 @@ fn models_are_shown_and_chosen_but_files_are_read_for_nobody_on_the_network() {
         let answer = page.post("/api/model", &cookie, &headers, body);
         (answer.status, answer.body)
     };
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    let load = |path: &Path| client.change_models(&ModelRequest::Load { path: path.to_owned() });
+    let file = sealed_model(&page, "forest", 4);
+    assert_eq!(load(&file).unwrap().address, "forest@4");
+    assert_eq!(page.asked.recv().unwrap(), format!("local took in forest@4 from {}", file.display()));
+    assert_eq!(page.asked.recv().unwrap(), "local has forest@4 judge beside");
+    assert!(load(Path::new("/nowhere/x.model")).unwrap_err().to_string().contains("/nowhere/x.model: cannot read it"));
     assert_eq!(ask(r#"{"action":"pin","model":"forest@4"}"#), (200, r#"{"address":"forest@4"}"#.to_owned()));
-    assert!(page.asked.recv().unwrap().starts_with("admin asks for Pin"));
+    let pinned = page.asked.recv().unwrap();
+    assert!(pinned.starts_with("admin pins forest@4: Some(Model") && pinned.contains("\"forest@4\""), "{pinned}");
     for (body, status, words) in [
+        (r#"{"action":"pin","model":"forest@5"}"#, 404, "forest@5 is not in the registry"),
+        (r#"{"action":"remove","model":"forest@4"}"#, 409, "forest@4 is in use"),
+        (r#"{"action":"rollback"}"#, 404, "no other model has decided before"),
         (r#"{"action":"load","model":"/etc/shadow"}"#, 403, "sluice model load FILE"),
         (r#"{"action":"pin","model":"forest"}"#, 400, "NAME@VERSION"),
         (r#"{"action":"remove","model":"built-in"}"#, 400, "NAME@VERSION"),
@@ -476,10 +527,7 @@ fn models_are_shown_and_chosen_but_files_are_read_for_nobody_on_the_network() {
     }
     assert_eq!(page.post("/api/model", "", &headers, r#"{"action":"rollback"}"#).status, 401);
     assert_eq!(page.post_form("/model", &cookie, "action=rollback").status, 404);
-    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
-    let load = Request::Model(ModelRequest::Load { path: "/tmp/forest-4.model".into() });
-    assert_eq!(client.ask_for(&load).unwrap().address, "forest@4");
-    assert!(page.asked.recv().unwrap().contains("/tmp/forest-4.model"));
+    assert!(page.asked.try_recv().is_err(), "what is refused does not come to the control thread");
 }
 
 #[test]

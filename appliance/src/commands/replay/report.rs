@@ -11,6 +11,7 @@ use traffic::features::ThreatClass;
 use traffic::features::schema::schema_hash_text;
 
 use super::{MadeBlock, Outcome};
+use crate::commands::model;
 use crate::control::ShownModels;
 use crate::health::Counters;
 use crate::pipeline::Compared;
@@ -35,6 +36,8 @@ pub(super) struct Summary {
     shadow: Option<Shadow>,
     drift: DriftState,
     schema: String,
+    #[serde(skip)]
+    said: ModelState,
     #[serde(skip)]
     counters: Counters,
     #[serde(skip)]
@@ -110,17 +113,20 @@ impl BlockLine {
 impl Summary {
     pub fn new(counters: &Counters, outcome: &Outcome, compared: Compared, elapsed: Duration) -> Self {
         let Outcome { models, drift_alarm, .. } = *outcome;
-        let said = ModelState::of(&ShownModels {
-            in_force: models,
-            compared: Some(compared),
-            drift_alarm,
-            ..ShownModels::default()
-        });
+        let said = ModelState {
+            shadow: models.shadow.map(|model| model.name.to_owned()),
+            ..ModelState::of(&ShownModels {
+                in_force: models,
+                compared: Some(compared),
+                drift_alarm,
+                ..ShownModels::default()
+            })
+        };
         let shadow = models.shadow.map(|model| Shadow {
             model: model.name,
             flows: said.shadow_flows,
             disagreed: said.shadow_disagreed,
-            disagreements: said.disagreements,
+            disagreements: said.disagreements.clone(),
         });
         let elapsed_s = elapsed.as_secs_f64();
         let alert = |(alert, packet): &(Alert, u64)| AlertLine::new(outcome.seconds(alert.time), alert, *packet);
@@ -139,8 +145,9 @@ impl Summary {
             packets_per_s: counters.packets as f64 / elapsed_s.max(1e-9),
             model: models.active.name,
             shadow,
-            drift: said.drift,
+            drift: said.drift.clone(),
             schema: schema_hash_text(),
+            said,
             counters: *counters,
             mode: outcome.mode,
         }
@@ -182,21 +189,10 @@ impl Summary {
             let BlockLine { t, address, action, ttl_s, because, .. } = block;
             writeln!(out, "  {t:10.3} s  {action} {address} for {ttl_s} s: {because}")?;
         }
-        if let Some(Shadow { model, flows, disagreed, disagreements }) = &self.shadow {
-            writeln!(out, "shadow {model}: of {flows} flows it would take {disagreed} for something else")?;
-            for row in disagreements {
-                writeln!(out, "  {} flows: taken for {}, by {model} for {}", row.flows, row.active, row.shadow)?;
-            }
+        if self.shadow.is_some() {
+            model::write_shadow(out, &self.said)?;
         }
-        writeln!(out, "the traffic is {}", self.drift.words())?;
-        for row in &self.drift.features {
-            let outside = row.outside * 100.0;
-            writeln!(
-                out,
-                "  {}: stability index {:.2}, {outside:.1} % never seen in training",
-                row.feature, row.index
-            )?;
-        }
+        model::write_drift(out, &self.drift)?;
         let (elapsed_s, rate) = (self.elapsed_s, self.packets_per_s);
         writeln!(out, "{elapsed_s:.2} s, {rate:.0} packets/s, model {}, schema {}", self.model, self.schema)
     }

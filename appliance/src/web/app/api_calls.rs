@@ -16,16 +16,22 @@ impl App {
     pub(super) fn api_call(&self, name: &str, request: &Incoming, now: Timestamp) -> Answer {
         let outcome = self.authorized(request, now).and_then(|actor| {
             let asked = asked::by_json(name, request)?;
-            let names_a_file = matches!(asked, Request::Model(ModelRequest::Load { .. }));
+            self.ask(asked, &actor)
+        });
+        told(outcome)
+    }
+
+    /// What concerns models: their files are read and written here, because the control thread must not wait for a disk.
+    pub(super) fn change_models(&self, request: &Incoming, now: Timestamp) -> Answer {
+        let outcome = self.authorized(request, now).and_then(|actor| {
+            let asked = asked::about_models(request)?;
+            let names_a_file = matches!(asked, ModelRequest::Load { .. });
             if names_a_file && matches!(request.caller, Caller::Network(_)) {
                 return Err((403, String::from("files are loaded on the box itself: `sluice model load FILE`")));
             }
-            self.ask(asked, &actor)
+            done(self.library.carry_out(asked, &self.handle, &actor))
         });
-        match outcome {
-            Ok(address) => Answer::json(200, &Done { address }),
-            Err((status, error)) => Answer::json(status, &Failed { error }),
-        }
+        told(outcome)
     }
 
     /// What concerns the daemon as a whole.
@@ -58,9 +64,9 @@ impl App {
     }
 
     fn ask(&self, asked: Request, actor: &str) -> Result<String, Problem> {
-        // The control thread has no way to look an old alert up.
+        // The control thread has no way to look an alert up, and must not wait for the disk.
         if let Request::Label { alert, .. } = &asked {
-            self.check_alert(*alert)?;
+            self.check_written(*alert)?;
         }
         done(self.handle.ask(asked, actor))
     }
@@ -76,6 +82,13 @@ impl App {
             }
             Visitor::Local | Visitor::User(_) => Ok(visitor.actor().to_owned()),
         }
+    }
+}
+
+fn told(outcome: Result<String, Problem>) -> Answer {
+    match outcome {
+        Ok(address) => Answer::json(200, &Done { address }),
+        Err((status, error)) => Answer::json(status, &Failed { error }),
     }
 }
 
@@ -97,6 +110,7 @@ fn done(outcome: Reply) -> Result<String, Problem> {
             | ControlError::TooManyAllowances => 409,
             ControlError::Model(RegistryError::Unknown { .. } | RegistryError::NothingBefore) => 404,
             ControlError::Model(RegistryError::Write { .. }) => 500,
+            ControlError::Model(RegistryError::Busy) => 503,
             ControlError::Model(_) => 409,
             ControlError::Enforce(_) => 500,
             ControlError::Unavailable => 503,

@@ -9,11 +9,11 @@ use crate::store::{KnownBlock, StoreError};
 use crate::web::alert_page;
 use crate::web::api::Failed;
 use crate::web::asked::Problem;
-use crate::web::explanation::{About, Around, Explanation, subjects};
+use crate::web::explanation::{About, Around, Explanation};
 use crate::web::http::{Answer, Incoming};
 
 /// How many alerts about somebody are explained at once.
-const ALERTS_OF_ONE: u32 = 5;
+const ALERTS_OF_ONE: usize = 5;
 
 impl App {
     /// An alert as JSON.
@@ -43,9 +43,19 @@ impl App {
         }
     }
 
-    /// Whether there is an alert of that number.
-    pub(super) fn check_alert(&self, number: u64) -> Result<(), Problem> {
-        self.alert(&self.handle.snapshot(), number).map(|_| ())
+    /// Waits until an alert is written down: its label stands in its row, and would be lost without it.
+    pub(super) fn check_written(&self, number: u64) -> Result<(), Problem> {
+        self.writer.flush().map_err(|error| (503, format!("alert {number} is not labelled: {error}")))?;
+        match self.store.alert(number).map_err(|error| unreadable(&error))? {
+            Some(_) => Ok(()),
+            None if self.handle.snapshot().alerts.iter().any(|alert| alert.number == number) => Err((
+                409,
+                format!(
+                    "alert {number} could not be written down, so no label of it would be kept; see the faults in `sluice status`"
+                ),
+            )),
+            None => Err(no_alert(number)),
+        }
     }
 
     fn administrator(&self, request: &Incoming, now: Timestamp) -> Result<(), Problem> {
@@ -60,20 +70,20 @@ impl App {
     }
 
     fn explained(&self, alert: &Alert, snapshot: &Snapshot, now: Timestamp) -> Result<Explanation, Problem> {
-        let blocks = self.blocks(&subjects(alert), snapshot)?;
+        let blocks = self.blocks(alert.subjects(), snapshot)?;
         Ok(Explanation::of(alert, &Around { snapshot, blocks, now }))
     }
 
     fn about(&self, subject: Subject, now: Timestamp) -> Result<About, Problem> {
         let snapshot = self.handle.snapshot();
-        let is_meant = |alert: &&Alert| subjects(alert).contains(&subject);
-        let mut alerts: Vec<Alert> = snapshot.alerts.iter().filter(is_meant).cloned().collect();
+        let shown = snapshot.alerts.iter().filter(|alert| alert.concerns(subject));
+        let mut alerts: Vec<Alert> = shown.cloned().collect();
         let written = self.store.alerts_about(subject, ALERTS_OF_ONE).map_err(|error| unreadable(&error))?;
         // The newest may not be written yet.
         let oldest_shown = snapshot.alerts.last().map_or(u64::MAX, |alert| alert.number);
         alerts.extend(written.into_iter().filter(|alert| alert.number < oldest_shown));
-        alerts.truncate(ALERTS_OF_ONE as usize);
-        let blocks = self.blocks(&[subject], &snapshot)?;
+        alerts.truncate(ALERTS_OF_ONE);
+        let blocks = self.blocks([subject], &snapshot)?;
         if alerts.is_empty() && blocks.is_empty() {
             return Err((404, format!("nothing is known of {subject}: no alert is kept, and no block was made")));
         }
@@ -88,16 +98,20 @@ impl App {
             Some(alert) => Some(alert.clone()),
             None => self.store.alert(number).map_err(|error| unreadable(&error))?,
         };
-        found.ok_or_else(|| (404, format!("there is no alert {number}; `sluice status` lists the last ones")))
+        found.ok_or_else(|| no_alert(number))
     }
 
     /// For each subject the block that stands, or else the last one that is remembered.
-    fn blocks(&self, subjects: &[Subject], snapshot: &Snapshot) -> Result<Vec<KnownBlock>, Problem> {
+    fn blocks(
+        &self,
+        subjects: impl IntoIterator<Item = Subject>,
+        snapshot: &Snapshot,
+    ) -> Result<Vec<KnownBlock>, Problem> {
         let mut blocks = Vec::new();
         for subject in subjects {
-            match snapshot.blocks.iter().find(|block| block.subject == *subject) {
+            match snapshot.blocks.iter().find(|block| block.subject == subject) {
                 Some(block) => blocks.push(KnownBlock { record: block.clone(), ended_early: None }),
-                None => blocks.extend(self.store.block_of(*subject).map_err(|error| unreadable(&error))?),
+                None => blocks.extend(self.store.block_of(subject).map_err(|error| unreadable(&error))?),
             }
         }
         Ok(blocks)
@@ -109,6 +123,10 @@ fn json(outcome: Result<impl serde::Serialize, Problem>) -> Answer {
         Ok(value) => Answer::json(200, &value),
         Err((status, error)) => Answer::json(status, &Failed { error }),
     }
+}
+
+fn no_alert(number: u64) -> Problem {
+    (404, format!("there is no alert {number}; `sluice status` lists the last ones"))
 }
 
 fn unreadable(error: &StoreError) -> Problem {

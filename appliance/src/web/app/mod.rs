@@ -15,7 +15,7 @@ use super::guard;
 use super::http::{Answer, Caller, Incoming, Method};
 use super::page::{self, Reader};
 use super::sessions::{Attempts, IDLE, Session, Sessions, same_token};
-use crate::control::{Handle, Order};
+use crate::control::{Handle, Library, Order};
 use crate::store::{Event, Store, Writer};
 
 const COOKIE: &str = "sluice_session";
@@ -26,6 +26,7 @@ const LOCAL: &str = "local";
 /// Everything that answers need.
 pub(super) struct App {
     handle: Handle,
+    library: Arc<Library>,
     store: Arc<Store>,
     writer: Arc<Writer>,
     host_names: Mutex<Vec<String>>,
@@ -70,6 +71,7 @@ impl Visitor {
 enum Way<'a> {
     Api(&'static str),
     Form(&'static str),
+    Models,
     Order(Order),
     Alert(&'a str),
     AlertPage(&'a str),
@@ -80,11 +82,12 @@ fn asked_for(path: &str) -> Option<Way<'_>> {
     let named = |name: &str| asked::NAMES.into_iter().find(|known| *known == name);
     let path = path.strip_prefix('/')?;
     match path.strip_prefix("api/") {
+        Some("model") => Some(Way::Models),
         Some("reload") => Some(Way::Order(Order::Reload)),
         Some("restart") => Some(Way::Order(Order::Restart)),
         Some(name) => name.strip_prefix("alerts/").map(Way::Alert).or_else(|| named(name).map(Way::Api)),
         None => {
-            let form = || named(path).filter(|name| !asked::WITHOUT_FORM.contains(name)).map(Way::Form);
+            let form = || named(path).filter(|name| *name != asked::WITHOUT_FORM).map(Way::Form);
             path.strip_prefix("alerts/").map(Way::AlertPage).or_else(form)
         }
     }
@@ -95,9 +98,15 @@ fn only_get() -> Answer {
 }
 
 impl App {
-    pub(super) fn new(handle: Handle, store: Arc<Store>, writer: Arc<Writer>, host_names: Vec<String>) -> Self {
+    pub(super) fn new(
+        handle: Handle,
+        library: Arc<Library>,
+        store: Arc<Store>,
+        writer: Arc<Writer>,
+        host_names: Vec<String>,
+    ) -> Self {
         let host_names = Mutex::new(host_names);
-        Self { handle, store, writer, host_names, sessions: Mutex::default(), attempts: Mutex::default() }
+        Self { handle, library, store, writer, host_names, sessions: Mutex::default(), attempts: Mutex::default() }
     }
 
     /// Puts other names of the page in the place of the last.
@@ -136,7 +145,7 @@ impl App {
                 Some(Way::AlertPage(number)) => self.alert_page(number, request, now),
                 Some(Way::Alert(number)) => self.explain(number, request, now),
                 Some(Way::Form(_)) => Answer::see("/"),
-                Some(Way::Api(_) | Way::Order(_)) => {
+                Some(Way::Api(_) | Way::Models | Way::Order(_)) => {
                     Answer::text(405, "Only POST is answered here.").with("Allow", "POST".to_owned())
                 }
                 None => Answer::text(404, "There is nothing here; the page is at /."),
@@ -153,6 +162,7 @@ impl App {
                 Some(Way::AlertPage(_) | Way::Alert(_)) => only_get(),
                 Some(Way::Form(name)) => self.form(name, request, now),
                 Some(Way::Api(name)) => self.api_call(name, request, now),
+                Some(Way::Models) => self.change_models(request, now),
                 Some(Way::Order(order)) => self.order(order, request, now),
                 None => Answer::text(404, "There is nothing here; the page is at /."),
             },

@@ -3,6 +3,8 @@
 use core::time::Duration;
 
 use super::*;
+use crate::config::Memory;
+use crate::registry::Registry;
 use crate::web::fixture::{PASSWORD, TestDirectory, control, snapshot};
 use crate::web::sessions::{ATTEMPTS, IDLE};
 
@@ -25,7 +27,8 @@ fn fixture(name: &str) -> Fixture {
     store.set_password("admin", PASSWORD, now(), "local").unwrap();
     let writer = Arc::new(store.writer().unwrap());
     let (handle, _) = control(snapshot(now()));
-    Fixture { app: App::new(handle, store, writer, Vec::new()), _directory: directory }
+    let library = Arc::new(Library::new(Registry::new(directory.path(), Vec::new(), Memory::default().models())));
+    Fixture { app: App::new(handle, library, store, writer, Vec::new()), _directory: directory }
 }
 
 fn request(method: Method, path: &str, cookie: &str, content_type: &str, body: &str) -> Incoming {
