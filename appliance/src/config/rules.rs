@@ -67,6 +67,17 @@ pub(super) fn default_rules() -> Vec<Rule> {
             ]),
         ),
         Rule::excuse(
+            "a few hosts, one after the other",
+            &all(&[
+                (IsTcp, Equal, 1.0),
+                (SrcHosts60s, Above, 3.0),
+                (SrcHosts60s, Below, 35.0),
+                (SrcPorts60s, Below, 3.0),
+                (SrcFlows2s, Below, 6.0),
+                (LoginService, Equal, 0.0),
+            ]),
+        ),
+        Rule::excuse(
             "connections that come about",
             &all(&[
                 (IsTcp, Equal, 1.0),
