@@ -112,6 +112,59 @@ fn the_attacker_of_each_recorded_attack_is_blocked_for_what_it_did() {
 }
 
 #[test]
+fn the_fifth_failed_log_in_within_a_minute_is_blocked_and_four_are_not() {
+    let recorded = lab::frames::read_pcap(&capture("ssh-brute-force")).unwrap();
+    let failed = closed_by_both(&recorded);
+    for (log_ins, is_blocked) in [(4, false), (5, true)] {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{log_ins}-log-ins.pcap"));
+        lab::frames::write_pcap(&file, &every_five_seconds(&recorded, &failed[..log_ins])).unwrap();
+        let report = report(&file, &["--lan", "198.51.100.0/24"]);
+        let blocks = report["blocks"].as_array().unwrap();
+        assert_eq!(blocks.len(), usize::from(is_blocked), "{log_ins}: {blocks:?}");
+        assert!(blocks.iter().all(|block| block["because"].as_str().unwrap().contains("many failed log-ins")));
+    }
+}
+
+/// Ports of SSH clients whose connections ended with FIN from both sides, in the order of their first frames.
+fn closed_by_both(frames: &[lab::frames::Frame]) -> Vec<u16> {
+    let mut fins: Vec<(u16, usize)> = Vec::new();
+    for frame in frames {
+        let Some(port) = ssh_client(frame) else { continue };
+        let place = fins.iter().position(|(known, _)| *known == port).unwrap_or_else(|| {
+            fins.push((port, 0));
+            fins.len() - 1
+        });
+        fins[place].1 += usize::from(frame.bytes[47] & 1);
+    }
+    fins.into_iter().filter(|(_, fins)| *fins >= 2).map(|(port, _)| port).collect()
+}
+
+/// The frames of these connections alone, which begin five seconds after one another.
+fn every_five_seconds(frames: &[lab::frames::Frame], ports: &[u16]) -> Vec<lab::frames::Frame> {
+    const BEGIN_US: u64 = 1_700_000_010_000_000;
+    let moved = |(number, port): (u64, &u16)| {
+        let of_it: Vec<_> = frames.iter().filter(|frame| ssh_client(frame) == Some(*port)).cloned().collect();
+        let begun_us = of_it[0].time_us;
+        let begin_us = BEGIN_US + number * 5_000_000;
+        of_it.into_iter().map(move |frame| lab::frames::Frame { time_us: frame.time_us - begun_us + begin_us, ..frame })
+    };
+    let mut moved: Vec<_> = (0..).zip(ports).flat_map(moved).collect();
+    moved.sort_by_key(|frame| frame.time_us);
+    moved
+}
+
+/// The client's port of a frame of SSH over IPv4 without options.
+fn ssh_client(frame: &lab::frames::Frame) -> Option<u16> {
+    let bytes = &frame.bytes;
+    let port = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+    let is_tcp = bytes.get(12..15) == Some(&[8, 0, 0x45]) && bytes.get(23) == Some(&6);
+    match (port(34)?, port(36)?) {
+        (22, client) | (client, 22) if is_tcp => Some(client),
+        _ => None,
+    }
+}
+
+#[test]
 fn nobody_is_blocked_where_nobody_attacks() {
     for name in ["benign-pages", "benign-mix", "ipv6"] {
         assert_eq!(case(name)["blocks"], Value::Array(Vec::new()), "{name}");
