@@ -3,11 +3,12 @@
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use traffic::time::Timestamp;
 
 use super::rows::{from_sql_time, to_sql_time};
 use super::{Store, StoreError, audit};
+use crate::linux::heap;
 
 /// Shortest password that is taken.
 pub const MIN_PASSWORD_CHARACTERS: usize = 8;
@@ -91,7 +92,7 @@ impl Store {
         // What is too long to have been set is cut short: it cannot match, and the work stays the same.
         let bytes = password.as_bytes();
         let looked_at = bytes.get(..MAX_PASSWORD_BYTES).unwrap_or(bytes);
-        let _one_at_a_time = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.turn_to_hash();
         let matches = argon2_settings()
             .and_then(|argon2| argon2.verify_password(looked_at, known.as_deref().unwrap_or(NOBODY)))
             .is_ok();
@@ -119,10 +120,17 @@ impl Store {
             .map_err(StoreError::read("the users"))
     }
 
+    /// Hashing takes more memory than all else that is done now and then: one at a time, and what nobody uses of the heap goes first.
+    fn turn_to_hash(&self) -> MutexGuard<'_, ()> {
+        let turn = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        heap::give_back();
+        turn
+    }
+
     fn hash(&self, password: &str) -> Result<String, PasswordError> {
         let mut salt = [0; SALT_BYTES];
         getrandom::fill(&mut salt).map_err(|cause| PasswordError::Random { cause })?;
-        let _one_at_a_time = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.turn_to_hash();
         argon2_settings()
             .and_then(|argon2| argon2.hash_password_with_salt(password.as_bytes(), &salt))
             .map(|hash| hash.to_string())
