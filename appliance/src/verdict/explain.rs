@@ -157,14 +157,17 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
             deeds.percent(Index::SrcUnanswered60s),
             deeds.percent(Index::SrcRefused60s),
         ),
-        ThreatClass::Flood => format!(
-            "the destination received {} in 2 s, {} of them from this source, whose connections were never completed at {}, and which \
-             holds {} open there",
-            deeds.things(Index::DstFlows2s, "flow"),
-            deeds.count(Index::SrcFlows2s),
-            deeds.percent(Index::SrcUnfinished2s),
-            deeds.things(Index::PairOpen60s, "connection"),
-        ),
+        ThreatClass::Flood => {
+            let held = deeds.things(Index::PairOpen60s, "connection");
+            let holds_some = features.get(Index::PairOpen60s as usize).is_some_and(|open| *open > 0.0);
+            format!(
+                "the destination received {} in 2 s, {} of them from this source, whose connections were never completed at {}{}",
+                deeds.things(Index::DstFlows2s, "flow"),
+                deeds.count(Index::SrcFlows2s),
+                deeds.percent(Index::SrcUnfinished2s),
+                if holds_some { format!(", and which holds {held} open there") } else { String::new() },
+            )
+        }
         ThreatClass::BruteForce => format!(
             "{} connections to services with passwords in 60 s, {} of them over within 30 s, {} with little said in return",
             deeds.count(Index::SrcLogins60s),
@@ -209,10 +212,12 @@ pub fn behaviour(class: ThreatClass, features: &FeatureVector) -> Vec<String> {
         deeds.percent(Index::DstServiceUnfinished2s),
     );
     let logins = format!(
-        "at this host the source began {} to services with passwords in 60 s, {} ended soon, and {} of these with little said in return",
+        "at this host the source began {} to services with passwords in 60 s, {} ended soon, {} of these with little said in return, and \
+         in {} a log-in was seen to fail",
         deeds.things(Index::PairFlows60s, "connection"),
         deeds.count(Index::PairShortLogins60s),
         deeds.count(Index::PairMeagreLogins60s),
+        deeds.count(Index::PairFailedLogins60s),
     );
     let headline = headline(class, features);
     match class {
@@ -280,6 +285,7 @@ mod tests {
             (Index::PairFlows60s, 31.0),
             (Index::PairShortLogins60s, 29.0),
             (Index::PairMeagreLogins60s, 28.0),
+            (Index::PairFailedLogins60s, 27.0),
         ] {
             features[index as usize] = value;
         }
@@ -288,8 +294,9 @@ mod tests {
         assert!(told(ThreatClass::Scan).starts_with(scan), "{}", told(ThreatClass::Scan));
         let flood = "received 900 flows in 2 s, whose handshakes were not completed at 100 %";
         assert!(told(ThreatClass::Flood).contains(flood));
-        let guesses = "at this host the source began 31 connections to services with passwords in 60 s, 29 ended soon, and 28 of these with";
+        let guesses = "at this host the source began 31 connections to services with passwords in 60 s, 29 ended soon, 28 of these with";
         assert!(told(ThreatClass::BruteForce).contains(guesses));
+        assert!(told(ThreatClass::BruteForce).ends_with("and in 27 a log-in was seen to fail"));
     }
 
     #[test]
