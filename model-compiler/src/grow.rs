@@ -4,6 +4,9 @@
 //! feature among the samples of the node, over all classes at once. Each feature is sorted once; below that a node only
 //! parts its stretch of each sorted column in two, so a level of the tree costs one pass over the table.
 //!
+//! A tree may be grown too far and cut back: what remains is the smallest of the trees below it whose impurity and leaves cost least
+//! together (minimal cost-complexity pruning, the same book, section 3.3).
+//!
 //! The same samples in the same order give the same tree, bit for bit: weights are added in `f64` in the order of the
 //! sorted column, samples of one value in the order in which they came; of comparisons worth the same, the first feature
 //! and the lowest threshold win. `tests/scikit_learn.rs` and `tests/linfa.rs` hold the trees against those of others.
@@ -37,6 +40,9 @@ pub struct Growth {
     pub min_leaf_share: f64,
     /// The smallest decrease of impurity, weighted by the node's share, that is worth a comparison.
     pub min_gain: f64,
+    /// What a leaf costs, in impurity weighted by the share of its node: a grown branch that lowers the impurity by less than its leaves
+    /// cost is cut off. 0: nothing is cut off.
+    pub ccp_alpha: f64,
 }
 
 /// How mixed the classes of a set of samples are; 0 where there is one class.
@@ -154,6 +160,20 @@ struct Grower<'a> {
     nodes: Vec<Node>,
 }
 
+/// A node that was added, with all below it, and what its leaves cost.
+struct Added {
+    at: usize,
+    cost: f64,
+}
+
+/// What a node asks.
+struct Asked {
+    feature: usize,
+    threshold: f32,
+    /// It is asked whatever it is worth.
+    is_due: bool,
+}
+
 /// A comparison and what it is worth.
 #[derive(Clone, Copy, Debug)]
 struct Split {
@@ -163,21 +183,41 @@ struct Split {
 }
 
 impl Grower<'_> {
-    /// Adds the node of these samples, which begin at `start` in each column, and all below it. Gives its place.
-    fn node(&mut self, places: Vec<usize>, start: usize, depth: usize) -> usize {
+    /// Adds the node of these samples, which begin at `start` in each column, and all below it.
+    fn node(&mut self, places: Vec<usize>, start: usize, depth: usize) -> Added {
         let at = self.nodes.len();
         self.nodes.push((self.leaf)(&places));
+        let leaf = Added { at, cost: self.cost_of_leaf(&places) };
         if depth >= self.growth.max_depth.min(MAX_DEPTH) {
-            return at;
+            return leaf;
         }
-        let Some((feature, threshold)) = self.comparison(&places, start, depth) else { return at };
+        let Some(Asked { feature, threshold, is_due }) = self.comparison(&places, start, depth) else { return leaf };
         self.part_columns(&places, start, feature, threshold);
         let (low, high): (Vec<usize>, Vec<usize>) = places.into_iter().partition(|&place| self.is_low[place]);
         let middle = start + low.len();
         let left = self.node(low, start, depth + 1);
         let right = self.node(high, middle, depth + 1);
-        self.nodes[at] = Node::Split { feature, threshold, left, right };
-        at
+        let cost = left.cost + right.cost;
+        if self.growth.ccp_alpha > 0.0 && !is_due && leaf.cost <= cost {
+            self.nodes.truncate(at + 1);
+            return leaf;
+        }
+        self.nodes[at] = Node::Split { feature, threshold, left: left.at, right: right.at };
+        Added { at, cost }
+    }
+
+    /// What a leaf with these samples costs: its impurity by its share, and itself. Of a branch it is the sum over the leaves.
+    fn cost_of_leaf(&self, places: &[usize]) -> f64 {
+        self.impurity.of(self.weights(places).into_iter()) / self.total + self.growth.ccp_alpha
+    }
+
+    /// The weights of the samples by their classes.
+    fn weights(&self, places: &[usize]) -> Vec<f64> {
+        let mut weights = vec![0.0; self.growth.classes];
+        for &place in places {
+            weights[self.samples[place].class] += self.samples[place].weight;
+        }
+        weights
     }
 
     /// Puts the samples for which the comparison holds before the others, in every column and without another change of
@@ -204,21 +244,19 @@ impl Grower<'_> {
     }
 
     /// What is asked here: a flag whose turn it is, if it tells any samples apart, or else what is worth most.
-    fn comparison(&self, places: &[usize], start: usize, depth: usize) -> Option<(usize, f32)> {
+    fn comparison(&self, places: &[usize], start: usize, depth: usize) -> Option<Asked> {
         if let Some(&flag) = self.growth.ask_first.get(depth) {
             let is_set = |&place: &usize| self.samples[place].features[flag] > 0.5;
             if places.iter().any(is_set) && !places.iter().all(is_set) {
-                return Some((flag, 0.5));
+                return Some(Asked { feature: flag, threshold: 0.5, is_due: true });
             }
         }
-        self.best_split(places, start).map(|split| (split.feature, split.threshold))
+        let Split { feature, threshold, .. } = self.best_split(places, start)?;
+        Some(Asked { feature, threshold, is_due: false })
     }
 
     fn best_split(&self, places: &[usize], start: usize) -> Option<Split> {
-        let mut whole = vec![0.0; self.growth.classes];
-        for &place in places {
-            whole[self.samples[place].class] += self.samples[place].weight;
-        }
+        let whole = self.weights(places);
         if whole.iter().filter(|weight| **weight > 0.0).count() < 2 {
             return None;
         }
@@ -311,7 +349,7 @@ mod tests {
 
     fn growth(classes: usize, max_depth: usize, min_leaf_share: f64, min_gain: f64) -> Growth {
         let (uses, ask_first) = (vec![Use::Free; FEATURE_COUNT], Vec::new());
-        Growth { classes, uses, ask_first, max_depth, min_leaf_share, min_gain }
+        Growth { classes, uses, ask_first, max_depth, min_leaf_share, min_gain, ccp_alpha: 0.0 }
     }
 
     fn vector(values: &[f32]) -> FeatureVector {
@@ -365,6 +403,30 @@ mod tests {
         assert_eq!(tree(&samples, &Growth { min_leaf_share: 0.6, ..growth.clone() }).leaves(), 1);
         assert_eq!(tree(&samples, &Growth { min_gain: 0.6, ..growth.clone() }).leaves(), 1);
         assert_eq!(tree(&samples, &Growth { max_depth: 0, ..growth }).leaves(), 1);
+    }
+
+    /// 0 to 7 are of one class but for 3, and 8 to 15 of the other. Gini's impurity falls from 1 - (7/16)² - (9/16)² to
+    /// 2 · 7/8 · 1/8 · 1/2 at 7.5, and by that at 2.5 and 3.5.
+    #[test]
+    fn a_branch_that_is_worth_less_than_its_leaves_cost_is_cut_off() {
+        let vectors: Vec<FeatureVector> = (0..16).map(|i| vector(&[i as f32])).collect();
+        let samples: Vec<Sample<'_>> = vectors
+            .iter()
+            .enumerate()
+            .map(|(at, features)| Sample { features, class: usize::from(at > 7 || at == 3), weight: 1.0 })
+            .collect();
+        let leaves = |ccp_alpha| tree(&samples, &Growth { ccp_alpha, ..growth(2, 9, 0.0, 0.0) }).leaves();
+        let stray = 2.0 * 7.0 / 8.0 / 8.0 / 2.0;
+        // Two more leaves take the stray sample out; one more leaf parts the halves.
+        for (ccp_alpha, expected) in [(0.0, 4), (stray / 2.0 - 1e-9, 4), (stray / 2.0 + 1e-9, 2), (0.38, 2), (0.39, 1)]
+        {
+            assert_eq!(leaves(ccp_alpha), expected, "{ccp_alpha}");
+        }
+        let asked = Growth { ask_first: vec![1], ccp_alpha: 0.9, ..growth(2, 9, 0.0, 0.0) };
+        let marked: Vec<FeatureVector> = (0..16).map(|i| vector(&[i as f32, (i % 2) as f32])).collect();
+        let marked: Vec<Sample<'_>> =
+            samples.iter().zip(&marked).map(|(sample, features)| Sample { features, ..*sample }).collect();
+        assert_eq!(tree(&marked, &asked).leaves(), 2, "what is asked first is not cut off");
     }
 
     #[test]

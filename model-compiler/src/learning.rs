@@ -82,7 +82,15 @@ impl<'a> Examples<'a> {
             .map(|(row, &class)| Sample { features: self.table.row(row), class, weight: self.class_weights[class] })
             .collect();
         let classes = self.classes.len();
-        let growth = Growth { classes, uses, ask_first: Vec::new(), max_depth, min_leaf_share: 0.0, min_gain: 0.0 };
+        let growth = Growth {
+            classes,
+            uses,
+            ask_first: Vec::new(),
+            max_depth,
+            min_leaf_share: 0.0,
+            min_gain: 0.0,
+            ccp_alpha: 0.0,
+        };
         grow_by(impurity, &samples, &growth, &|rows| self.leaf(rows))
     }
 

@@ -158,6 +158,10 @@ pub struct TreeRules {
     pub min_leaf_share: f64,
     /// The smallest decrease of Gini impurity, weighted by the node's share, that is worth a comparison.
     pub min_gain: f64,
+    /// What a leaf costs in impurity when the grown tree is cut back: see [`crate::grow::Growth::ccp_alpha`]. 0, as where it is missing: it
+    /// is not.
+    #[serde(default)]
+    pub ccp_alpha: f64,
     /// How many observations drawn from the prior are added to each leaf.
     pub smoothing: f64,
     /// Flags that the tree asks for first, in this order, whatever they are worth: what follows is learnt apart for
@@ -228,7 +232,7 @@ pub struct SearchRules {
     pub folds: usize,
     /// How many attacks that pass a false alarm costs as much as, in flows by the weights of the recipe.
     pub false_alarm_cost: f64,
-    /// Of `[tree]`, and so are the next two.
+    /// Of `[tree]`, and so are the next three.
     #[serde(default)]
     pub max_depth: Vec<usize>,
     /// The smallest shares of the weight in a leaf.
@@ -237,6 +241,9 @@ pub struct SearchRules {
     /// The smallest gains.
     #[serde(default)]
     pub min_gain: Vec<f64>,
+    /// The costs of leaves.
+    #[serde(default)]
+    pub ccp_alpha: Vec<f64>,
     /// Of `[forest]`, and so is the next.
     #[serde(default)]
     pub trees: Vec<usize>,

@@ -22,12 +22,14 @@ const LEAST_PROBABILITY: f32 = 1e-6;
 /// What is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Setting {
-    /// As in `[tree]`, and so are the next two.
+    /// As in `[tree]`, and so are the next three.
     pub max_depth: usize,
     /// The smallest share of the weight in a leaf.
     pub min_leaf_share: f64,
     /// The smallest gain of a comparison.
     pub min_gain: f64,
+    /// What a leaf costs when the tree is cut back.
+    pub ccp_alpha: f64,
     /// As in `[forest]`: how many trees, and the share of the features of each; none where there is one tree.
     pub forest: Option<(usize, f64)>,
 }
@@ -71,7 +73,10 @@ impl Setting {
         for max_depth in or(&grid.max_depth, tree.max_depth) {
             for min_leaf_share in or(&grid.min_leaf_share, tree.min_leaf_share) {
                 for min_gain in or(&grid.min_gain, tree.min_gain) {
-                    settings.extend(forests.iter().map(|&forest| Self { max_depth, min_leaf_share, min_gain, forest }));
+                    for ccp_alpha in or(&grid.ccp_alpha, tree.ccp_alpha) {
+                        let of_tree = |forest| Self { max_depth, min_leaf_share, min_gain, ccp_alpha, forest };
+                        settings.extend(forests.iter().copied().map(of_tree));
+                    }
                 }
             }
         }
@@ -85,6 +90,7 @@ impl Setting {
         recipe.tree.max_depth = self.max_depth;
         recipe.tree.min_leaf_share = self.min_leaf_share;
         recipe.tree.min_gain = self.min_gain;
+        recipe.tree.ccp_alpha = self.ccp_alpha;
         if let (Some(forest), Some((trees, feature_share))) = (&mut recipe.forest, self.forest) {
             forest.trees = trees;
             forest.feature_share = feature_share;
@@ -167,17 +173,17 @@ fn spread(values: &[f64]) -> Spread {
 
 /// The titles of a trial's line.
 pub const TITLES: &str =
-    "depth  leaf share  min gain  trees  features      log loss (spread)          cost (spread)   leaves";
+    "depth  leaf share  min gain  leaf cost  trees  features      log loss (spread)          cost (spread)   leaves";
 
 impl std::fmt::Display for Trial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Setting { max_depth, min_leaf_share, min_gain, forest } = self.setting;
+        let Setting { max_depth, min_leaf_share, min_gain, ccp_alpha, forest } = self.setting;
         let (trees, share) = forest.map_or((1, 1.0), |forest| forest);
         let [loss, cost] =
             [self.log_loss, self.cost].map(|Spread { mean, deviation }| format!("{mean:.5} ({deviation:.5})"));
         write!(
             f,
-            "{max_depth:>5}  {min_leaf_share:>10}  {min_gain:>8}  {trees:>5}  {share:>8}  {loss:>20}  {cost:>21}  {:>7.0}",
+            "{max_depth:>5}  {min_leaf_share:>10}  {min_gain:>8}  {ccp_alpha:>9}  {trees:>5}  {share:>8}  {loss:>20}  {cost:>21}  {:>7.0}",
             self.leaves
         )
     }

@@ -192,6 +192,7 @@ pub(crate) fn uncalibrated(
         max_depth: recipe.tree.max_depth,
         min_leaf_share: recipe.tree.min_leaf_share,
         min_gain: recipe.tree.min_gain,
+        ccp_alpha: recipe.tree.ccp_alpha,
     };
     let school = School {
         lessons: &lessons,

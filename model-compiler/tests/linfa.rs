@@ -43,6 +43,7 @@ fn our_gain(rows: &[Row]) -> f64 {
         .map(|(features, row)| Sample { features, class: row.1, weight: f64::from(row.2) })
         .collect();
     let growth = Growth {
+        ccp_alpha: 0.0,
         classes: CLASSES,
         uses: vec![Use::Free; FEATURES],
         ask_first: Vec::new(),

@@ -1,6 +1,6 @@
 """Fits scikit-learn's decision tree for scikit_learn.rs.
 
-usage: scikit_learn.py DIR CRITERION FEATURES CLASSES DEPTH [CLASS_WEIGHT...]
+usage: scikit_learn.py DIR CRITERION CCP_ALPHA FEATURES CLASSES DEPTH [CLASS_WEIGHT...]
 DIR holds train_x and test_x (f32, row after row) and train_y (u8); the tree and its answers for test_x are written there.
 """
 
@@ -9,9 +9,9 @@ import sys
 import numpy
 from sklearn.tree import DecisionTreeClassifier
 
-directory, criterion = sys.argv[1:3]
-features, classes, depth = map(int, sys.argv[3:6])
-weights = dict(enumerate(map(float, sys.argv[6:]))) or None
+directory, criterion, ccp_alpha = sys.argv[1:4]
+features, classes, depth = map(int, sys.argv[4:7])
+weights = dict(enumerate(map(float, sys.argv[7:]))) or None
 
 
 def read(name, kind):
@@ -19,7 +19,9 @@ def read(name, kind):
 
 
 train = read("train_x", "<f4").reshape(-1, features)
-fitted = DecisionTreeClassifier(criterion=criterion, max_depth=depth, class_weight=weights, random_state=1)
+fitted = DecisionTreeClassifier(
+    criterion=criterion, max_depth=depth, class_weight=weights, ccp_alpha=float(ccp_alpha), random_state=1
+)
 fitted.fit(train, read("train_y", "u1"))
 assert list(fitted.classes_) == list(range(classes))
 

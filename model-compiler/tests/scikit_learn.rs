@@ -130,6 +130,7 @@ struct Setting {
     train: Vec<Row>,
     test: Vec<Row>,
     impurity: Impurity,
+    ccp_alpha: f64,
     weights: [f64; CLASSES],
 }
 
@@ -153,6 +154,7 @@ impl Setting {
             max_depth,
             min_leaf_share: 0.0,
             min_gain: 0.0,
+            ccp_alpha: if max_depth == DEPTH { self.ccp_alpha } else { 0.0 },
         };
         let leaf = |places: &[usize]| {
             let mut sums = [0.0; CLASSES];
@@ -173,11 +175,13 @@ impl Setting {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scikit_learn.py");
         let sizes = [FEATURES, CLASSES, DEPTH].map(|size| size.to_string());
         let weights = self.weights.map(|weight| weight.to_string());
+        let alpha = self.ccp_alpha.to_string();
         let criterion = match self.impurity {
             Impurity::Gini => "gini",
             Impurity::Entropy => "entropy",
         };
-        python::run(Command::new(with).arg(script).arg(folder).arg(criterion).args(sizes).args(weights)).unwrap();
+        python::run(Command::new(with).arg(script).arg(folder).arg(criterion).arg(alpha).args(sizes).args(weights))
+            .unwrap();
         let theirs = Theirs::read(folder);
         fs::remove_dir_all(folder).unwrap();
         theirs
@@ -335,9 +339,14 @@ fn the_tree_is_the_one_that_scikit_learn_grows() {
     let train: Vec<Row> = (0..TRAIN_ROWS).map(|_| row(&mut random)).collect();
     let test: Vec<Row> = (0..TEST_ROWS).map(|_| row(&mut random)).collect();
     let equal = [1.0; CLASSES];
-    let settings = [(Impurity::Gini, equal), (Impurity::Gini, [1.0, 0.5, 4.0, 64.0, 16.0]), (Impurity::Entropy, equal)];
-    for (impurity, weights) in settings {
-        let setting = Setting { train: train.clone(), test: test.clone(), impurity, weights };
+    let settings = [
+        (Impurity::Gini, 0.0, equal),
+        (Impurity::Gini, 0.0, [1.0, 0.5, 4.0, 64.0, 16.0]),
+        (Impurity::Entropy, 0.0, equal),
+        (Impurity::Gini, 3e-5, equal),
+    ];
+    for (impurity, ccp_alpha, weights) in settings {
+        let setting = Setting { train: train.clone(), test: test.clone(), impurity, ccp_alpha, weights };
         let all: Vec<usize> = (0..TRAIN_ROWS).collect();
         let ours = setting.grown(&all, DEPTH);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("scikit-learn-data-{}", std::process::id()));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use toml_edit::{DocumentMut, TableLike, Value};
+use toml_edit::{DocumentMut, Item, TableLike, Value};
 
 use super::{ForestRules, Recipe, RecipeError, TreeRules, text_of};
 
@@ -27,11 +27,12 @@ impl Recipe {
 
     /// What a program may change.
     fn values(&self) -> Vec<Entry> {
-        let TreeRules { max_depth, min_leaf_share, min_gain, .. } = self.tree;
+        let TreeRules { max_depth, min_leaf_share, min_gain, ccp_alpha, .. } = self.tree;
         let mut values = vec![
             Entry { table: "tree", key: "max_depth", value: whole(max_depth) },
             Entry { table: "tree", key: "min_leaf_share", value: min_leaf_share.into() },
             Entry { table: "tree", key: "min_gain", value: min_gain.into() },
+            Entry { table: "tree", key: "ccp_alpha", value: ccp_alpha.into() },
             Entry { table: "", key: "name", value: self.name.as_str().into() },
         ];
         if let Some(ForestRules { trees, feature_share, .. }) = self.forest {
@@ -56,13 +57,17 @@ struct Entry {
 }
 
 impl Entry {
-    /// Takes the place of the value that stands there, and keeps the comment behind it.
+    /// Takes the place of the value that stands there, and keeps the comment behind it; where none stands there, it is added.
     fn put_into(self, document: &mut DocumentMut) -> Option<()> {
         let table = match self.table {
             "" => document.as_table_mut(),
             name => document.get_mut(name)?.as_table_like_mut()?,
         } as &mut dyn TableLike;
-        let value = table.get_mut(self.key)?.as_value_mut()?;
+        let Some(item) = table.get_mut(self.key) else {
+            table.insert(self.key, Item::Value(self.value));
+            return Some(());
+        };
+        let value = item.as_value_mut()?;
         let written = value.decor().clone();
         *value = self.value;
         *value.decor_mut() = written;
@@ -125,6 +130,8 @@ mod tests {
         ];
         assert_eq!(text.unwrap(), expected.iter().fold(ODD.to_owned(), |text, (from, to)| text.replace(from, to)));
         assert_eq!(rewritten("same", ODD, &|_| ()).unwrap(), ODD);
+        let pruned = rewritten("pruned", ODD, &|recipe| recipe.tree.ccp_alpha = 1e-5).unwrap();
+        assert!(pruned.contains("ccp_alpha = 0.00001"), "what is missing is added: {pruned}");
     }
 
     #[test]
