@@ -241,7 +241,7 @@ impl Judgement {
         let hears = |class| is_to_be_heard(class, seen);
         let rule = self.rules.accusing(seen.features, hears);
         let is_excused = self.rules.excuses(seen.features);
-        let hears_model = |class| hears(class) && !is_excused;
+        let hears_model = |class| hears(class) && !(is_excused && is_excusable(class));
         let (mut verdict, basis) = judge(self.models.active, rule, seen.features, hears_model);
         let shadow = self.models.shadow.map(|model| judge(model, rule, seen.features, hears_model).0);
         let mut shadow = shadow.unwrap_or(Verdict { class: ThreatClass::Benign, confidence: 0.0 });
@@ -319,6 +319,11 @@ impl Judgement {
 /// guessed shows when the connection ends: until then, whoever mistyped it before may be logging in.
 fn is_to_be_heard(class: ThreatClass, seen: &Observation<'_>) -> bool {
     seen.begun && (class != ThreatClass::BruteForce || seen.end.is_some_and(|end| end != FlowEnd::Segment))
+}
+
+/// What a rule of the class benign excuses of: what is told from harmless traffic by counting connections.
+const fn is_excusable(class: ThreatClass) -> bool {
+    matches!(class, ThreatClass::Scan | ThreatClass::Flood)
 }
 
 /// A flow that its initiator is accused for.

@@ -38,9 +38,9 @@ pub(super) fn default_rules() -> Vec<Rule> {
     use Comparison::{Above, Below, Equal};
     use Index::{
         BwdPayloadBytes, BwdShare, DstServiceFlows2s, DstServiceUnfinished2s, Established, FwdPackets,
-        GroupDestination, IsIcmp, IsTcp, IsUdp, LoginService, OddFlags, PacketsPerS, PairFailedLogins60s, PairOpen60s,
-        PairShortLogins60s, SrcFlows2s, SrcFlows60s, SrcHosts60s, SrcPorts60s, SrcPortsPerHost60s, SrcRefused60s,
-        SrcUnanswered60s, SrcUnfinished60s, WebService,
+        GroupDestination, IsIcmp, IsTcp, IsUdp, LoginService, MidStream, OddFlags, PacketsPerS, PairFailedLogins60s,
+        PairOpen60s, PairShortLogins60s, SrcFlows2s, SrcFlows60s, SrcHosts60s, SrcPorts60s, SrcPortsPerHost60s,
+        SrcRefused60s, SrcUnanswered60s, SrcUnfinished60s, WebService,
     };
     use ThreatClass::{BruteForce, Flood, Scan};
     let all = |conditions: &[(Index, Comparison, f32)]| -> Vec<Condition> {
@@ -100,7 +100,7 @@ pub(super) fn default_rules() -> Vec<Rule> {
             "many closed ports",
             Scan,
             0.8,
-            &[(SrcPorts60s, Above, 8.0), (SrcHosts60s, Below, 5.0), (SrcRefused60s, Above, 0.7)],
+            &[(IsTcp, Equal, 1.0), (SrcPorts60s, Above, 8.0), (SrcHosts60s, Below, 5.0), (SrcRefused60s, Above, 0.7)],
         ),
         rule(
             "many silent hosts",
@@ -152,6 +152,7 @@ pub(super) fn default_rules() -> Vec<Rule> {
             0.95,
             &[
                 (IsTcp, Equal, 1.0),
+                (MidStream, Equal, 1.0),
                 (Established, Equal, 0.0),
                 (BwdPayloadBytes, Equal, 0.0),
                 (FwdPackets, Above, 500.0),

@@ -42,9 +42,9 @@ impl Alert {
     pub fn subjects(&self) -> impl Iterator<Item = Subject> {
         let offender = self.grounds.as_ref().map(|grounds| grounds.offender);
         let source = Some(Subject::of(self.source)).filter(|source| offender != Some(*source));
-        let service = self.grounds.as_ref().zip(self.port).map(|(grounds, port)| {
-            Target { destination: self.destination.to_canonical(), protocol: grounds.protocol, port }.into()
-        });
+        let protocol = self.grounds.as_ref().map(|grounds| grounds.protocol);
+        let service =
+            protocol.and_then(|protocol| Target::of(self.destination, protocol, self.port)).map(Subject::from);
         [offender, source, service].into_iter().flatten()
     }
 

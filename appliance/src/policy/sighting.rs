@@ -4,7 +4,6 @@ use core::net::IpAddr;
 use std::sync::Arc;
 
 use traffic::features::{FeatureVector, Index};
-use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
 use traffic::time::Timestamp;
 
 use super::{Accuser, Action, Alert, Grounds, Subject, Target, Vector};
@@ -47,13 +46,8 @@ impl Sighting {
     /// The service that it was done to, where that is one of a single host.
     #[must_use]
     pub fn target(&self) -> Option<Target> {
-        let port = match self.protocol {
-            _ if self.value(Index::GroupDestination) != 0.0 => None,
-            TCP | UDP => self.port,
-            ICMP | ICMPV6 => Some(0),
-            _ => None,
-        }?;
-        Some(Target { destination: self.destination.to_canonical(), protocol: self.protocol, port })
+        let is_one_host = self.value(Index::GroupDestination) == 0.0;
+        Target::of(self.destination, self.protocol, self.port).filter(|_| is_one_host)
     }
 
     /// A person wrote that one such flow is enough for a block.

@@ -31,6 +31,19 @@ pub struct Target {
     pub port: u16,
 }
 
+impl Target {
+    /// The service at a host that a flow of this protocol goes to; `None` where it is none that can be limited.
+    #[must_use]
+    pub fn of(destination: IpAddr, protocol: u8, port: Option<u16>) -> Option<Self> {
+        let port = match protocol {
+            TCP | UDP => port?,
+            ICMP | ICMPV6 => 0,
+            _ => return None,
+        };
+        Some(Self { destination: destination.to_canonical(), protocol, port })
+    }
+}
+
 impl Subject {
     /// The source that the address belongs to.
     #[must_use]

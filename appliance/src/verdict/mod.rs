@@ -119,7 +119,7 @@ impl Rulebook {
         worst
     }
 
-    /// A rule excuses the flow: the model is not to be heard about it.
+    /// A rule excuses the flow: the model is not to call it a scan or a flood.
     #[must_use]
     pub fn excuses(&self, features: &FeatureVector) -> bool {
         self.rules.iter().any(|rule| rule.excuses() && rule.holds(features))

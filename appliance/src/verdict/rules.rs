@@ -185,7 +185,7 @@ impl Rule {
         rule
     }
 
-    /// A rule that excuses: of a flow of which its conditions hold the model is not heard.
+    /// A rule that excuses: a flow of which its conditions hold is no scan and no flood to the model.
     #[must_use]
     pub fn excuse(name: &str, conditions: &[Condition]) -> Self {
         Self::new(name, Verdict { class: ThreatClass::Benign, confidence: 0.0 }, conditions)

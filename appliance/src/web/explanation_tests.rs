@@ -311,6 +311,9 @@ fn whom_a_block_could_be_about_is_the_offender_its_address_and_the_service() {
     let device = "02:00:5e:10:00:07".parse().unwrap();
     alert.grounds = Some(Arc::new(Grounds { offender: device, ..alert.grounds.as_deref().unwrap().clone() }));
     assert_eq!(of(&alert), ["02:00:5e:10:00:07", "203.0.113.77", "192.168.1.20:445/tcp"]);
+    alert.port = None;
+    alert.grounds = Some(Arc::new(Grounds { protocol: 1, ..alert.grounds.as_deref().unwrap().clone() }));
+    assert_eq!(of(&alert), ["02:00:5e:10:00:07", "203.0.113.77", "192.168.1.20/icmp"]);
     let verdict = Verdict { class: alert.class, confidence: alert.confidence };
     assert_eq!(verdict, BUILT_IN.judge(&scan()));
 }

@@ -93,7 +93,7 @@ fn key_of(subject: Subject) -> Vec<u8> {
     }
 }
 
-/// Type and code of what asks a host for an answer, which stand in the place of the port.
+/// The type of what asks a host for an answer, which stands in the place of the port; its code may be any.
 const fn ping(protocol: u8) -> Option<[u8; 2]> {
     match protocol {
         ICMP => Some([ECHO_REQUEST, 0]),

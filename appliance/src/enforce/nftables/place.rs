@@ -141,9 +141,9 @@ impl Place {
         }
     }
 
-    /// The service that the packet goes to, loaded after other conditions: address, protocol, and two bytes of the transport header
-    /// from this offset on, which are the port, or type and code of ICMP.
-    pub(super) fn target(&self, rule: Rule, offset_bytes: u32) -> Rule {
+    /// The service that the packet goes to, loaded after other conditions: address, protocol, and the bytes of the transport
+    /// header at this offset, which are the port, or the type of ICMP.
+    pub(super) fn target(&self, rule: Rule, (offset_bytes, len_bytes): (u32, u32)) -> Rule {
         let (words, protocol_bytes) = match self.key {
             Key::Ipv4 => (1, 9),
             Key::Ipv6 => (4, 6),
@@ -154,7 +154,7 @@ impl Place {
             _ => addressed.load_behind(words, Base::Network, self.offset_bytes + protocol_bytes, 1),
         };
         let (base, transport) = self.transport();
-        with_protocol.load_behind(words + 1, base, transport + offset_bytes, 2)
+        with_protocol.load_behind(words + 1, base, transport + offset_bytes, len_bytes)
     }
 
     /// Who asks, from which port, and four bytes of the transport header from this offset on; loaded after other conditions.

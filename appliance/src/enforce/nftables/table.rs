@@ -366,9 +366,9 @@ fn quarantine_rules(place: &Place, rules: &mut Rules) {
 
 /// What opens connections to a limited service, or pings a limited host, above its rate.
 fn limit_rules(place: &Place, rules: &mut Rules) {
-    /// Where the destination port of TCP and UDP stands, and what an ICMP message is.
-    const PORT: u32 = 2;
-    const TYPE_AND_CODE: u32 = 0;
+    /// Where the destination port of TCP and UDP stands, and the type of an ICMP message, with their lengths.
+    const PORT: (u32, u32) = (2, 2);
+    const TYPE: (u32, u32) = (0, 1);
     let mut add = |rule| rules.push((place.chain, rule));
     let (base, transport) = place.transport();
     let limit = block_set(Action::Limit, place.key);
@@ -378,7 +378,7 @@ fn limit_rules(place: &Place, rules: &mut Rules) {
     add(place.target(udp, PORT).in_set(limit).jump(place.limited_chain));
     // Who pings asks again with other words. Nothing but pings is lost.
     let pings = place.carrying("pings above the limit of the host", icmp(place.key));
-    add(place.target(pings, TYPE_AND_CODE).in_set(limit).drop());
+    add(place.target(pings, TYPE).in_set(limit).drop());
     limited_rules(place, rules);
 }
 

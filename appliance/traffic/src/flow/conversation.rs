@@ -210,6 +210,8 @@ impl Flow {
             answered: false,
             refused: false,
             sides,
+            // It is not to be counted twice.
+            login: if self.login.has_failed() { Login::Unclear } else { self.login },
             ended: false,
             ..*self
         }

@@ -16,9 +16,13 @@ pub enum Login {
     Unseen,
     /// SSH: the initiator's next message is encrypted.
     Keyed,
-    /// SSH: the initiator has asked for something by a message of so many bytes.
+    /// SSH: the initiator has asked for something by a message of so many bytes. FTP: it has said a password.
     Asked(u8),
-    /// It goes on, and the initiator has not been let in. SSH: a shorter message than this will say that it is.
+    /// SSH: the responder will hear log-ins. A shorter message than this will say that the initiator is in.
+    Accepted(u8),
+    /// SSH: the initiator has asked how it may log in.
+    Begun(u8),
+    /// The initiator has tried, and is not in so far.
     Pending(u8),
     /// The initiator was let in.
     LetIn,
@@ -40,6 +44,8 @@ impl Login {
     pub fn see(&mut self, dialect: LoginDialect, is_forward: bool, len_bytes: u32, head: [u8; 3]) {
         *self = match dialect {
             LoginDialect::Ftp => self.after_ftp(is_forward, head),
+            // The version line may be as long as NEWKEYS.
+            LoginDialect::Ssh if head == *b"SSH" => *self,
             LoginDialect::Ssh => self.after_ssh(is_forward, len_bytes),
         };
     }
@@ -52,8 +58,12 @@ impl Login {
 
     const fn after_ftp(self, is_forward: bool, head: [u8; 3]) -> Self {
         match (self, is_forward, &head) {
-            (Self::LetIn, _, _) | (_, false, b"230" | b"232") => Self::LetIn,
-            (_, false, b"430" | b"530") => Self::Pending(0),
+            // What comes behind AUTH TLS is encrypted.
+            (Self::LetIn | Self::Unclear, _, _) => self,
+            (_, false, b"234") => Self::Unclear,
+            (_, false, b"230" | b"232") => Self::LetIn,
+            (_, true, b"PAS" | b"pas") => Self::Asked(0),
+            (Self::Asked(_), false, b"430" | b"530") => Self::Pending(0),
             (so_far, _, _) => so_far,
         }
     }
@@ -67,8 +77,15 @@ impl Login {
             (Self::Keyed, true) if len_bytes == NEWKEYS_BYTES => self,
             (Self::Asked(asked), true) if len_bytes == asked as u32 => self,
             (Self::Keyed | Self::Asked(_), true) => Self::Unclear,
-            (Self::Asked(asked), false) if len_bytes == asked as u32 => Self::Pending(asked),
-            (Self::Pending(asked), false) if len_bytes < asked as u32 => Self::LetIn,
+            (Self::Asked(asked), false) if len_bytes == asked as u32 => Self::Accepted(asked),
+            // Most ask first what is asked of them: a short message, with which nobody gets in.
+            (Self::Accepted(asked), true) if len_bytes <= LONGEST_ASKED_BYTES => Self::Begun(asked),
+            (Self::Accepted(asked) | Self::Begun(asked), true) => Self::Pending(asked),
+            (Self::Accepted(asked) | Self::Begun(asked) | Self::Pending(asked), false)
+                if SHORTEST_BYTES <= len_bytes && len_bytes < asked as u32 =>
+            {
+                Self::LetIn
+            }
             (so_far, _) => so_far,
         }
     }
@@ -120,6 +137,7 @@ mod tests {
     fn what_does_not_go_by_the_book_is_unclear_for_good() {
         for (who, lengths) in [
             ("who only reads the version", "C23 S41"),
+            ("who is asked for a password and gives none", "C41 S41 C1208 S1448 C16 C44 S44 C60 S76"),
             ("who leaves after the keys", "C20 S41 S1088 C1128 C48 S208 C16"),
             ("an answer of another length", "C23 S41 C904 S1088 C48 S524 C16 C44 S60 C60 S76 C36 S36 C36 S36"),
             ("NEWKEYS and the question in one segment", "C23 S41 C904 S1088 C48 S524 C60 S44 C60 S76 C36 S36"),
@@ -141,9 +159,18 @@ mod tests {
         };
         assert!(after(&[b"220", b"331", b"530"]).has_failed());
         assert_eq!(after(&[b"220", b"331", b"530", b"331", b"230", b"530"]), Login::LetIn);
-        assert_eq!(after(&[b"220", b"331"]), Login::Unseen);
+        assert!(!after(&[b"220", b"331"]).has_failed());
+        let behind_tls = |login: &mut Login| {
+            login.see(LoginDialect::Ftp, false, 22, *b"530");
+            login.see(LoginDialect::Ftp, false, 22, *b"234");
+            login.see(LoginDialect::Ftp, true, 40, *b"PAS");
+            login.see(LoginDialect::Ftp, false, 22, *b"530");
+        };
+        let mut hidden = Login::default();
+        behind_tls(&mut hidden);
+        assert_eq!(hidden, Login::Unclear, "530 before AUTH refuses no password");
         let mut liar = Login::default();
         liar.see(LoginDialect::Ftp, true, 3, *b"230");
-        assert_eq!(liar, Login::Unseen, "who asks does not let itself in");
+        assert!(!liar.has_failed() && liar != Login::LetIn, "who asks does not let itself in");
     }
 }
