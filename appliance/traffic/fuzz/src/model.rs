@@ -214,6 +214,9 @@ impl Flow {
             {
                 self.advance_handshake(is_forward, tcp);
             }
+            if self.packets >= OUTLIVES_ITS_END && self.packets.is_power_of_two() {
+                seen.push(self.seen(None));
+            }
             return;
         }
         let end = if let Transport::Tcp(tcp) = packet.transport { self.take_tcp(is_forward, tcp) } else { None };
@@ -247,7 +250,9 @@ impl Flow {
             Handshake::SynAck(expected) if ack && is_forward && self.is_answer(tcp.acknowledgement, expected) => {
                 Handshake::Complete
             }
-            Handshake::None if ack && self.mid_stream && self.begun && self.answered => Handshake::Complete,
+            Handshake::None if ack && self.mid_stream && !self.ended && self.begun && self.answered => {
+                Handshake::Complete
+            }
             other => other,
         };
     }
@@ -297,6 +302,9 @@ impl Flow {
         }
     }
 }
+
+/// From so many packets on a flow is judged beyond its end.
+const OUTLIVES_ITS_END: u64 = 128;
 
 /// A SYN that begins a connection.
 const fn opens(packet: &Packet) -> bool {

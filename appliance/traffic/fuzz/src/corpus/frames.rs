@@ -106,7 +106,8 @@ fn hostile() -> Vec<Named> {
     vec![
         ("hostile-forty-extension-headers", ethernet(IPV6, &ipv6(0, &headers))),
         ("hostile-length-beyond-the-frame", on_ethernet(too_long)),
-        ("hostile-tiny-fragment", on_ethernet(ipv4_with(6, 0x2000, &[], &syn(WEB)[..8]))),
+        ("hostile-tiny-fragment", on_ethernet(ipv4_with(6, 0x2000, &[], &syn(WEB)[..7]))),
+        ("tiny-fragment-with-ports", on_ethernet(ipv4_with(6, 0x2000, &[], &syn(WEB)[..8]))),
         ("hostile-overlapping-fragment", on_ethernet(ipv4_with(6, 1, &[], &syn(WEB)[8..]))),
         ("hostile-overlong-fragment", on_ethernet(ipv4_with(17, 0x1fff, &[], b"ping of death"))),
         ("tcp-option-of-no-length", on_ethernet(ipv4(6, &tcp_with(WEB, (100, 0), 2, &[8, 0, 0, 0], &[])))),
