@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use traffic::features::{FEATURES, Index, ThreatClass};
+use traffic::features::{FEATURES, ThreatClass};
 
 use super::mistake::nearest;
 use crate::verdict::Verdict;
@@ -33,139 +33,18 @@ struct Written {
 /// A condition as it is written: a feature, a sign, a number.
 struct WrittenCondition(Condition);
 
-/// What is judged where the configuration names no rules. `overlay/etc/sluice/sluice.toml` says why each of them is there.
+/// The configuration as it is shipped.
+const SHIPPED: &str = include_str!("../../../overlay/etc/sluice/sluice.toml");
+
+/// What is judged where the configuration names no rules: those of the shipped one, which says why each of them is there.
 pub(super) fn default_rules() -> Vec<Rule> {
-    use Comparison::{Above, Below, Equal};
-    use Index::{
-        BwdPayloadBytes, BwdShare, DstServiceFlows2s, DstServiceUnfinished2s, Established, FwdPackets,
-        GroupDestination, IsIcmp, IsTcp, IsUdp, LoginService, MidStream, OddFlags, PacketsPerS, PairFailedLogins60s,
-        PairOpen60s, PairShortLogins60s, SrcFlows2s, SrcFlows60s, SrcHosts60s, SrcPorts60s, SrcPortsPerHost60s,
-        SrcRefused60s, SrcUnanswered60s, SrcUnfinished60s, WebService,
-    };
-    use ThreatClass::{BruteForce, Flood, Scan};
-    let all = |conditions: &[(Index, Comparison, f32)]| -> Vec<Condition> {
-        let condition = |&(index, comparison, threshold)| Condition { feature: index as u16, comparison, threshold };
-        conditions.iter().map(condition).collect()
-    };
-    let rule = |name, class, confidence, conditions: &[(Index, Comparison, f32)]| {
-        Rule::new(name, Verdict { class, confidence }, &all(conditions))
-    };
-    // A flood of one flow is one piece of evidence: more will not come. A rule on failed log-ins has counted them itself.
-    let at_once = |mut rule: Rule| {
-        rule.at_once = true;
-        rule
-    };
-    vec![
-        Rule::excuse(
-            "a port of its own for each host",
-            &all(&[
-                (SrcHosts60s, Above, 10.0),
-                (SrcPortsPerHost60s, Above, 0.6),
-                (SrcPortsPerHost60s, Below, 1.7),
-                (OddFlags, Equal, 0.0),
-                (LoginService, Equal, 0.0),
-            ]),
-        ),
-        Rule::excuse(
-            "a few hosts, one after the other",
-            &all(&[
-                (IsTcp, Equal, 1.0),
-                (SrcHosts60s, Above, 3.0),
-                (SrcHosts60s, Below, 35.0),
-                (SrcPorts60s, Below, 3.0),
-                (SrcFlows2s, Below, 6.0),
-                (LoginService, Equal, 0.0),
-            ]),
-        ),
-        Rule::excuse(
-            "connections that come about",
-            &all(&[
-                (IsTcp, Equal, 1.0),
-                (SrcHosts60s, Above, 10.0),
-                (SrcUnfinished60s, Below, 0.3),
-                (LoginService, Equal, 0.0),
-            ]),
-        ),
-        Rule::excuse(
-            "datagrams that are answered",
-            &all(&[(IsUdp, Equal, 1.0), (SrcFlows60s, Above, 10.0), (SrcUnanswered60s, Below, 0.3)]),
-        ),
-        rule(
-            "many ports",
-            Scan,
-            0.8,
-            &[(SrcPorts60s, Above, 20.0), (SrcHosts60s, Below, 5.0), (SrcUnfinished60s, Above, 0.5)],
-        ),
-        rule(
-            "many closed ports",
-            Scan,
-            0.8,
-            &[(IsTcp, Equal, 1.0), (SrcPorts60s, Above, 8.0), (SrcHosts60s, Below, 5.0), (SrcRefused60s, Above, 0.7)],
-        ),
-        rule(
-            "many silent hosts",
-            Scan,
-            0.8,
-            &[
-                (IsUdp, Equal, 0.0),
-                (SrcHosts60s, Above, 50.0),
-                (SrcPorts60s, Below, 5.0),
-                (SrcUnanswered60s, Above, 0.7),
-            ],
-        ),
-        rule(
-            "many hosts that no datagram finds",
-            Scan,
-            0.8,
-            &[
-                (IsUdp, Equal, 1.0),
-                (SrcHosts60s, Above, 50.0),
-                (SrcPorts60s, Below, 3.0),
-                (SrcUnanswered60s, Above, 0.9),
-            ],
-        ),
-        rule("odd TCP flags", Scan, 0.8, &[(OddFlags, Above, 0.0), (SrcPorts60s, Above, 5.0)]),
-        rule("many short logins", BruteForce, 0.8, &[(PairShortLogins60s, Above, 60.0)]),
-        at_once(rule("many failed log-ins", BruteForce, 0.95, &[(PairFailedLogins60s, Above, 4.0)])),
-        rule(
-            "many unfinished connections",
-            Flood,
-            0.8,
-            &[(SrcFlows2s, Above, 100.0), (DstServiceFlows2s, Above, 200.0), (DstServiceUnfinished2s, Above, 0.9)],
-        ),
-        rule("many connections held open", Flood, 0.8, &[(WebService, Equal, 1.0), (PairOpen60s, Above, 80.0)]),
-        at_once(rule(
-            "flood of UDP in one flow",
-            Flood,
-            0.95,
-            &[
-                (IsUdp, Equal, 1.0),
-                (GroupDestination, Equal, 0.0),
-                (FwdPackets, Above, 1000.0),
-                (PacketsPerS, Above, 5000.0),
-                (BwdShare, Below, 0.01),
-            ],
-        )),
-        at_once(rule(
-            "flood of TCP in one flow",
-            Flood,
-            0.95,
-            &[
-                (IsTcp, Equal, 1.0),
-                (MidStream, Equal, 1.0),
-                (Established, Equal, 0.0),
-                (BwdPayloadBytes, Equal, 0.0),
-                (FwdPackets, Above, 500.0),
-                (PacketsPerS, Above, 500.0),
-            ],
-        )),
-        at_once(rule(
-            "flood of ICMP in one flow",
-            Flood,
-            0.95,
-            &[(IsIcmp, Equal, 1.0), (FwdPackets, Above, 500.0), (PacketsPerS, Above, 500.0)],
-        )),
-    ]
+    #[derive(Deserialize)]
+    struct Shipped {
+        #[serde(deserialize_with = "rules")]
+        rules: Vec<Rule>,
+    }
+    // It is a part of the program, and a test reads it: that it cannot be read does not happen.
+    toml::from_str(SHIPPED).map(|shipped: Shipped| shipped.rules).unwrap_or_default()
 }
 
 /// The rules that are switched on.
@@ -297,7 +176,7 @@ mod tests {
     use super::super::Config;
     use super::*;
     use std::path::Path;
-    use traffic::features::FEATURE_COUNT;
+    use traffic::features::{FEATURE_COUNT, Index};
 
     fn parsed(text: &str) -> Result<Config, String> {
         Config::parse(text, Path::new("sluice.toml")).map_err(|error| error.to_string())
@@ -328,7 +207,9 @@ mod tests {
 
     #[test]
     fn rules_take_the_place_of_the_default_ones_and_can_be_switched_off() {
-        assert_eq!(parsed("").expect("valid").rules, default_rules());
+        let shipped = parsed(SHIPPED).expect("valid").rules;
+        assert!(shipped.len() > 10 && shipped.iter().any(|rule| rule.excuses()), "{shipped:?}");
+        assert_eq!(parsed("").expect("valid").rules, shipped);
         assert_eq!(parsed("rules = []\n").expect("valid").rules, []);
         assert_eq!(parsed(&rule("enabled = false")).expect("valid").rules, []);
         let too_many = parsed(&rule("").repeat(MOST_RULES + 1)).expect_err("refused");
