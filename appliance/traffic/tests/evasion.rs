@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use common::{Bench, CLIENT, SERVER, client, tcp, udp, web};
 use traffic::decode::{Packet, Transport};
 use traffic::features::Index;
+use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
 
 /// The same segment with other numbers.
@@ -50,6 +51,26 @@ fn a_reset_that_the_server_ignores_ends_nothing() {
     assert!(bench.last().proven && bench.last().flow == 1, "as another flow of the same connection");
     assert_eq!(bench.last().value(Index::PairOpen60s), 1.0, "it is still held open");
     assert_eq!(bench.last().value(Index::SrcUnfinished60s), 0.0);
+}
+
+#[test]
+fn who_guesses_and_never_hangs_up_is_counted_all_the_same() {
+    let mut bench = Bench::new(Limits::default());
+    for (n, port) in (0..).zip(40_000..40_005) {
+        let (guesser, ssh) = ((CLIENT, port), (SERVER, 22));
+        bench.packet(n * 100, &tcp(guesser, ssh, "S", 0));
+        bench.packet(n * 100 + 1, &tcp(ssh, guesser, "SA", 0));
+        bench.packet(n * 100 + 2, &tcp(guesser, ssh, "A", 0));
+        // NEWKEYS, ssh-userauth, the server's yes, a password, and its no.
+        for (from_guesser, len) in [(true, 16), (true, 44), (false, 44), (true, 148), (false, 76)] {
+            let (from, to) = if from_guesser { (guesser, ssh) } else { (ssh, guesser) };
+            bench.packet(n * 100 + 3, &tcp(from, to, "PA", len));
+        }
+        bench.packet(n * 100 + 4, &tcp(ssh, guesser, "FA", 0));
+    }
+    assert_eq!(bench.last().end, Some(FlowEnd::Finished));
+    assert_eq!(bench.last().value(Index::PairFailedLogins60s), 5.0);
+    assert_eq!(bench.last().value(Index::PairMeagreLogins60s), 5.0);
 }
 
 #[test]

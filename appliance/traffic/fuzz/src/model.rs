@@ -9,6 +9,7 @@ use traffic::decode::{IcmpKind, Packet, Tcp, Transport};
 use traffic::extractor::Outcome;
 use traffic::flow::FlowEnd;
 use traffic::limits::{ACTIVE, ESTABLISHED_IDLE, IDLE, LINGER};
+use traffic::services::Service;
 use traffic::time::Timestamp;
 
 use crate::seen::Seen;
@@ -234,10 +235,16 @@ impl Flow {
         let end = match (tcp.flags.rst, self.finished) {
             (true, _) => Some(FlowEnd::Reset),
             (false, [true, true]) => Some(FlowEnd::Finished),
+            (false, [false, true]) if self.asks_for_passwords() => Some(FlowEnd::Finished),
             _ => None,
         };
         self.ended = end.is_some();
         end
+    }
+
+    fn asks_for_passwords(&self) -> bool {
+        let responder = if self.is_forward_from_low { self.key.1 } else { self.key.0 };
+        Service::of(self.key.2, responder.1) == Service::Login
     }
 
     fn advance_handshake(&mut self, is_forward: bool, tcp: Tcp) {

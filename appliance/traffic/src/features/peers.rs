@@ -5,30 +5,30 @@ use crate::windows::Surroundings;
 
 pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
     let [short, long] = &surroundings.source;
-    values.set(Index::SrcFlows2s, short.flows as f32);
+    values.set(Index::SrcFlows2s, short.flows.begun as f32);
     values.set(Index::SrcPorts2s, short.ports);
     values.set(Index::SrcHosts2s, short.hosts);
     values.set(Index::SrcUnanswered2s, short.unanswered_share());
     values.set(Index::SrcRefused2s, short.refused_share());
-    values.set(Index::SrcUnfinished2s, short.unfinished_share());
-    values.set(Index::SrcFlows60s, long.flows as f32);
+    values.set(Index::SrcUnfinished2s, short.flows.unfinished_share());
+    values.set(Index::SrcFlows60s, long.flows.begun as f32);
     values.set(Index::SrcPorts60s, long.ports);
     values.set(Index::SrcHosts60s, long.hosts);
     values.set(Index::SrcPortsPerHost60s, long.ports_per_host());
     values.set(Index::SrcUnanswered60s, long.unanswered_share());
     values.set(Index::SrcRefused60s, long.refused_share());
-    values.set(Index::SrcUnfinished60s, long.unfinished_share());
+    values.set(Index::SrcUnfinished60s, long.flows.unfinished_share());
     values.set(Index::SrcLogins60s, long.logins as f32);
     values.set(Index::SrcShortLogins60s, long.short_logins as f32);
     values.set(Index::SrcMeagreLogins60s, long.meagre_logins as f32);
 
     let [host_short, _] = &surroundings.host;
-    values.set(Index::DstFlows2s, host_short.flows as f32);
+    values.set(Index::DstFlows2s, host_short.flows.begun as f32);
     values.set(Index::DstSources2s, host_short.sources);
     let [service_short, service_long] = &surroundings.service;
-    values.set(Index::DstServiceFlows2s, service_short.flows as f32);
-    values.set(Index::DstServiceUnfinished2s, service_short.unfinished_share());
-    values.set(Index::DstServiceFlows60s, service_long.flows as f32);
+    values.set(Index::DstServiceFlows2s, service_short.flows.begun as f32);
+    values.set(Index::DstServiceUnfinished2s, service_short.flows.unfinished_share());
+    values.set(Index::DstServiceFlows60s, service_long.flows.begun as f32);
     values.set(Index::DstServiceSources60s, service_long.sources);
     let [pair_short, pair_long] = &surroundings.pair;
     values.set(Index::PairFlows2s, pair_short.flows as f32);

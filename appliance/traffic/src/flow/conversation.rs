@@ -464,6 +464,8 @@ impl Flow {
         refused
     }
 
+    /// Whoever guesses passwords need not say goodbye: once a service that asks for one does, nothing more can come of it, and
+    /// else the guess would count when its connection has been silent for minutes.
     fn check_end(&mut self, is_forward: bool, tcp: Tcp) -> Option<FlowEnd> {
         if self.ended {
             return None;
@@ -473,7 +475,7 @@ impl Flow {
         side.reset |= tcp.flags.rst;
         let end = if tcp.flags.rst {
             Some(FlowEnd::Reset)
-        } else if self.sides.iter().all(|side| side.finished) {
+        } else if self.sides[1].finished && (self.sides[0].finished || self.service() == Service::Login) {
             Some(FlowEnd::Finished)
         } else {
             None

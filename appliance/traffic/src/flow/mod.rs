@@ -16,7 +16,7 @@ pub use table::{FlowTable, Taken};
 /// Why a flow ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowEnd {
-    /// TCP: FIN from both sides.
+    /// TCP: FIN from both sides, or from a service with passwords.
     Finished,
     /// TCP: RST, or a SYN in the midst of what was no connection.
     Reset,

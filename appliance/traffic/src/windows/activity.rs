@@ -117,11 +117,11 @@ mod tests {
             activity.count(Deed::Begun, &facts(port), Timestamp::from_secs(100));
         }
         let [short, long] = activity.counts(Timestamp::from_secs(101));
-        assert_eq!((short.flows, long.flows), (30, 30));
+        assert_eq!((short.flows.begun, long.flows.begun), (30, 30));
         let [short, long] = activity.counts(Timestamp::from_secs(102));
-        assert_eq!((short.flows, long.flows), (0, 30), "the short window is over");
+        assert_eq!((short.flows.begun, long.flows.begun), (0, 30), "the short window is over");
         let [_, long] = activity.counts(Timestamp::from_secs(160));
-        assert_eq!(long.flows, 0, "the long window is over");
+        assert_eq!(long.flows.begun, 0, "the long window is over");
     }
 
     #[test]
@@ -129,8 +129,8 @@ mod tests {
         let mut activity = Activity::<SourceTally>::new(Timestamp::from_secs(10_000));
         activity.count(Deed::Begun, &facts(1), Timestamp::from_secs(10_000));
         activity.count(Deed::Begun, &facts(2), Timestamp::from_secs(9_999));
-        assert_eq!(activity.counts(Timestamp::from_secs(10_000))[0].flows, 2);
+        assert_eq!(activity.counts(Timestamp::from_secs(10_000))[0].flows.begun, 2);
         activity.count(Deed::Begun, &facts(3), Timestamp::from_secs(6_400));
-        assert_eq!(activity.counts(Timestamp::from_secs(6_400)).map(|counts| counts.flows), [1, 1]);
+        assert_eq!(activity.counts(Timestamp::from_secs(6_400)).map(|counts| counts.flows.begun), [1, 1]);
     }
 }

@@ -11,7 +11,7 @@ mod sketch;
 mod table;
 mod tally;
 
-pub use tally::{DestinationCounts, PairCounts, SourceCounts};
+pub use tally::{DestinationCounts, FlowCounts, PairCounts, SourceCounts};
 
 use table::Table;
 use tally::{DestinationTally, Facts, SourceTally};

@@ -28,20 +28,27 @@ pub(super) trait Tally: Copy + Default {
     fn flows(&self) -> u32;
 }
 
+/// Flows over one window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowCounts {
+    /// Flows begun.
+    pub begun: u32,
+    /// Of these, TCP.
+    pub tcp: u32,
+    /// TCP flows with a completed handshake.
+    pub established: u32,
+}
+
 /// Counts of a source over one window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SourceCounts {
-    /// Flows begun.
-    pub flows: u32,
-    /// Of these, TCP.
-    pub tcp_flows: u32,
-    /// Flows answered.
+    /// Its flows.
+    pub flows: FlowCounts,
+    /// Flows to which the responder sent something.
     pub answered: u32,
-    /// TCP flows with a completed handshake.
-    pub established: u32,
-    /// Flows that were refused, by a reset or an ICMP error.
+    /// Flows that were refused.
     pub refused: u32,
-    /// Flows to login services.
+    /// Flows begun to services with passwords.
     pub logins: u32,
     /// Login connections that ended soon after they began.
     pub short_logins: u32,
@@ -56,12 +63,8 @@ pub struct SourceCounts {
 /// Counts of a host or a port over one window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DestinationCounts {
-    /// Flows begun.
-    pub flows: u32,
-    /// Of these, TCP.
-    pub tcp_flows: u32,
-    /// TCP flows with a completed handshake.
-    pub established: u32,
+    /// The flows to it.
+    pub flows: FlowCounts,
     /// Distinct sources, estimated.
     pub sources: f32,
 }
@@ -83,23 +86,36 @@ pub struct PairCounts {
     pub failed_logins: u32,
 }
 
+impl FlowCounts {
+    /// Share of TCP flows without a completed handshake; 0 where there are none.
+    #[must_use]
+    pub fn unfinished_share(&self) -> f32 {
+        share(self.tcp.saturating_sub(self.established), self.tcp)
+    }
+
+    fn count(&mut self, deed: Deed, facts: &Facts) {
+        match deed {
+            Deed::Begun => {
+                add(&mut self.begun);
+                self.tcp = self.tcp.saturating_add(facts.is_tcp.into());
+            }
+            Deed::Established => add(&mut self.established),
+            _ => {}
+        }
+    }
+}
+
 impl SourceCounts {
     /// Share of flows without an answer; 0 where there are no flows.
     #[must_use]
     pub fn unanswered_share(&self) -> f32 {
-        share(self.flows.saturating_sub(self.answered), self.flows)
+        share(self.flows.begun.saturating_sub(self.answered), self.flows.begun)
     }
 
     /// Share of flows that were refused; 0 where there are no flows.
     #[must_use]
     pub fn refused_share(&self) -> f32 {
-        share(self.refused, self.flows)
-    }
-
-    /// Share of TCP flows without a completed handshake; 0 where there are no flows.
-    #[must_use]
-    pub fn unfinished_share(&self) -> f32 {
-        share(self.tcp_flows.saturating_sub(self.established), self.tcp_flows)
+        share(self.refused, self.flows.begun)
     }
 
     /// Distinct ports for each distinct host; 0 where there are none. Far above 1 where one host is searched, far below
@@ -107,14 +123,6 @@ impl SourceCounts {
     #[must_use]
     pub fn ports_per_host(&self) -> f32 {
         if self.hosts > 0.0 { self.ports / self.hosts } else { 0.0 }
-    }
-}
-
-impl DestinationCounts {
-    /// Share of TCP flows without a completed handshake; 0 where there are no flows.
-    #[must_use]
-    pub fn unfinished_share(&self) -> f32 {
-        share(self.tcp_flows.saturating_sub(self.established), self.tcp_flows)
     }
 }
 
@@ -135,10 +143,8 @@ fn share(some: u32, all: u32) -> f32 {
 /// What a source did.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SourceTally {
-    flows: u32,
-    tcp_flows: u32,
+    flows: FlowCounts,
     answered: u32,
-    established: u32,
     refused: u32,
     logins: u32,
     short_logins: u32,
@@ -150,9 +156,7 @@ pub(super) struct SourceTally {
 /// What was done to a host or a port.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DestinationTally {
-    flows: u32,
-    tcp_flows: u32,
-    established: u32,
+    flows: FlowCounts,
     sources: Sketch,
 }
 
@@ -160,10 +164,9 @@ impl Tally for SourceTally {
     type Counts = SourceCounts;
 
     fn count(&mut self, deed: Deed, facts: &Facts) {
+        self.flows.count(deed, facts);
         match deed {
             Deed::Begun => {
-                add(&mut self.flows);
-                self.tcp_flows = self.tcp_flows.saturating_add(facts.is_tcp.into());
                 self.logins = self.logins.saturating_add(facts.is_login.into());
                 if let Some(port) = facts.port {
                     self.ports.insert(u128::from(port));
@@ -171,20 +174,17 @@ impl Tally for SourceTally {
                 self.hosts.insert(facts.peer);
             }
             Deed::Answered => add(&mut self.answered),
-            Deed::Established => add(&mut self.established),
             Deed::Refused => add(&mut self.refused),
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
-            Deed::Ended | Deed::FailedLogin => {}
+            Deed::Established | Deed::Ended | Deed::FailedLogin => {}
         }
     }
 
     fn counts(&self) -> SourceCounts {
         SourceCounts {
             flows: self.flows,
-            tcp_flows: self.tcp_flows,
             answered: self.answered,
-            established: self.established,
             refused: self.refused,
             logins: self.logins,
             short_logins: self.short_logins,
@@ -195,7 +195,7 @@ impl Tally for SourceTally {
     }
 
     fn flows(&self) -> u32 {
-        self.flows
+        self.flows.begun
     }
 }
 
@@ -203,29 +203,18 @@ impl Tally for DestinationTally {
     type Counts = DestinationCounts;
 
     fn count(&mut self, deed: Deed, facts: &Facts) {
-        match deed {
-            Deed::Begun => {
-                add(&mut self.flows);
-                self.tcp_flows = self.tcp_flows.saturating_add(facts.is_tcp.into());
-                self.sources.insert(facts.peer);
-            }
-            Deed::Established => add(&mut self.established),
-            Deed::Answered | Deed::Refused | Deed::Ended | Deed::ShortLogin | Deed::MeagreLogin | Deed::FailedLogin => {
-            }
+        self.flows.count(deed, facts);
+        if deed == Deed::Begun {
+            self.sources.insert(facts.peer);
         }
     }
 
     fn counts(&self) -> DestinationCounts {
-        DestinationCounts {
-            flows: self.flows,
-            tcp_flows: self.tcp_flows,
-            established: self.established,
-            sources: self.sources.estimate(),
-        }
+        DestinationCounts { flows: self.flows, sources: self.sources.estimate() }
     }
 
     fn flows(&self) -> u32 {
-        self.flows
+        self.flows.begun
     }
 }
 
@@ -279,7 +268,10 @@ mod tests {
             tally.count(deed, &FACTS);
         }
         let counts = tally.counts();
-        assert_eq!((counts.unanswered_share(), counts.refused_share(), counts.unfinished_share()), (0.0, 1.0, 0.0));
+        assert_eq!(
+            (counts.unanswered_share(), counts.refused_share(), counts.flows.unfinished_share()),
+            (0.0, 1.0, 0.0)
+        );
     }
 
     #[test]
