@@ -116,7 +116,7 @@ fn the_fifth_failed_log_in_within_a_minute_is_blocked_and_four_are_not() {
     let recorded = lab::frames::read_pcap(&capture("ssh-brute-force")).unwrap();
     let failed = closed_by_both(&recorded);
     for (log_ins, is_blocked) in [(4, false), (5, true)] {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{log_ins}-log-ins.pcap"));
+        let file = lab::cleanup::work_folder().unwrap().join(format!("{log_ins}-log-ins.pcap"));
         lab::frames::write_pcap(&file, &every_five_seconds(&recorded, &failed[..log_ins])).unwrap();
         let report = report(&file, &["--lan", "198.51.100.0/24"]);
         let blocks = report["blocks"].as_array().unwrap();
@@ -246,6 +246,22 @@ fn a_rule_of_the_configuration_is_judged_beside_the_model_and_named() {
     assert!(block["because"].as_str().unwrap().starts_with("botnet: rule \"pages\": "), "{block}");
     let without = told(rule("enabled = false\n"));
     assert_eq!(timeless(without), timeless(case("benign-pages")), "the default rules say nothing of it");
+}
+
+#[test]
+fn a_rule_excuses_of_scans_to_the_model_and_of_nothing_to_other_rules() {
+    let file = lab::cleanup::work_folder().unwrap().join("excuses.toml");
+    let blocked = |case: &str, rules: &str| {
+        fs::write(&file, rules).unwrap();
+        blocked(&report(&capture(case), &["--lan", "198.51.100.0/24", "--config", file.to_str().unwrap()])).len()
+    };
+    let excuse = "[[rules]]\nname = \"all TCP\"\nwhen = [\"is_tcp = 1\"]\nclass = \"benign\"\n";
+    let accuse =
+        "[[rules]]\nname = \"ports\"\nwhen = [\"src_ports_60s > 20\"]\nclass = \"scan\"\nconfidence = 0.8\n";
+    assert_eq!(blocked("syn-scan", "rules = []\n"), 1, "the model alone sees the scan");
+    assert_eq!(blocked("syn-scan", excuse), 0);
+    assert_eq!(blocked("syn-scan", &[excuse, accuse].concat()), 1);
+    assert_eq!(blocked("ssh-brute-force", excuse), 1, "it excuses nobody of guessing passwords");
 }
 
 #[test]

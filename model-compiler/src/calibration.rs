@@ -362,6 +362,7 @@ mod tests {
     use super::*;
     use crate::forest::MAX_CLASSES;
     use crate::random::Random;
+    use crate::small::recipe_text;
 
     fn outcome(confidence: f32, is_right: bool) -> Outcome {
         Outcome { fold: 0, said: 1, confidence, is_right, weight: 1.0, observations: 1.0 }
@@ -414,9 +415,9 @@ mod tests {
 
     #[test]
     fn outcomes_weigh_what_their_rows_weighed_in_training() {
-        let text = "name = \"a\"\n[classes]\nbenign = [\"b\"]\nscan = [\"s\"]\n[prior]\nbenign = 0.8\nscan = 0.2\n[corpora]\n[rows]\n\
-            max_per_capture = 9\ncapture_exponent = 0.5\nseed = 1\n[tree]\nmax_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1\n";
-        let recipe: Recipe = toml::from_str(text).unwrap();
+        let classes = [("benign", r#"["b"]"#, 0.8), ("scan", r#"["s"]"#, 0.2)];
+        let text = recipe_text(&classes, "max_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1");
+        let recipe: Recipe = toml::from_str(&text).unwrap();
         let flow = |capture, flow, truth, emphasis| Case {
             capture,
             initiator: 0,

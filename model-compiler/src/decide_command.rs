@@ -138,30 +138,14 @@ mod tests {
     use traffic::features::schema::index_of;
 
     use super::*;
+    use crate::small::recipe_text;
 
-    const RECIPE: &str = r#"
-        name = "test"
-        [classes]
-        benign = ["benign"]
-        scan = ["scan"]
-        [prior]
-        benign = 1
-        scan = 1
-        [corpora.lab]
-        background = "benign"
-        [rows]
-        max_per_capture = 100
-        capture_exponent = 0.5
-        seed = 1
-        [tree]
-        max_depth = 3
-        min_leaf_share = 0.0
-        min_gain = 0.0
-        smoothing = 1
-        [[exclude]]
-        captures = "lab/tunnel/x"
-        why = "a test"
-    "#;
+    fn recipe() -> Recipe {
+        let classes = [("benign", r#"["benign"]"#, 1.0), ("scan", r#"["scan"]"#, 1.0)];
+        let tree = "max_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1";
+        let text = recipe_text(&classes, tree).replace("[corpora]", "[corpora.lab]\nbackground = \"benign\"");
+        toml::from_str(&format!("{text}[[exclude]]\ncaptures = \"lab/tunnel/x\"\nwhy = \"a test\"\n")).unwrap()
+    }
 
     /// Four sources, each with a harmless capture, a scan and one of no class; each counts ports in its own range.
     const LABELS: [&str; 3] = ["benign", "scan", "tunnel"];
@@ -195,7 +179,7 @@ mod tests {
 
     #[test]
     fn each_capture_is_judged_once_by_a_model_that_has_learnt_nothing_of_its_source() {
-        let (rows, recipe): (_, Recipe) = (rows(), toml::from_str(RECIPE).unwrap());
+        let (rows, recipe) = (rows(), recipe());
         let labelled = labelled(&rows, &recipe).unwrap();
         let folder = std::env::temp_dir().join(format!("sluice-decide-{}", std::process::id()));
         corpus(&folder, &rows);

@@ -94,10 +94,15 @@ mod tests {
     use crate::forest::Combination;
     use crate::model::{Node, Tree};
     use crate::rows::{Capture, Row};
+    use crate::small::recipe_text;
     use crate::train::labelled;
 
-    const RECIPE: &str = "name = \"a\"\n[classes]\nbenign = [\"b\"]\nscan = [\"s\"]\n[prior]\nbenign = 1\nscan = 1\n[corpora]\n[rows]\n\
-        max_per_capture = 9\ncapture_exponent = 1\nseed = 1\n[tree]\nmax_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1\n";
+    fn recipe() -> Recipe {
+        let classes = [("benign", r#"["b"]"#, 1.0), ("scan", r#"["s"]"#, 1.0)];
+        let tree = "max_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1";
+        // Each flow counts once.
+        toml::from_str(&recipe_text(&classes, tree).replace("capture_exponent = 0.5", "capture_exponent = 1")).unwrap()
+    }
 
     /// Three sources of ten harmless flows: two with 0 to 9 ports, one with 100. Before its end each flow has another number of
     /// them, and with each comes a scan.
@@ -136,7 +141,7 @@ mod tests {
     }
 
     fn measured(least_flows: usize) -> Vec<SourceDrift> {
-        let (rows, recipe): (_, Recipe) = (rows(), toml::from_str(RECIPE).unwrap());
+        let (rows, recipe): (_, Recipe) = (rows(), recipe());
         let labelled = labelled(&rows, &recipe).unwrap();
         by_source(&rows, &labelled, &recipe, &model(), least_flows).unwrap()
     }

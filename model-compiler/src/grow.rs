@@ -164,6 +164,8 @@ struct Grower<'a> {
 struct Added {
     at: usize,
     cost: f64,
+    /// Something in it is asked whatever it is worth, so it is not cut off.
+    is_due: bool,
 }
 
 /// What a node asks.
@@ -187,7 +189,7 @@ impl Grower<'_> {
     fn node(&mut self, places: Vec<usize>, start: usize, depth: usize) -> Added {
         let at = self.nodes.len();
         self.nodes.push((self.leaf)(&places));
-        let leaf = Added { at, cost: self.cost_of_leaf(&places) };
+        let leaf = Added { at, cost: self.cost_of_leaf(&places), is_due: false };
         if depth >= self.growth.max_depth.min(MAX_DEPTH) {
             return leaf;
         }
@@ -198,12 +200,13 @@ impl Grower<'_> {
         let left = self.node(low, start, depth + 1);
         let right = self.node(high, middle, depth + 1);
         let cost = left.cost + right.cost;
+        let is_due = is_due || left.is_due || right.is_due;
         if self.growth.ccp_alpha > 0.0 && !is_due && leaf.cost <= cost {
             self.nodes.truncate(at + 1);
             return leaf;
         }
         self.nodes[at] = Node::Split { feature, threshold, left: left.at, right: right.at };
-        Added { at, cost }
+        Added { at, cost, is_due }
     }
 
     /// What a leaf with these samples costs: its impurity by its share, and itself. Of a branch it is the sum over the leaves.
@@ -422,11 +425,14 @@ mod tests {
         {
             assert_eq!(leaves(ccp_alpha), expected, "{ccp_alpha}");
         }
-        let asked = Growth { ask_first: vec![1], ccp_alpha: 0.9, ..growth(2, 9, 0.0, 0.0) };
+        let asked = |ask_first| Growth { ask_first, ccp_alpha: 0.9, ..growth(2, 9, 0.0, 0.0) };
         let marked: Vec<FeatureVector> = (0..16).map(|i| vector(&[i as f32, (i % 2) as f32])).collect();
         let marked: Vec<Sample<'_>> =
             samples.iter().zip(&marked).map(|(sample, features)| Sample { features, ..*sample }).collect();
-        assert_eq!(tree(&marked, &asked).leaves(), 2, "what is asked first is not cut off");
+        assert_eq!(tree(&marked, &asked(vec![1])).leaves(), 2, "what is asked first is not cut off");
+        // The flag whose turn it is first is the same for all.
+        let below = tree(&marked, &asked(vec![2, 1]));
+        assert!(below.leaves() > 2, "nor is what leads to it");
     }
 
     #[test]

@@ -93,3 +93,8 @@ use json::ModelError;
 pub fn compile(json: &str) -> Result<String, ModelError> {
     Ok(emit::rust(&json::read(json)?))
 }
+
+/// Recipes of tests, those in `tests/` among them.
+#[cfg(all(test, feature = "train"))]
+#[path = "../tests/small/mod.rs"]
+mod small;

@@ -32,6 +32,9 @@ mod evaluate_command;
 mod retrain_command;
 mod seal_command;
 mod search_command;
+#[cfg(test)]
+#[path = "../tests/small/mod.rs"]
+mod small;
 
 /// Makes, measures and compiles Sluice's models.
 #[derive(Parser)]

@@ -192,15 +192,18 @@ impl std::fmt::Display for Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::small::recipe_text;
 
-    const RECIPE: &str = "# made by hand\nname = \"a\"\n[classes]\nbenign = [\"b\"]\n[prior]\nbenign = 1\n[corpora]\n[rows]\n\
-        max_per_capture = 1\ncapture_exponent = 1\nseed = 1\n[forest]\ntrees = 4\nfeature_share = 0.5\nseed = 1\n[tree]\n\
-        max_depth = 3 # levels\nmin_leaf_share = 0.1\nmin_gain = 0\nsmoothing = 1\n[search]\nfolds = 3\n\
-        false_alarm_cost = 10\nmax_depth = [2, 9]\ntrees = [1, 8]\n";
+    fn recipe() -> Recipe {
+        let tree = "max_depth = 3\nmin_leaf_share = 0.1\nmin_gain = 0\nsmoothing = 1\n\
+            [forest]\ntrees = 4\nfeature_share = 0.5\nseed = 1\n\
+            [search]\nfolds = 3\nfalse_alarm_cost = 10\nmax_depth = [2, 9]\ntrees = [1, 8]";
+        toml::from_str(&recipe_text(&[("benign", r#"["b"]"#, 1.0)], tree)).unwrap()
+    }
 
     #[test]
     fn a_grid_is_all_combinations_and_what_it_does_not_name_stays() {
-        let recipe: Recipe = toml::from_str(RECIPE).unwrap();
+        let recipe = recipe();
         let settings = Setting::all(&recipe, recipe.search.as_ref().unwrap());
         let told: Vec<_> = settings.iter().map(|setting| (setting.max_depth, setting.forest)).collect();
         let forest = |trees| Some((trees, 0.5));

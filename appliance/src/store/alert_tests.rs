@@ -7,6 +7,15 @@ use super::tests::{alert, alert_of, at, block, meddle, open, write_all};
 use super::*;
 use crate::policy::{Accuser, Grounds, Label, Vector};
 
+fn numbers(alerts: &[Alert]) -> Vec<u64> {
+    alerts.iter().map(|alert| alert.number).collect()
+}
+
+/// The newest two about somebody.
+fn about(store: &Store, whom: &str) -> Vec<u64> {
+    numbers(&store.alerts_about(whom.parse().unwrap(), 2).unwrap())
+}
+
 #[test]
 fn an_alert_keeps_what_it_was_decided_from_and_what_people_say_of_it() {
     let directory = TestDirectory::new("grounds");
@@ -57,10 +66,9 @@ fn an_odd_row_keeps_no_other_from_being_read() {
          UPDATE alerts SET because = CAST(x'ff' AS TEXT) WHERE id = 9; UPDATE alerts SET accuser = 'star' WHERE id = 10; \
          UPDATE alerts SET id = -9 WHERE id = 11; UPDATE blocks SET offence = -1 WHERE subject = '203.0.113.8'",
     );
-    let numbers = |alerts: Vec<Alert>| alerts.iter().map(|alert| alert.number).collect::<Vec<_>>();
-    assert_eq!(numbers(store.newest_alerts(12).unwrap()), [12]);
+    assert_eq!(numbers(&store.newest_alerts(12).unwrap()), [12]);
     assert_eq!((store.alert(7).unwrap(), store.next_alert().unwrap()), (None, 13));
-    assert_eq!(numbers(store.labelled_alerts().unwrap()), [0; 0]);
+    assert_eq!(numbers(&store.labelled_alerts().unwrap()), [0; 0]);
     let blocks = |blocks: Vec<BlockRecord>| blocks.iter().map(|block| block.subject.to_string()).collect::<Vec<_>>();
     assert_eq!(blocks(store.standing_blocks(at(2)).unwrap()), ["203.0.113.9"]);
     assert_eq!(store.past_blocks(at(9_000)).unwrap().len(), 1);
@@ -75,15 +83,11 @@ fn alerts_are_found_by_the_device_and_by_any_of_its_addresses() {
     let offender = Subject::of(of_ipv6.source);
     of_ipv6.grounds = Some(Arc::new(Grounds { offender, ..of_ipv6.grounds.as_deref().unwrap().clone() }));
     write_all(&store, [alert(1), alert(2), alert(3), Event::Alert(of_ipv6)]);
-    let found = |whom: &str| {
-        let alerts = store.alerts_about(whom.parse().unwrap(), 2).unwrap();
-        alerts.into_iter().map(|alert| alert.number).collect::<Vec<_>>()
-    };
-    assert_eq!(found("203.0.113.9"), [3, 2]);
-    assert_eq!(found("02:00:5e:10:00:07"), [3, 2]);
-    assert_eq!(found("2001:db8:9::77"), [4]);
-    assert_eq!(found("[2001:db8::7]:22/tcp"), [4, 3], "the service that it was done to");
-    assert!(found("203.0.113.8").is_empty());
+    assert_eq!(about(&store, "203.0.113.9"), [3, 2]);
+    assert_eq!(about(&store, "02:00:5e:10:00:07"), [3, 2]);
+    assert_eq!(about(&store, "2001:db8:9::77"), [4]);
+    assert_eq!(about(&store, "[2001:db8::7]:22/tcp"), [4, 3], "the service that it was done to");
+    assert!(about(&store, "203.0.113.8").is_empty());
 }
 
 #[test]
@@ -96,12 +100,8 @@ fn an_alert_about_somebody_is_found_behind_thousands_of_others() {
     let others = u64::from(2 * PIECE_ROWS);
     write_all(&store, core::iter::once(Event::Alert(first)).chain((2..others).map(alert)));
     meddle(&store, &format!("UPDATE alerts SET port = -1 WHERE id BETWEEN 2 AND {}", others - 2));
-    let numbers = |whom: &str| {
-        let alerts = store.alerts_about(whom.parse().unwrap(), 2).unwrap();
-        alerts.into_iter().map(|alert| alert.number).collect::<Vec<_>>()
-    };
-    assert_eq!(numbers("2001:db8:9::77"), [1]);
-    assert_eq!(numbers("02:00:5e:10:00:07"), [others - 1, 1], "odd rows hide none behind them");
+    assert_eq!(about(&store, "2001:db8:9::77"), [1]);
+    assert_eq!(about(&store, "02:00:5e:10:00:07"), [others - 1, 1], "odd rows hide none behind them");
 }
 
 #[test]
