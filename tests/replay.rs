@@ -256,8 +256,7 @@ fn a_rule_excuses_of_scans_to_the_model_and_of_nothing_to_other_rules() {
         blocked(&report(&capture(case), &["--lan", "198.51.100.0/24", "--config", file.to_str().unwrap()])).len()
     };
     let excuse = "[[rules]]\nname = \"all TCP\"\nwhen = [\"is_tcp = 1\"]\nclass = \"benign\"\n";
-    let accuse =
-        "[[rules]]\nname = \"ports\"\nwhen = [\"src_ports_60s > 20\"]\nclass = \"scan\"\nconfidence = 0.8\n";
+    let accuse = "[[rules]]\nname = \"ports\"\nwhen = [\"src_ports_60s > 20\"]\nclass = \"scan\"\nconfidence = 0.8\n";
     assert_eq!(blocked("syn-scan", "rules = []\n"), 1, "the model alone sees the scan");
     assert_eq!(blocked("syn-scan", excuse), 0);
     assert_eq!(blocked("syn-scan", &[excuse, accuse].concat()), 1);
