@@ -13,6 +13,7 @@ pub mod data;
 pub mod frames;
 pub mod journal;
 pub mod line;
+pub mod machine;
 pub mod manifest;
 pub mod namespace;
 pub mod network;

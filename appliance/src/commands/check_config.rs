@@ -52,7 +52,7 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     println!("  blocks last {:?} s by offence, {} at most", policy.ladder_s, config.max_blocks());
     match (web.listen_port, bridge.addresses.first()) {
         (0, _) => println!("  no page (web.listen_port = 0)"),
-        (_, None) => println!("  no page: bridge.addresses is empty"),
+        (port, None) => println!("  page at port {port} of the address that the bridge is given"),
         (port, Some(address)) => println!("  page at http://{}/", std::net::SocketAddr::new(address.addr(), port)),
     }
     println!("  rules: {}", or_none(config.rules.iter().map(|rule| rule.name.as_str())));

@@ -2,6 +2,7 @@
 
 mod audit;
 mod blocks;
+mod bridge;
 mod check_config;
 mod explain;
 mod export_rows;
@@ -40,6 +41,8 @@ pub struct CommandLine {
 enum Command {
     /// Runs the daemon: bridge, detection, blocks, page. SIGHUP is `sluice reload`, SIGUSR2 is `sluice restart`
     Run(ConfigArgs),
+    /// Makes the bridge and ends: for the boot of a box, before the daemon
+    Bridge(ConfigArgs),
     /// Runs captures through the same path and reports what it would have done
     Replay(replay::ReplayArgs),
     /// Checks the configuration and says what it means
@@ -260,6 +263,7 @@ impl CommandLine {
     pub fn execute(self) -> Result<(), Failure> {
         match self.command {
             Command::Run(args) => run::run(&args.config),
+            Command::Bridge(args) => bridge::bridge(&Config::load(&args.config)?),
             Command::Replay(args) => {
                 let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
                 let lists = Lists::load(&config);

@@ -1,19 +1,17 @@
 //! The main thread once everything runs: signals, what is ordered of the daemon as a whole, the page's door, and whether the
 //! other threads live.
 
-use core::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 
 use anyhow::bail;
-use log::{error, info, warn};
+use log::{error, info};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::page_address;
+use super::door::DoorKeeper;
 use super::program::Program;
 use super::reload::Reload;
-use crate::config::Config;
 use crate::control::{Done, Order, OrderError, Ordered};
 use crate::linux::signals::{Asked, Signals};
 use crate::web::WebServer;
@@ -36,23 +34,16 @@ pub(super) struct Attendant<'a> {
     // Dropped before the page, whose threads may wait for an answer.
     pub orders: Receiver<Ordered>,
     pub web: WebServer,
-    pub door: Door,
+    pub door: DoorKeeper,
     pub reload: Reload,
     pub program: &'a Program,
-}
-
-/// Where the page shall be reached from the network.
-pub(super) struct Door {
-    address: Option<SocketAddr>,
-    is_open: bool,
-    told: bool,
 }
 
 impl Attendant<'_> {
     /// Waits for what ends the daemon, and meanwhile does what is to be done.
     pub fn attend(mut self, threads: &[&JoinHandle<()>]) -> anyhow::Result<End> {
         loop {
-            self.door.open(&mut self.web);
+            self.door.tend(&mut self.web);
             self.reload.tend();
             let mut wanted = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             // Interrupted or not, the signal itself is asked for next.
@@ -114,37 +105,6 @@ impl Attendant<'_> {
                 self.reload.audit(actor, what);
                 Ok(Done::default())
             }
-        }
-    }
-}
-
-impl Door {
-    pub fn new(config: &Config) -> Self {
-        Self { address: page_address(config), is_open: false, told: false }
-    }
-
-    /// Takes in where the configuration wants the page.
-    fn lead_to(&mut self, config: &Config, web: &mut WebServer) {
-        let wanted = Self::new(config);
-        if wanted.address != self.address {
-            web.close_door();
-            *self = wanted;
-        }
-    }
-
-    /// Opens the door as soon as the address is there.
-    fn open(&mut self, web: &mut WebServer) {
-        let Some(address) = self.address.filter(|_| !self.is_open) else { return };
-        match web.open_door(address) {
-            Ok(address) => {
-                info!("the page is at http://{address}/");
-                self.is_open = true;
-            }
-            Err(error) if !self.told => {
-                warn!("{error}; trying on");
-                self.told = true;
-            }
-            Err(_) => {}
         }
     }
 }

@@ -12,6 +12,7 @@
 //! only run anew, the kernel's table stays too, with the blocks, until the new one puts its own in its place in one batch.
 
 mod attendant;
+mod door;
 mod lookout;
 mod names;
 mod packets;
@@ -19,7 +20,6 @@ mod program;
 mod reload;
 mod selftest;
 
-use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -38,7 +38,7 @@ use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
 use crate::control::{Handle, Judges, Library, Settings, ShownModels, Snapshot};
 use crate::enforce::nftables::{Nftables, Watch};
 use crate::enforce::{Desired, EnforceError, Enforcer, OnFailure};
-use crate::hardware::bridge::{self, BridgeConfig};
+use crate::hardware::bridge::{self, Bridge, BridgeConfig, BridgeError};
 use crate::health::Gauges;
 use crate::linux::signals::Signals;
 use crate::linux::{heap, rights};
@@ -50,7 +50,8 @@ use crate::store::{Event, Opened, Store, Writer};
 use crate::surroundings::Placement;
 use crate::verdict::{Model, Models, Rulebook};
 use crate::web::{self, ClientError, WebConfig};
-use attendant::{Attendant, Door, End};
+use attendant::{Attendant, End};
+use door::DoorKeeper;
 use lookout::Lookout;
 use packets::PacketThread;
 use program::Program;
@@ -91,7 +92,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     check_rights()?;
     check_alone(&config.web.socket)?;
     let ports = config.bridge.ports.clone();
-    let bridge = bridge::ensure(&bridge_config(config))?;
+    let bridge = self::bridge(config)?;
     let mut start_faults = bridge.faults.clone();
     let lists = Lists::load(config);
     let rules = Arc::new(lists.rulebook());
@@ -168,7 +169,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     }
 
     let (config, path) = (config.clone(), path.to_owned());
-    let (door, on_failure) = (Door::new(&config), config.on_failure);
+    let (door, on_failure) = (DoorKeeper::new(&config), config.on_failure);
     let reload = Reload {
         path,
         config,
@@ -236,6 +237,14 @@ fn open_store(config: &Config, faults: &mut Vec<String>) -> anyhow::Result<Store
             format!("the database was damaged and set aside as {}; a new one was begun", aside.display())
         }));
     Ok(store)
+}
+
+/// Makes the bridge stand as configured, which is the first thing that the daemon does.
+///
+/// # Errors
+/// See [`BridgeError`].
+pub fn bridge(config: &Config) -> Result<Bridge, BridgeError> {
+    bridge::ensure(&bridge_config(config))
 }
 
 fn bridge_config(config: &Config) -> BridgeConfig {
@@ -361,11 +370,6 @@ fn said(modes: &Modes) -> String {
     let own: Vec<String> = modes.own().map(|(class, mode)| format!("{}: {}", class.name(), mode.name())).collect();
     let general = modes.general.name();
     if own.is_empty() { general.to_owned() } else { format!("{general} ({})", own.join(", ")) }
-}
-
-fn page_address(config: &Config) -> Option<SocketAddr> {
-    let address = config.bridge.addresses.first()?.addr();
-    (config.web.listen_port != 0).then(|| SocketAddr::new(address, config.web.listen_port))
 }
 
 fn first_snapshot(config: &Config, modes: Modes, models: ShownModels) -> Snapshot {

@@ -1,0 +1,110 @@
+//! The box as its users get it: an image that boots on an (emulated) board with two network ports, in the middle of the laboratory.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use lab::attacks::{nmap, start_nmap};
+use lab::benign::{PingStream, reaches_the_lan};
+use lab::machine::{Image, Machine};
+use lab::network::{GATEWAY, INTERNET, LAN_HOST, Network};
+use lab::process::{run_within, wait_until};
+use lab::services;
+use serde_json::Value;
+use sluice::clock::Stopwatch;
+
+/// How long something may take that the emulated board takes part in. No promise: how long it took is printed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long the program for the board may take to be built.
+const BUILDING: Duration = Duration::from_secs(1_200);
+
+const TARGET: &str = "aarch64-unknown-linux-musl";
+
+/// The program for the board, built where that has not been done.
+fn program() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    run_within(Command::new(root.join("packaging/cross")).arg(TARGET), BUILDING).unwrap();
+    root.join("target").join(TARGET).join("release/sluice")
+}
+
+fn status(board: &Machine<'_>, address: &str) -> Value {
+    serde_json::from_str(&board.shell(address, "sluice status --json").unwrap()).unwrap()
+}
+
+fn blocks(board: &Machine<'_>, address: &str) -> Vec<String> {
+    let status = status(board, address);
+    status["blocks"].as_array().unwrap().iter().map(|block| block["address"].as_str().unwrap().to_owned()).collect()
+}
+
+fn wait_until_the_daemon_answers(board: &Machine<'_>, address: &str) {
+    wait_until("the daemon answers", PATIENCE, || board.shell(address, "sluice status").is_ok()).unwrap();
+}
+
+#[test]
+fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
+    let image = Image::assemble(&program()).unwrap();
+    let network = Network::new().unwrap();
+    let _servers = [
+        services::dhcp(&network.wan).unwrap(),
+        services::sshd(&network.lan).unwrap(),
+        services::nginx(&network.lan).unwrap(),
+    ];
+    let attacker = network.outsider(66).unwrap();
+    let mut board = Machine::connect(&network, &image).unwrap();
+    let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
+
+    let watch = Stopwatch::start();
+    board.power_on().unwrap();
+    let forwards = wait_until("the board forwards", PATIENCE, || pings.answers() > 0).unwrap();
+    let address = board.address().unwrap();
+    let page = format!("curl -s --fail -m 5 -o /dev/null http://{address}:8080/");
+    wait_until("the page answers", PATIENCE, || network.lan.run_within(&page, PATIENCE).is_ok()).unwrap();
+    let has_page = watch.elapsed();
+    board.wait_for_log_in(&address).unwrap();
+    wait_until_the_daemon_answers(&board, &address);
+    board.shell(&address, "sluice mode enforce").unwrap();
+    println!("from power to forwarding {forwards:.1?}, to the page {has_page:.1?}");
+
+    // Who scans from outside is kept out; who does nothing is not.
+    assert!(reaches_the_lan(&attacker.namespace));
+    let scan = start_nmap(&attacker.namespace, &format!("-sS -T4 -p 1-20000 {LAN_HOST}")).unwrap();
+    wait_until("the scanner is blocked", PATIENCE, || blocks(&board, &address) == [attacker.address()]).unwrap();
+    drop(scan);
+    assert!(!reaches_the_lan(&attacker.namespace));
+    let memory = board.shell(&address, "grep VmRSS /proc/$(pidof sluice)/status").unwrap();
+    println!("the daemon takes {}", memory.split_whitespace().skip(1).collect::<Vec<_>>().join(" "));
+
+    // A daemon that is killed is started again, and not one frame is lost meanwhile.
+    let steady = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
+    board.shell(&address, "kill -9 $(pidof sluice)").unwrap();
+    wait_until_the_daemon_answers(&board, &address);
+    assert_eq!(blocks(&board, &address), [attacker.address()]);
+    let report = steady.stop().unwrap();
+    assert_eq!(report.sent, report.received);
+
+    // The power goes while the database is written.
+    board.check_console().unwrap();
+    let writes =
+        "for n in 1 2 3 4 5 6 7 8 9; do sluice block 203.0.113.20$n --for 1h --why test; done >/dev/null & sleep 1";
+    board.shell(&address, writes).unwrap();
+    board.cut_power();
+    drop(pings);
+    let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
+    board.power_on().unwrap();
+    wait_until("the board forwards again", PATIENCE, || pings.answers() > 0).unwrap();
+    board.wait_for_log_in(&address).unwrap();
+    wait_until_the_daemon_answers(&board, &address);
+    assert!(blocks(&board, &address).contains(&attacker.address()), "the block is restored");
+    assert!(!reaches_the_lan(&attacker.namespace));
+    let faults = status(&board, &address)["faults"].clone();
+    assert_eq!(faults, Value::Array(Vec::new()));
+    let audit = board.shell(&address, "sluice audit verify").unwrap();
+    assert!(audit.contains("all in order"), "{audit}");
+    board.check_console().unwrap();
+
+    // What is not the scanner still gets everywhere.
+    let other = network.outsider(67).unwrap();
+    assert!(reaches_the_lan(&other.namespace));
+    nmap(&network.lan, &format!("-sT -p 80 {}", INTERNET[0]), PATIENCE).unwrap();
+}
