@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages
+.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages cross sizes
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -16,6 +16,17 @@ test: packages check
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features model-compiler/train -- -D warnings
+
+# The program for another machine, static and stripped: target/$(TARGET)/release/sluice. TLS=0 leaves TLS out.
+TARGET ?= aarch64-unknown-linux-musl
+cross:
+	tests/lab/install-packages python3-venv
+	packaging/cross $(TARGET) build --release --package sluice $(if $(filter 0,$(TLS)),--no-default-features)
+
+# How large that program is, with TLS and without, by section and by crate.
+sizes:
+	tests/lab/install-packages binutils python3-venv
+	packaging/sizes $(TARGET)
 
 # Packets a second, step by step and whole, then the live path (needs root), then each step alone, then instructions per packet against those recorded.
 # PEERS=1 runs Suricata and NFStream on the same capture (needs root); RECORD=1 records the instructions.
