@@ -7,12 +7,10 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use lab::cross::{AARCH64, ARMV7, cross, place_of, program_for};
 use lab::daemon::sluice_program;
-use lab::process::{Finished, run_any, run_within};
+use lab::process::run_within;
 use serde_json::Value;
-
-/// How long one build may take on a busy machine.
-const BUILD_LIMIT: Duration = Duration::from_secs(1_800);
 
 /// How long an emulated program may take.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -20,49 +18,11 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// The exit status of `packaging/cross` where the standard library of Rust cannot be had for the target.
 const UNAVAILABLE: i32 = 69;
 
-const AARCH64: &str = "aarch64-unknown-linux-musl";
-const ARMV7: &str = "armv7-unknown-linux-musleabihf";
-
 /// How large the program for 64-bit boards may be.
-const MOST_BYTES: u64 = 8 << 20;
+const MOST_BYTES: usize = 8 << 20;
 
-/// The same without TLS, for devices with 16 MB of flash.
-const MOST_BYTES_WITHOUT_TLS: u64 = 4 << 20;
-
-/// What the release programs for 64-bit boards are.
-struct Built {
-    program: PathBuf,
-    bytes: u64,
-    bytes_without_tls: u64,
-}
-
-/// The program with all features is built last, because both lie at the same place.
-static BUILT: LazyLock<Built> = LazyLock::new(|| {
-    let built = |more: &[&str]| {
-        let words = [&["build", "--release", "--package", "sluice"], more].concat();
-        let finished = cross(AARCH64, &words);
-        assert!(finished.success(), "{}{}", finished.stdout, finished.stderr);
-        let program = program_for(AARCH64);
-        (fs::metadata(&program).unwrap().len(), program)
-    };
-    let (bytes_without_tls, _) = built(&["--no-default-features"]);
-    let (bytes, program) = built(&[]);
-    println!("{AARCH64}: {bytes} bytes, without TLS {bytes_without_tls}");
-    Built { program, bytes, bytes_without_tls }
-});
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-fn program_for(target: &str) -> PathBuf {
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    folder.join(target).join("release/sluice")
-}
-
-fn cross(target: &str, words: &[&str]) -> Finished {
-    run_any(Command::new(root().join("packaging/cross")).arg(target).args(words), BUILD_LIMIT).unwrap()
-}
+/// The release program for 64-bit boards.
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| program_for(AARCH64, &[]).unwrap());
 
 /// The project's captures, in order.
 fn captures() -> Vec<PathBuf> {
@@ -96,7 +56,8 @@ fn assert_decides_alike(emulator: &str, program: &Path) {
 /// Whether an ELF file of 64 bits asks for a loader, as whatever is linked dynamically does.
 fn asks_for_a_loader(elf: &[u8]) -> bool {
     const INTERPRETER: u32 = 3;
-    let number = |at: usize, bytes: usize| elf[at..at + bytes].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+    let number =
+        |at: usize, bytes: usize| elf[at..at + bytes].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
     let (headers, header_bytes, count) = (number(32, 8), number(54, 2), number(56, 2));
     assert!(count > 0);
     (0..count).any(|header| number(headers + header * header_bytes, 4) == INTERPRETER as usize)
@@ -104,33 +65,32 @@ fn asks_for_a_loader(elf: &[u8]) -> bool {
 
 #[test]
 fn the_program_for_64_bit_boards_is_static_and_small() {
-    let elf = fs::read(&BUILT.program).unwrap();
+    let elf = fs::read(&*PROGRAM).unwrap();
     assert_eq!(elf[..5], *b"\x7fELF\x02", "an ELF file of 64 bits");
     assert_eq!(elf[18..20], [183, 0], "for aarch64");
     assert!(!asks_for_a_loader(&elf));
-    assert!(BUILT.bytes < MOST_BYTES, "{} bytes", BUILT.bytes);
-    assert!(BUILT.bytes_without_tls < MOST_BYTES_WITHOUT_TLS, "{} bytes", BUILT.bytes_without_tls);
+    assert!(elf.len() < MOST_BYTES, "{} bytes", elf.len());
 }
 
 #[test]
 fn a_64_bit_board_decides_what_is_decided_here() {
-    assert_decides_alike("qemu-aarch64", &BUILT.program);
+    assert_decides_alike("qemu-aarch64", &PROGRAM);
 }
 
 #[test]
 fn a_32_bit_board_decides_what_is_decided_here() {
-    let finished = cross(ARMV7, &["build", "--release", "--package", "sluice"]);
+    let finished = cross(ARMV7, &["build", "--release", "--package", "sluice"]).unwrap();
     if finished.code() == Some(UNAVAILABLE) {
         println!("not tested: {}", finished.stderr.trim());
         return;
     }
     assert!(finished.success(), "{}{}", finished.stdout, finished.stderr);
-    assert_decides_alike("qemu-arm", &program_for(ARMV7));
+    assert_decides_alike("qemu-arm", &place_of(ARMV7));
 }
 
 #[test]
 fn bytes_become_the_same_features_on_a_64_bit_board() {
-    let finished = cross(AARCH64, &["test", "--package", "traffic"]);
+    let finished = cross(AARCH64, &["test", "--package", "traffic"]).unwrap();
     assert!(finished.success(), "{}{}", finished.stdout, finished.stderr);
     let passed = finished.stdout.matches("test result: ok").count();
     assert!(passed > 5, "{}", finished.stdout);

@@ -1,32 +1,19 @@
 //! The box as its users get it: an image that boots on an (emulated) board with two network ports, in the middle of the laboratory.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use lab::attacks::{nmap, start_nmap};
 use lab::benign::{PingStream, reaches_the_lan};
+use lab::cross::{AARCH64, program_for};
 use lab::machine::{Image, Machine};
 use lab::network::{GATEWAY, INTERNET, LAN_HOST, Network};
-use lab::process::{run_within, wait_until};
+use lab::process::wait_until;
 use lab::services;
 use serde_json::Value;
 use sluice::clock::Stopwatch;
 
 /// How long something may take that the emulated board takes part in. No promise: how long it took is printed.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// How long the program for the board may take to be built.
-const BUILDING: Duration = Duration::from_secs(1_200);
-
-const TARGET: &str = "aarch64-unknown-linux-musl";
-
-/// The program for the board, built where that has not been done.
-fn program() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    run_within(Command::new(root.join("packaging/cross")).arg(TARGET), BUILDING).unwrap();
-    root.join("target").join(TARGET).join("release/sluice")
-}
 
 fn status(board: &Machine<'_>, address: &str) -> Value {
     serde_json::from_str(&board.shell(address, "sluice status --json").unwrap()).unwrap()
@@ -43,7 +30,7 @@ fn wait_until_the_daemon_answers(board: &Machine<'_>, address: &str) {
 
 #[test]
 fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
-    let image = Image::assemble(&program()).unwrap();
+    let image = Image::assemble(&program_for(AARCH64, &[]).unwrap()).unwrap();
     let network = Network::new().unwrap();
     let _servers = [
         services::dhcp(&network.wan).unwrap(),

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::benign::SSH_OPTIONS;
 use crate::cleanup::work_folder;
+use crate::cross::root;
 use crate::namespace::run;
 use crate::network::Network;
 use crate::process::{Running, SHORT, run_any, run_within, wait_until};
@@ -41,7 +42,7 @@ impl Image {
     /// # Errors
     /// A tool is missing, or Debian's packages cannot be had; the error holds what was printed.
     pub fn assemble(program: &Path) -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the folder of the project")?;
+        let root = root();
         let folder = root.join("target/image");
         run_within(Command::new(root.join("tests/image/assemble")).arg(program).arg(&folder), ASSEMBLING)?;
         Ok(Self { folder })

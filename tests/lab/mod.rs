@@ -8,6 +8,7 @@
 pub mod attacks;
 pub mod benign;
 pub mod cleanup;
+pub mod cross;
 pub mod daemon;
 pub mod data;
 pub mod frames;
