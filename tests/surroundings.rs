@@ -114,6 +114,22 @@ fn a_lease_that_passes_by_tells_the_gateway_the_resolver_and_the_household() {
 }
 
 #[test]
+fn the_page_is_at_the_address_that_the_box_is_given_and_moves_with_it() {
+    let network = Network::new().unwrap();
+    let daemon = Daemon::start(&network, &bare()).unwrap();
+    let answers = |address: &str| {
+        let line = format!("curl -s --fail -m 2 -o /dev/null http://{address}:8080/");
+        network.lan.run_within(&line, PATIENCE).is_ok()
+    };
+    network.r#box.ip("addr add 198.51.100.3/24 dev br0").unwrap();
+    wait_until("the page is at the first address", PATIENCE, || answers("198.51.100.3")).unwrap();
+    network.r#box.ip("addr del 198.51.100.3/24 dev br0").unwrap();
+    network.r#box.ip("addr add 198.51.100.4/24 dev br0").unwrap();
+    wait_until("the page has moved", PATIENCE, || answers("198.51.100.4")).unwrap();
+    assert!(daemon.status().is_ok());
+}
+
+#[test]
 fn a_router_that_advertises_itself_is_known() {
     let network = Network::new().unwrap();
     let daemon = Daemon::start(&network, &bare()).unwrap();
