@@ -195,18 +195,18 @@ fn is_at_work(snapshot: &Snapshot) -> bool {
     !snapshot.is_starting && snapshot.paused_left.is_none()
 }
 
+/// What the control thread is asked for, it writes down and logs itself.
 fn carry_out(wish: Wish, Works { handle, store }: &Works) {
-    let is_paused = handle.snapshot().paused_left.is_some();
+    let ask = |request| handle.ask(request, ACTOR).map(|_| ()).map_err(|error| error.to_string());
     let done = match wish {
-        Wish::Acknowledge => handle.ask(Request::Acknowledge, ACTOR).map_err(|error| error.to_string()),
-        Wish::Pause if is_paused => handle.ask(Request::Resume, ACTOR).map_err(|error| error.to_string()),
-        Wish::Pause => handle.ask(Request::Pause { ttl: PAUSE }, ACTOR).map_err(|error| error.to_string()),
+        Wish::Acknowledge => ask(Request::Acknowledge),
+        Wish::Pause if handle.snapshot().paused_left.is_some() => ask(Request::Resume),
+        Wish::Pause => ask(Request::Pause { ttl: PAUSE }),
         Wish::ResetPassword => reset_password(store, Path::new(CONSOLE), clock::now(), ACTOR)
-            .map(|()| String::from("the password of admin is another now; the console shows it"))
+            .map(|()| info!("{ACTOR} gave the page another password, which the console shows"))
             .map_err(|error| error.to_string()),
     };
-    match done {
-        Ok(what) => info!("{ACTOR}: {what}"),
-        Err(why) => error!("{ACTOR}: {why}"),
+    if let Err(why) = done {
+        error!("{ACTOR}: {why}");
     }
 }
