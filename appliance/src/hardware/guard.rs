@@ -147,7 +147,7 @@ impl Watch {
                 self.gauges.set_watchdog_fault(disagreement(terms, *timeout_s));
             }
             Err(cause) => {
-                self.complain(&format!("cannot be used: {cause}; is it there, and does nobody else feed it?"))
+                self.complain(&format!("cannot be used: {cause}; is it there, and does nobody else feed it?"));
             }
         }
     }
