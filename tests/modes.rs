@@ -114,3 +114,47 @@ fn who_is_allowed_for_a_while_is_free_at_once_over_a_restart_and_until_the_time_
     ask(&daemon, &["block", &address]);
     assert!(!reaches_the_lan(&attacker.namespace));
 }
+
+#[test]
+fn in_a_pause_nothing_is_stopped_and_afterwards_everything_is_again() {
+    let network = Network::new().unwrap();
+    let _nginx = services::nginx(&network.lan).unwrap();
+    let mut daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let offenders = [66, 67].map(|number| network.outsider(number).unwrap());
+    let [first, second] = offenders.each_ref().map(|offender| offender.address());
+    let reaches = || offenders.each_ref().map(|offender| reaches_the_lan(&offender.namespace));
+    assert!(daemon.command(&["resume"]).unwrap().stderr.contains("does not pause"));
+    ask(&daemon, &["block", &first]);
+    assert_eq!(reaches(), [false, true]);
+
+    ask(&daemon, &["pause", "--for", "1h"]);
+    assert_eq!((daemon.kernel_table().as_str(), reaches()), ("", [true, true]));
+    ask(&daemon, &["block", &second]);
+    let status = daemon.status().unwrap();
+    assert_eq!((&status["light"], &status["blocks_standing"]), (&"observing".into(), &2.into()), "{status:#}");
+    assert!((3_500..=3_600).contains(&status["paused_left_s"].as_u64().unwrap()), "{status:#}");
+    assert_eq!((daemon.kernel_table().as_str(), reaches()), ("", [true, true]));
+
+    ask(&daemon, &["resume"]);
+    assert_eq!(reaches(), [false, false]);
+    assert_eq!(daemon.status().unwrap()["paused_left_s"], Value::Null);
+    // One ends by itself, and with a restart.
+    ask(&daemon, &["pause", "--for", "2s"]);
+    ask(&daemon, &["unblock", &second]);
+    wait_until("it is over", PATIENCE, || daemon.kernel_blocks(&first)).unwrap();
+    assert_eq!(reaches(), [false, true]);
+    ask(&daemon, &["pause"]);
+    daemon.kill();
+    daemon.start_again().unwrap();
+    assert_eq!(reaches(), [false, true]);
+
+    let audit = daemon.command(&["audit"]).unwrap().stdout;
+    for (actor, what) in
+        [("local", "pauses enforcement for 3600 s"), ("local", "ends the pause"), ("sluice", "ends the pause")]
+    {
+        assert!(audit.lines().any(|line| line.contains(actor) && line.contains(what)), "{what:?} is not in {audit}");
+    }
+    ask(&daemon, &["mode", "observe"]);
+    assert!(daemon.command(&["pause"]).unwrap().stderr.contains("observe mode"));
+    assert!(!daemon.command(&["pause", "--for", "2d"]).unwrap().success(), "a pause that is as good as for ever");
+}

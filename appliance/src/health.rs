@@ -61,6 +61,8 @@ pub struct Gauges {
     own_mac: AtomicU64,
     /// Grows while the packet thread lives.
     pub beats: AtomicU64,
+    /// Grows while the control thread lives.
+    pub control_beats: AtomicU64,
     /// What is wrong with the ports.
     port_faults: Mutex<Vec<String>>,
     /// What the self-test of the start found.
@@ -71,6 +73,10 @@ pub struct Gauges {
     compared: Mutex<Option<Compared>>,
     /// Why the last reload or restart left everything as it was.
     order_fault: Mutex<Option<String>>,
+    /// What is wrong with lights, relay and button.
+    front_faults: Mutex<Vec<String>>,
+    /// What is wrong with the watchdog.
+    watchdog_fault: Mutex<Option<String>>,
 }
 
 impl Gauges {
@@ -150,6 +156,28 @@ impl Gauges {
     #[must_use]
     pub fn order_fault(&self) -> Option<String> {
         self.order_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts these faults of lights, relay and button in the place of the last.
+    pub fn set_front_faults(&self, faults: Vec<String>) {
+        *self.front_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// What is wrong with lights, relay and button, one line each with its remedy.
+    #[must_use]
+    pub fn front_faults(&self) -> Vec<String> {
+        self.front_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what is wrong with the watchdog; `None` where nothing is.
+    pub fn set_watchdog_fault(&self, fault: Option<String>) {
+        *self.watchdog_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// What is wrong with the watchdog.
+    #[must_use]
+    pub fn watchdog_fault(&self) -> Option<String> {
+        self.watchdog_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is wrong with the ports, one line each with its remedy.

@@ -47,6 +47,12 @@ pub struct Config {
     pub state: &'static str,
     /// Whether the daemon tests itself at the start.
     pub selftest_at_start: bool,
+    /// Lines of `[hardware]`.
+    pub hardware: &'static str,
+    /// More variables of its environment.
+    pub environment: Vec<(&'static str, String)>,
+    /// A folder that it sees in the place of `/sys/class`.
+    pub sys_class: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -63,6 +69,9 @@ impl Default for Config {
             policy: "",
             state: "state",
             selftest_at_start: true,
+            hardware: "",
+            environment: Vec::new(),
+            sys_class: None,
         }
     }
 }
@@ -72,7 +81,7 @@ impl Config {
     #[must_use]
     pub fn text(&self, folder: &Path) -> String {
         let Self { mode, on_failure, profile, allow, block_ttl_s, memory, rules, is_bare, policy, state, .. } = self;
-        let selftest_at_start = self.selftest_at_start;
+        let Self { selftest_at_start, hardware, .. } = self;
         let folder = folder.display();
         let addresses = if *is_bare { Vec::new() } else { vec![format!("{BOX}/24")] };
         format!(
@@ -81,7 +90,7 @@ impl Config {
              [bridge]\nname = \"br0\"\nports = [\"port0\", \"port1\"]\naddresses = {addresses:?}\n\n\
              [policy]\nprofile = \"{profile}\"\nallow = {allow:?}\nladder_s = [{block_ttl_s}]\nunblock_grace_s = 600\n{policy}\n\
              [web]\nlisten_port = 8080\nsocket = \"{folder}/sluice.sock\"\n\n\
-             [memory]\nprofile = \"{memory}\"\n\n{rules}"
+             [memory]\nprofile = \"{memory}\"\n\n[hardware]\n{hardware}\n{rules}"
         )
     }
 }
@@ -92,7 +101,7 @@ pub struct Daemon<'a> {
     network: &'a Network,
     folder: PathBuf,
     program: PathBuf,
-    is_bare: bool,
+    config: Config,
     running: Option<Running>,
 }
 
@@ -113,7 +122,7 @@ impl<'a> Daemon<'a> {
         let folder = work_folder()?.join(network.r#box.name());
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("sluice.toml"), config.text(&folder))?;
-        let mut daemon = Self { network, folder, program, is_bare: config.is_bare, running: None };
+        let mut daemon = Self { network, folder, program, config: config.clone(), running: None };
         daemon.start_again()?;
         Ok(daemon)
     }
@@ -123,7 +132,16 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_again(&mut self) -> Result<()> {
-        let mut command = self.network.r#box.command(&self.program);
+        let mut command = match &self.config.sys_class {
+            None => self.network.r#box.command(&self.program),
+            Some(folder) => {
+                let mut command = self.network.r#box.command("sh");
+                let line = "mount --bind \"$0\" /sys/class && exec \"$@\"";
+                command.arg("-c").arg(line).arg(folder).arg(&self.program);
+                command
+            }
+        };
+        command.envs(self.config.environment.iter().map(|(name, value)| (name, value)));
         let mut running = Running::start(command.arg("run").arg("--config").arg(self.config_file()))?;
         let waited = wait_until("the daemon answers", START_LIMIT, || !running.is_alive() || self.status().is_ok());
         if !running.is_alive() {
@@ -131,7 +149,7 @@ impl<'a> Daemon<'a> {
         }
         waited.map_err(|error| running.complaint(&error.to_string()))?;
         self.running = Some(running);
-        if self.is_bare {
+        if self.config.is_bare {
             return Ok(());
         }
         // An administrator's part: the box finds the rest of the world through the gateway.

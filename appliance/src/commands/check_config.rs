@@ -9,6 +9,7 @@ use super::Failure;
 use crate::config::Config;
 use crate::control::{Judges, Library};
 use crate::enforce::OnFailure;
+use crate::hardware::panel::Hardware;
 use crate::lists::Lists;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::policy::Mode;
@@ -55,6 +56,7 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
         (port, None) => println!("  page at port {port} of the address that the bridge is given"),
         (port, Some(address)) => println!("  page at http://{}/", std::net::SocketAddr::new(address.addr(), port)),
     }
+    println!("  hardware: {}", or_none(hardware(&config.hardware).into_iter()));
     println!("  rules: {}", or_none(config.rules.iter().map(|rule| rule.name.as_str())));
     let ModelConfig { keys, active, shadow, drift_alarm } = &config.model;
     println!(
@@ -67,6 +69,16 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     faults.iter().for_each(|fault| println!("  fault: {fault}"));
     print_memory(&config, judges.in_force(), lists.rulebook());
     Ok(())
+}
+
+/// What `[hardware]` names.
+fn hardware(hardware: &Hardware) -> Vec<String> {
+    let outputs = hardware.outputs().into_iter().filter_map(|(key, place, _)| Some((key, place?.to_string())));
+    let button = hardware.button.iter().map(|line| ("hardware.button", line.to_string()));
+    let watchdog =
+        hardware.device().map(|it| ("hardware.watchdog", format!("{} ({} s)", it.path.display(), it.timeout_s)));
+    let named = outputs.chain(button).chain(watchdog);
+    named.map(|(key, place)| format!("{} {place}", key.trim_start_matches("hardware."))).collect()
 }
 
 /// The models that the configuration names, as the daemon would load them at its first start.

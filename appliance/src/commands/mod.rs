@@ -160,6 +160,18 @@ enum Command {
         #[command(flatten)]
         daemon: DaemonArgs,
     },
+    /// Stops nothing for a while, as if the box were a wire; then, after `sluice resume` or a restart, blocks hold again
+    Pause {
+        /// For how long, a day at most: 90s, 10m, 1h
+        #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = duration)]
+        ttl: Duration,
+        #[command(flatten)]
+        daemon: DaemonArgs,
+    },
+    /// Ends a pause before its time
+    Resume(DaemonArgs),
+    /// Says that you know of the attacks until now: the light of the box shows the next one
+    Acknowledge(DaemonArgs),
     /// Shows and changes which models judge
     Model {
         #[command(flatten)]
@@ -288,6 +300,9 @@ impl CommandLine {
             Command::Allow { allowed, ttl, daemon } => blocks::ask(&daemon.socket()?, &Request::Allow { allowed, ttl }),
             Command::Disallow { allowed, daemon } => blocks::ask(&daemon.socket()?, &Request::Disallow { allowed }),
             Command::Mode { mode, class, daemon } => blocks::ask(&daemon.socket()?, &Request::SetMode { class, mode }),
+            Command::Pause { ttl, daemon } => blocks::ask(&daemon.socket()?, &Request::Pause { ttl }),
+            Command::Resume(daemon) => blocks::ask(&daemon.socket()?, &Request::Resume),
+            Command::Acknowledge(daemon) => blocks::ask(&daemon.socket()?, &Request::Acknowledge),
             Command::Model { daemon, command } => model::model(&daemon, command),
             Command::Reload(daemon) => orders::reload(&daemon),
             Command::Restart(daemon) => orders::restart(&daemon.socket()?),

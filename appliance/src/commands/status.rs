@@ -21,6 +21,10 @@ pub(super) fn status(socket: &Path, json: bool) -> Result<(), Failure> {
 
 fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
     writeln!(out, "{}", state.summary)?;
+    writeln!(out, "the light says: {}", state.light)?;
+    if let Some(left_s) = state.paused_left_s {
+        writeln!(out, "enforcement pauses for {left_s} s yet; `sluice resume` ends that")?;
+    }
     for fault in &state.faults {
         writeln!(out, "  ! {fault}")?;
     }

@@ -34,8 +34,20 @@ impl Config {
     pub fn followed_by(&self, mut next: Self) -> (Self, Changes) {
         let mut changes = Changes::default();
         // All keys by name, so that a new one cannot be forgotten here.
-        let Self { mode, on_failure, selftest_at_start, state_dir, bridge, policy, rules, model, lists, web, memory } =
-            self;
+        let Self {
+            mode,
+            on_failure,
+            selftest_at_start,
+            state_dir,
+            bridge,
+            policy,
+            rules,
+            model,
+            lists,
+            web,
+            memory,
+            hardware,
+        } = self;
         changes.take("mode", mode, &next.mode);
         changes.keep("on_failure", on_failure, &mut next.on_failure);
         changes.keep("selftest_at_start", selftest_at_start, &mut next.selftest_at_start);
@@ -47,6 +59,7 @@ impl Config {
         changes.take("lists", lists, &next.lists);
         changes.web(web, &mut next.web);
         changes.keep("memory", memory, &mut next.memory);
+        changes.keep("hardware", hardware, &mut next.hardware);
         (next, changes)
     }
 }
@@ -119,6 +132,7 @@ mod tests {
             bridge = { name = "br9", ports = ["a", "b"], addresses = ["198.51.100.2/24"], internet_port = "a" }
             web = { listen_port = 81, host_names = ["sluice.lan"], socket = "/elsewhere/socket" }
             memory = { profile = "small" }
+            hardware = { led = "ACT" }
             lists = [{ name = "n", path = "/n", class = "botnet", confidence = 0.9 }]
             [policy]
             profile = "strict"
@@ -148,7 +162,7 @@ mod tests {
             "bridge.addresses",
             "bridge.internet_port",
         ];
-        assert_eq!(changes.at_next_start, [&fixed[..], &["web.socket", "memory"]].concat());
+        assert_eq!(changes.at_next_start, [&fixed[..], &["web.socket", "memory", "hardware"]].concat());
         assert_eq!(changes.at_once.len(), 19, "{:?}", changes.at_once);
         assert_eq!((&held.policy, &held.rules, held.mode), (&next.policy, &next.rules, next.mode));
         assert_eq!((&held.bridge, held.memory, &held.web.socket), (&before.bridge, before.memory, &before.web.socket));

@@ -132,6 +132,31 @@ mod tests {
             ("policy.max_share_of_lan = 34\n", "sluice.toml:1: policy.max_share_of_lan: give a share from 0 to 1"),
             ("policy.max_share_of_lan = nan\n", "sluice.toml:1: policy.max_share_of_lan: give a share from 0 to 1"),
             ("\n[bridge]\nname = \"a b\"\n", "sluice.toml:3: bridge.name: `a b` is no interface name"),
+            ("[hardware]\nled = \"a/b\"\n", "sluice.toml:2: led: `a/b` is neither the name of an LED below"),
+            (
+                "[hardware]\nbutton = \"GPIO17\"\n",
+                "sluice.toml:2: button: `GPIO17` is no line of a GPIO chip; give one",
+            ),
+            (
+                "[hardware]\nled = \"gpiochip0\"\n",
+                "sluice.toml:2: led: `gpiochip0` is no line of a GPIO chip; give one",
+            ),
+            (
+                "[hardware]\nwatchdog_timeout_s = 5\n",
+                "sluice.toml:2: hardware.watchdog_timeout_s: give a number from 10 to 65535 seconds",
+            ),
+            (
+                "[hardware]\nwatchdog = \"watchdog0\"\n",
+                "sluice.toml:2: hardware.watchdog: `watchdog0` is no path of a device; give one such as /dev/watchdog",
+            ),
+            (
+                "[hardware]\nled_is_active_low = true\nled = \"ACT\"\n",
+                "sluice.toml:3: hardware.led: the kernel knows how its LEDs are wired",
+            ),
+            (
+                "[hardware]\nbutton = \"gpiochip0:1\"\n\nbypass_relay = \"gpiochip0:1\"\n",
+                "sluice.toml:4: hardware.bypass_relay: `gpiochip0:1` is used for something else",
+            ),
             ("mode = \n", "sluice.toml:1: "),
         ] {
             let told = refusal(text);

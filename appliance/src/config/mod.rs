@@ -4,6 +4,7 @@
 //! `overlay/etc/sluice/sluice.toml`.
 
 mod changes;
+mod hardware;
 mod lists;
 mod memory;
 mod mistake;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 use crate::capture::Port;
 use crate::enforce::OnFailure;
+use crate::hardware::panel::Hardware;
 use crate::policy::{Allowed, Bounds, LONGEST_STEP_S, Ladder, MOST_STEPS, Mode, Profile, Tuning};
 use crate::registry::ModelConfig;
 use crate::store::BLOCK_ROWS;
@@ -65,6 +67,8 @@ pub struct Config {
     pub web: Web,
     /// Capacities.
     pub memory: Memory,
+    /// Lights, button, relay and watchdog of the board.
+    pub hardware: Hardware,
 }
 
 /// `[bridge]`
@@ -135,6 +139,7 @@ impl Default for Config {
             lists: Vec::new(),
             web: Web::default(),
             memory: Memory::default(),
+            hardware: Hardware::default(),
         }
     }
 }
@@ -240,7 +245,7 @@ impl Config {
 
     /// What no single value shows to be wrong: the key and what to do.
     fn contradiction(&self) -> Option<(&'static str, String)> {
-        let Self { bridge, policy, model, memory, .. } = self;
+        let Self { bridge, policy, model, memory, hardware, .. } = self;
         let named =
             [("bridge.name", &bridge.name), ("bridge.ports", &bridge.ports[0]), ("bridge.ports", &bridge.ports[1])];
         if let Some((key, name)) = named.into_iter().find(|(_, name)| !is_interface_name(name)) {
@@ -288,7 +293,7 @@ impl Config {
         if model.active.stored().is_some_and(|id| model.shadow.as_ref() == Some(id)) {
             return Some(("model.shadow", String::from("name another model than model.active, or none")));
         }
-        memory.contradiction()
+        memory.contradiction().or_else(|| hardware::contradiction(hardware))
     }
 
     /// Most blocks at once, as far as there is memory for them.

@@ -13,7 +13,7 @@ use traffic::address::Mac;
 use traffic::time::Timestamp;
 
 use super::pulse::Pulse;
-use super::{ControlError, Handle, Judges, Message, Outcome, Reply, Settings};
+use super::{ControlError, Handle, Judges, Message, Outcome, Pause, Reply, Settings};
 use crate::capture::Port;
 use crate::clock::{self, Stopwatch};
 use crate::enforce::{Desired, EnforceError, Enforcer};
@@ -59,6 +59,8 @@ pub struct Keeper {
     pub enforcer: Box<dyn Enforcer>,
     /// What the table in the kernel was made for at the start, but the blocks.
     pub restored: Option<Desired>,
+    /// Nothing is in the kernel for a while.
+    pub pause: Option<Pause>,
     /// What it goes by.
     pub settings: Settings,
     /// The models that judge.
@@ -239,7 +241,7 @@ impl Keeper {
     /// Puts a block into the kernel, if it is to be done. What it displaced goes first, because there is no room for both;
     /// where it does not go, the comparison with the kernel finds it.
     pub(super) fn enforce(&mut self, made: &Made, now: Timestamp) -> Result<(), EnforceError> {
-        if !made.block.is_enforced() {
+        if !made.block.is_enforced() || self.pause.is_some() {
             return Ok(());
         }
         if let Some(displaced) = &made.displaced
@@ -340,7 +342,9 @@ impl Keeper {
 
     fn tick(&mut self, state: &mut State) {
         let now = clock::now();
+        self.gauges.control_beats.fetch_add(1, Ordering::Relaxed);
         self.follow_clock(now, state);
+        self.follow_pause(now, state);
         self.expire(now);
         for trip in self.blocklist.end_quiet_trips(now) {
             info!("ten minutes were quiet: {} are made again", trip.name());
@@ -422,25 +426,30 @@ impl Keeper {
         for block in self.blocklist.lift_protected(now).into_iter().filter(BlockRecord::is_enforced) {
             info!("the block of {} is lifted: it is protected now", block.subject);
             self.record(Event::Unblocked { past: block.ended(now), actor: String::from("sluice") });
-            if let Err(error) = self.enforcer.unblock(&[block.subject]) {
+            if self.pause.is_none()
+                && let Err(error) = self.enforcer.unblock(&[block.subject])
+            {
                 // The comparison that follows finds what is left.
                 warn!("{}: {error}", block.subject);
             }
         }
         for block in self.blocklist.soften_needed(now).into_iter().filter(BlockRecord::is_enforced) {
             info!("{} is blocked by {} only: the household needs its answers", block.subject, block.action.name());
-            if let Err(error) = self.enforcer.block(&(&block).into(), now) {
+            if self.pause.is_none()
+                && let Err(error) = self.enforcer.block(&(&block).into(), now)
+            {
                 warn!("{}: {error}", block.subject);
             }
             self.record(Event::Blocked(block));
         }
     }
 
-    /// Compares the kernel with what it should hold, and puts it right. While everything is only observed it holds nothing.
+    /// Compares the kernel with what it should hold, and puts it right. While everything is only observed, and in a pause, it holds
+    /// nothing.
     fn reconcile(&mut self, now: Timestamp, state: &mut State) {
         let changed_by = state.changed_by.take();
         state.is_stale = false;
-        if !self.blocklist.modes().may_block() {
+        if !self.blocklist.modes().may_block() || self.pause.is_some() {
             return self.clear(state);
         }
         state.is_clear = false;
@@ -532,6 +541,8 @@ pub(super) struct State {
     pub(super) tuned: Option<Tuning>,
     /// A block had to be left out since the last tick, because there are too many.
     pub(super) full: Option<String>,
+    /// When somebody said that he knows of the attacks until then.
+    pub(super) acknowledged: Option<Timestamp>,
     /// A port was removed and is back: the kernel's rules do not hold for it until the table is made anew.
     pub(super) unhooked: bool,
     /// Blocks that gave way to others since the start, and when that was logged last.

@@ -7,6 +7,7 @@ pub mod keeper;
 mod library;
 mod managers;
 mod models;
+mod pause;
 mod pulse;
 mod requests;
 mod settings;
@@ -20,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use library::{Library, ModelRequest};
 pub use managers::Managers;
 pub use models::{Judges, Loads, ModelChange, ShownModels};
+pub use pause::{LONGEST_PAUSE, Pause};
+pub use pulse::Pulse;
 pub use settings::Settings;
 use traffic::arena::Footprint;
 use traffic::features::ThreatClass;
@@ -49,6 +52,14 @@ pub struct Snapshot {
     pub internet_port: Option<String>,
     /// Where the box stands.
     pub placement: Placement,
+    /// Not everything runs yet.
+    pub is_starting: bool,
+    /// Enforcement pauses, for so long yet.
+    pub paused_left: Option<Duration>,
+    /// Attackers are not stopped though they should be, or not all of them, or none is recognised; a fault says why.
+    pub cannot_enforce: bool,
+    /// When somebody said that he knows of the attacks until then.
+    pub acknowledged: Option<Timestamp>,
     /// Faults that a person should know of, each one line with its remedy; empty when all is well.
     pub faults: Vec<String>,
     /// Frames captured since the start.
@@ -73,6 +84,17 @@ pub struct Snapshot {
     pub allowances: Vec<Allowance>,
     /// Names of the allowlist, whose addresses are to be looked up.
     pub allowed_names: Vec<String>,
+}
+
+/// A snapshot older than this means that the control thread hangs.
+const STALE_AFTER: Duration = Duration::from_secs(15);
+
+impl Snapshot {
+    /// Nobody makes it anew any more: the control thread hangs.
+    #[must_use]
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        now.since(self.time) > STALE_AFTER
+    }
 }
 
 /// What comes to the control thread, all through one queue. It holds decisions by value: sending one allocates nothing.
@@ -178,6 +200,15 @@ pub enum Request {
         /// To what.
         mode: Mode,
     },
+    /// Stop nothing for a while; what is decided meanwhile is done afterwards.
+    Pause {
+        /// For how long.
+        ttl: Duration,
+    },
+    /// End that before its time.
+    Resume,
+    /// Say that the attacks until now are known: the light shows the next one.
+    Acknowledge,
 }
 
 /// What the packet thread is told.
@@ -394,6 +425,9 @@ pub enum ControlError {
     /// The box only observes.
     #[error("the box is in observe mode and blocks nothing; change that with `sluice mode enforce`")]
     Observing,
+    /// There is no pause to end.
+    #[error("enforcement does not pause")]
+    NotPaused,
     /// A model is not taken in or not used.
     #[error(transparent)]
     Model(#[from] RegistryError),

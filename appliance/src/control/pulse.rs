@@ -1,15 +1,15 @@
-//! Whether the packet thread lives, told from the count that it keeps raising.
+//! Whether a thread lives, told from the count that it keeps raising.
 
 use core::time::Duration;
 
 use crate::clock::Stopwatch;
 
-/// How long the packet thread may be busy with something else, or a busy board with another program.
+/// How long a thread may be busy with something else, or a busy board with another program.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was felt last.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub struct Pulse {
     beats: u64,
     since: Stopwatch,
     patience: Duration,
@@ -18,13 +18,19 @@ pub(super) struct Pulse {
 impl Default for Pulse {
     /// The thread is taken to live for as long as it may be silent.
     fn default() -> Self {
-        Self { beats: 0, since: Stopwatch::start(), patience: PATIENCE }
+        Self::with_patience(PATIENCE)
     }
 }
 
 impl Pulse {
+    /// Of a thread that may be silent for so long.
+    #[must_use]
+    pub fn with_patience(patience: Duration) -> Self {
+        Self { beats: 0, since: Stopwatch::start(), patience }
+    }
+
     /// Whether the count has grown within that time.
-    pub(super) fn is_felt(&mut self, beats: u64) -> bool {
+    pub fn is_felt(&mut self, beats: u64) -> bool {
         if beats != self.beats {
             *self = Self { beats, since: Stopwatch::start(), ..*self };
         }

@@ -1,4 +1,5 @@
-//! What people ask of the control thread: blocks by hand, their end, approvals, allowances, modes.
+//! What people ask of the control thread: blocks by hand, their end, approvals, allowances, modes. Pauses are in
+//! [`super::pause`].
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ impl Keeper {
             Request::Disallow { allowed } => self.disallow(allowed, actor, now, state),
             Request::Label { alert, class } => Ok(self.label(alert, class, actor, now)),
             Request::SetMode { class, mode } => Ok(self.change_mode(class, mode, actor, now, state)),
+            Request::Pause { ttl } => self.begin_pause(ttl, &actor, now, state),
+            Request::Resume => self.end_pause(&actor, now, state),
+            Request::Acknowledge => Ok(self.acknowledge(&actor, now, state)),
         }
     }
 
@@ -88,11 +92,11 @@ impl Keeper {
     }
 
     /// Takes blocks that have ended out of the kernel. What was only said never was in it, and a kernel that cannot enforce is
-    /// not asked for nothing.
+    /// not asked for nothing; nor is one that holds nothing for a pause.
     fn take_out(&mut self, ended: &[BlockRecord]) -> Result<(), EnforceError> {
         let done = ended.iter().filter(|block| block.is_enforced());
         let subjects: Vec<Subject> = done.map(|block| block.subject).collect();
-        if subjects.is_empty() { Ok(()) } else { self.enforcer.unblock(&subjects) }
+        if subjects.is_empty() || self.pause.is_some() { Ok(()) } else { self.enforcer.unblock(&subjects) }
     }
 
     fn allow(
@@ -199,6 +203,7 @@ mod tests {
             blocklist: Blocklist::new(Rails::default(), Modes::all(Mode::Approve), config.bounds()),
             enforcer: Box::new(Nftables::new(config.bridge.ports.clone(), config.max_blocks())),
             restored: None,
+            pause: None,
             settings: Settings {
                 mode: Mode::Approve,
                 allow: Vec::new(),

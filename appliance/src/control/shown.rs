@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Snapshot;
 use super::keeper::{Keeper, REPAIR_SHOWN, State};
+use super::{Pause, Snapshot};
 use crate::clock;
 use crate::policy::BlockRecord;
 
@@ -16,8 +16,13 @@ impl Keeper {
         let dropped_packets = self.dropped_packets(state).unwrap_or(last.dropped_packets);
         let count = |counter: &core::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let faults = self.faults(state);
+        let cannot_enforce = self.cannot_enforce(state);
         self.handle.publish(Snapshot {
             time: clock::now(),
+            is_starting: count(&self.gauges.beats) == 0,
+            paused_left: self.pause.and_then(Pause::left),
+            cannot_enforce,
+            acknowledged: state.acknowledged,
             faults,
             packets: count(&self.gauges.packets),
             bytes: count(&self.gauges.bytes),
@@ -40,6 +45,13 @@ impl Keeper {
         });
     }
 
+    /// Attackers are not stopped though they should be, or not all of them, or none is recognised.
+    fn cannot_enforce(&self, state: &State) -> bool {
+        let is_wanted = self.blocklist.modes().may_block() && self.pause.is_none();
+        let holds_back = self.blocklist.holding().next().is_some() || state.full.is_some();
+        state.hangs || is_wanted && (state.stands.is_none() || state.enforce_fault.is_some() || holds_back)
+    }
+
     fn dropped_packets(&mut self, state: &State) -> Option<u64> {
         state.stands.as_ref().and_then(|_| self.enforcer.dropped_packets().ok())
     }
@@ -54,6 +66,8 @@ impl Keeper {
         }
         faults.extend(self.gauges.list_faults());
         faults.extend(self.gauges.order_fault());
+        faults.extend(self.gauges.front_faults());
+        faults.extend(self.gauges.watchdog_fault());
         faults.extend(self.model_faults());
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());

@@ -2,6 +2,7 @@
 //! other threads live.
 
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 
@@ -13,6 +14,7 @@ use super::door::DoorKeeper;
 use super::program::Program;
 use super::reload::Reload;
 use crate::control::{Done, Order, OrderError, Ordered};
+use crate::hardware::service::{self, Service};
 use crate::linux::signals::{Asked, Signals};
 use crate::web::WebServer;
 
@@ -36,12 +38,22 @@ pub(super) struct Attendant<'a> {
     pub web: WebServer,
     pub door: DoorKeeper,
     pub reload: Reload,
+    pub service: Arc<Service>,
     pub program: &'a Program,
 }
 
 impl Attendant<'_> {
     /// Waits for what ends the daemon, and meanwhile does what is to be done.
     pub fn attend(mut self, threads: &[&JoinHandle<()>]) -> anyhow::Result<End> {
+        let ended = self.wait(threads);
+        match ended {
+            Ok(End::Restart) => self.service.reloading(),
+            Ok(End::Stop) | Err(_) => service::stopping(),
+        }
+        ended
+    }
+
+    fn wait(&mut self, threads: &[&JoinHandle<()>]) -> anyhow::Result<End> {
         loop {
             self.door.tend(&mut self.web);
             self.reload.tend();
@@ -88,7 +100,10 @@ impl Attendant<'_> {
     fn carry_out(&mut self, order: Order, actor: &str) -> Result<Done, OrderError> {
         match order {
             Order::Reload => {
-                let done = self.reload.reload(actor)?;
+                self.service.reloading();
+                let done = self.reload.reload(actor);
+                self.service.reloaded();
+                let done = done?;
                 let config = &self.reload.config;
                 self.web.set_host_names(config.web.host_names.clone());
                 self.door.lead_to(config, &mut self.web);

@@ -1,12 +1,14 @@
 //! The daemon: starts the path and all that is around it, in an order that matters, and takes it down again.
 //!
 //! 1. signals, so that every thread inherits that they are blocked;
-//! 2. the bridge, so that traffic flows as early as possible and whatever fails after it;
-//! 3. the rings on its ports;
-//! 4. the store, and from it the blocks that still stand;
-//! 5. the kernel's table with them, in one batch;
-//! 6. the control thread, the page, the packet thread, and the one that keeps lists up to date;
-//! 7. beside all this the self-test, which nothing waits for.
+//! 2. the lights, which say that it starts;
+//! 3. the bridge, so that traffic flows as early as possible and whatever fails after it;
+//! 4. the rings on its ports;
+//! 5. the store, and from it the blocks that still stand;
+//! 6. the kernel's table with them, in one batch;
+//! 7. the control thread, the page, the packet thread, and the one that keeps lists up to date;
+//! 8. the watchdog, and systemd, which are told as long as those live;
+//! 9. beside all this the self-test, which nothing waits for.
 //!
 //! Down it goes the other way round. The bridge stays: a daemon that has ended must not end the traffic. Where the program is
 //! only run anew, the kernel's table stays too, with the blocks, until the new one puts its own in its place in one batch.
@@ -39,6 +41,9 @@ use crate::control::{Handle, Judges, Library, Settings, ShownModels, Snapshot};
 use crate::enforce::nftables::{Nftables, Watch};
 use crate::enforce::{Desired, EnforceError, Enforcer, OnFailure};
 use crate::hardware::bridge::{self, Bridge, BridgeConfig, BridgeError};
+use crate::hardware::guard::Guard;
+use crate::hardware::panel::{Panel, Works};
+use crate::hardware::service::Service;
 use crate::health::Gauges;
 use crate::linux::signals::Signals;
 use crate::linux::{heap, rights};
@@ -91,6 +96,8 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
 fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -> anyhow::Result<End> {
     check_rights()?;
     check_alone(&config.web.socket)?;
+    let gauges = Arc::new(Gauges::default());
+    let panel = Panel::start(&config.hardware, Arc::clone(&gauges)).context("cannot start the thread panel")?;
     let ports = config.bridge.ports.clone();
     let bridge = self::bridge(config)?;
     let mut start_faults = bridge.faults.clone();
@@ -113,7 +120,6 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     // Without it changes are found by the comparison every second.
     let table_watch = enforcer.watch().inspect_err(|error| warn!("{error}")).ok();
 
-    let gauges = Arc::new(Gauges::default());
     gauges.set_own_mac(bridge.mac);
     gauges.set_list_faults(lists.faults(clock::now()));
     let (rulebooks, next_rulebook) = sync_channel(RULEBOOK_CAPACITY);
@@ -127,6 +133,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
         blocklist,
         enforcer: Box::new(enforcer),
         restored,
+        pause: None,
         settings,
         judges,
         writer: Arc::clone(&writer),
@@ -145,6 +152,9 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     }
     names::look_up(handle.clone())?;
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
+    if let Some(panel) = &panel {
+        panel.attach(Works { handle: handle.clone(), store: Arc::clone(&store) });
+    }
     let web = web::serve(handle.clone(), Arc::clone(&library), store, Arc::clone(&writer), web_config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let packets = PacketThread {
@@ -163,6 +173,9 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     // It ends with the program: what it has begun to write is of no use to anybody, and removed with the next start.
     spawn("lists", move || lists.keep(rules, &rulebooks, &list_gauges, &next_lists))?;
     info!("running in mode {running} on {} and {}", ports[0], ports[1]);
+    let service = Arc::new(Service::default());
+    let guard = Guard::start(config.hardware.device(), handle.clone(), Arc::clone(&gauges), Arc::clone(&service))
+        .context("cannot start the thread guard")?;
     if config.selftest_at_start {
         let (path, gauges, writer) = (path.to_owned(), Arc::clone(&gauges), Arc::clone(&writer));
         spawn("selftest", move || selftest::run(&path, &gauges, &writer))?;
@@ -181,12 +194,16 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
         lists: other_lists,
         waiting: None,
     };
-    let attendant = Attendant { signals, orders, web, door, reload, program };
+    let attendant = Attendant { signals, orders, web, door, reload, service, program };
     let ended = attendant.attend(&[&packets, &control]);
     stop.store(true, Ordering::Relaxed);
     let packets = packets.join();
     handle.stop(leaves_table(&ended, on_failure));
     let control = control.join();
+    if let Some(guard) = guard {
+        // After a failure somebody has to start the daemon anew in time, and a new program has to come up.
+        guard.end(matches!(ended, Ok(End::Stop)));
+    }
     if packets.is_err() || control.is_err() {
         bail!("a thread has failed: see the lines above; the blocks in the kernel end by themselves");
     }
@@ -383,6 +400,10 @@ fn first_snapshot(config: &Config, modes: Modes, models: ShownModels) -> Snapsho
         ports: config.bridge.ports.clone(),
         internet_port: None,
         placement: Placement::default(),
+        is_starting: true,
+        paused_left: None,
+        cannot_enforce: false,
+        acknowledged: None,
         faults: Vec::new(),
         packets: 0,
         bytes: 0,

@@ -2,7 +2,6 @@
 //! [`super::explanation`]. Core types are not serializable: what others
 //! rely on is written down here, and changes only on purpose.
 
-use core::time::Duration;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use traffic::time::Timestamp;
 pub use super::model_state::{DisagreementRow, DriftRow, DriftState, ModelState, StoredRow};
 use super::words;
 use crate::control::Snapshot;
+use crate::hardware::lights::Light;
 use crate::policy::{Alert, Allowance, BlockRecord, BlockState, Mode, Modes};
 use crate::store::date::iso;
 use crate::surroundings::Placement;
@@ -22,9 +22,6 @@ pub const BLOCKS_LISTED: usize = 200;
 
 /// In the order in which they matter to a person.
 const BLOCK_STATES: [BlockState; 3] = [BlockState::Proposed, BlockState::Enforced, BlockState::Observed];
-
-/// A snapshot older than this means that the control thread hangs.
-const STALE_AFTER: Duration = Duration::from_secs(15);
 
 /// The state of the box.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +34,10 @@ pub struct State {
     pub class_modes: BTreeMap<String, String>,
     /// The state in one plain sentence.
     pub summary: String,
+    /// What the light of the box says: `starting`, `cannot enforce`, `attack now`, `fault`, `observing` or `protecting`.
+    pub light: String,
+    /// Enforcement pauses, for so long yet; missing where it does not.
+    pub paused_left_s: Option<u64>,
     /// What a person should see to, each with its remedy.
     pub faults: Vec<String>,
     /// How long the daemon has run.
@@ -226,6 +227,19 @@ pub struct ModeRequest {
     pub class: Option<String>,
 }
 
+/// The body of `POST /api/pause`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PauseRequest {
+    /// For how long.
+    pub ttl_s: u64,
+}
+
+/// The body of `POST /api/resume` and `POST /api/acknowledge`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NothingElse {}
+
 /// The body of `POST /api/model`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -269,7 +283,12 @@ impl State {
             time: iso(snapshot.time),
             mode: snapshot.modes.general.name().to_owned(),
             class_modes: snapshot.modes.own().map(|(class, mode)| (class.name().into(), mode.name().into())).collect(),
-            summary: summary(&snapshot.modes, faults.is_empty()).to_owned(),
+            summary: match snapshot.paused_left {
+                Some(_) => String::from("Everything passes: enforcement pauses, and goes on by itself."),
+                None => summary(&snapshot.modes, faults.is_empty()).to_owned(),
+            },
+            light: Light::of(snapshot, now).name().to_owned(),
+            paused_left_s: snapshot.paused_left.map(|left| left.as_secs()),
             faults,
             uptime_s: now.since(snapshot.started).as_secs(),
             model: snapshot.models.in_force.active.name.to_owned(),
@@ -386,9 +405,8 @@ fn summary(modes: &Modes, well: bool) -> &'static str {
 
 fn faults_of(snapshot: &Snapshot, now: Timestamp) -> Vec<String> {
     let mut faults = snapshot.faults.clone();
-    let age = now.since(snapshot.time);
-    if age > STALE_AFTER {
-        let age = words::duration(age);
+    if snapshot.is_stale(now) {
+        let age = words::duration(now.since(snapshot.time));
         faults.insert(0, format!("These numbers are {age} old: the daemon hangs. Restart it, and see its log."));
     }
     faults

@@ -7,9 +7,12 @@ use core::time::Duration;
 use serde::de::DeserializeOwned;
 use traffic::features::ThreatClass;
 
-use super::api::{AllowRequest, BlockRequest, DisallowRequest, LabelRequest, ModeRequest, ModelChange, SubjectRequest};
+use super::api::{
+    AllowRequest, BlockRequest, DisallowRequest, LabelRequest, ModeRequest, ModelChange, NothingElse, PauseRequest,
+    SubjectRequest,
+};
 use super::http::Incoming;
-use crate::control::{ModelRequest, Request};
+use crate::control::{LONGEST_PAUSE, ModelRequest, Request};
 use crate::policy::{LONGEST_BLOCK, Mode};
 
 /// Longest reason.
@@ -45,7 +48,8 @@ impl FromStr for LabelWord {
 pub(super) type Problem = (u16, String);
 
 /// What can be asked for at `/api/NAME`.
-pub(super) const NAMES: [&str; 7] = ["block", "unblock", "approve", "allow", "disallow", "label", "mode"];
+pub(super) const NAMES: [&str; 10] =
+    ["block", "unblock", "approve", "allow", "disallow", "label", "mode", "pause", "resume", "acknowledge"];
 
 /// What of it no form at `/NAME` can ask for.
 pub(super) const WITHOUT_FORM: &str = "block";
@@ -59,6 +63,9 @@ pub(super) fn by_json(name: &str, request: &Incoming) -> Result<Request, Problem
         "allow" => body_of(request).and_then(|asked| allow(&asked)),
         "disallow" => body_of(request).and_then(|asked| disallow(&asked)),
         "label" => body_of(request).and_then(|asked| label(&asked)),
+        "pause" => body_of(request).and_then(|asked| pause(&asked)),
+        "resume" => body_of(request).map(|NothingElse {}| Request::Resume),
+        "acknowledge" => body_of(request).map(|NothingElse {}| Request::Acknowledge),
         _ => body_of(request).and_then(|asked| mode(&asked)),
     }
 }
@@ -71,19 +78,20 @@ pub(super) fn about_models(request: &Incoming) -> Result<ModelRequest, Problem> 
 /// What a form of the page asks for.
 pub(super) fn by_form(name: &str, request: &Incoming) -> Result<Request, Problem> {
     let field = |field: &str| Incoming::field(&request.body, field);
+    let ttl_s = || field("ttl_s").parse().map_err(|_| (400, String::from("ttl_s must be a number of seconds")));
     match name {
         "unblock" => unblock(&SubjectRequest { address: field("address") }),
         "approve" => approve(&SubjectRequest { address: field("address") }),
-        "allow" => {
-            let ttl_s = field("ttl_s").parse().map_err(|_| (400, String::from("ttl_s must be a number of seconds")))?;
-            allow(&AllowRequest { who: field("address"), ttl_s: Some(ttl_s) })
-        }
+        "allow" => allow(&AllowRequest { who: field("address"), ttl_s: Some(ttl_s()?) }),
         "disallow" => disallow(&DisallowRequest { who: field("address") }),
         "label" => {
             let alert =
                 field("alert").parse().map_err(|_| (400, String::from("alert must be the number of an alert")))?;
             label(&LabelRequest { alert, label: field("label") })
         }
+        "pause" => pause(&PauseRequest { ttl_s: ttl_s()? }),
+        "resume" => Ok(Request::Resume),
+        "acknowledge" => Ok(Request::Acknowledge),
         _ => mode(&ModeRequest { mode: field("mode"), class: Some(field("class")).filter(|class| !class.is_empty()) }),
     }
 }
@@ -101,6 +109,9 @@ pub fn said(request: &Request, whom: &str) -> String {
         Request::Label { class: Some(class), .. } => format!("{whom} is labelled {}.", class.name()),
         Request::Label { class: None, .. } => format!("The label of {whom} is taken back."),
         Request::SetMode { mode, .. } => format!("The mode for {whom} is {} now.", mode.name()),
+        Request::Pause { ttl } => format!("Nothing is stopped for {}.", super::words::duration(*ttl)),
+        Request::Resume => String::from("Attackers are stopped again."),
+        Request::Acknowledge => String::from("The light shows the next attack."),
     }
 }
 
@@ -166,6 +177,14 @@ fn mode(asked: &ModeRequest) -> Result<Request, Problem> {
     let mode = Mode::from_name(&asked.mode).ok_or_else(|| (400, format!("mode must be one of {names}")))?;
     let class = asked.class.as_deref().map(attack).transpose()?;
     Ok(Request::SetMode { class, mode })
+}
+
+fn pause(asked: &PauseRequest) -> Result<Request, Problem> {
+    let ttl = Duration::from_secs(asked.ttl_s);
+    if (Duration::from_secs(1)..=LONGEST_PAUSE).contains(&ttl) {
+        return Ok(Request::Pause { ttl });
+    }
+    Err((400, format!("ttl_s must be from 1 to {} seconds: a pause lasts a day at most", LONGEST_PAUSE.as_secs())))
 }
 
 fn model(asked: &ModelChange) -> Result<ModelRequest, Problem> {

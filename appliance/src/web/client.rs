@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AllowRequest, BlockRequest, DisallowRequest, Done, Failed, LabelRequest, ModeRequest, ModelChange, OrderDone,
-    State, SubjectRequest,
+    AllowRequest, BlockRequest, DisallowRequest, Done, Failed, LabelRequest, ModeRequest, ModelChange, NothingElse,
+    OrderDone, PauseRequest, State, SubjectRequest,
 };
 use super::asked::LabelWord;
 use super::deadline::{Deadline, read_some, write_all};
@@ -133,6 +133,9 @@ impl Client {
                 let class = class.map(|class| class.name().to_owned());
                 self.post("/api/mode", &ModeRequest { mode: mode.name().to_owned(), class })
             }
+            Request::Pause { ttl } => self.post("/api/pause", &PauseRequest { ttl_s: ttl.as_secs() }),
+            Request::Resume => self.post("/api/resume", &NothingElse {}),
+            Request::Acknowledge => self.post("/api/acknowledge", &NothingElse {}),
         }
     }
 

@@ -49,6 +49,10 @@ pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
         ports: ["eth0".to_owned(), "eth1".to_owned()],
         internet_port: Some("eth1".to_owned()),
         placement: Placement::LanSide,
+        is_starting: false,
+        paused_left: None,
+        cannot_enforce: false,
+        acknowledged: None,
         faults: Vec::new(),
         packets: 48_213_377,
         bytes: 39_112_004_551,
@@ -149,6 +153,9 @@ fn words_of(request: &Request, actor: &str) -> String {
         Request::Disallow { allowed } => format!("{actor} disallows {allowed}"),
         Request::Label { alert, class } => format!("{actor} labels {alert} {class:?}"),
         Request::SetMode { class, mode } => format!("{actor} sets {class:?} to {}", mode.name()),
+        Request::Pause { ttl } => format!("{actor} pauses for {ttl:?}"),
+        Request::Resume => format!("{actor} resumes"),
+        Request::Acknowledge => format!("{actor} acknowledges"),
     }
 }
 
@@ -169,6 +176,7 @@ fn carry_out(request: &Request, publisher: &Handle) -> Reply {
         Request::Allow { allowed, .. } | Request::Disallow { allowed } => Ok(allowed.to_string()),
         Request::Label { alert, .. } => Ok(format!("alert {alert}")),
         Request::SetMode { .. } => Ok("all attacks".to_owned()),
+        Request::Pause { .. } | Request::Resume | Request::Acknowledge => Ok("it".to_owned()),
     }
 }
 

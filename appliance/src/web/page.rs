@@ -6,10 +6,14 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::api::{AlertRow, BlockRow, Events, ModelState, State};
 use super::words;
+use crate::hardware::lights::Light;
 use crate::policy::{Action, BlockState, Mode};
 
 /// How long the button of a block allows whom it is about, in seconds.
 const DAY_S: u32 = 86_400;
+
+/// How long the button of the page pauses.
+const PAUSE_S: u32 = 600;
 
 /// The files that belong to the page.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -113,6 +117,7 @@ fn live(state: &State, reader: &Reader<'_>) -> Markup {
         (numbers(state))
         @if let (Some(events), Reader::Administrator { form_token, .. }) = (&state.events, reader) {
             (modes(state, form_token))
+            (pause(state, form_token))
             (blocks(events, form_token))
             (allowances(events, form_token))
             (models(&state.model, &events.models))
@@ -125,6 +130,7 @@ fn live(state: &State, reader: &Reader<'_>) -> Markup {
 fn headline(state: &State) -> (&'static str, &'static str) {
     match (state.faults.is_empty(), Mode::from_name(&state.mode)) {
         (false, _) => ("bad", "Needs you"),
+        (true, _) if state.paused_left_s.is_some() => ("watch", "Pausing"),
         (true, Some(Mode::Enforce)) => ("good", "Protecting"),
         (true, Some(Mode::Approve)) => ("watch", "Asking first"),
         (true, _) => ("watch", "Observing"),
@@ -137,6 +143,7 @@ fn status(state: &State) -> Markup {
         section class={ "status " (class) } {
             h2 { (words) }
             p { (state.summary) }
+            @if let Some(left_s) = state.paused_left_s { p class="hint" { "For " (spoken(left_s)) " yet." } }
             @for (class, mode) in &state.class_modes {
                 p class="hint" { "For " (class) ": " (mode) "." }
             }
@@ -162,6 +169,33 @@ fn modes(state: &State, form_token: &str) -> Markup {
                 @let is_on = state.mode == mode.name() && state.class_modes.is_empty();
                 button name="mode" value=(mode.name()) class="quiet" aria-pressed=(is_on) disabled[is_on] { (meaning(mode)) }
             }
+        }
+    }
+}
+
+/// The button that has nothing stopped for a while, or ends that; and the one that quiets the light of the box.
+fn pause(state: &State, form_token: &str) -> Markup {
+    html! {
+        div class="buttons" {
+            @if state.paused_left_s.is_some() {
+                (plain_button("/resume", form_token, "Stop attackers again", None))
+            } @else if state.mode != Mode::Observe.name() || !state.class_modes.is_empty() {
+                (plain_button("/pause", form_token, "Stop nothing for 10 min", Some(PAUSE_S)))
+            }
+            @if state.light == Light::AttackNow.name() {
+                (plain_button("/acknowledge", form_token, "I know of this attack", None))
+            }
+        }
+    }
+}
+
+/// A form of one button about the box as a whole.
+fn plain_button(action: &str, form_token: &str, words: &str, ttl_s: Option<u32>) -> Markup {
+    html! {
+        form method="post" action=(action) {
+            input type="hidden" name="token" value=(form_token);
+            @if let Some(ttl_s) = ttl_s { input type="hidden" name="ttl_s" value=(ttl_s); }
+            button class="quiet" { (words) }
         }
     }
 }

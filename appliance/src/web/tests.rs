@@ -44,6 +44,8 @@ fn a_stranger_sees_how_the_box_is_but_no_addresses() {
         "mode",
         "class_modes",
         "summary",
+        "light",
+        "paused_left_s",
         "faults",
         "uptime_s",
         "model",
@@ -313,6 +315,9 @@ fn each_request_of_the_commands_reaches_the_control_thread_as_it_was_made() {
         (Request::Label { alert: 17, class: None }, "local labels 17 None"),
         (Request::SetMode { class: None, mode: Mode::Enforce }, "local sets None to enforce"),
         (Request::SetMode { class: Some(ThreatClass::Scan), mode: Mode::Observe }, "local sets Some(Scan) to observe"),
+        (Request::Pause { ttl: Duration::from_secs(600) }, "local pauses for 600s"),
+        (Request::Resume, "local resumes"),
+        (Request::Acknowledge, "local acknowledges"),
     ] {
         client.ask_for(&request).unwrap();
         assert_eq!(page.asked.recv_timeout(Duration::from_secs(5)).unwrap(), asked);

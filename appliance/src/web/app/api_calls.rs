@@ -106,6 +106,7 @@ fn done(outcome: Reply) -> Result<String, Problem> {
             ControlError::NotBlocked { .. } | ControlError::NotProposed { .. } | ControlError::NotAllowed { .. } => 404,
             ControlError::Protected { .. }
             | ControlError::Observing
+            | ControlError::NotPaused
             | ControlError::Full
             | ControlError::TooManyAllowances => 409,
             ControlError::Model(RegistryError::Unknown { .. } | RegistryError::NothingBefore) => 404,
