@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages cross sizes
+.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages cross sizes deb
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -22,6 +22,10 @@ TARGET ?= aarch64-unknown-linux-musl
 cross:
 	tests/lab/install-packages python3-venv
 	packaging/cross $(TARGET) build --release --package sluice $(if $(filter 0,$(TLS)),--no-default-features)
+
+# The same as a Debian package, in target/packages/; packaging/README.md says what it does.
+deb: cross
+	packaging/debian/build $(TARGET)
 
 # How large that program is, with TLS and without, by section and by crate.
 sizes:

@@ -1,0 +1,257 @@
+//! The Debian package, in a clean Debian of its own with systemd as its first process and two ports: installed, started, upgraded,
+//! removed and purged.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use lab::cleanup::work_folder;
+use lab::daemon::sluice_program;
+use lab::namespace::Namespace;
+use lab::process::{Finished, Running, SHORT, run_any, run_within, wait_until};
+
+/// How long a small Debian may take to be fetched and installed.
+const DEBIAN_LIMIT: Duration = Duration::from_secs(600);
+
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Most that `systemd-analyze security` may say of the unit, of 100: what is exposed without any hardening is 96.
+const MOST_EXPOSED: &str = "35";
+
+const UNIT: &str = "/usr/lib/systemd/system/sluice.service";
+
+/// What the package brings along, beside folders.
+const FILES: [&str; 6] = [
+    "/etc/sluice/sluice.toml",
+    "/usr/bin/sluice",
+    UNIT,
+    "/usr/share/doc/sluice/README.md",
+    "/usr/share/doc/sluice/LICENSE-APACHE",
+    "/usr/share/doc/sluice/copyright",
+];
+
+/// A Debian below a folder.
+struct Debian {
+    root: PathBuf,
+}
+
+impl Debian {
+    /// The essential packages, systemd, and what the test looks with.
+    fn new() -> Self {
+        let root = work_folder().unwrap().join("debian");
+        let mut install = Command::new("mmdebstrap");
+        install.args(["--quiet", "--variant=essential", "--include=systemd,systemd-sysv,nftables", "bookworm"]);
+        run_within(install.arg(&root).arg("http://deb.debian.org/debian"), DEBIAN_LIMIT).unwrap();
+        Self { root }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Runs a line of words in it, without anything of it running.
+    fn run(&self, line: &str) -> Finished {
+        run_any(Command::new("chroot").arg(&self.root).args(line.split_ascii_whitespace()), PATIENCE).unwrap()
+    }
+
+    /// All files but dpkg's own whose path speaks of Sluice.
+    fn traces(&self) -> Vec<String> {
+        let mut find = Command::new("find");
+        find.current_dir(&self.root).args([
+            ".",
+            "-path",
+            "./var/lib/dpkg",
+            "-prune",
+            "-o",
+            "-name",
+            "*sluice*",
+            "-print",
+        ]);
+        run_within(&mut find, SHORT).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+/// A Debian that runs in a network namespace, with systemd as its first process.
+struct Booted<'a> {
+    container: Running,
+    network: &'a Namespace,
+}
+
+impl<'a> Booted<'a> {
+    fn new(debian: &Debian, network: &'a Namespace) -> Self {
+        let mut nspawn = Command::new("systemd-nspawn");
+        nspawn.args(["--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe"]);
+        nspawn.args(["--capability=CAP_NET_ADMIN,CAP_NET_RAW", "--directory"]).arg(&debian.root);
+        nspawn.arg(format!("--network-namespace-path=/run/netns/{}", network.name()));
+        let booted = Self { container: Running::start(&mut nspawn).unwrap(), network };
+        booted.wait_for("systemd is up", "systemctl is-active multi-user.target");
+        booted
+    }
+
+    /// The process that is the first one inside.
+    fn first_process(&self) -> Option<u32> {
+        let pid = self.container.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        let mut pids = children.split_ascii_whitespace().filter_map(|child| child.parse().ok());
+        pids.find(|child| fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.trim() == "systemd"))
+    }
+
+    fn run(&self, line: &str) -> Finished {
+        let first =
+            self.first_process().unwrap_or_else(|| panic!("{}", self.container.complaint("has ended"))).to_string();
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &first, "--mount", "--pid", "--uts", "--ipc", "--net"]);
+        run_any(command.args(line.split_ascii_whitespace()), PATIENCE).unwrap()
+    }
+
+    fn run_well(&self, line: &str) -> String {
+        let finished = self.run(line);
+        assert!(finished.success(), "{line}: {}{}", finished.stdout, finished.stderr);
+        finished.stdout
+    }
+
+    fn wait_for(&self, what: &str, line: &str) {
+        let holds = || self.first_process().is_some() && self.run(line).success();
+        if let Err(error) = wait_until(what, PATIENCE, holds) {
+            panic!("{error}: {}", self.container.complaint("did not come so far"));
+        }
+    }
+
+    /// The daemon's process, as systemd knows it.
+    fn daemon(&self) -> String {
+        self.run_well("systemctl show --property=MainPID --value sluice").trim().to_owned()
+    }
+
+    /// What the daemon has logged since the system is up.
+    fn said(&self) -> String {
+        self.run_well("journalctl --unit=sluice --output=cat")
+    }
+
+    fn has_bridge(&self) -> bool {
+        self.network.ip("link show br0").is_ok()
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Makes the package of the program that was built, and puts it where Debian can reach it.
+fn package(debian: &Debian) {
+    let mut build = Command::new(root().join("packaging/debian/build"));
+    build
+        .arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+        .arg(sluice_program().unwrap())
+        .env("DPKG_DEB_COMPRESSOR_TYPE", "none");
+    let made = run_within(&mut build, PATIENCE).unwrap();
+    fs::copy(root().join(made.trim()), debian.path("/sluice.deb")).unwrap();
+}
+
+/// Two ports without anybody behind them.
+fn ports() -> Namespace {
+    let network = Namespace::new("packages").unwrap();
+    for (port, peer) in [("eth0", "far0"), ("eth1", "far1")] {
+        network.ip(&format!("link add {port} type veth peer name {peer}")).unwrap();
+        network.ip(&format!("link set {peer} up")).unwrap();
+    }
+    network
+}
+
+#[test]
+fn a_package_is_installed_started_upgraded_removed_and_purged() {
+    let debian = Debian::new();
+    package(&debian);
+    installs_and_starts_nothing(&debian);
+    the_unit_is_in_order(&debian);
+    assert!(debian.run("systemctl enable sluice").success());
+    let network = ports();
+    let booted = Booted::new(&debian, &network);
+    runs_with_the_rights_of_the_unit(&booted);
+    reloads_and_says_what_is_wrong(&debian, &booted);
+    comes_back_when_it_was_killed(&booted);
+    gives_way_to_an_upgrade(&booted);
+    is_removed_and_leaves_bridge_state_and_configuration(&debian, &booted);
+    is_purged_and_leaves_nothing_but_the_bridge(&debian, &booted);
+}
+
+/// A bridge made of the wrong ports would cut off the internet.
+fn installs_and_starts_nothing(debian: &Debian) {
+    let installed = debian.run("dpkg --install /sluice.deb");
+    assert!(installed.success(), "{}{}", installed.stdout, installed.stderr);
+    assert!(installed.stdout.contains("systemctl enable --now sluice"), "{}", installed.stdout);
+    let listed = debian.run("dpkg --listfiles sluice").stdout;
+    let files: Vec<_> = listed.lines().filter(|path| debian.path(path).is_file()).collect();
+    assert_eq!(files.len(), FILES.len(), "{files:?}");
+    assert!(FILES.iter().all(|file| files.contains(file)), "{files:?}");
+    assert_eq!(debian.run("systemctl is-enabled sluice").stdout, "disabled\n");
+    let checked = debian.run("sluice check-config");
+    assert!(checked.stdout.starts_with("/etc/sluice/sluice.toml: fine"), "{}{}", checked.stdout, checked.stderr);
+}
+
+fn the_unit_is_in_order(debian: &Debian) {
+    let verified = debian.run(&format!("systemd-analyze verify {UNIT}"));
+    assert!(verified.success() && verified.stderr.is_empty(), "{}", verified.stderr);
+    let judged = debian.run(&format!("systemd-analyze security --offline=yes --threshold={MOST_EXPOSED} {UNIT}"));
+    assert!(judged.success(), "{}{}", judged.stdout, judged.stderr);
+}
+
+/// The self-test of the start is a child of the daemon and has its rights, and no more.
+fn runs_with_the_rights_of_the_unit(booted: &Booted<'_>) {
+    booted.wait_for("the daemon answers", "sluice status");
+    assert!(booted.has_bridge());
+    wait_until("the self-test is over", PATIENCE, || booted.said().contains(" steps failed")).unwrap();
+    assert!(booted.said().contains("self-test: 0 of 7 steps failed, 0 skipped"), "{}", booted.said());
+}
+
+fn reloads_and_says_what_is_wrong(debian: &Debian, booted: &Booted<'_>) {
+    let file = debian.path("/etc/sluice/sluice.toml");
+    let shipped = fs::read_to_string(&file).unwrap();
+    fs::write(&file, shipped.replace("mode = \"observe\"", "mode = \"enforced\"")).unwrap();
+    assert!(!booted.run("systemctl reload sluice").success());
+    fs::write(&file, shipped.replace("mode = \"observe\"", "mode = \"enforce\"")).unwrap();
+    booted.run_well("systemctl reload sluice");
+    assert!(booted.run_well("sluice status").contains("mode enforce"));
+}
+
+fn comes_back_when_it_was_killed(booted: &Booted<'_>) {
+    let before = booted.daemon();
+    booted.run_well("systemctl kill --signal=KILL sluice");
+    booted.wait_for("systemd has started it again", "sluice status");
+    assert_ne!(booted.daemon(), before);
+}
+
+/// The process stays, so that not a packet is lost; the configuration that was changed is not asked about.
+fn gives_way_to_an_upgrade(booted: &Booted<'_>) {
+    let before = booted.daemon();
+    let upgraded = booted.run_well("dpkg --install /sluice.deb");
+    assert!(!upgraded.contains("does not run yet"), "{upgraded}");
+    booted.wait_for("the new program answers", "sluice status");
+    assert_eq!(booted.daemon(), before);
+    assert_eq!(booted.said().matches("running in mode").count(), 3, "{}", booted.said());
+}
+
+fn is_removed_and_leaves_bridge_state_and_configuration(debian: &Debian, booted: &Booted<'_>) {
+    assert!(booted.run_well("nft list tables").contains("sluice"));
+    booted.run_well("dpkg --remove sluice");
+    assert!(!booted.run("systemctl is-active sluice").success());
+    assert_eq!(booted.run_well("nft list tables"), "");
+    assert!(booted.has_bridge(), "removal must not cut off the internet");
+    assert!(debian.path("/var/lib/sluice").is_dir());
+    assert!(fs::read_to_string(debian.path("/etc/sluice/sluice.toml")).unwrap().contains("mode = \"enforce\""));
+}
+
+/// Also where a daemon was killed, whose tables stand, and where lists and links were put beside what is the package's.
+fn is_purged_and_leaves_nothing_but_the_bridge(debian: &Debian, booted: &Booted<'_>) {
+    booted.run_well("nft add table netdev sluice");
+    booted.run_well("nft add table inet of-somebody-else");
+    fs::create_dir(debian.path("/etc/sluice/lists")).unwrap();
+    symlink(UNIT, debian.path("/etc/systemd/system/multi-user.target.wants/sluice.service")).unwrap();
+    booted.run_well("dpkg --purge sluice");
+    assert_eq!(booted.run_well("nft list tables"), "table inet of-somebody-else\n");
+    assert!(booted.has_bridge());
+    fs::remove_file(debian.path("/sluice.deb")).unwrap();
+    assert_eq!(debian.traces(), Vec::<String>::new());
+}
