@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages cross sizes deb
+.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages image-test cross sizes deb
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -31,6 +31,11 @@ deb: cross
 sizes:
 	tests/lab/install-packages binutils python3-venv
 	packaging/sizes $(TARGET)
+
+# An image with the files of overlay/ boots on an emulated board between two hosts, and protects them; says how long that took.
+image-test: packages
+	cargo build --workspace --features model-compiler/train
+	cargo test --package system-tests --test image -- --nocapture
 
 # Packets a second, step by step and whole, then the live path (needs root), then each step alone, then instructions per packet against those recorded.
 # PEERS=1 runs Suricata and NFStream on the same capture (needs root); RECORD=1 records the instructions.

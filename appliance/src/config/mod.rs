@@ -81,7 +81,7 @@ pub struct Bridge {
     pub ports: [String; 2],
     /// The port that faces the internet, or [`FOUND_OUT`].
     pub internet_port: String,
-    /// Its addresses, each with the length of its prefix; the page is at the first one.
+    /// Its addresses, each with the length of its prefix; the page is at the first one, or else at one that the bridge is given.
     pub addresses: Vec<IpNet>,
 }
 
@@ -117,7 +117,7 @@ pub struct Policy {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Web {
-    /// Port of the page at the bridge's first address; 0 for no page.
+    /// Port of the page; 0 for no page.
     pub listen_port: u16,
     /// Names under which the page may be asked for, besides the address.
     pub host_names: Vec<String>,
