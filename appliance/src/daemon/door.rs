@@ -98,12 +98,18 @@ fn addresses(interface: &str) -> Result<Vec<IpAddr>, NetlinkError> {
     Ok(all.iter().filter(|(link, _)| Some(*link) == index).map(|(_, network)| network.addr()).collect())
 }
 
+/// Whether only a household reaches this address. At one of the internet there is no page unless it is configured. Networks for
+/// documentation (RFC 5737, RFC 3849) are nobody's, and stand for a household in examples and laboratories.
+fn is_of_a_household(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_documentation(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.segments().starts_with(&[0x2001, 0xdb8]),
+    }
+}
+
 /// The address for the page: the one that it has already, or else the first of IPv4, which people can type, or of IPv6.
 fn choose(addresses: &[IpAddr], open_at: Option<IpAddr>) -> Option<IpAddr> {
-    let is_usable = |address: &&IpAddr| match address {
-        IpAddr::V4(v4) => !v4.is_link_local(),
-        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
-    };
+    let is_usable = |address: &&IpAddr| is_of_a_household(**address);
     let usable = || addresses.iter().filter(is_usable).copied();
     usable().find(|address| Some(*address) == open_at).or_else(|| usable().min_by_key(IpAddr::is_ipv6))
 }
@@ -119,9 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_at_the_first_address_that_others_can_reach() {
+    fn the_page_is_at_the_first_address_that_the_household_can_reach() {
         assert_eq!(choose_of(&[], None), None);
         assert_eq!(choose_of(&["fe80::1", "169.254.3.4"], None), None);
+        assert_eq!(choose_of(&["8.8.8.8", "2a00::1"], None), None, "the internet must not reach it");
         let addresses = ["fe80::1", "2001:db8:1::2", "198.51.100.2", "198.51.100.3"];
         assert_eq!(choose_of(&addresses, None).as_deref(), Some("198.51.100.2"));
         assert_eq!(choose_of(&addresses[..2], None).as_deref(), Some("2001:db8:1::2"));

@@ -62,6 +62,9 @@ use packets::PacketThread;
 use program::Program;
 use reload::{Reload, settings};
 
+/// Most faults of the system around that are shown.
+const SYSTEM_FAULTS: usize = 16;
+
 /// Outcomes of decisions that may wait for the packet thread.
 const OUTCOME_CAPACITY: usize = 256;
 
@@ -101,6 +104,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     let ports = config.bridge.ports.clone();
     let bridge = self::bridge(config)?;
     let mut start_faults = bridge.faults.clone();
+    start_faults.extend(system_faults(config));
     let lists = Lists::load(config);
     let rules = Arc::new(lists.rulebook());
     let source = Live::open([&ports[0], &ports[1]], config.memory.ring())?;
@@ -236,6 +240,12 @@ fn check_alone(socket: &Path) -> anyhow::Result<()> {
         Err(error @ ClientError::NotPermitted { .. }) => Err(error.into()),
         Ok(_) | Err(_) => bail!("another daemon answers at {}; stop it first", socket.display()),
     }
+}
+
+/// What the system around found wrong at its boot: a file of one line each beside the socket.
+fn system_faults(config: &Config) -> Vec<String> {
+    let told = std::fs::read_to_string(config.web.socket.with_file_name("system-faults")).unwrap_or_default();
+    told.lines().take(SYSTEM_FAULTS).map(str::to_owned).collect()
 }
 
 /// The database; where its folder cannot be used, one beside the socket, because protection matters more than history.

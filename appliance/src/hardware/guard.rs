@@ -185,6 +185,11 @@ fn disagreement(terms: Terms, wanted_s: u32) -> Option<String> {
              to run always, else set hardware.watchdog = \"\"",
         ));
     }
+    if !terms.outlives_daemon {
+        return Some(String::from(
+            "hardware.watchdog: this one stops when the daemon is killed: it reboots the board after a hang only",
+        ));
+    }
     (terms.timeout_s != wanted_s).then(|| {
         let takes_s = terms.timeout_s;
         format!("hardware.watchdog_timeout_s: this watchdog takes {takes_s} s instead of {wanted_s}; say {takes_s}")
@@ -226,9 +231,12 @@ mod tests {
 
     #[test]
     fn a_watchdog_with_a_will_of_its_own_is_told() {
-        let terms = |timeout_s, can_be_stopped| disagreement(Terms { timeout_s, can_be_stopped }, 15);
-        assert_eq!(terms(15, true), None);
-        assert!(terms(60, true).unwrap().contains("takes 60 s instead of 15"));
-        assert!(terms(15, false).unwrap().contains("cannot be stopped"));
+        let terms = |timeout_s, can_be_stopped, outlives_daemon| {
+            disagreement(Terms { timeout_s, can_be_stopped, outlives_daemon }, 15)
+        };
+        assert_eq!(terms(15, true, true), None);
+        assert!(terms(60, true, true).unwrap().contains("takes 60 s instead of 15"));
+        assert!(terms(15, false, true).unwrap().contains("cannot be stopped"));
+        assert!(terms(15, true, false).unwrap().contains("after a hang only"));
     }
 }

@@ -1,12 +1,12 @@
 //! An LED that the kernel knows by name: a folder below `/sys/class/leds` with the files `brightness`, `max_brightness` and
-//! `trigger`. Whatever drove the LED before (the kernel's trigger) does so again at the end.
+//! `trigger`. What drove the LED before (the kernel's trigger)
+//! does not come back at the end: a heartbeat would look as if Sluice ran.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use embedded_hal::digital::{ErrorType, OutputPin};
-use log::warn;
 
 use super::pins::PinError;
 
@@ -22,7 +22,6 @@ pub struct Led {
     folder: PathBuf,
     /// `brightness` when it is lit.
     brightest: String,
-    trigger_before: Option<String>,
 }
 
 impl Led {
@@ -36,11 +35,10 @@ impl Led {
             return Err(PinError::NoLed { name: name.to_owned(), leds: leds.to_owned(), present: names(leds) });
         }
         let brightest = fs::read_to_string(folder.join("max_brightness")).unwrap_or_else(|_| String::from("1"));
-        let mut led = Self { folder, brightest, trigger_before: None };
+        let led = Self { folder, brightest };
         // A kernel without triggers has no such file.
-        if let Ok(triggers) = fs::read_to_string(led.folder.join("trigger")) {
+        if led.folder.join("trigger").exists() {
             led.write("trigger", NO_TRIGGER)?;
-            led.trigger_before = chosen(&triggers).map(str::to_owned);
         }
         Ok(led)
     }
@@ -51,15 +49,6 @@ impl Led {
         let file = OpenOptions::new().write(true).truncate(true).open(&path);
         let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(|cause: io::Error| PinError::Write { path, cause })
-    }
-}
-
-impl Drop for Led {
-    fn drop(&mut self) {
-        let Some(trigger) = &self.trigger_before else { return };
-        if let Err(error) = self.write("trigger", trigger) {
-            warn!("an LED is not given back: {error}");
-        }
     }
 }
 
@@ -75,11 +64,6 @@ impl OutputPin for Led {
     fn set_high(&mut self) -> Result<(), PinError> {
         self.write("brightness", self.brightest.trim())
     }
-}
-
-/// The trigger that drives it now, of a line such as `none [mmc0] heartbeat`.
-fn chosen(triggers: &str) -> Option<&str> {
-    triggers.split_whitespace().find_map(|name| name.strip_prefix('[')?.strip_suffix(']'))
 }
 
 /// Names of the LEDs that are there, in their order.
@@ -109,7 +93,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn it_is_taken_over_lit_and_given_back() {
+    fn it_is_taken_over_and_lit() {
         let directory = TestDirectory::new("led");
         let leds = directory.path();
         make(leds, "ACT");
@@ -120,7 +104,7 @@ pub(super) mod tests {
         led.set_low().unwrap();
         assert_eq!(read(leds, "ACT", "brightness"), "0");
         drop(led);
-        assert_eq!(read(leds, "ACT", "trigger"), "mmc0");
+        assert_eq!(read(leds, "ACT", "trigger"), "none");
     }
 
     #[test]

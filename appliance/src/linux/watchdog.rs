@@ -1,6 +1,6 @@
 //! The watchdog: a device that reboots the board unless it is written to again and again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
@@ -10,8 +10,11 @@ use nix::errno::Errno;
 /// What makes the kernel stop it when it is closed.
 const MAGIC: &[u8] = b"V";
 
-/// `WDIOF_MAGICCLOSE` of the options: it can be stopped.
-const CAN_BE_STOPPED: u32 = 0x100;
+/// `WDIOF_MAGICCLOSE` of the options: it is stopped by [`MAGIC`] alone, and without this option by any close.
+const IS_STOPPED_BY_MAGIC: u32 = 0x100;
+
+/// Where the kernel tells of each of them; `/dev/watchdog` is the first.
+const FOLDER: &str = "/sys/class/watchdog";
 
 /// The calls, as `linux/watchdog.h` numbers them.
 mod call {
@@ -42,6 +45,8 @@ pub struct Terms {
     pub timeout_s: u32,
     /// It can be stopped; one that cannot reboots the board also when the daemon has ended in good order.
     pub can_be_stopped: bool,
+    /// It runs on when the daemon is killed.
+    pub outlives_daemon: bool,
 }
 
 impl Watchdog {
@@ -51,11 +56,11 @@ impl Watchdog {
     /// There is none, somebody else has it, or it is no watchdog.
     pub fn open(path: &Path, timeout_s: u32) -> io::Result<(Self, Terms)> {
         let watchdog = Self { device: OpenOptions::new().write(true).open(path)? };
-        let terms = watchdog.agree(timeout_s)?;
+        let terms = watchdog.agree(timeout_s, can_be_stopped(path))?;
         Ok((watchdog, terms))
     }
 
-    fn agree(&self, timeout_s: u32) -> io::Result<Terms> {
+    fn agree(&self, timeout_s: u32, can_be_stopped: bool) -> io::Result<Terms> {
         let (device, mut info) = (self.device.as_raw_fd(), call::WatchdogInfo::default());
         // SAFETY: the kernel fills in one `watchdog_info`, which lives until the call returns.
         unsafe { call::get_support(device, &raw mut info) }?;
@@ -70,7 +75,7 @@ impl Watchdog {
             set?;
         }
         let timeout_s = u32::try_from(seconds).unwrap_or_default();
-        Ok(Terms { timeout_s, can_be_stopped: info.options & CAN_BE_STOPPED != 0 })
+        Ok(Terms { timeout_s, can_be_stopped, outlives_daemon: info.options & IS_STOPPED_BY_MAGIC != 0 })
     }
 
     /// Puts the reboot off.
@@ -88,6 +93,14 @@ impl Watchdog {
     pub fn stop(mut self) -> io::Result<()> {
         self.device.write_all(MAGIC)
     }
+}
+
+/// What the kernel says of the device; one that it says nothing of is taken for one that can.
+fn can_be_stopped(device: &Path) -> bool {
+    let name = device.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = if name == "watchdog" { "watchdog0" } else { name };
+    let told = fs::read_to_string(Path::new(FOLDER).join(name).join("nowayout"));
+    told.map_or(true, |no_way_out| no_way_out.trim() == "0")
 }
 
 #[cfg(test)]
@@ -129,7 +142,7 @@ mod tests {
             std::fs::read_to_string(format!("/sys/class/watchdog/watchdog{number}/{what}")).unwrap().trim().to_owned()
         };
         let (mut watchdog, terms) = Watchdog::open(&path, 9).unwrap();
-        assert_eq!(terms, Terms { timeout_s: 9, can_be_stopped: true });
+        assert_eq!(terms, Terms { timeout_s: 9, can_be_stopped: true, outlives_daemon: true });
         assert_eq!((about("state").as_str(), about("timeout").as_str()), ("active", "9"));
         assert_eq!(Watchdog::open(&path, 9).unwrap_err().raw_os_error(), Some(Errno::EBUSY as i32));
         sleep(Duration::from_secs(4));
