@@ -136,3 +136,13 @@ fn a_table_that_somebody_changed_is_put_right_at_once_and_shown_once() {
     let status = daemon.command(&["status"]).unwrap().stdout;
     assert!(status.contains("changed the nftables table"), "{status}");
 }
+
+#[test]
+fn what_the_boot_of_the_box_found_wrong_is_a_fault_of_the_page() {
+    let network = Network::new().unwrap();
+    let mut daemon = Daemon::start(&network, &Config::default()).unwrap();
+    daemon.stop().unwrap();
+    std::fs::write(daemon.config_file().with_file_name("system-faults"), "the card is worn out\n").unwrap();
+    daemon.start_again().unwrap();
+    assert!(daemon.faults().unwrap().contains("the card is worn out"));
+}
