@@ -28,6 +28,15 @@ fn wait_until_the_daemon_answers(board: &Machine<'_>, address: &str) {
     wait_until("the daemon answers", PATIENCE, || board.shell(address, "sluice status").is_ok()).unwrap();
 }
 
+/// The plug is pulled and put in again; waits until the board forwards and lets somebody in.
+fn cut_power_and_boot(network: &Network, board: &mut Machine<'_>, address: &str) {
+    board.cut_power();
+    let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
+    board.power_on().unwrap();
+    wait_until("the board forwards again", PATIENCE, || pings.answers() > 0).unwrap();
+    board.wait_for_log_in(address).unwrap();
+}
+
 #[test]
 fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     let image = Image::assemble(&program_for(AARCH64, &[]).unwrap()).unwrap();
@@ -75,12 +84,7 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     let writes =
         "for n in 1 2 3 4 5 6 7 8 9; do sluice block 203.0.113.20$n --for 1h --why test; done >/dev/null & sleep 1";
     board.shell(&address, writes).unwrap();
-    board.cut_power();
-    drop(pings);
-    let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
-    board.power_on().unwrap();
-    wait_until("the board forwards again", PATIENCE, || pings.answers() > 0).unwrap();
-    board.wait_for_log_in(&address).unwrap();
+    cut_power_and_boot(&network, &mut board, &address);
     wait_until_the_daemon_answers(&board, &address);
     assert!(blocks(&board, &address).contains(&attacker.address()), "the block is restored");
     assert!(!reaches_the_lan(&attacker.namespace));
@@ -94,12 +98,7 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
 
     // A configuration that the daemon refuses leaves the household its internet, and somebody can log in and mend it.
     board.shell(&address, "echo 'nonsense = 1' >/etc/sluice/sluice.toml && sync").unwrap();
-    board.cut_power();
-    drop(pings);
-    let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
-    board.power_on().unwrap();
-    wait_until("the board forwards without the daemon", PATIENCE, || pings.answers() > 0).unwrap();
-    board.wait_for_log_in(&address).unwrap();
+    cut_power_and_boot(&network, &mut board, &address);
     assert!(board.shell(&address, "sluice status").is_err());
     let log = board.shell(&address, "logread").unwrap();
     assert!(log.contains("nonsense"), "{log}");

@@ -38,6 +38,23 @@ impl Counters {
     }
 }
 
+/// What one thread tells the others: the last that it said stands.
+#[derive(Debug, Default)]
+pub struct Told<T>(Mutex<T>);
+
+impl<T: Clone> Told<T> {
+    /// Puts this in the place of what was said before.
+    pub fn set(&self, said: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = said;
+    }
+
+    /// What was said last.
+    #[must_use]
+    pub fn get(&self) -> T {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The figures of the packet thread, and faults, that others read while it runs.
 #[derive(Debug, Default)]
 pub struct Gauges {
@@ -63,20 +80,20 @@ pub struct Gauges {
     pub beats: AtomicU64,
     /// Grows while the control thread lives.
     pub control_beats: AtomicU64,
-    /// What is wrong with the ports.
-    port_faults: Mutex<Vec<String>>,
+    /// What is wrong with the ports, one line each with its remedy, as are all faults.
+    pub port_faults: Told<Vec<String>>,
     /// What the self-test of the start found.
-    selftest_faults: Mutex<Vec<String>>,
+    pub selftest_faults: Told<Vec<String>>,
     /// What is wrong with the lists.
-    list_faults: Mutex<Vec<String>>,
+    pub list_faults: Told<Vec<String>>,
     /// What is said of the models in force.
     compared: Mutex<Option<Compared>>,
-    /// Why the last reload or restart left everything as it was.
-    order_fault: Mutex<Option<String>>,
+    /// Why the last reload or restart left everything as it was; `None` where it did not.
+    pub order_fault: Told<Option<String>>,
     /// What is wrong with lights, relay and button.
-    front_faults: Mutex<Vec<String>>,
-    /// What is wrong with the watchdog.
-    watchdog_fault: Mutex<Option<String>>,
+    pub front_faults: Told<Vec<String>>,
+    /// What is wrong with the watchdog; `None` where nothing is.
+    pub watchdog_fault: Told<Option<String>>,
 }
 
 impl Gauges {
@@ -94,7 +111,7 @@ impl Gauges {
     pub fn publish_source(&self, ring_drops: u64, passed_over: u64, faults: Vec<String>) {
         self.ring_drops.store(ring_drops, Ordering::Relaxed);
         self.passed_over.store(passed_over, Ordering::Relaxed);
-        *self.port_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        self.port_faults.set(faults);
     }
 
     /// Publishes what is said of the models in force. Where somebody reads just now, it is left for the next time.
@@ -123,67 +140,6 @@ impl Gauges {
         let [_, _, mac @ ..] = self.own_mac.load(Ordering::Relaxed).to_be_bytes();
         let mac = Mac(mac);
         (mac != Mac::default()).then_some(mac)
-    }
-
-    /// Puts these faults in the place of the last.
-    pub fn set_selftest_faults(&self, faults: Vec<String>) {
-        *self.selftest_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
-    }
-
-    /// What the self-test of the start found, one line each with its remedy.
-    #[must_use]
-    pub fn selftest_faults(&self) -> Vec<String> {
-        self.selftest_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts these faults of lists in the place of the last.
-    pub fn set_list_faults(&self, faults: Vec<String>) {
-        *self.list_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
-    }
-
-    /// What is wrong with the lists, one line each with its remedy.
-    #[must_use]
-    pub fn list_faults(&self) -> Vec<String> {
-        self.list_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Says why the last reload or restart left everything as it was; `None` where it did not.
-    pub fn set_order_fault(&self, fault: Option<String>) {
-        *self.order_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
-    }
-
-    /// Why the last reload or restart left everything as it was.
-    #[must_use]
-    pub fn order_fault(&self) -> Option<String> {
-        self.order_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts these faults of lights, relay and button in the place of the last.
-    pub fn set_front_faults(&self, faults: Vec<String>) {
-        *self.front_faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
-    }
-
-    /// What is wrong with lights, relay and button, one line each with its remedy.
-    #[must_use]
-    pub fn front_faults(&self) -> Vec<String> {
-        self.front_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Says what is wrong with the watchdog; `None` where nothing is.
-    pub fn set_watchdog_fault(&self, fault: Option<String>) {
-        *self.watchdog_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
-    }
-
-    /// What is wrong with the watchdog.
-    #[must_use]
-    pub fn watchdog_fault(&self) -> Option<String> {
-        self.watchdog_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What is wrong with the ports, one line each with its remedy.
-    #[must_use]
-    pub fn port_faults(&self) -> Vec<String> {
-        self.port_faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

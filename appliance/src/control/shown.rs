@@ -59,15 +59,15 @@ impl Keeper {
     fn faults(&mut self, state: &State) -> Vec<String> {
         let mut faults = self.start_faults.clone();
         faults.extend(state.blind_spots.iter().cloned());
-        faults.extend(self.gauges.port_faults());
-        faults.extend(self.gauges.selftest_faults());
+        faults.extend(self.gauges.port_faults.get());
+        faults.extend(self.gauges.selftest_faults.get());
         if state.hangs {
             faults.push(String::from("the packet thread hangs: nothing new is recognised; restart sluice"));
         }
-        faults.extend(self.gauges.list_faults());
-        faults.extend(self.gauges.order_fault());
-        faults.extend(self.gauges.front_faults());
-        faults.extend(self.gauges.watchdog_fault());
+        faults.extend(self.gauges.list_faults.get());
+        faults.extend(self.gauges.order_fault.get());
+        faults.extend(self.gauges.front_faults.get());
+        faults.extend(self.gauges.watchdog_fault.get());
         faults.extend(self.model_faults());
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());

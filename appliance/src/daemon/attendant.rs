@@ -112,7 +112,7 @@ impl Attendant<'_> {
             Order::Restart => {
                 self.program.try_out().map_err(|why| {
                     error!("{why}");
-                    self.reload.gauges.set_order_fault(Some(why.clone()));
+                    self.reload.gauges.order_fault.set(Some(why.clone()));
                     OrderError::Program(why)
                 })?;
                 let what = format!("runs {} anew", self.program.path().display());

@@ -125,7 +125,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     let table_watch = enforcer.watch().inspect_err(|error| warn!("{error}")).ok();
 
     gauges.set_own_mac(bridge.mac);
-    gauges.set_list_faults(lists.faults(clock::now()));
+    gauges.list_faults.set(lists.faults(clock::now()));
     let (rulebooks, next_rulebook) = sync_channel(RULEBOOK_CAPACITY);
     let shown_models = judges.shown(None, config.model.drift_alarm);
     let (handle, messages, orders) =

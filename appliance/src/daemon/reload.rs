@@ -48,7 +48,7 @@ impl Reload {
                 _ => format!("the configuration before holds on: {failure}"),
             };
             error!("{told}");
-            self.gauges.set_order_fault(Some(told));
+            self.gauges.order_fault.set(Some(told));
         })?;
         let what = format!("reloaded the configuration: {}", words(&done));
         info!("{actor} {what}");
@@ -75,7 +75,7 @@ impl Reload {
     fn take_over(&mut self, actor: &str) -> Result<Done, OrderError> {
         let next = Config::load(&self.path).map_err(|mistake| OrderError::Mistake(mistake.to_string()))?;
         let (next, Changes { at_once, at_next_start }) = self.config.followed_by(next);
-        self.gauges.set_order_fault(None);
+        self.gauges.order_fault.set(None);
         // What takes long comes before what takes effect.
         let lists = Lists::load(&next);
         self.library.configure(settings(&next), &self.handle, actor)?;

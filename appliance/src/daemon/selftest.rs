@@ -27,7 +27,8 @@ fn tell(steps: &[Step], gauges: &Gauges, writer: &Writer) {
     let what = format!("self-test: {} of {} steps failed, {skipped} skipped", failed.len(), steps.len());
     info!("{what}");
     gauges
-        .set_selftest_faults(failed.iter().map(|step| format!("the self-test of the start failed: {step}")).collect());
+        .selftest_faults
+        .set(failed.iter().map(|step| format!("the self-test of the start failed: {step}")).collect());
     // Where the queue is full, the log and the page still tell it.
     let _ = writer.send(Event::Audit { time: clock::now(), actor: String::from("sluice"), what });
 }
@@ -60,13 +61,13 @@ mod tests {
         let gauges = Gauges::default();
         let steps = [Step::failed("capture", "no frames", "wait"), steps("/nowhere/sluice", Path::new("x")).remove(0)];
         tell(&steps, &gauges, &writer);
-        let faults = gauges.selftest_faults();
+        let faults = gauges.selftest_faults.get();
         assert_eq!(faults[0], "the self-test of the start failed: capture: no frames; wait");
         assert!(faults[1].ends_with("; to see why: sluice selftest"), "{faults:?}");
         writer.flush().unwrap();
         let audit = store.audit_rows(10).unwrap();
         assert!(audit.iter().any(|row| row.what == "self-test: 2 of 2 steps failed, 0 skipped"));
         tell(&[], &gauges, &writer);
-        assert!(gauges.selftest_faults().is_empty());
+        assert!(gauges.selftest_faults.get().is_empty());
     }
 }

@@ -144,7 +144,7 @@ impl Watch {
             Ok((watchdog, terms)) => {
                 info!("{} reboots the board unless it is fed within {} s", path.display(), terms.timeout_s);
                 self.watchdog = Some(watchdog);
-                self.gauges.set_watchdog_fault(disagreement(terms, *timeout_s));
+                self.gauges.watchdog_fault.set(disagreement(terms, *timeout_s));
             }
             Err(cause) => {
                 self.complain(&format!("cannot be used: {cause}; is it there, and does nobody else feed it?"));
@@ -163,10 +163,10 @@ impl Watch {
     fn complain(&self, what: &str) {
         let path = self.device.as_ref().map(|device| device.path.display().to_string()).unwrap_or_default();
         let fault = format!("hardware.watchdog: {path} {what}");
-        if self.gauges.watchdog_fault().as_ref() != Some(&fault) {
+        if self.gauges.watchdog_fault.get().as_ref() != Some(&fault) {
             warn!("{fault}");
         }
-        self.gauges.set_watchdog_fault(Some(fault));
+        self.gauges.watchdog_fault.set(Some(fault));
     }
 
     fn end(&mut self, stops_watchdog: bool) {
@@ -221,10 +221,10 @@ mod tests {
         let device = Device { path: "/dev/null".into(), timeout_s: 15 };
         let guard = Guard::start(Some(device), handle, Arc::clone(&gauges), Arc::default()).unwrap().unwrap();
         let since = Stopwatch::start();
-        while gauges.watchdog_fault().is_none() && since.elapsed() < Duration::from_secs(30) {
+        while gauges.watchdog_fault.get().is_none() && since.elapsed() < Duration::from_secs(30) {
             thread::sleep(Duration::from_millis(5));
         }
-        let told = gauges.watchdog_fault().unwrap();
+        let told = gauges.watchdog_fault.get().unwrap();
         assert!(told.starts_with("hardware.watchdog: /dev/null cannot be used: "), "{told}");
         guard.end(true);
     }

@@ -175,7 +175,7 @@ fn run(mut front: Front<Output, InputLine>, given: &Receiver<Works>, gauges: &Ga
         let Next { wish, wait } = front.step(light, is_switched, watch.elapsed());
         let found = front.faults();
         if found != faults {
-            gauges.set_front_faults(found.clone());
+            gauges.front_faults.set(found.clone());
             faults = found;
         }
         if let (Some(wish), Some(works)) = (wish, &works) {

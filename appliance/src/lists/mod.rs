@@ -114,7 +114,7 @@ impl Lists {
         let mut handed = Handed { in_force, retired: Vec::new() };
         loop {
             let has_changed = self.look(uptime.elapsed());
-            gauges.set_list_faults(self.faults(clock::now()));
+            gauges.list_faults.set(self.faults(clock::now()));
             if has_changed && !handed.over(self.rulebook(), rulebooks) {
                 return;
             }

@@ -237,7 +237,7 @@ fn whoever_used_the_last_rulebook_frees_nothing_of_it() {
     });
     let second = next.recv_timeout(PATIENCE).unwrap();
     assert_eq!((first.lists.len(), second.lists.len()), (0, 1));
-    assert!(gauges.list_faults().is_empty(), "{:?}", gauges.list_faults());
+    assert!(gauges.list_faults.get().is_empty(), "{:?}", gauges.list_faults.get());
     assert!(watched.strong_count() >= 2, "the thread holds it as long as somebody else does");
     drop(first);
     let stopwatch = Stopwatch::start();
