@@ -1,16 +1,14 @@
 //! The bridge against a real kernel: made, taken over, refused with the remedy, and surviving this program.
 
-mod two_hosts;
-
 use std::io::{Write as _, stderr};
 use std::time::Duration;
 
 use lab::namespace::Namespace;
 use lab::process::wait_until;
+use lab::two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, connect, give_addresses, ping};
 use sluice::hardware::bridge::{Bridge, BridgeConfig, BridgeError, ensure};
 use sluice::linux::links::{Gateway, Links};
 use traffic::address::Mac;
-use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, ping};
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -84,8 +82,8 @@ fn a_port_that_was_made_again_is_attached_again() {
     let hosts = TwoHosts::without_bridge("br-again").unwrap();
     ensure_in(&hosts.bridge, &config(&[])).unwrap();
     hosts.bridge.run(["ip", "link", "delete", PORTS[0]]).unwrap();
-    two_hosts::connect(&hosts.outside, &hosts.bridge, PORTS[0]).unwrap();
-    two_hosts::give_addresses(&hosts.outside, "eth0", OUTSIDE).unwrap();
+    connect(&hosts.outside, &hosts.bridge, PORTS[0]).unwrap();
+    give_addresses(&hosts.outside, "eth0", OUTSIDE).unwrap();
     assert!(!ensure_in(&hosts.bridge, &config(&[])).unwrap().was_made);
     assert!(hosts.reaches());
 }

@@ -1,19 +1,17 @@
 //! Capture against a real kernel: what is seen, when, on which port, and what happens to a port that goes away.
 
-mod two_hosts;
-
 use std::io::Write;
 use std::net::{IpAddr, UdpSocket};
 use std::process::Stdio;
 use std::time::Duration;
 
+use lab::two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, connect, give_addresses};
 use sluice::capture::live::Live;
 use sluice::capture::{FrameSource, Polled, Port};
 use sluice::clock;
 use sluice::linux::packet_ring::RingConfig;
 use traffic::decode::{Decoded, LinkType, decode};
 use traffic::time::Timestamp;
-use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, connect, give_addresses};
 
 const TICK: Duration = Duration::from_millis(50);
 /// Polls until something that must come is given up: many, since nothing here measures time.

@@ -1,8 +1,6 @@
 //! What each set drops and lets pass in every encapsulation, in both families: frames as they are on the wire of a
 //! household, sent by hand through the real bridge with the real table.
 
-mod two_hosts;
-
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,6 +10,7 @@ use lab::packets::{
     ENCAPSULATIONS, Encapsulation, SENDER, SYN, SYN_ACK, THREE_TAGS, Transport, icmp, later_fragment, tcp, udp,
 };
 use lab::process::wait_until;
+use lab::two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts};
 use lab::wire::Wire;
 use sluice::clock::Stopwatch;
 use sluice::enforce::nftables::{Family, Nftables};
@@ -19,7 +18,6 @@ use sluice::enforce::{Block, Desired, Enforcer, OnFailure};
 use sluice::policy::{Action, Subject, Target};
 use traffic::address::Mac;
 use traffic::time::Timestamp;
-use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000);
 const CAPACITY: u32 = 65_536;

@@ -1,17 +1,17 @@
 //! Enforcement against a real kernel: what each set drops and lets pass, how blocks end, and what is noticed.
 
-mod two_hosts;
-
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use lab::two_hosts::{
+    INSIDE, OUTSIDE, PORTS, TwoHosts, connect, connection, connects, give_addresses, ping, udp_arrives,
+};
 use sluice::enforce::nftables::{Family, Nftables};
 use sluice::enforce::{Block, Desired, EnforceError, Enforcer};
 use sluice::policy::{Action, Subject};
 use traffic::time::Timestamp;
-use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, connect, connection, connects, give_addresses, ping, udp_arrives};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000);
 const CAPACITY: u32 = 65_536;

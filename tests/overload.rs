@@ -1,8 +1,6 @@
 //! More frames than can be read, against a real kernel: what is passed over, what never is, what is said of it, and that all
 //! is read again afterwards.
 
-mod two_hosts;
-
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,6 +12,7 @@ use lab::frames::read_pcap;
 use lab::network::Network;
 use lab::packets::{ENCAPSULATIONS, Encapsulation, SYN, Transport, icmp, later_fragment, tcp, tcp_with, udp};
 use lab::process::wait_until;
+use lab::two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts};
 use lab::wire::Wire;
 use nix::sys::signal::Signal;
 use sluice::capture::FrameSource;
@@ -22,7 +21,6 @@ use sluice::clock::Stopwatch;
 use sluice::linux::capture_filter::{LONG_BYTES, Shedding};
 use sluice::linux::packet_ring::{PacketRing, RingConfig};
 use traffic::decode::{Decoded, Frame, LinkType, decode};
-use two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts};
 
 const TICK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(60);

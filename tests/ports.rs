@@ -7,9 +7,7 @@ use std::time::Duration;
 use lab::daemon::{Config, Daemon};
 use lab::network::{GATEWAY, LAN_HOST, Network};
 use lab::process::wait_until;
-use two_hosts::ping;
-
-mod two_hosts;
+use lab::two_hosts::ping;
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);

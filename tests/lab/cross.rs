@@ -19,12 +19,13 @@ const BUILD_LIMIT: Duration = Duration::from_secs(1_800);
 /// What cargo tells programs that it runs and some build scripts look at: with it they would build everything anew.
 const CARGO_SAYS: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
 
-/// Runs `packaging/cross` for the target with a cargo command; how it ended.
+/// Runs `packaging/cross` for the target with a cargo command, behind whatever else runs; how it ended.
 ///
 /// # Errors
 /// It cannot be started.
 pub fn cross(target: &str, words: &[&str]) -> Result<Finished> {
-    let mut command = Command::new(root().join("packaging/cross"));
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(root().join("packaging/cross"));
     let said = |name: &str| CARGO_SAYS.iter().any(|start| name.starts_with(start));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(said)) {
         command.env_remove(name);

@@ -25,4 +25,5 @@ pub mod recording;
 pub mod services;
 pub mod stream;
 pub mod talk;
+pub mod two_hosts;
 pub mod wire;

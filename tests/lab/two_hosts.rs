@@ -7,9 +7,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use crate::namespace::Namespace;
+use crate::process::wait_until;
 use anyhow::{Result, ensure};
-use lab::namespace::Namespace;
-use lab::process::wait_until;
 
 /// Addresses of the host outside.
 pub const OUTSIDE: [IpAddr; 2] =
@@ -32,7 +32,6 @@ pub struct TwoHosts {
     pub inside: Namespace,
 }
 
-#[allow(dead_code, reason = "each test uses a part")]
 impl TwoHosts {
     /// Both hosts, and the box's two ports without a bridge yet.
     pub fn without_bridge(name: &str) -> Result<Self> {
@@ -101,7 +100,6 @@ pub fn ping(from: &Namespace, to: IpAddr) -> bool {
 }
 
 /// Whether a TCP connection can be opened.
-#[allow(dead_code, reason = "each test uses a part")]
 pub fn connects(from: &Namespace, to: &Namespace, address: IpAddr) -> bool {
     let listener = to.enter(|| TcpListener::bind((address, 0)).unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
@@ -109,7 +107,6 @@ pub fn connects(from: &Namespace, to: &Namespace, address: IpAddr) -> bool {
 }
 
 /// An open TCP connection: its two ends.
-#[allow(dead_code, reason = "each test uses a part")]
 pub fn connection(from: &Namespace, to: &Namespace, address: IpAddr) -> (TcpStream, TcpStream) {
     let listener = to.enter(|| TcpListener::bind((address, 0)).unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
@@ -118,7 +115,6 @@ pub fn connection(from: &Namespace, to: &Namespace, address: IpAddr) -> (TcpStre
 }
 
 /// Whether a UDP packet from this port arrives at that one. Port 0 is any from 1024.
-#[allow(dead_code, reason = "each test uses a part")]
 pub fn udp_arrives(from: (&Namespace, IpAddr, u16), to: (&Namespace, IpAddr, u16)) -> bool {
     let (sender, receiver) = (bound(from), bound(to));
     receiver.set_read_timeout(Some(SILENCE)).unwrap();
@@ -127,7 +123,6 @@ pub fn udp_arrives(from: (&Namespace, IpAddr, u16), to: (&Namespace, IpAddr, u16
 }
 
 /// A UDP socket at that port. One that was there before may live on for a moment in a child that another test is starting.
-#[allow(dead_code, reason = "each test uses a part")]
 fn bound((namespace, address, port): (&Namespace, IpAddr, u16)) -> UdpSocket {
     let bind = || UdpSocket::bind(SocketAddr::new(address, port));
     let mut bound = None;
