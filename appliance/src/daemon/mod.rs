@@ -259,10 +259,7 @@ fn open_store(config: &Config, faults: &mut Vec<String>) -> anyhow::Result<Store
             Store::open(&fallback, now).with_context(|| error.to_string())?
         }
     };
-    faults
-        .extend(set_aside.map(|aside| {
-            format!("the database was damaged and set aside as {}; a new one was begun", aside.display())
-        }));
+    faults.extend(set_aside.map(|aside| aside.to_string()));
     Ok(store)
 }
 

@@ -3,7 +3,7 @@
 //! The chain is proof against a careless or a clumsy hand, not against somebody who may write the file and recomputes
 //! every hash after the place that he changed; for that, copy the newest hash to another machine now and then.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 use sha2::{Digest as _, Sha256};
 use traffic::time::Timestamp;
 
@@ -53,6 +53,13 @@ struct ChainedRow {
     row: AuditRow,
     previous: Hash,
     hash: Hash,
+}
+
+/// Appends a row in a transaction of its own.
+pub(super) fn note(connection: &mut Connection, time: Timestamp, actor: &str, what: &str) -> rusqlite::Result<()> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    append(&change, time, actor, what)?;
+    change.commit()
 }
 
 /// Appends a row. To be called within an immediate transaction: between reading the last hash and writing the next one

@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use traffic::time::Timestamp;
 
 use super::{StoreError, date};
+use crate::draft::Draft;
 
 const FILE_NAME: &str = "sluice.db";
 
@@ -159,10 +160,14 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
 fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |cause| open_error(path, cause);
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    if version(connection, path)? == VERSION {
-        return connection.execute_batch(SETTINGS).map_err(failed);
-    }
+    let found = version(connection, path)?;
     connection.execute_batch(SETTINGS).map_err(failed)?;
+    if found == VERSION {
+        return Ok(());
+    }
+    if found > 0 {
+        keep_copy(connection, path, found);
+    }
     migrate(connection, path)
 }
 
@@ -179,6 +184,38 @@ fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
         0 if tables == 0 => Ok(0),
         _ => Err(StoreError::Foreign { path: path.to_owned() }),
     }
+}
+
+/// Where the copy is that is kept of a file before its tables are brought into another form.
+fn copy_of(path: &Path, version: i64) -> PathBuf {
+    let mut copy = path.as_os_str().to_owned();
+    copy.push(format!(".form{version}"));
+    PathBuf::from(copy)
+}
+
+/// Keeps a copy for the program from before, should it be taken back. Where there is no room for it the change is made all the same.
+fn keep_copy(connection: &Connection, path: &Path, version: i64) {
+    let copied = || -> Result<(), Box<dyn core::error::Error>> {
+        let draft = Draft::of(&copy_of(path, version))?;
+        draft.file.set_permissions(Permissions::from_mode(0o600))?;
+        // SQLite fills a file that is empty.
+        connection.execute("VACUUM INTO ?1", [draft.path().to_string_lossy()])?;
+        Ok(draft.put()?)
+    };
+    if let Err(error) = copied() {
+        log::warn!("no copy of the database was kept for the program from before: {error}");
+    }
+}
+
+/// Whether a newer program has left the copy that it made before it changed the tables.
+pub(super) fn has_copy(path: &Path) -> bool {
+    copy_of(path, VERSION).exists()
+}
+
+/// Puts that copy where the file was.
+pub(super) fn take_copy(path: &Path) -> Result<(), StoreError> {
+    let copy = copy_of(path, VERSION);
+    std::fs::rename(&copy, path).map_err(|cause| StoreError::SetAside { path: copy, cause })
 }
 
 /// Brings the tables to the current form in one transaction: after a power cut it has happened whole or not at all.
@@ -204,9 +241,9 @@ fn open_error(path: &Path, cause: rusqlite::Error) -> StoreError {
     }
 }
 
-/// Renames the file, and the log and index that belong to it, to names with the date; returns the new path.
-pub(super) fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
-    let suffix = format!(".corrupt-{}", date::for_file_name(now));
+/// Renames the file, and the log and index that belong to it, to names with the reason and the date; returns the new path.
+pub(super) fn set_aside(path: &Path, why: &str, now: Timestamp) -> Result<PathBuf, StoreError> {
+    let suffix = format!(".{why}-{}", date::for_file_name(now));
     let renamed = |end: &str| {
         let (mut from, mut to) = (path.as_os_str().to_owned(), path.as_os_str().to_owned());
         from.push(end);

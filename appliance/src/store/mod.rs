@@ -18,6 +18,7 @@ mod settings;
 mod users;
 mod writer;
 
+use core::fmt::{self, Display, Formatter};
 use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -157,13 +158,39 @@ pub struct Store {
 pub struct Opened {
     /// The store.
     pub store: Store,
-    /// Where the former file is now, if it was corrupt; a person should be told.
-    pub set_aside: Option<PathBuf>,
+    /// What became of the file that was there, if it could not be used; a person should be told.
+    pub set_aside: Option<SetAside>,
+}
+
+/// A file that could not be used, and where it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetAside {
+    /// It was damaged; a new one was begun.
+    Corrupt(PathBuf),
+    /// A newer Sluice had brought it into a form that this one does not know; the copy from before that is in its place.
+    Newer(PathBuf),
+}
+
+impl Display for SetAside {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt(path) => {
+                write!(f, "the database was damaged and set aside as {}; a new one was begun", path.display())
+            }
+            Self::Newer(path) => write!(
+                f,
+                "a newer Sluice had written the database, which was set aside as {}; the one from before that is in use, so what \
+                 happened meanwhile is not in it",
+                path.display()
+            ),
+        }
+    }
 }
 
 impl Store {
     /// Opens `sluice.db` in the state directory, for the daemon; makes both where they are missing, readable by their
-    /// owner only. A corrupt file is set aside, and the caller told where it is. A full disk is no hindrance to a file that
+    /// owner only. A corrupt file is set aside, and the caller told where it is; so is one of a newer Sluice that has left the copy
+    /// from before, which takes its place. A full disk is no hindrance to a file that
     /// is there already: some space was set by for this.
     ///
     /// # Errors
@@ -190,13 +217,22 @@ impl Store {
         match file::open_checked(&path) {
             Ok(connection) => Ok(Opened { store: Self::new(path, connection), set_aside: None }),
             Err(StoreError::Corrupt { .. }) => {
-                let aside = file::set_aside(&path, now)?;
-                let path = file::make(directory)?;
-                let connection = file::open_checked(&path)?;
-                Ok(Opened { store: Self::new(path, connection), set_aside: Some(aside) })
+                let aside = SetAside::Corrupt(file::set_aside(&path, "corrupt", now)?);
+                Self::open_instead(directory, aside)
+            }
+            Err(StoreError::Newer { .. }) if file::has_copy(&path) => {
+                let aside = SetAside::Newer(file::set_aside(&path, "newer", now)?);
+                file::take_copy(&path)?;
+                Self::open_instead(directory, aside)
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn open_instead(directory: &Path, aside: SetAside) -> Result<Opened, StoreError> {
+        let path = file::make(directory)?;
+        let connection = file::open_checked(&path)?;
+        Ok(Opened { store: Self::new(path, connection), set_aside: Some(aside) })
     }
 
     /// Opens the file for a command, beside a daemon that may be running: nothing is checked or set aside.
@@ -328,6 +364,15 @@ impl Store {
     /// What SQLite answered.
     pub fn resolved(&self, names: &BTreeSet<&str>) -> Result<Vec<(String, Vec<IpAddr>)>, StoreError> {
         settings::resolved(&self.connection(), names).map_err(StoreError::read("the addresses of names"))
+    }
+
+    /// Adds a row to the audit log: for what a command does without the daemon.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn note(&self, now: Timestamp, actor: &str, what: &str) -> Result<(), StoreError> {
+        let failed = StoreError::write("the audit log");
+        audit::note(&mut self.connection(), now, actor, what).map_err(failed)
     }
 
     /// The newest audit rows, the newest first.

@@ -1,6 +1,7 @@
 //! The store from outside, on real files.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use super::test_directory::TestDirectory;
 use super::*;
@@ -174,8 +175,8 @@ fn a_corrupt_file_is_set_aside_and_a_fresh_one_begun() {
     std::fs::write(&file, [0x5a; 8192]).unwrap();
     assert!(matches!(Store::join(directory.path()), Err(StoreError::Corrupt { .. })), "a command never sets it aside");
     let opened = Store::open(directory.path(), at(0)).unwrap();
-    let aside = opened.set_aside.expect("the caller is told");
-    assert_eq!(aside, directory.path().join("sluice.db.corrupt-2026-11-20T180307Z"));
+    let aside = directory.path().join("sluice.db.corrupt-2026-11-20T180307Z");
+    assert_eq!(opened.set_aside, Some(SetAside::Corrupt(aside.clone())), "the caller is told");
     assert_eq!(std::fs::read(aside).unwrap(), [0x5a; 8192]);
     write_all(&opened.store, [audit(1)]);
     drop(opened.store);
@@ -206,6 +207,27 @@ fn files_of_others_and_of_the_future_are_left_alone() {
     std::fs::remove_file(&file).unwrap();
     meddle(&open(&directory), "PRAGMA user_version = 4");
     assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Newer { version: 4, .. })));
+}
+
+#[test]
+fn a_program_from_before_goes_on_with_the_copy_that_the_newer_one_kept() {
+    let directory = TestDirectory::new("taken-back");
+    let file = directory.path().join("sluice.db");
+    write_all(&open(&directory), [audit(1), audit(2)]);
+    // What a newer program does: the copy, then another form, in which more happens.
+    let connection = Connection::open(&file).unwrap();
+    connection.execute("VACUUM INTO ?1", [format!("{}.form3", file.display())]).unwrap();
+    connection.execute_batch("PRAGMA user_version = 4; DELETE FROM audit").unwrap();
+    drop(connection);
+
+    let opened = Store::open(directory.path(), at(0)).unwrap();
+    let aside = directory.path().join("sluice.db.newer-2026-11-20T180307Z");
+    assert_eq!(opened.set_aside, Some(SetAside::Newer(aside.clone())));
+    assert_eq!(opened.store.audit_rows(5).unwrap().len(), 2);
+    let form = |path: &Path| -> i64 {
+        Connection::open(path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((form(&file), form(&aside)), (3, 4));
 }
 
 #[test]
@@ -455,6 +477,13 @@ fn a_file_of_the_version_before_is_taken_over_with_its_alerts() {
     before.execute_batch(&format!("{row}; PRAGMA application_id = {}; PRAGMA user_version = 1", 0x534c_5549)).unwrap();
     drop(before);
     let store = open(&directory);
+    let copy = Connection::open(directory.path().join("sluice.db.form1")).unwrap();
+    let kept: (i64, i64) = copy
+        .query_row("SELECT count(*), (SELECT user_version FROM pragma_user_version) FROM alerts", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    assert_eq!(kept, (1, 1), "the program from before can be taken back");
     write_all(&store, [alert(2)]);
     let alerts = store.newest_alerts(5).unwrap();
     assert_eq!(alerts.iter().map(|alert| alert.number).collect::<Vec<_>>(), [2, 1]);
