@@ -35,7 +35,7 @@ sizes:
 # An image with the files of overlay/ boots on an emulated board between two hosts, and protects them; says how long that took.
 image-test: packages
 	cargo build --workspace --features model-compiler/train
-	cargo test --package system-tests --test image -- --nocapture
+	cargo test --package system-tests --test together image:: -- --nocapture
 
 # Packets a second, step by step and whole, then the live path (needs root), then each step alone, then instructions per packet against those recorded.
 # PEERS=1 runs Suricata and NFStream on the same capture (needs root); RECORD=1 records the instructions.

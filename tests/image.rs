@@ -1,5 +1,7 @@
 //! The box as its users get it: an image that boots on an (emulated) board with two network ports, in the middle of the laboratory.
 
+use std::fs;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use lab::attacks::start_nmap;
@@ -14,6 +16,8 @@ use sluice::clock::Stopwatch;
 
 /// How long something may take that the emulated board takes part in. No promise: how long it took is printed.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+static IMAGE: LazyLock<Image> = LazyLock::new(|| Image::assemble(&program_for(AARCH64, &[]).unwrap()).unwrap());
 
 fn status(board: &Machine<'_>, address: &str) -> Value {
     serde_json::from_str(&board.shell(address, "sluice status --json").unwrap()).unwrap()
@@ -39,7 +43,6 @@ fn cut_power_and_boot(network: &Network, board: &mut Machine<'_>, address: &str)
 
 #[test]
 fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
-    let image = Image::assemble(&program_for(AARCH64, &[]).unwrap()).unwrap();
     let network = Network::new().unwrap();
     let _servers = [
         services::dhcp(&network.wan).unwrap(),
@@ -47,7 +50,7 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
         services::nginx(&network.lan).unwrap(),
     ];
     let attacker = network.outsider(66).unwrap();
-    let mut board = Machine::connect(&network, &image).unwrap();
+    let mut board = Machine::connect(&network, &IMAGE).unwrap();
     let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
 
     let watch = Stopwatch::start();
@@ -104,4 +107,56 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     assert!(log.contains("nonsense"), "{log}");
     board.shell(&address, "echo 'mode = \"enforce\"' >/etc/sluice/sluice.toml").unwrap();
     wait_until_the_daemon_answers(&board, &address);
+}
+
+/// Waits until the box says this of its slots.
+fn wait_until_slots_are(board: &Machine<'_>, address: &str, slots: [&str; 2]) {
+    let said = || board.shell(address, "sluice update").unwrap_or_default();
+    wait_until("the slots are as they should", PATIENCE, || said().lines().eq(slots))
+        .unwrap_or_else(|error| panic!("{error}: {}\n{}", said(), board.console()));
+}
+
+#[test]
+fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
+    let network = Network::new().unwrap();
+    let _server = services::dhcp(&network.wan).unwrap();
+    let mut board = Machine::connect(&network, &IMAGE).unwrap();
+    board.power_on().unwrap();
+    let address = board.address().unwrap();
+    board.wait_for_log_in(&address).unwrap();
+    wait_until_the_daemon_answers(&board, &address);
+    wait_until_slots_are(&board, &address, ["slot a: version 1, runs, is started", "slot b: holds no system"]);
+
+    // A file that is not what was signed changes nothing.
+    let update = IMAGE.update("2", "root").unwrap();
+    let mut damaged = fs::read(&update).unwrap();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    let damaged_file = update.with_extension("damaged");
+    fs::write(&damaged_file, damaged).unwrap();
+    let refused = board.shell_with(&address, "sluice update -", &damaged_file).unwrap_err().to_string();
+    assert!(refused.contains("not what was signed"), "{refused}");
+    let refused = board.shell(&address, "sluice update --try").unwrap_err().to_string();
+    assert!(refused.contains("slot b holds no system"), "{refused}");
+
+    board.shell_with(&address, "sluice update -", &update).unwrap();
+    wait_until_slots_are(&board, &address, ["slot a: version 1, runs, is started", "slot b: version 2"]);
+    // The connection ends with the box, whether the command says so in time or not.
+    let _ = board.shell(&address, "sluice update --try");
+    wait_until_slots_are(&board, &address, ["slot a: version 1", "slot b: version 2, runs, is started"]);
+    board.check_console().unwrap();
+
+    // One whose system does not start; the kernel gives up, and the start after that is the old one.
+    board.shell_with(&address, "sluice update -", &IMAGE.update("3", "broken").unwrap()).unwrap();
+    let _ = board.shell(&address, "sluice update --try");
+    let taken_back = ["slot a: version 3, was tried and not kept", "slot b: version 2, runs, is started"];
+    wait_until_slots_are(&board, &address, taken_back);
+    wait_until_the_daemon_answers(&board, &address);
+    assert!(board.console().contains("Kernel panic"), "the broken one was started");
+    let faults = status(&board, &address)["faults"].to_string();
+    assert!(faults.contains("version 3 was tried"), "{faults}");
+    let audit = board.shell(&address, "sluice audit").unwrap();
+    for row in ["version 2 in slot b", "keeps slot b", "tries version 3 in slot a"] {
+        assert!(audit.contains(row), "{audit}");
+    }
 }

@@ -30,6 +30,9 @@ pub const KEY_BYTES: usize = PUBLIC_KEY_LENGTH;
 
 const _: () = assert!(KEY_BYTES == SECRET_KEY_LENGTH);
 
+/// How long signatures are.
+pub const SIGNATURE_BYTES: usize = SIGNATURE_LENGTH;
+
 /// Hexadecimal digits of a key.
 const KEY_DIGITS: usize = 2 * KEY_BYTES;
 
@@ -52,7 +55,7 @@ pub struct ModelId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey([u8; KEY_BYTES]);
 
-/// A key that models are signed with. As text `ed25519-secret:` and hexadecimal digits.
+/// A key that models and updates are signed with. As text `ed25519-secret:` and hexadecimal digits.
 pub struct SecretKey(SigningKey);
 
 /// What is signed.
@@ -150,6 +153,28 @@ impl FromStr for ModelId {
     }
 }
 
+impl PublicKey {
+    /// The key with these bytes, which may be none: then nothing holds that it has signed.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; KEY_BYTES] {
+        self.0
+    }
+
+    /// Whether it has signed the message, for this purpose.
+    #[must_use]
+    pub fn has_signed(&self, domain: &[u8], message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
+        let signature = Signature::from_bytes(signature);
+        VerifyingKey::from_bytes(&self.0)
+            .is_ok_and(|key| key.verify_strict(&[domain, message].concat(), &signature).is_ok())
+    }
+}
+
 impl Display for PublicKey {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{PUBLIC_PREFIX}{}", digits_of(&self.0))
@@ -195,6 +220,12 @@ impl SecretKey {
         text.trim_end().strip_prefix(SECRET_PREFIX).and_then(bytes_of).map(Self::from_random)
     }
 
+    /// Signs a message for a purpose.
+    #[must_use]
+    pub fn sign(&self, domain: &[u8], message: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        self.0.sign(&[domain, message].concat()).to_bytes()
+    }
+
     /// The key that belongs to it.
     #[must_use]
     pub fn public(&self) -> PublicKey {
@@ -210,7 +241,7 @@ pub fn seal(model: &Model, version: u32, made_s: u64, key: &SecretKey) -> Result
     let payload = Payload { version, schema: SCHEMA_HASH, made_s, model: model.clone() };
     checked(&payload)?;
     let payload = postcard::to_stdvec(&payload).map_err(SealedError::Payload)?;
-    let signature = key.0.sign(&[DOMAIN, &payload].concat()).to_bytes();
+    let signature = key.sign(DOMAIN, &payload);
     let file = [&MAGIC[..], &key.public().0, &signature, &payload].concat();
     check_len(&file)?;
     Ok(file)
@@ -224,7 +255,7 @@ pub fn open(file: &[u8], trusted: &[PublicKey]) -> Result<Payload, SealedError> 
     check_len(file)?;
     let rest = file.strip_prefix(MAGIC).ok_or(SealedError::Form)?;
     let (key, rest) = rest.split_first_chunk::<KEY_BYTES>().ok_or(SealedError::Form)?;
-    let (signature, payload) = rest.split_first_chunk::<SIGNATURE_LENGTH>().ok_or(SealedError::Form)?;
+    let (signature, payload) = rest.split_first_chunk::<SIGNATURE_BYTES>().ok_or(SealedError::Form)?;
     if trusted.is_empty() {
         return Err(SealedError::NoKeys);
     }
@@ -232,9 +263,9 @@ pub fn open(file: &[u8], trusted: &[PublicKey]) -> Result<Payload, SealedError> 
     if !trusted.contains(&key) {
         return Err(SealedError::Untrusted(key));
     }
-    let verifying = VerifyingKey::from_bytes(&key.0).map_err(|_| SealedError::Signature)?;
-    let signature = Signature::from_bytes(signature);
-    verifying.verify_strict(&[DOMAIN, payload].concat(), &signature).map_err(|_| SealedError::Signature)?;
+    if !key.has_signed(DOMAIN, payload, signature) {
+        return Err(SealedError::Signature);
+    }
     parse(payload)
 }
 

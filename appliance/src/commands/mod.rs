@@ -15,6 +15,7 @@ mod rows_file;
 mod run;
 mod selftest;
 mod status;
+mod update;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -183,6 +184,8 @@ enum Command {
     Reload(DaemonArgs),
     /// Has the daemon run its program anew, as after an upgrade: no block is lifted, and a program that does not run is refused
     Restart(DaemonArgs),
+    /// Shows the slots of a box that was made from an image, and brings a new system into the one that does not run
+    Update(update::UpdateArgs),
     /// Shows what was changed, when, and by whom
     Audit(audit::AuditArgs),
     /// Sets the password of a user of the page
@@ -306,6 +309,7 @@ impl CommandLine {
             Command::Model { daemon, command } => model::model(&daemon, command),
             Command::Reload(daemon) => orders::reload(&daemon),
             Command::Restart(daemon) => orders::restart(&daemon.socket()?),
+            Command::Update(args) => update::update(&args),
             Command::Audit(args) => audit::audit(&args),
             Command::Passwd { user, config } => passwd::passwd(&Config::load(&config.config)?, &user),
         }

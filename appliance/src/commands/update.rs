@@ -1,0 +1,203 @@
+//! `sluice update`: shows the slots of a box that was made from an image, and brings a new system into the one that does not run.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use clap::Args;
+use model_compiler::sealed::PublicKey;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::{DaemonArgs, Failure};
+use crate::clock;
+use crate::config::Config;
+use crate::store::Store;
+use crate::update::{Boot, Disk, Environment, Health, Slot, UpdateError, install, open, wait_until_healthy};
+use crate::web::Client;
+
+/// What the image says of itself: which board it is for, and whose updates it takes.
+const IMAGE: &str = "/usr/share/sluice";
+
+/// Where the boot partition is mounted meanwhile, and what keeps two of us apart.
+const WORK: &str = "/run/sluice";
+
+#[derive(Debug, Args)]
+pub(super) struct UpdateArgs {
+    /// The update, or `-` for standard input; without one the slots are shown
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Restarts into the other slot once; a box that comes up healthy keeps it, any other one restarts into this slot by itself
+    #[arg(long = "try", conflicts_with = "file")]
+    is_trial_wanted: bool,
+    /// For the boot of a box: says what became of the last trial, if there is something to say
+    #[arg(long, hide = true, conflicts_with_all = ["file", "is_trial_wanted"])]
+    faults: bool,
+    /// For the boot of a box: keeps the slot that is tried once the box is healthy, and fails if it does not become so
+    #[arg(long, hide = true, conflicts_with_all = ["file", "is_trial_wanted", "faults"])]
+    confirm: bool,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+/// The box while nobody else changes its slots.
+struct Slots {
+    disk: Disk,
+    environment: Environment,
+    // In this order: nobody else may mount before it is unmounted here.
+    _boot: Boot,
+    _lock: Flock<File>,
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// This is no box that was made from an image, or what went wrong.
+pub(super) fn update(args: &UpdateArgs) -> Result<(), Failure> {
+    let at_once = FlockArg::LockExclusiveNonblock;
+    match &args.file {
+        Some(file) => Slots::take(at_once)?.install(file, &args.daemon)?,
+        None if args.is_trial_wanted => Slots::take(at_once)?.try_other(&args.daemon)?,
+        None if args.confirm => confirm(&args.daemon)?,
+        None if args.faults => Slots::take(FlockArg::LockExclusive)?.tell_faults(),
+        None => Slots::take(at_once)?.show(),
+    }
+    Ok(())
+}
+
+/// Keeps the slot that is tried once the box is healthy. Meanwhile others may have a look at the slots.
+fn confirm(daemon: &DaemonArgs) -> anyhow::Result<()> {
+    let slot = Disk::find(Path::new("/"))?.running;
+    if Slots::take(FlockArg::LockExclusive)?.environment.kept() == slot {
+        return Ok(());
+    }
+    match wait_until_healthy(|| look(daemon)) {
+        Health::Healthy => Slots::take(FlockArg::LockExclusive)?.environment.keep(slot)?,
+        ill @ Health::Ill(_) => bail!("slot {slot} is not kept: {ill}"),
+    }
+    note(daemon, &format!("update: keeps slot {slot}"));
+    println!("Slot {slot} is kept.");
+    Ok(())
+}
+
+impl Slots {
+    /// Waits for others, or not.
+    fn take(wait: FlockArg) -> anyhow::Result<Self> {
+        let disk = Disk::find(Path::new("/"))?;
+        fs::create_dir_all(WORK).with_context(|| format!("cannot make {WORK}"))?;
+        let lock = Path::new(WORK).join("update.lock");
+        let file = File::create(&lock).with_context(|| format!("cannot open {}; run as root", lock.display()))?;
+        let lock = Flock::lock(file, wait).map_err(|_| UpdateError::Busy)?;
+        let boot = disk.boot(Path::new(WORK))?;
+        let environment = Environment::read(&boot.environment())?;
+        Ok(Self { disk, environment, _boot: boot, _lock: lock })
+    }
+
+    fn install(&mut self, file: &Path, daemon: &DaemonArgs) -> anyhow::Result<()> {
+        let input: Box<dyn Read> = match file.to_str() {
+            Some("-") => Box::new(io::stdin().lock()),
+            _ => Box::new(File::open(file).with_context(|| format!("cannot open {}", file.display()))?),
+        };
+        let board = read_line(&Path::new(IMAGE).join("board"))?;
+        let keys = trusted_keys(&Path::new(IMAGE).join("update-keys"))?;
+        let installed = open(BufReader::new(input), &keys).and_then(|update| {
+            let version = update.manifest.version.clone();
+            let slot = install(update, &board, &self.disk, &mut self.environment)?;
+            Ok((version, slot))
+        });
+        let (version, slot) = installed.with_context(|| file.display().to_string())?;
+        note(daemon, &format!("update: version {version} in slot {slot}"));
+        println!("Slot {slot} holds version {version}.");
+        println!(
+            "`sluice update --try` restarts into it; nothing passes meanwhile. If the box is not healthy with it, the next"
+        );
+        println!("start runs slot {} again.", self.disk.running);
+        Ok(())
+    }
+
+    fn try_other(&mut self, daemon: &DaemonArgs) -> anyhow::Result<()> {
+        let slot = self.disk.running.other();
+        if self.environment.kept() != self.disk.running {
+            return Err(UpdateError::OnTrial(self.disk.running).into());
+        }
+        let version = self.environment.version(slot).ok_or(UpdateError::NothingToTry(slot))?.to_owned();
+        match look(daemon) {
+            Health::Healthy => {}
+            ill @ Health::Ill(_) => return Err(UpdateError::Unhealthy(ill).into()),
+        }
+        self.environment.try_once(slot)?;
+        note(daemon, &format!("update: tries version {version} in slot {slot}"));
+        println!("The box restarts into slot {slot}, version {version}.");
+        let status = Command::new("reboot").status().context("cannot run `reboot`; restart the box yourself")?;
+        ensure!(status.success(), "`reboot` failed; restart the box yourself");
+        Ok(())
+    }
+
+    /// What a person should know of the last trial.
+    fn tell_faults(&self) {
+        let (running, kept) = (self.disk.running, self.environment.kept());
+        match self.environment.tried() {
+            Some(tried) if tried != running => {
+                let version = self.environment.version(tried).unwrap_or("unknown");
+                println!(
+                    "version {version} was tried and the box did not come up healthy with it, so the version from before runs \
+                     again; bring another one with `sluice update FILE`, or see what was wrong with `sluice update --try` and the \
+                     console"
+                );
+            }
+            None if kept != running => println!(
+                "slot {running} runs because slot {kept} could not be loaded; bring its system again with `sluice update FILE`"
+            ),
+            _ => {}
+        }
+    }
+
+    fn show(&self) {
+        for slot in [Slot::A, Slot::B] {
+            let version = self
+                .environment
+                .version(slot)
+                .map_or_else(|| "holds no system".to_owned(), |version| format!("version {version}"));
+            let is = |told: bool, words: &'static str| if told { words } else { "" };
+            let runs = is(slot == self.disk.running, ", runs");
+            let kept = is(slot == self.environment.kept(), ", is started");
+            let trial = is(self.environment.trial() == Some(slot), ", is tried at the next start");
+            let is_being_tried = slot == self.disk.running && slot != self.environment.kept();
+            let tried = self.environment.tried() == Some(slot) && self.environment.trial().is_none();
+            let tried = is(tried, if is_being_tried { ", is being tried" } else { ", was tried and not kept" });
+            println!("slot {slot}: {version}{runs}{kept}{trial}{tried}");
+        }
+    }
+}
+
+/// How the daemon is by its own account.
+fn look(daemon: &DaemonArgs) -> Health {
+    match daemon.socket() {
+        Ok(socket) => Health::of(&Client::new(&socket).state()),
+        Err(mistake) => Health::Ill(mistake.to_string()),
+    }
+}
+
+/// Leaves a row in the audit log. A box whose database cannot be opened is updated all the same: that may be the mend.
+fn note(daemon: &DaemonArgs, what: &str) {
+    let noted = Config::load(&daemon.config.config)
+        .map_err(anyhow::Error::from)
+        .and_then(|config| Ok(Store::join(&config.state_dir)?.note(clock::now(), "local", what)?));
+    if let Err(error) = noted {
+        eprintln!("not in the audit log: {error:#}");
+    }
+}
+
+fn read_line(path: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(path)
+        .map_err(|cause| UpdateError::NoSlots { why: format!("{}: {cause}", path.display()) })?;
+    Ok(text.trim().to_owned())
+}
+
+/// One key a line; comments begin with `#`.
+fn trusted_keys(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
+    let text = read_line(path)?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| line.parse().map_err(|wrong: String| anyhow!("{}: {wrong}", path.display()))).collect()
+}

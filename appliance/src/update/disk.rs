@@ -1,0 +1,239 @@
+//! The disk that the system was started from: its slots, and its boot partition.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MsFlags, mount, umount};
+
+use super::UpdateError;
+
+/// The kernel's block size in `size` of sysfs, whatever the disk's is.
+const SECTOR_BYTES: u64 = 512;
+
+/// The partition with the environment.
+const BOOT: &str = "boot";
+
+/// One of the two places for a system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Slot {
+    /// What a card is written with.
+    A,
+    /// What the first update goes to.
+    B,
+}
+
+impl Slot {
+    /// `a` or `b`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
+    /// The slot that is called so.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::A, Self::B].into_iter().find(|slot| slot.name() == name)
+    }
+
+    /// Where an update goes while this one runs.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+impl Display for Slot {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Its device.
+    pub device: PathBuf,
+    /// How large it is.
+    pub bytes: u64,
+}
+
+/// The disk with the root that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// The slot that runs.
+    pub running: Slot,
+    /// Whether it was started for a trial.
+    pub is_trial: bool,
+    /// By name, such as `root-a`.
+    partitions: BTreeMap<String, Partition>,
+}
+
+impl Disk {
+    /// Finds it, by what the kernel was started with and where the root is. `system` is `/`.
+    ///
+    /// # Errors
+    /// This is no box that was made from an image.
+    pub fn find(system: &Path) -> Result<Self, UpdateError> {
+        let missing = |why: &str| UpdateError::NoSlots { why: why.to_owned() };
+        let words = read(&system.join("proc/cmdline"))?;
+        let mut words = words.split_ascii_whitespace();
+        let is_trial = words.clone().any(|word| word == "sluice.trial");
+        let running = words.find_map(|word| word.strip_prefix("sluice.slot=")).and_then(Slot::from_name);
+        let running = running.ok_or_else(|| missing("the kernel was started without sluice.slot=a or =b"))?;
+        let mounts = read(&system.join("proc/self/mountinfo"))?;
+        // The device number is the third word and the place the fifth (proc(5)); what was mounted last is on top.
+        let root = mounts.lines().rev().map(|line| line.split(' ').collect::<Vec<_>>());
+        let number = root.filter(|words| words.get(4) == Some(&"/")).find_map(|words| words.get(2).copied());
+        let number = number.ok_or_else(|| missing("there is no root file system"))?;
+        let own = system.join("sys/dev/block").join(number);
+        let own = fs::canonicalize(&own).map_err(|_| missing("the root file system is on no disk"))?;
+        let partitions = partitions(system, own.parent().unwrap_or(&own))?;
+        Ok(Self { running, is_trial, partitions })
+    }
+
+    /// The partitions of a slot, by name without that of the slot.
+    #[must_use]
+    pub fn parts(&self, slot: Slot) -> BTreeMap<&str, &Partition> {
+        let parts = self.partitions.iter().filter_map(|(name, partition)| match name.rsplit_once('-') {
+            Some((part, last)) if last == slot.name() => Some((part, partition)),
+            _ => None,
+        });
+        parts.collect()
+    }
+
+    /// Mounts the boot partition below `folder`.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be mounted.
+    pub fn boot(&self, folder: &Path) -> Result<Boot, UpdateError> {
+        let missing = || UpdateError::NoSlots { why: format!("its disk has no partition `{BOOT}`") };
+        let device = &self.partitions.get(BOOT).ok_or_else(missing)?.device;
+        let place = folder.join(BOOT);
+        fs::create_dir_all(&place).map_err(UpdateError::system(&place))?;
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(Some(device), &place, Some("vfat"), flags, Some("umask=077"))
+            .map_err(|cause| UpdateError::system(device)(cause.into()))?;
+        Ok(Boot { place })
+    }
+}
+
+/// The boot partition, mounted until this is dropped.
+#[derive(Debug)]
+pub struct Boot {
+    place: PathBuf,
+}
+
+impl Boot {
+    /// Where the environment is.
+    #[must_use]
+    pub fn environment(&self) -> PathBuf {
+        self.place.join("grub/grubenv")
+    }
+}
+
+impl Drop for Boot {
+    fn drop(&mut self) {
+        // What was written is on the disk already; at worst it stays mounted until the next start.
+        let _ = umount(&self.place);
+    }
+}
+
+/// The partitions with a name of the disk with that folder in sysfs.
+fn partitions(system: &Path, disk: &Path) -> Result<BTreeMap<String, Partition>, UpdateError> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(disk).map_err(UpdateError::system(disk))? {
+        let folder = entry.map_err(UpdateError::system(disk))?.path();
+        // The disk's other folders have no such file.
+        let Ok(told) = fs::read_to_string(folder.join("uevent")) else { continue };
+        let value = |name| told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let (Some(name), Some(device)) = (value("PARTNAME"), value("DEVNAME")) else { continue };
+        let size = folder.join("size");
+        let sectors = read(&size)?.trim_end().parse::<u64>();
+        let sectors = sectors.map_err(|_| UpdateError::system(&size)(io::ErrorKind::InvalidData.into()))?;
+        let partition =
+            Partition { device: system.join("dev").join(device), bytes: sectors.saturating_mul(SECTOR_BYTES) };
+        found.insert(name.to_owned(), partition);
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<String, UpdateError> {
+    fs::read_to_string(path).map_err(UpdateError::system(path))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::store::test_directory::TestDirectory;
+
+    /// What the kernel shows of a box, below a folder: a disk with these partitions, each a file of some KiB.
+    pub(in super::super) fn system(name: &str, cmdline: &str, partitions: &[(&str, u64)]) -> TestDirectory {
+        let folder = TestDirectory::new(name);
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("proc/cmdline", cmdline);
+        write(
+            "proc/self/mountinfo",
+            "1 1 0:2 / / rw - rootfs none rw\n20 1 254:2 / / ro,relatime - squashfs /dev/vda2 ro\n",
+        );
+        for (number, (name, kib)) in partitions.iter().enumerate() {
+            let (device, number) = (format!("vda{}", number + 1), number + 1);
+            let place = format!("sys/devices/virtio0/block/vda/{device}");
+            write(
+                &format!("{place}/uevent"),
+                &format!(
+                    "MAJOR=254\nMINOR={number}\nDEVNAME={device}\nDEVTYPE=partition\nPARTN={number}\nPARTNAME={name}\n"
+                ),
+            );
+            write(&format!("{place}/size"), &format!("{}\n", kib * 2));
+            write(&format!("dev/{device}"), &"x".repeat(usize::try_from(kib * 1024).unwrap()));
+        }
+        write("sys/devices/virtio0/block/vda/queue/uevent", "");
+        fs::create_dir_all(folder.path().join("sys/dev/block")).unwrap();
+        symlink("../../devices/virtio0/block/vda/vda2", folder.path().join("sys/dev/block/254:2")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn the_slots_are_found_by_their_names_on_the_disk_of_the_root() {
+        let partitions = [("boot", 4), ("root-a", 8), ("root-b", 16), ("data", 4)];
+        let folder = system("disk", "console=ttyS0 sluice.slot=a ro\n", &partitions);
+        let disk = Disk::find(folder.path()).unwrap();
+        assert_eq!((disk.running, disk.is_trial), (Slot::A, false));
+        let other = disk.parts(Slot::B);
+        assert_eq!(other.keys().copied().collect::<Vec<_>>(), ["root"]);
+        assert_eq!(other["root"], &Partition { device: folder.path().join("dev/vda3"), bytes: 16 * 1024 });
+    }
+
+    #[test]
+    fn a_trial_is_known_by_what_the_kernel_was_started_with() {
+        let folder = system("trial", "sluice.slot=b sluice.trial\n", &[("boot", 4), ("root-a", 8)]);
+        let disk = Disk::find(folder.path()).unwrap();
+        assert_eq!((disk.running, disk.is_trial), (Slot::B, true));
+    }
+
+    #[test]
+    fn a_system_without_slots_is_told_of() {
+        for cmdline in ["quiet", "sluice.slot=c", "sluice.slot="] {
+            let folder = system("none", cmdline, &[("x", 1), ("y", 1)]);
+            let error = Disk::find(folder.path()).unwrap_err();
+            assert!(matches!(error, UpdateError::NoSlots { .. }), "{cmdline}: {error}");
+        }
+        let folder = system("no-disk", "sluice.slot=a", &[]);
+        assert!(matches!(Disk::find(folder.path()), Err(UpdateError::NoSlots { .. })));
+    }
+}
