@@ -1,8 +1,12 @@
 //! Rules of this house that neither the compiler nor clippy keeps. Each failure names file and line.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+
+use lab::daemon::sluice;
+use lab::process::SHORT;
 
 /// Longer files are to be divided.
 const MOST_LINES: usize = 600;
@@ -46,19 +50,25 @@ fn root() -> PathBuf {
 
 /// All Rust files of the repository except this one.
 fn sources() -> Vec<Source> {
-    let mut found = Vec::new();
-    collect(&root(), &mut found);
+    let mut found = files("rs");
     assert!(found.len() > 20, "the sources are not where they were");
     found.retain(|source| source.path != "tests/house_rules.rs");
     found
 }
 
-fn collect(folder: &Path, found: &mut Vec<Source>) {
+/// All files of the repository whose name ends so.
+fn files(extension: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    collect(&root(), extension, &mut found);
+    found
+}
+
+fn collect(folder: &Path, extension: &str, found: &mut Vec<Source>) {
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         if path.is_dir() && !SKIPPED_FOLDERS.iter().any(|skipped| name == *skipped) {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            collect(&path, extension, found);
+        } else if path.extension().is_some_and(|found| found == extension) {
             let text = fs::read_to_string(&path).expect("text");
             let path = path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
             found.push(Source { path, lines: text.lines().map(str::to_owned).collect() });
@@ -146,6 +156,72 @@ fn is_harmless(address: Ipv4Addr) -> bool {
 }
 
 #[test]
+fn links_of_documents_lead_to_files_and_headings() {
+    let mut breaches = Vec::new();
+    for document in files("md") {
+        let folder = root().join(&document.path).parent().expect("a folder").to_owned();
+        for (number, target) in each_with_its_line(&document, links) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { root().join(&document.path) } else { folder.join(file) };
+            if !path.exists() || !heading.is_empty() && !headings(&path).contains(heading) {
+                breaches.push(format!("{}:{number}: {target}", document.path));
+            }
+        }
+    }
+    keep("links that lead nowhere", &breaches);
+}
+
+#[test]
+fn documents_name_commands_that_there_are() {
+    let help = sluice(&["--help"], SHORT).expect("the program").stdout;
+    let listed = help.lines().filter(|line| line.starts_with("  ")).filter_map(|line| line.split_whitespace().next());
+    let known: BTreeSet<&str> = listed.collect();
+    assert!(known.contains("run") && known.contains("help"), "{help}");
+    let (mut breaches, mut named) = (Vec::new(), 0);
+    for document in files("md") {
+        for (number, command) in each_with_its_line(&document, commands) {
+            named += 1;
+            if !known.contains(command) {
+                breaches.push(format!("{}:{number}: sluice {command}", document.path));
+            }
+        }
+    }
+    assert!(named > 50, "the commands are not found any more: {named}");
+    keep("commands that `sluice --help` does not know", &breaches);
+}
+
+/// What is found in each line of a document, with the number of the line.
+fn each_with_its_line<'a>(document: &'a Source, find: impl Fn(&'a str) -> Vec<&'a str>) -> Vec<(usize, &'a str)> {
+    let numbered = document.lines.iter().enumerate();
+    numbered.flat_map(|(number, line)| find(line).into_iter().map(move |found| (number + 1, found))).collect()
+}
+
+/// The targets of the links in a line that lead into the repository: `[text](target)`.
+fn links(line: &str) -> Vec<&str> {
+    let after = line.split("](").skip(1);
+    let targets = after.filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://")).collect()
+}
+
+/// The headings of a document, as links name them: in small letters, without signs, with dashes for spaces.
+fn headings(path: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_matches(['#', ' ']));
+    let kept = |c: &char| c.is_alphanumeric() || ['-', '_', ' '].contains(c);
+    titles.map(|title| title.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")).collect()
+}
+
+/// The words that follow `sluice` where a line is code: between backticks, or indented.
+fn commands(line: &str) -> Vec<&str> {
+    let code: Vec<&str> =
+        if line.starts_with("    ") { vec![line] } else { line.split('`').skip(1).step_by(2).collect() };
+    let is_word = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase()) && !word.contains(['.', '/', '_']);
+    let after = |code: &'_ str| code.find("sluice ").filter(|at| *at == 0 || code[..*at].ends_with(' '));
+    let words = code.into_iter().filter_map(|code| code[after(code)?..].split_whitespace().nth(1));
+    words.map(|word| word.trim_end_matches([',', ';', ')'])).filter(is_word).collect()
+}
+
+#[test]
 fn the_rules_find_what_they_look_for() {
     let source = Source {
         path: String::from("x.rs"),
@@ -153,4 +229,7 @@ fn the_rules_find_what_they_look_for() {
     };
     assert_eq!(source.breaches(|code| code.contains("unsafe {")), ["x.rs:1: unsafe { f() } // why"]);
     assert_eq!(addresses("ping 198.51.100.7, then 8.8.8.8.").filter(|address| !is_harmless(*address)).count(), 1);
+    assert_eq!(links("see [a](b.md#c), [d](https://e/) and ![f](g.svg)"), ["b.md#c", "g.svg"]);
+    assert_eq!(commands("say `sluice fly` or `sudo sluice walk, then` and sluice no"), ["fly", "walk"]);
+    assert_eq!(commands("    sluice run        # reads"), ["run"]);
 }

@@ -1,5 +1,5 @@
 //! The Debian package, in a clean Debian of its own with systemd as its first process and two ports: installed, started, upgraded,
-//! removed and purged.
+//! removed and purged. The network is set up as docs/install.md says.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,9 @@ use std::time::Duration;
 use lab::cleanup::work_folder;
 use lab::daemon::sluice_program;
 use lab::namespace::Namespace;
+use lab::network::GATEWAY;
 use lab::process::{Finished, Running, SHORT, run_any, run_within, wait_until};
+use lab::services;
 
 /// How long a small Debian may take to be fetched and installed.
 const DEBIAN_LIMIT: Duration = Duration::from_secs(600);
@@ -150,14 +152,34 @@ fn package(debian: &Debian) {
     fs::copy(root().join(made.trim()), debian.path("/sluice.deb")).unwrap();
 }
 
-/// Two ports without anybody behind them.
-fn ports() -> Namespace {
-    let network = Namespace::new("packages").unwrap();
-    for (port, peer) in [("eth0", "far0"), ("eth1", "far1")] {
-        network.ip(&format!("link add {port} type veth peer name {peer}")).unwrap();
-        network.ip(&format!("link set {peer} up")).unwrap();
+/// Two ports: a router behind one, nobody behind the other.
+fn ports() -> (Namespace, Namespace) {
+    let (network, router) = (Namespace::new("packages").unwrap(), Namespace::new("packages-router").unwrap());
+    network.ip(&format!("link add eth0 type veth peer name wan0 netns {}", router.name())).unwrap();
+    router.ip(&format!("addr add {GATEWAY}/24 dev wan0")).unwrap();
+    router.ip("link set wan0 up").unwrap();
+    network.ip("link add eth1 type veth peer name far1").unwrap();
+    network.ip("link set far1 up").unwrap();
+    (network, router)
+}
+
+/// The files that docs/install.md has its readers write: `tee PATH <<END`, lines, `END`.
+fn files_of_the_guide() -> Vec<(String, String)> {
+    let guide = fs::read_to_string(root().join("docs/install.md")).unwrap();
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut is_inside = false;
+    for line in guide.lines().map(str::trim) {
+        if let Some((_, path)) = line.strip_suffix(" <<END").and_then(|command| command.split_once("tee ")) {
+            files.push((path.to_owned(), String::new()));
+            is_inside = true;
+        } else if line == "END" {
+            is_inside = false;
+        } else if let Some((_, text)) = files.last_mut().filter(|_| is_inside) {
+            text.push_str(line);
+            text.push('\n');
+        }
     }
-    network
+    files
 }
 
 #[test]
@@ -166,10 +188,13 @@ fn a_package_is_installed_started_upgraded_removed_and_purged() {
     package(&debian);
     installs_and_starts_nothing(&debian);
     the_unit_is_in_order(&debian);
-    assert!(debian.run("systemctl enable sluice").success());
-    let network = ports();
+    hand_the_ports_to_the_system(&debian);
+    let (network, router) = ports();
+    let _router = services::dhcp(&router).unwrap();
     let booted = Booted::new(&debian, &network);
+    let address = has_its_bridge_before_sluice_runs(&booted);
     runs_with_the_rights_of_the_unit(&booted);
+    has_its_page_on_that_bridge(&booted, &router, &address);
     reloads_and_says_what_is_wrong(&debian, &booted);
     comes_back_when_it_was_killed(&booted);
     gives_way_to_an_upgrade(&booted);
@@ -198,8 +223,42 @@ fn the_unit_is_in_order(debian: &Debian) {
     assert!(judged.success(), "{}{}", judged.stdout, judged.stderr);
 }
 
+fn hand_the_ports_to_the_system(debian: &Debian) {
+    let files = files_of_the_guide();
+    assert_eq!(files.len(), 3, "the guide writes a bridge, its ports, and its address");
+    for (path, text) in files {
+        fs::write(debian.path(&path), text).unwrap();
+    }
+    assert!(debian.run("systemctl enable systemd-networkd").success());
+}
+
+/// As after a start with a mistake in the configuration; the address that the router gave.
+fn has_its_bridge_before_sluice_runs(booted: &Booted<'_>) -> String {
+    let mut address = None;
+    wait_until("the bridge has an address", PATIENCE, || {
+        let shown = booted.network.ip("-4 -brief address show br0").unwrap_or_default();
+        address = shown.split_ascii_whitespace().nth(2).and_then(|found| found.split('/').next()).map(str::to_owned);
+        address.is_some()
+    })
+    .unwrap();
+    let ports = booted.network.ip("-brief link show master br0").unwrap();
+    assert!(ports.contains("eth0") && ports.contains("eth1"), "{ports}");
+    assert!(!booted.run("sluice status").success());
+    address.unwrap()
+}
+
+fn has_its_page_on_that_bridge(booted: &Booted<'_>, router: &Namespace, address: &str) {
+    let page = format!("curl -s --fail -m 5 -o /dev/null http://{address}:8080/");
+    wait_until("the page answers", PATIENCE, || router.run_within(&page, PATIENCE).is_ok()).unwrap();
+    let settings = booted.network.ip("-details link show br0").unwrap();
+    for setting in ["stp_state 0", "forward_delay 0", "mcast_snooping 0"] {
+        assert!(settings.contains(setting), "{setting}: {settings}");
+    }
+}
+
 /// The self-test of the start is a child of the daemon and has its rights, and no more.
 fn runs_with_the_rights_of_the_unit(booted: &Booted<'_>) {
+    booted.run_well("systemctl enable --now sluice");
     booted.wait_for("the daemon answers", "sluice status");
     assert!(booted.has_bridge());
     wait_until("the self-test is over", PATIENCE, || booted.said().contains(" steps failed")).unwrap();
@@ -253,5 +312,8 @@ fn is_purged_and_leaves_nothing_but_the_bridge(debian: &Debian, booted: &Booted<
     assert_eq!(booted.run_well("nft list tables"), "table inet of-somebody-else\n");
     assert!(booted.has_bridge());
     fs::remove_file(debian.path("/sluice.deb")).unwrap();
+    for (path, _) in files_of_the_guide() {
+        fs::remove_file(debian.path(&path)).unwrap();
+    }
     assert_eq!(debian.traces(), Vec::<String>::new());
 }
