@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages image-test cross sizes deb
+.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages image image-test cross sizes deb
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -26,6 +26,11 @@ cross:
 # The same as a Debian package, in target/packages/; packaging/README.md says what it does.
 deb: cross
 	packaging/debian/build $(TARGET)
+
+# The image of a board, made by Buildroot: make image BOARD=raspberrypi4-64; buildroot/README.md says what it needs. Some hours the
+# first time.
+image:
+	buildroot/image $(BOARD)
 
 # How large that program is, with TLS and without, by section and by crate.
 sizes:

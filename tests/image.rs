@@ -125,10 +125,10 @@ fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
     let address = board.address().unwrap();
     board.wait_for_log_in(&address).unwrap();
     wait_until_the_daemon_answers(&board, &address);
-    wait_until_slots_are(&board, &address, ["slot a: version 1, runs, is started", "slot b: holds no system"]);
+    wait_until_slots_are(&board, &address, ["slot a: version 1, runs, is started", "slot b: version 1"]);
 
     // A file that is not what was signed changes nothing.
-    let update = IMAGE.update("2", "root").unwrap();
+    let update = IMAGE.update("2", "rootfs").unwrap();
     let mut damaged = fs::read(&update).unwrap();
     let last = damaged.len() - 1;
     damaged[last] ^= 1;

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod bridge;
+mod buildroot;
 mod capture;
 mod command_line;
 mod configuration;

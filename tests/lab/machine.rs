@@ -29,7 +29,7 @@ const ASSEMBLING: Duration = Duration::from_secs(600);
 /// How long an emulated board may take for anything that it does at its start.
 const BOOTING: Duration = Duration::from_secs(180);
 
-/// Where the boot partition begins in the disk, as mtools reads it: `tests/image/assemble` puts it there.
+/// Where the boot partition begins in the disk, as mtools reads it: `buildroot/board/disk` puts it there.
 const BOOT_PARTITION: &str = "1M";
 
 /// The board as updates call it.
@@ -66,13 +66,13 @@ impl Image {
         Ok(Self { folder, key })
     }
 
-    /// An update with one of the roots that were made with the image, `root` or `broken`.
+    /// An update with one of the roots that were made with the image, `rootfs` or `broken`.
     ///
     /// # Errors
     /// `packaging/update` failed; the error holds what was printed.
     pub fn update(&self, version: &str, root_file: &str) -> Result<PathBuf> {
         let update = work_folder()?.join(format!("{version}.update"));
-        let part = format!("root={}", self.folder.join(format!("{root_file}.squashfs")).display());
+        let part = format!("root={}", self.folder.join(format!("images/{root_file}.squashfs")).display());
         let mut command = Command::new(root().join("packaging/update"));
         run_within(command.arg(&self.key).args([BOARD, version]).arg(&update).arg(part), ASSEMBLING)?;
         Ok(update)

@@ -1,0 +1,123 @@
+//! The Buildroot tree as far as it can be held without building with it: its pieces fit, and what is asked for is checked.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use lab::cross::root;
+
+fn board_folder() -> PathBuf {
+    root().join("buildroot/board")
+}
+
+/// The boards, by the folders that have a `meta`.
+fn boards() -> Vec<String> {
+    let entries = fs::read_dir(board_folder()).unwrap().flatten().filter(|entry| entry.path().join("meta").is_file());
+    entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+/// What a board's meta says of a word.
+fn meta(board: &str, word: &str) -> String {
+    let line = format!(". ./meta; . ./{board}/meta; echo ${word}");
+    let output = Command::new("sh").args(["-euc", &line]).current_dir(board_folder()).output().unwrap();
+    assert!(output.status.success(), "{board}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The options of a fragment, each with its line. Fails where a line is neither an option, nor a comment, nor empty.
+fn options(fragment: &Path) -> Vec<(String, String)> {
+    let text = fs::read_to_string(fragment).unwrap_or_else(|error| panic!("{}: {error}", fragment.display()));
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let unset = line.strip_prefix("# ").and_then(|rest| rest.strip_suffix(" is not set"));
+        let name = unset.or_else(|| line.split_once('=').map(|(name, _)| name).filter(|_| !line.starts_with('#')));
+        let is_option = name.is_some_and(|name| name.starts_with("CONFIG_") || name.starts_with("BR2_"));
+        assert!(is_option || line.is_empty() || line.starts_with("# "), "{}: {line}", fragment.display());
+        found.extend(name.map(|name| (name.to_owned(), line.to_owned())));
+    }
+    assert!(!found.is_empty(), "{} asks for nothing", fragment.display());
+    found
+}
+
+/// Fails where two of the files, or one file twice, say something of the same option.
+fn each_option_stands_once(files: &[PathBuf]) {
+    let mut seen = HashMap::new();
+    for file in files {
+        for (name, _) in options(file) {
+            let before = seen.insert(name.clone(), file);
+            assert!(before.is_none(), "{name} stands in {} and in {}", before.unwrap().display(), file.display());
+        }
+    }
+}
+
+fn check_config(built: &Path, fragment: &Path) -> Output {
+    Command::new(board_folder().join("check-config")).arg(built).arg(fragment).output().unwrap()
+}
+
+#[test]
+fn the_pieces_of_each_board_exist_and_each_setting_has_one_place() {
+    assert_eq!(boards().len(), 5);
+    for board in boards() {
+        let fragments = meta(&board, "KERNEL_FRAGMENTS");
+        let fragments = fragments.split(' ').map(|name| board_folder().join(format!("kernel/{name}.config")));
+        each_option_stands_once(&fragments.collect::<Vec<_>>());
+        each_option_stands_once(&[
+            board_folder().join("common.config"),
+            board_folder().join(&board).join("buildroot.config"),
+        ]);
+        assert!(["efi", "tryboot", "mbr"].contains(&meta(&board, "DISK").as_str()), "{board}");
+        assert!(meta(&board, "TARGET").ends_with("-unknown-linux-musl"), "{board}");
+    }
+    each_option_stands_once(&[board_folder().join("busybox.config")]);
+}
+
+#[test]
+fn an_option_that_was_asked_for_and_not_built_is_named_with_its_fragment() {
+    let folder = new_folder("check-config");
+    let fragment = board_folder().join("kernel/nftables.config");
+    let built = folder.join("built");
+    let asked: Vec<String> = options(&fragment).into_iter().map(|(_, line)| line).collect();
+
+    fs::write(&built, format!("CONFIG_OTHER=y\n{}\n", asked.join("\n"))).unwrap();
+    let all_there = check_config(&built, &fragment);
+    assert!(all_there.status.success(), "{all_there:?}");
+
+    for (wrong, told) in [("CONFIG_NFT_LIMIT=m", "CONFIG_NFT_LIMIT=m"), ("", "no such option")] {
+        fs::write(&built, asked.join("\n").replace("CONFIG_NFT_LIMIT=y", wrong)).unwrap();
+        let refused = check_config(&built, &fragment);
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && text.lines().count() == 1, "{text}");
+        for part in ["nftables.config", "CONFIG_NFT_LIMIT=y", told] {
+            assert!(text.contains(part), "{part:?} is not in {text:?}");
+        }
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn each_slot_of_a_raspberry_pi_starts_its_own_root() {
+    let folder = new_folder("raspberrypi");
+    for board in boards().into_iter().filter(|board| meta(board, "DISK") == "tryboot") {
+        let configure = board_folder().join("raspberrypi/configure");
+        assert!(Command::new(configure).arg(&board).arg(&folder).status().unwrap().success());
+        for (partition, slot) in [(2, "a"), (3, "b")] {
+            let chosen = format!("[boot_partition={partition}]\ncmdline=cmdline-{slot}");
+            let config = fs::read_to_string(folder.join("config.txt")).unwrap();
+            assert_eq!(config.matches(&chosen).count(), 2, "{board}: once for itself and once for a trial: {config}");
+            for (file, ending) in [("", ""), ("-trial", " sluice.trial")] {
+                let line = fs::read_to_string(folder.join(format!("cmdline-{slot}{file}.txt"))).unwrap();
+                assert!(line.contains(&format!("root=PARTLABEL=root-{slot} ")), "{board}: {line}");
+                assert!(line.ends_with(&format!(" sluice.slot={slot}{ending}\n")), "{board}: {line}");
+            }
+        }
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// A new folder of this test's own.
+fn new_folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("sluice-buildroot-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
