@@ -1,5 +1,6 @@
 //! `sluice update`: shows the slots of a box that was made from an image, and brings a new system into the one that does not run.
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::{DaemonArgs, Failure};
 use crate::clock;
 use crate::config::Config;
+use crate::linux::reboot;
 use crate::store::Store;
 use crate::update::{Boot, Disk, Environment, Health, Slot, UpdateError, install, open, wait_until_healthy};
 use crate::web::Client;
@@ -22,6 +24,9 @@ const IMAGE: &str = "/usr/share/sluice";
 
 /// Where the boot partition is mounted meanwhile, and what keeps two of us apart.
 const WORK: &str = "/run/sluice";
+
+/// What the restart tells the firmware, in [`WORK`].
+const RESTART_ARGUMENT: &str = "restart-argument";
 
 #[derive(Debug, Args)]
 pub(super) struct UpdateArgs {
@@ -37,6 +42,9 @@ pub(super) struct UpdateArgs {
     /// For the boot of a box: keeps the slot that is tried once the box is healthy, and fails if it does not become so
     #[arg(long, hide = true, conflicts_with_all = ["file", "is_trial_wanted", "faults"])]
     confirm: bool,
+    /// For the end of a box: restarts with what `--try` left for the firmware, if it did
+    #[arg(long, hide = true, conflicts_with_all = ["file", "is_trial_wanted", "faults", "confirm"])]
+    restart: bool,
     #[command(flatten)]
     daemon: DaemonArgs,
 }
@@ -46,7 +54,7 @@ struct Slots {
     disk: Disk,
     environment: Environment,
     // In this order: nobody else may mount before it is unmounted here.
-    _boot: Boot,
+    boot: Boot,
     _lock: Flock<File>,
 }
 
@@ -59,6 +67,7 @@ pub(super) fn update(args: &UpdateArgs) -> Result<(), Failure> {
     match &args.file {
         Some(file) => Slots::take(at_once)?.install(file, &args.daemon)?,
         None if args.is_trial_wanted => Slots::take(at_once)?.try_other(&args.daemon)?,
+        None if args.restart => restart()?,
         None if args.confirm => confirm(&args.daemon)?,
         None if args.faults => Slots::take(FlockArg::LockExclusive)?.tell_faults(),
         None => Slots::take(at_once)?.show(),
@@ -73,12 +82,24 @@ fn confirm(daemon: &DaemonArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     match wait_until_healthy(|| look(daemon)) {
-        Health::Healthy => Slots::take(FlockArg::LockExclusive)?.environment.keep(slot)?,
+        Health::Healthy => {
+            let mut slots = Slots::take(FlockArg::LockExclusive)?;
+            slots.boot.start(slot)?;
+            slots.environment.keep(slot)?;
+        }
         ill @ Health::Ill(_) => bail!("slot {slot} is not kept: {ill}"),
     }
     note(daemon, &format!("update: keeps slot {slot}"));
     println!("Slot {slot} is kept.");
     Ok(())
+}
+
+/// Tells the firmware what it shall start; comes back only where nothing is to be told.
+fn restart() -> anyhow::Result<()> {
+    match fs::read_to_string(Path::new(WORK).join(RESTART_ARGUMENT)) {
+        Err(_) => Ok(()),
+        Ok(argument) => Err(reboot::restart_with(&CString::new(argument)?).into()),
+    }
 }
 
 impl Slots {
@@ -91,7 +112,7 @@ impl Slots {
         let lock = Flock::lock(file, wait).map_err(|_| UpdateError::Busy)?;
         let boot = disk.boot(Path::new(WORK))?;
         let environment = Environment::read(&boot.environment())?;
-        Ok(Self { disk, environment, _boot: boot, _lock: lock })
+        Ok(Self { disk, environment, boot, _lock: lock })
     }
 
     fn install(&mut self, file: &Path, daemon: &DaemonArgs) -> anyhow::Result<()> {
@@ -126,7 +147,11 @@ impl Slots {
             Health::Healthy => {}
             ill @ Health::Ill(_) => return Err(UpdateError::Unhealthy(ill).into()),
         }
-        self.environment.try_once(slot)?;
+        let argument = self.boot.trial_argument();
+        if let Some(argument) = argument {
+            fs::write(Path::new(WORK).join(RESTART_ARGUMENT), argument).context("cannot leave word for the restart")?;
+        }
+        self.environment.try_once(slot, argument.is_some())?;
         note(daemon, &format!("update: tries version {version} in slot {slot}"));
         println!("The box restarts into slot {slot}, version {version}.");
         let status = Command::new("reboot").status().context("cannot run `reboot`; restart the box yourself")?;

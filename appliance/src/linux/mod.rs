@@ -5,7 +5,7 @@
 //! would merge packets; [`packet_ring`] is the mapped ring that frames arrive in, [`ring_block`] the parser of its blocks, which
 //! trusts nothing that it reads, and [`capture_filter`] what the kernel puts there (both are safe code, as is `bpf`, the statements of the kernel's filters); [`rights`] knows what
 //! the process may do; [`signals`] turns the signals that end the daemon into something to wait for; [`wire`] sends and
-//! receives single frames; [`heap`] has the threads share one; [`watchdog`] is what reboots the board unless it is fed.
+//! receives single frames; [`heap`] has the threads share one; [`watchdog`] is what reboots the board unless it is fed; [`reboot`] tells the firmware what to start.
 #![allow(unsafe_code)]
 
 mod bpf;
@@ -16,6 +16,7 @@ pub mod links;
 pub mod netlink;
 pub mod offloads;
 pub mod packet_ring;
+pub mod reboot;
 pub mod rights;
 pub mod ring_block;
 pub mod signals;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use nix::mount::{MsFlags, mount, umount};
 
 use super::UpdateError;
+use crate::draft::Draft;
 
 /// The kernel's block size in `size` of sysfs, whatever the disk's is.
 const SECTOR_BYTES: u64 = 512;
@@ -62,6 +64,8 @@ impl Display for Slot {
 pub struct Partition {
     /// Its device.
     pub device: PathBuf,
+    /// Its number in the table.
+    pub number: u32,
     /// How large it is.
     pub bytes: u64,
 }
@@ -122,21 +126,54 @@ impl Disk {
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         mount(Some(device), &place, Some("vfat"), flags, Some("umask=077"))
             .map_err(|cause| UpdateError::system(device)(cause.into()))?;
-        Ok(Boot { place })
+        Ok(Boot { place, numbers: [Slot::A, Slot::B].map(|slot| self.number_of_boot(slot)) })
+    }
+
+    /// The number of a slot's own boot partition, where there is one.
+    fn number_of_boot(&self, slot: Slot) -> Option<u32> {
+        self.parts(slot).get(BOOT).map(|partition| partition.number)
     }
 }
 
 /// The boot partition, mounted until this is dropped.
+///
+/// GRUB finds the environment there and does what it says. The firmware of a Raspberry Pi reads another file, `autoboot.txt`: the slot that
+/// is started, and the one that is started once where the restart says [`Boot::trial_argument`] (Raspberry Pi documentation, "The
+/// autoboot.txt file").
 #[derive(Debug)]
 pub struct Boot {
     place: PathBuf,
+    /// The numbers of the partitions that the firmware of a Raspberry Pi starts, a and b; with GRUB there are none.
+    numbers: [Option<u32>; 2],
 }
 
 impl Boot {
     /// Where the environment is.
     #[must_use]
     pub fn environment(&self) -> PathBuf {
-        self.place.join("grub/grubenv")
+        self.place.join(if self.numbers == [None, None] { "grub/grubenv" } else { "slots.env" })
+    }
+
+    /// What the restart must tell the firmware for a trial; nothing to GRUB, which reads it in the environment.
+    #[must_use]
+    pub fn trial_argument(&self) -> Option<&'static str> {
+        (self.numbers != [None, None]).then_some("0 tryboot")
+    }
+
+    /// Has the firmware start a slot from now on, and the other one in a trial. GRUB reads that in the environment.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn start(&self, slot: Slot) -> Result<(), UpdateError> {
+        let [Some(a), Some(b)] = self.numbers else { return Ok(()) };
+        let (kept, other) = if slot == Slot::A { (a, b) } else { (b, a) };
+        let text = format!("[all]\ntryboot_a_b=1\nboot_partition={kept}\n[tryboot]\nboot_partition={other}\n");
+        let path = self.place.join("autoboot.txt");
+        let written = Draft::of(&path).and_then(|mut draft| {
+            draft.file.write_all(text.as_bytes())?;
+            draft.put()
+        });
+        written.map_err(UpdateError::system(&path))
     }
 }
 
@@ -156,14 +193,20 @@ fn partitions(system: &Path, disk: &Path) -> Result<BTreeMap<String, Partition>,
         let Ok(told) = fs::read_to_string(folder.join("uevent")) else { continue };
         let value = |name| told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         let (Some(name), Some(device)) = (value("PARTNAME"), value("DEVNAME")) else { continue };
-        let size = folder.join("size");
-        let sectors = read(&size)?.trim_end().parse::<u64>();
-        let sectors = sectors.map_err(|_| UpdateError::system(&size)(io::ErrorKind::InvalidData.into()))?;
-        let partition =
-            Partition { device: system.join("dev").join(device), bytes: sectors.saturating_mul(SECTOR_BYTES) };
+        let partition = Partition {
+            device: system.join("dev").join(device),
+            number: number(&folder.join("partition"))?,
+            bytes: number::<u64>(&folder.join("size"))?.saturating_mul(SECTOR_BYTES),
+        };
         found.insert(name.to_owned(), partition);
     }
     Ok(found)
+}
+
+/// A number that stands alone in a file.
+fn number<N: FromStr>(path: &Path) -> Result<N, UpdateError> {
+    let invalid = |_| UpdateError::system(path)(io::ErrorKind::InvalidData.into());
+    read(path)?.trim_end().parse().map_err(invalid)
 }
 
 fn read(path: &Path) -> Result<String, UpdateError> {
@@ -172,6 +215,7 @@ fn read(path: &Path) -> Result<String, UpdateError> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use core::mem::ManuallyDrop;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -200,6 +244,7 @@ pub(super) mod tests {
                 ),
             );
             write(&format!("{place}/size"), &format!("{}\n", kib * 2));
+            write(&format!("{place}/partition"), &format!("{number}\n"));
             write(&format!("dev/{device}"), &"x".repeat(usize::try_from(kib * 1024).unwrap()));
         }
         write("sys/devices/virtio0/block/vda/queue/uevent", "");
@@ -216,7 +261,7 @@ pub(super) mod tests {
         assert_eq!((disk.running, disk.is_trial), (Slot::A, false));
         let other = disk.parts(Slot::B);
         assert_eq!(other.keys().copied().collect::<Vec<_>>(), ["root"]);
-        assert_eq!(other["root"], &Partition { device: folder.path().join("dev/vda3"), bytes: 16 * 1024 });
+        assert_eq!(other["root"], &Partition { device: folder.path().join("dev/vda3"), number: 3, bytes: 16 * 1024 });
     }
 
     #[test]
@@ -224,6 +269,21 @@ pub(super) mod tests {
         let folder = system("trial", "sluice.slot=b sluice.trial\n", &[("boot", 4), ("root-a", 8)]);
         let disk = Disk::find(folder.path()).unwrap();
         assert_eq!((disk.running, disk.is_trial), (Slot::B, true));
+    }
+
+    #[test]
+    fn the_firmware_of_a_raspberry_pi_is_told_in_its_own_file() {
+        let partitions = [("boot", 4), ("root-a", 8), ("root-b", 8), ("boot-a", 4), ("boot-b", 4)];
+        let folder = system("pi", "sluice.slot=a", &partitions);
+        let disk = Disk::find(folder.path()).unwrap();
+        let numbers = [Slot::A, Slot::B].map(|slot| disk.number_of_boot(slot));
+        let boot = ManuallyDrop::new(Boot { place: folder.path().to_owned(), numbers });
+        assert_eq!((boot.environment(), boot.trial_argument()), (folder.path().join("slots.env"), Some("0 tryboot")));
+        let autoboot = || fs::read_to_string(folder.path().join("autoboot.txt")).unwrap();
+        boot.start(Slot::B).unwrap();
+        assert_eq!(autoboot(), "[all]\ntryboot_a_b=1\nboot_partition=5\n[tryboot]\nboot_partition=4\n");
+        boot.start(Slot::A).unwrap();
+        assert_eq!(autoboot(), "[all]\ntryboot_a_b=1\nboot_partition=4\n[tryboot]\nboot_partition=5\n");
     }
 
     #[test]

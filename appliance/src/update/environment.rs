@@ -1,4 +1,5 @@
-//! The environment: which slot is started, in GRUB's own form, so that GRUB reads and writes it too.
+//! The environment: which slot is started, in GRUB's own form, so that GRUB reads and writes it too. Where the firmware of a Raspberry Pi
+//! starts the slots it is our own notebook, and `trial` stays empty.
 //!
 //! It is [`BLOCK_BYTES`] long, whatever it holds: a first line that says what it is, `NAME=VALUE` lines, and `#` up to the end (GRUB
 //! manual, "The GRUB environment block"). It is written in its place: GRUB writes to the very sectors that it found the file in.
@@ -87,12 +88,13 @@ impl Environment {
         self.write(&[(version_name(slot), version)])
     }
 
-    /// The next start tries a slot.
+    /// The next start tries a slot; where the firmware is told so in another way, this only remembers it.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn try_once(&mut self, slot: Slot) -> Result<(), UpdateError> {
-        self.write(&[("trial", slot.name()), ("tried", slot.name())])
+    pub fn try_once(&mut self, slot: Slot, firmware_is_told: bool) -> Result<(), UpdateError> {
+        let trial = if firmware_is_told { "" } else { slot.name() };
+        self.write(&[("trial", trial), ("tried", slot.name())])
     }
 
     /// A slot is started from now on.
@@ -159,7 +161,7 @@ pub(super) mod tests {
         environment.begin(Slot::B).unwrap();
         environment.complete(Slot::B, "1.1").unwrap();
         assert_eq!((environment.kept(), environment.trial(), environment.tried()), (Slot::A, None, None));
-        environment.try_once(Slot::B).unwrap();
+        environment.try_once(Slot::B, false).unwrap();
         let mut environment = Environment::read(&path).unwrap();
         assert_eq!(
             (environment.kept(), environment.trial(), environment.tried()),
@@ -175,7 +177,7 @@ pub(super) mod tests {
     fn the_file_stays_as_grub_wants_it_and_keeps_what_others_wrote() {
         let folder = TestDirectory::new("environment");
         let path = environment(folder.path(), "theirs=1\nslot=a\n");
-        Environment::read(&path).unwrap().try_once(Slot::B).unwrap();
+        Environment::read(&path).unwrap().try_once(Slot::B, false).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.len(), 1024);
         assert!(text.starts_with("# GRUB Environment Block\ntheirs=1\nslot=a\ntrial=b\ntried=b\n####"), "{text}");
