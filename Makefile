@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages image image-test cross sizes deb
+.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages image image-test power-cuts cross sizes deb
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -10,7 +10,7 @@ demo: packages
 # Everything, the tests in network namespaces included. Needs root, as they do.
 test: packages check
 	cargo build --workspace --features model-compiler/train
-	cargo test --workspace --no-fail-fast --features model-compiler/train -- --test-threads=4
+	cargo test --workspace --no-fail-fast --features model-compiler/train -- --test-threads=6
 
 # Format and lints, with warnings as errors.
 check:
@@ -41,6 +41,12 @@ sizes:
 image-test: packages
 	cargo build --workspace --features model-compiler/train
 	cargo test --package system-tests --test together image:: -- --nocapture
+
+# The plug of the same board is pulled a hundred times, at any moment of its boot and while the database is written.
+CUTS ?= 100
+power-cuts: packages
+	cargo build --workspace --features model-compiler/train
+	CUTS=$(CUTS) cargo test --package system-tests --test together many_power_cuts -- --ignored --nocapture
 
 # Packets a second, step by step and whole, then the live path (needs root), then each step alone, then instructions per packet against those recorded.
 # PEERS=1 runs Suricata and NFStream on the same capture (needs root); RECORD=1 records the instructions.

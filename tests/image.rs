@@ -10,6 +10,7 @@ use lab::cross::{AARCH64, program_for};
 use lab::machine::{Image, Machine};
 use lab::network::{GATEWAY, LAN_HOST, Network};
 use lab::process::wait_until;
+use lab::random::Random;
 use lab::services;
 use serde_json::Value;
 use sluice::clock::Stopwatch;
@@ -159,4 +160,46 @@ fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
     for row in ["version 2 in slot b", "keeps slot b", "tries version 3 in slot a"] {
         assert!(audit.contains(row), "{audit}");
     }
+}
+
+/// How often the plug is pulled where nobody says (`CUTS`).
+const CUTS: u64 = 100;
+
+#[test]
+#[ignore = "takes a quarter of a minute for each cut: make power-cuts"]
+fn a_board_outlives_many_power_cuts() {
+    let cuts = std::env::var("CUTS").map_or(CUTS, |text| text.parse().unwrap());
+    let network = Network::new().unwrap();
+    let _server = services::dhcp(&network.wan).unwrap();
+    let mut board = Machine::connect(&network, &IMAGE).unwrap();
+    let mut random = Random::new(cuts);
+    for cut in 0..cuts {
+        board.power_on().unwrap();
+        if cut % 2 == 0 {
+            // While the database is written; the first block is looked for in the end.
+            let address = board.address().unwrap();
+            board.wait_for_log_in(&address).unwrap();
+            wait_until_the_daemon_answers(&board, &address);
+            let writes = "for n in $(seq 200); do sluice block 203.0.113.$n --for 1d --why test; done";
+            board.shell(&address, &format!("sluice block 192.0.2.1 --for 7d && ({writes}) >/dev/null 2>&1 &")).unwrap();
+            std::thread::sleep(Duration::from_millis(random.below(4_000)));
+        } else {
+            // At any moment of the boot.
+            std::thread::sleep(Duration::from_millis(random.below(20_000)));
+        }
+        board.cut_power();
+        println!("cut {}", cut + 1);
+    }
+    board.power_on().unwrap();
+    let address = board.address().unwrap();
+    board.wait_for_log_in(&address).unwrap();
+    wait_until_the_daemon_answers(&board, &address);
+    assert!(blocks(&board, &address).contains(&"192.0.2.1".to_owned()), "the first block is restored");
+    let faults = status(&board, &address)["faults"].to_string();
+    assert!(!faults.contains("database") && !faults.contains("forgotten"), "{faults}");
+    let audit = board.shell(&address, "sluice audit verify").unwrap();
+    assert!(audit.contains("all in order"), "{audit}");
+    board.check_console().unwrap();
+    board.cut_power();
+    board.check_data().unwrap();
 }
