@@ -27,4 +27,5 @@ pub mod registry;
 pub mod selftest;
 pub mod store;
 pub mod surroundings;
+mod typed_code;
 pub mod web;
