@@ -276,7 +276,12 @@ pub fn bridge(config: &Config) -> Result<Bridge, BridgeError> {
 
 fn bridge_config(config: &Config) -> BridgeConfig {
     let bridge = &config.bridge;
-    BridgeConfig { name: bridge.name.clone(), ports: bridge.ports.clone(), addresses: bridge.addresses.clone() }
+    BridgeConfig {
+        name: bridge.name.clone(),
+        ports: bridge.ports.clone(),
+        addresses: bridge.addresses.clone(),
+        gateways: bridge.gateway.clone(),
+    }
 }
 
 fn pipeline_config(config: &Config, models: Models, rules: Arc<Rulebook>) -> anyhow::Result<PipelineConfig> {
