@@ -118,6 +118,15 @@ pub fn ensure(config: &BridgeConfig) -> Result<Bridge, BridgeError> {
     Ok(Bridge { index: bridge.index, mac: find(&config.name, &all)?.mac, was_made, faults })
 }
 
+/// Whether the bridge stands and holds both ports: what comes passes already.
+#[must_use]
+pub fn forwards(config: &BridgeConfig) -> bool {
+    let Ok(all) = Links::open().and_then(|mut links| links.all()) else { return false };
+    let bridge = all.iter().find(|link| link.name == config.name).map(|bridge| bridge.index);
+    let holds = |port: &String| all.iter().any(|link| link.name == *port && link.master == bridge);
+    bridge.is_some() && config.ports.iter().all(holds)
+}
+
 /// Refuses what can be refused before anything is changed.
 fn check(config: &BridgeConfig, all: &[Link]) -> Result<(), BridgeError> {
     let [first, second] = &config.ports;
