@@ -1,6 +1,7 @@
 //! The bridge against a real kernel: made, taken over, refused with the remedy, and surviving this program.
 
 use std::io::{Write as _, stderr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lab::namespace::Namespace;
@@ -18,6 +19,7 @@ fn config(addresses: &[&str]) -> BridgeConfig {
         name: "br0".to_owned(),
         ports: PORTS.map(str::to_owned),
         addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        gateways: Vec::new(),
     }
 }
 
@@ -109,6 +111,45 @@ fn what_cannot_be_is_refused_with_the_remedy() {
     let error = refused(&config(&[]));
     assert!(error.contains("`wan0` is a port of `br7` already"), "{error}");
     assert!(hosts.bridge.run(["ip", "link", "show", "br0"]).is_err(), "nothing was changed");
+}
+
+#[test]
+fn the_box_reaches_the_world_by_its_gateways() {
+    let hosts = TwoHosts::without_bridge("br-out").unwrap();
+    let far: [IpAddr; 2] = ["203.0.113.1".parse().unwrap(), "2001:db8:f::1".parse().unwrap()];
+    hosts.outside.ip("addr add 203.0.113.1/32 dev lo").unwrap();
+    hosts.outside.ip("addr add 2001:db8:f::1/128 dev lo nodad").unwrap();
+    let addresses = config(&["198.51.100.9/24", "2001:db8:1::9/64"]);
+    assert_eq!(ensure_in(&hosts.bridge, &addresses).unwrap().faults, [""; 0]);
+    assert!(far.iter().all(|address| !ping(&hosts.bridge, *address)), "there is no way out yet");
+    // Another default route, as somebody else may have made it, gives way and stays.
+    hosts.bridge.ip("link add other0 type veth peer name other1").unwrap();
+    hosts.bridge.ip("link set other0 up").unwrap();
+    hosts.bridge.ip("route add default dev other0").unwrap();
+
+    let with_gateways = BridgeConfig { gateways: OUTSIDE.to_vec(), ..addresses };
+    for _ in 0..2 {
+        assert_eq!(ensure_in(&hosts.bridge, &with_gateways).unwrap().faults, [""; 0]);
+        for address in far {
+            assert!((0..20).any(|_| ping(&hosts.bridge, address)), "{address}");
+        }
+        for (family, gateway) in ["-4", "-6"].into_iter().zip(OUTSIDE) {
+            let routes = hosts.bridge.run(["ip", family, "route", "show", "default"]).unwrap();
+            assert_eq!(routes.matches(&format!("default via {gateway} dev br0 ")).count(), 1, "{routes}");
+        }
+    }
+    assert!(hosts.bridge.ip("route show default").unwrap().contains("other0"));
+}
+
+#[test]
+fn a_gateway_that_cannot_be_is_a_fault_with_the_key_and_traffic_flows() {
+    let hosts = TwoHosts::without_bridge("br-no-way").unwrap();
+    let far = BridgeConfig { gateways: vec!["203.0.113.1".parse().unwrap()], ..config(&["198.51.100.9/24"]) };
+    let faults = ensure_in(&hosts.bridge, &far).unwrap().faults;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with("the box has no way out by 203.0.113.1: "), "{faults:?}");
+    assert!(faults[0].ends_with("; check bridge.gateway and bridge.addresses in sluice.toml"), "{faults:?}");
+    assert!(hosts.reaches());
 }
 
 #[test]

@@ -67,6 +67,22 @@ fn one_port_twice_is_refused() {
 }
 
 #[test]
+fn a_gateway_that_is_no_neighbour_is_refused() {
+    let text = "[bridge]\naddresses = [\"198.51.100.2/24\"]\ngateway = [\"203.0.113.1\"]\n";
+    assert_refused("gateway.toml", text, &["gateway.toml:3", "bridge.gateway", "203.0.113.1", "198.51.100.0/24"]);
+}
+
+/// The scripts of an image read these lines.
+#[test]
+fn the_way_out_is_told() {
+    let text = "[bridge]\naddresses = [\"198.51.100.2/24\", \"2001:db8:1::2/64\"]\ngateway = [\"198.51.100.1\"]\n\
+                name_servers = [\"198.51.100.1\", \"203.0.113.53\"]\n";
+    let told = check(&file("way-out.toml", text)).stdout;
+    assert!(told.contains("\n  bridge br0 of eth0 and eth1, addresses 198.51.100.2/24, 2001:db8:1::2/64\n"), "{told}");
+    assert!(told.contains("\n  way out by 198.51.100.1, name servers 198.51.100.1, 203.0.113.53\n"), "{told}");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let finished = sluice(&["check-config", "/nowhere/sluice.toml"], SHORT).unwrap();
     assert_eq!(finished.code(), Some(2));

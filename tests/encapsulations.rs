@@ -391,8 +391,8 @@ fn a_table_that_closes_is_readable() {
     let listing = lab.hosts.bridge.run(["nft", "list", "table", "netdev", "sluice"]).unwrap();
     for line in [
         "type ether_type",
-        "meta protocol != @alive ip daddr != @own4 counter packets 0 bytes 0 drop",
-        "meta protocol != @alive ip6 daddr != @own6 counter packets 0 bytes 0 drop",
+        "meta protocol != @alive ip daddr != @own4 ether daddr != @own_device counter packets 0 bytes 0 drop",
+        "meta protocol != @alive ip6 daddr != @own6 ether daddr != @own_device counter packets 0 bytes 0 drop",
     ] {
         assert!(listing.contains(line), "no `{line}` in:\n{listing}");
     }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use lab::benign::PingStream;
-use lab::daemon::{Config, Daemon};
+use lab::cleanup::work_folder;
+use lab::daemon::{Config, Daemon, sluice_program};
 use lab::namespace::Namespace;
 use lab::network::{BOX, GATEWAY, LAN_HOST, Network};
-use lab::process::wait_until;
+use lab::process::{SHORT, run_any, wait_until};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -130,4 +131,96 @@ fn observing_never_closes_and_check_config_says_so() {
     daemon.kill();
     std::thread::sleep(LONG_ENOUGH);
     assert!(passes(&network));
+}
+
+/// Runs `sluice bridge` in the box, as at its boot.
+fn bridge_at_boot(network: &Network, config: &Config) -> String {
+    let folder = work_folder().unwrap().join(network.r#box.name());
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("sluice.toml");
+    std::fs::write(&file, config.text(&folder)).unwrap();
+    let mut command = network.r#box.command(sluice_program().unwrap());
+    let finished = run_any(command.arg("bridge").arg("--config").arg(file), SHORT).unwrap();
+    assert!(finished.success() && finished.stderr.is_empty(), "{}{}", finished.stdout, finished.stderr);
+    finished.stdout
+}
+
+/// What a power cut leaves of a box that is on: nothing.
+fn lose_everything(network: &Network, daemon: &mut Daemon<'_>) {
+    daemon.kill();
+    network.r#box.ip("link delete br0").unwrap();
+    network.r#box.run(["nft", "flush", "ruleset"]).unwrap();
+    assert_eq!(daemon.kernel_table(), "");
+}
+
+#[test]
+fn at_a_boot_nothing_passes_before_the_daemon_runs_and_the_box_is_reached() {
+    const GIVEN: &str = "198.51.100.77";
+    let network = Network::new().unwrap();
+    let pings = PingStream::start(&network.lan, GATEWAY, 20).unwrap();
+    assert_eq!(bridge_at_boot(&network, &closed()), "bridge br0 of port0 and port1: made\n");
+    wait_until("the box is reached", PATIENCE, || reaches(&network.lan, BOX) && reaches(&network.wan, BOX)).unwrap();
+    // As by DHCP: nobody has told the table of it.
+    network.r#box.ip(&format!("addr add {GIVEN}/24 dev br0")).unwrap();
+    assert!(reaches(&network.lan, GIVEN) && reaches(&network.r#box, LAN_HOST));
+    assert_eq!(bridge_at_boot(&network, &closed()), "bridge br0 of port0 and port1: stands\n");
+    wait_until("ARP passes", PATIENCE, || network.lan.ip(&format!("neigh show {GATEWAY}")).unwrap().contains("lladdr"))
+        .unwrap();
+    assert!(!passes(&network) && !reaches(&network.wan, LAN_HOST));
+    assert_eq!(pings.answers(), 0, "something has passed");
+
+    let mut daemon = Daemon::start(&network, &closed()).unwrap();
+    wait_until_open(&network);
+    assert!(pings.answers() > 0);
+    // Beside a daemon, and where traffic flows already, it changes nothing.
+    bridge_at_boot(&network, &closed());
+    assert!(passes(&network));
+    assert!(!daemon.log().contains("nftables table right"), "{}", daemon.log());
+    daemon.stop().unwrap();
+    bridge_at_boot(&network, &closed());
+    assert_eq!(daemon.kernel_table(), "");
+    assert!(passes(&network));
+}
+
+#[test]
+fn no_frame_of_who_is_blocked_passes_at_a_boot() {
+    let network = Network::new().unwrap();
+    let mut daemon = Daemon::start(&network, &closed()).unwrap();
+    let blocked = network.outsider(66).unwrap();
+    wait_until("it passes before", PATIENCE, || reaches(&blocked.namespace, LAN_HOST)).unwrap();
+    let words = ["block", &blocked.address(), "--for", "1h"];
+    assert!(daemon.command(&words).unwrap().success());
+    wait_until("it is written down", PATIENCE, || {
+        daemon.command(&["audit"]).unwrap().stdout.contains(&blocked.address())
+    })
+    .unwrap();
+
+    lose_everything(&network, &mut daemon);
+    let stream = PingStream::start(&blocked.namespace, LAN_HOST, 10).unwrap();
+    bridge_at_boot(&network, &closed());
+    daemon.start_again().unwrap();
+    wait_until_open(&network);
+    assert!(daemon.kernel_blocks(&blocked.address()));
+    assert_eq!(stream.answers(), 0, "it has passed in between");
+
+    // The daemon alone does the same.
+    lose_everything(&network, &mut daemon);
+    daemon.start_again().unwrap();
+    wait_until_open(&network);
+    assert_eq!(stream.answers(), 0, "it has passed in between");
+}
+
+#[test]
+fn at_a_boot_of_a_box_that_observes_traffic_flows() {
+    let network = Network::new().unwrap();
+    bridge_at_boot(&network, &Config { mode: "observe", ..closed() });
+    wait_until_open(&network);
+    // What was said while the box ran counts, too.
+    let mut daemon = Daemon::start(&network, &closed()).unwrap();
+    assert!(daemon.command(&["mode", "observe"]).unwrap().success());
+    daemon.stop().unwrap();
+    lose_everything(&network, &mut daemon);
+    bridge_at_boot(&network, &closed());
+    wait_until_open(&network);
+    assert_eq!(daemon.kernel_table(), "");
 }

@@ -30,5 +30,6 @@ mod prevention;
 mod reload;
 mod replay;
 mod selftest;
+mod set_up;
 mod skew;
 mod surroundings;

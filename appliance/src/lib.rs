@@ -27,5 +27,6 @@ pub mod registry;
 pub mod selftest;
 pub mod store;
 pub mod surroundings;
+mod typed_code;
 pub mod update;
 pub mod web;

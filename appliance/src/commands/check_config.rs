@@ -47,6 +47,10 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
         bridge.ports[1],
         list(&bridge.addresses)
     );
+    if !bridge.addresses.is_empty() {
+        let (gateway, name_servers) = (or_none(bridge.gateway.iter()), or_none(bridge.name_servers.iter()));
+        println!("  way out by {gateway}, name servers {name_servers}");
+    }
     println!("  internet port: {}", bridge.internet_port);
     println!("  never blocked: {} (and this box, and the gateways)", or_none(policy.allow.iter()));
     println!("  household: {}", list(&config.lan()));

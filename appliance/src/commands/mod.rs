@@ -42,7 +42,7 @@ pub struct CommandLine {
 enum Command {
     /// Runs the daemon: bridge, detection, blocks, page. SIGHUP is `sluice reload`, SIGUSR2 is `sluice restart`
     Run(ConfigArgs),
-    /// Makes the bridge and ends: for the boot of a box, before the daemon
+    /// Makes the bridge and ends: for the boot of a box, before the daemon; with on_failure = "closed" only the box is reached until then
     Bridge(ConfigArgs),
     /// Runs captures through the same path and reports what it would have done
     Replay(replay::ReplayArgs),

@@ -1,4 +1,4 @@
-//! `sluice passwd`: sets the password of a user of the page. There is none until this was done.
+//! `sluice passwd`: sets the password of a user of the page. The first one ends the set-up code.
 
 use std::io::{IsTerminal, Read, stdin};
 

@@ -45,6 +45,9 @@ fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
 
 fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
     let Events { blocks_standing, blocks_proposed, blocks_observed, models, .. } = events;
+    if let Some(code) = &events.setup_code {
+        writeln!(out, "no password of the page is set yet: its set-up code is {code}")?;
+    }
     if models.shadow.is_some() {
         model::write_shadow(out, models)?;
     }

@@ -65,11 +65,14 @@ impl Config {
 }
 
 impl Changes {
-    fn bridge(&mut self, Bridge { name, ports, addresses, internet_port }: &Bridge, next: &mut Bridge) {
+    fn bridge(&mut self, bridge: &Bridge, next: &mut Bridge) {
+        let Bridge { name, ports, internet_port, addresses, gateway, name_servers } = bridge;
         self.keep("bridge.name", name, &mut next.name);
         self.keep("bridge.ports", ports, &mut next.ports);
-        self.keep("bridge.addresses", addresses, &mut next.addresses);
         self.keep("bridge.internet_port", internet_port, &mut next.internet_port);
+        self.keep("bridge.addresses", addresses, &mut next.addresses);
+        self.keep("bridge.gateway", gateway, &mut next.gateway);
+        self.keep("bridge.name_servers", name_servers, &mut next.name_servers);
     }
 
     fn policy(&mut self, policy: &Policy, next: &Policy) {
@@ -129,7 +132,7 @@ mod tests {
             on_failure = "closed"
             selftest_at_start = false
             state_dir = "/elsewhere"
-            bridge = { name = "br9", ports = ["a", "b"], addresses = ["198.51.100.2/24"], internet_port = "a" }
+            bridge = { name = "br9", ports = ["a", "b"], addresses = ["198.51.100.2/24"], internet_port = "a", gateway = ["198.51.100.1"], name_servers = ["203.0.113.53"] }
             web = { listen_port = 81, host_names = ["sluice.lan"], socket = "/elsewhere/socket" }
             memory = { profile = "small" }
             hardware = { led = "ACT" }
@@ -159,8 +162,10 @@ mod tests {
             "state_dir",
             "bridge.name",
             "bridge.ports",
-            "bridge.addresses",
             "bridge.internet_port",
+            "bridge.addresses",
+            "bridge.gateway",
+            "bridge.name_servers",
         ];
         assert_eq!(changes.at_next_start, [&fixed[..], &["web.socket", "memory", "hardware"]].concat());
         assert_eq!(changes.at_once.len(), 19, "{:?}", changes.at_once);

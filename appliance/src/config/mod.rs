@@ -3,6 +3,7 @@
 //! A mistake in it is refused with the file, the line, the key, and what was probably meant. The keys are explained in
 //! `overlay/etc/sluice/sluice.toml`.
 
+mod bridge;
 mod changes;
 mod hardware;
 mod lists;
@@ -83,6 +84,12 @@ pub struct Bridge {
     pub internet_port: String,
     /// Its addresses, each with the length of its prefix; the page is at the first one, or else at one that the bridge is given.
     pub addresses: Vec<IpNet>,
+    /// Routers by which the box itself reaches the internet: one of IPv4 and one of IPv6 at most.
+    #[serde(deserialize_with = "bridge::addresses")]
+    pub gateway: Vec<IpAddr>,
+    /// Who the box asks for names; for the scripts of an image, which keep its `resolv.conf`.
+    #[serde(deserialize_with = "bridge::addresses")]
+    pub name_servers: Vec<IpAddr>,
 }
 
 /// `[policy]`
@@ -151,6 +158,8 @@ impl Default for Bridge {
             ports: [String::from("eth0"), String::from("eth1")],
             internet_port: String::from(FOUND_OUT),
             addresses: Vec::new(),
+            gateway: Vec::new(),
+            name_servers: Vec::new(),
         }
     }
 }
@@ -246,25 +255,8 @@ impl Config {
     /// What no single value shows to be wrong: the key and what to do.
     fn contradiction(&self) -> Option<(&'static str, String)> {
         let Self { bridge, policy, model, memory, hardware, .. } = self;
-        let named =
-            [("bridge.name", &bridge.name), ("bridge.ports", &bridge.ports[0]), ("bridge.ports", &bridge.ports[1])];
-        if let Some((key, name)) = named.into_iter().find(|(_, name)| !is_interface_name(name)) {
-            let what = format!("`{name}` is no interface name: 1 to 15 letters, digits, `-`, `_`, `.` or `@`");
-            return Some((key, what));
-        }
-        if bridge.ports[0] == bridge.ports[1] || bridge.ports.contains(&bridge.name) {
-            return Some((
-                "bridge.ports",
-                String::from("name two different interfaces, neither of them the bridge itself"),
-            ));
-        }
-        let Bridge { internet_port, ports, .. } = bridge;
-        if internet_port != FOUND_OUT && !ports.contains(internet_port) {
-            let [first, second] = ports;
-            let what = format!(
-                "`{internet_port}` is none of bridge.ports; give \"{first}\", \"{second}\", or \"{FOUND_OUT}\" to have it found out"
-            );
-            return Some(("bridge.internet_port", what));
+        if let Some(found) = bridge::contradiction(bridge) {
+            return Some(found);
         }
         if !is_ladder(&policy.ladder_s) {
             let what = format!(
@@ -349,12 +341,6 @@ fn is_ladder(steps_s: &[u32]) -> bool {
     (1..=MOST_STEPS).contains(&steps_s.len())
         && steps_s.is_sorted()
         && steps_s.iter().all(|seconds| (1..=LONGEST_STEP_S).contains(seconds))
-}
-
-/// What Linux takes as the name of an interface, less what would confuse a reader.
-fn is_interface_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
-    (1..=15).contains(&name.len()) && name.chars().all(allowed) && name != "." && name != ".."
 }
 
 /// Whom the allowlist means.

@@ -2,7 +2,8 @@
 //!
 //! 1. signals, so that every thread inherits that they are blocked;
 //! 2. the lights, which say that it starts;
-//! 3. the bridge, so that traffic flows as early as possible and whatever fails after it;
+//! 3. the bridge, so that traffic flows as early as possible and whatever fails after it; with `on_failure = "closed"` behind a table
+//!    that holds it back until step 6;
 //! 4. the rings on its ports;
 //! 5. the store, and from it the blocks that still stand;
 //! 6. the kernel's table with them, in one batch;
@@ -30,6 +31,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, bail};
+use ipnet::IpNet;
 use log::{info, warn};
 use traffic::time::Timestamp;
 
@@ -263,17 +265,44 @@ fn open_store(config: &Config, faults: &mut Vec<String>) -> anyhow::Result<Store
     Ok(store)
 }
 
-/// Makes the bridge stand as configured, which is the first thing that the daemon does.
+/// Makes the bridge stand as configured, which is the first thing that the daemon does. Who wants nothing to pass unwatched gets
+/// ports that are joined behind a closed table.
 ///
 /// # Errors
 /// See [`BridgeError`].
 pub fn bridge(config: &Config) -> Result<Bridge, BridgeError> {
-    bridge::ensure(&bridge_config(config))
+    let wanted = bridge_config(config);
+    let held_back = if bridge::forwards(&wanted) { Ok(()) } else { hold_back(config) };
+    let mut bridge = bridge::ensure(&wanted)?;
+    if let Err(error) = held_back {
+        bridge.faults.push(format!("traffic passes before the daemon runs, though on_failure is \"closed\": {error}"));
+    }
+    Ok(bridge)
+}
+
+/// Has nothing pass between the ports until the daemon protects, where that is wanted.
+fn hold_back(config: &Config) -> Result<(), EnforceError> {
+    if config.on_failure == OnFailure::Open || !modes_at_start(config).may_block() {
+        return Ok(());
+    }
+    let own = config.bridge.addresses.iter().map(IpNet::addr).collect();
+    Nftables::new(config.bridge.ports.clone(), config.max_blocks()).on_failure(OnFailure::Closed).close(own)
+}
+
+/// The modes as the daemon will find them. A database that cannot be read will be begun anew.
+fn modes_at_start(config: &Config) -> Modes {
+    let stored = Store::join(&config.state_dir).and_then(|store| store.modes(config.mode));
+    stored.unwrap_or_else(|_| Modes::all(config.mode))
 }
 
 fn bridge_config(config: &Config) -> BridgeConfig {
     let bridge = &config.bridge;
-    BridgeConfig { name: bridge.name.clone(), ports: bridge.ports.clone(), addresses: bridge.addresses.clone() }
+    BridgeConfig {
+        name: bridge.name.clone(),
+        ports: bridge.ports.clone(),
+        addresses: bridge.addresses.clone(),
+        gateways: bridge.gateway.clone(),
+    }
 }
 
 fn pipeline_config(config: &Config, models: Models, rules: Arc<Rulebook>) -> anyhow::Result<PipelineConfig> {

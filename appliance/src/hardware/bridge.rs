@@ -3,12 +3,13 @@
 //! The kernel forwards, not this program: the bridge stays when the daemon ends, so that a dead daemon never stops traffic.
 //! A bridge that stands is left as it is, and its ports stay in it: taking them out would interrupt what they forward.
 
+use core::net::IpAddr;
 use std::io;
 
 use ipnet::IpNet;
 use traffic::address::Mac;
 
-use crate::linux::links::{Link, Links};
+use crate::linux::links::{Gateway, Link, Links};
 use crate::linux::netlink::NetlinkError;
 use crate::linux::offloads;
 
@@ -21,6 +22,8 @@ pub struct BridgeConfig {
     pub ports: [String; 2],
     /// Addresses of the appliance, with their prefixes; it can forward without any.
     pub addresses: Vec<IpNet>,
+    /// Routers by which it reaches the rest of the world, each in the network of an address.
+    pub gateways: Vec<IpAddr>,
 }
 
 /// The bridge as it stands now.
@@ -106,10 +109,22 @@ pub fn ensure(config: &BridgeConfig) -> Result<Bridge, BridgeError> {
         let step = || format!("give `{}` the address {address}", bridge.name);
         links.add_address(bridge.index, *address).map_err(explain(step))?;
     }
+    for gateway in &config.gateways {
+        lead_out(&mut links, *gateway, bridge, &mut faults);
+    }
     // Read again: a bridge takes on the MAC address of one of its ports.
     let all = links.all().map_err(explain(|| "list the interfaces".to_owned()))?;
     add_port_faults(config, &all, &mut faults);
     Ok(Bridge { index: bridge.index, mac: find(&config.name, &all)?.mac, was_made, faults })
+}
+
+/// Whether the bridge stands and holds both ports: what comes passes already.
+#[must_use]
+pub fn forwards(config: &BridgeConfig) -> bool {
+    let Ok(all) = Links::open().and_then(|mut links| links.all()) else { return false };
+    let bridge = all.iter().find(|link| link.name == config.name).map(|bridge| bridge.index);
+    let holds = |port: &String| all.iter().any(|link| link.name == *port && link.master == bridge);
+    bridge.is_some() && config.ports.iter().all(holds)
 }
 
 /// Refuses what can be refused before anything is changed.
@@ -157,6 +172,15 @@ fn attach(links: &mut Links, port: &Link, bridge: &Link, faults: &mut Vec<String
         links.enslave(port.index, bridge.index).map_err(explain(step))?;
     }
     links.set_up(port.index).map_err(explain(|| format!("set `{name}` up")))
+}
+
+/// Without a way out the box protects all the same.
+fn lead_out(links: &mut Links, gateway: IpAddr, bridge: &Link, faults: &mut Vec<String>) {
+    if let Err(error) = links.add_gateway(Gateway { address: gateway, link: bridge.index }) {
+        faults.push(format!(
+            "the box has no way out by {gateway}: {error}; check bridge.gateway and bridge.addresses in sluice.toml"
+        ));
+    }
 }
 
 /// Ports of one bridge that take packets of different sizes lose the large ones.

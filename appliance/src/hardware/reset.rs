@@ -8,6 +8,7 @@ use std::path::Path;
 use traffic::time::Timestamp;
 
 use crate::store::{PasswordError, Store};
+use crate::typed_code::typed_code;
 
 /// Where it is shown.
 pub(super) const CONSOLE: &str = "/dev/console";
@@ -15,14 +16,8 @@ pub(super) const CONSOLE: &str = "/dev/console";
 /// Whose it is.
 const USER: &str = "admin";
 
-/// Letters and digits that nobody takes for others.
-const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-
-/// 60 bits: nobody guesses it through a page that makes guessers wait.
-const CHARACTERS: usize = 12;
-
-/// Characters that stand together.
-const GROUP: usize = 4;
+/// Of the password, 60 bits: nobody guesses it through a page that makes guessers wait.
+const GROUPS: usize = 3;
 
 /// Why there is no other password.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +43,7 @@ pub(super) enum ResetError {
 pub(super) fn reset_password(store: &Store, console: &Path, now: Timestamp, actor: &str) -> Result<(), ResetError> {
     let unseen = |cause| ResetError::Console { console: console.display().to_string(), cause };
     let mut shown = OpenOptions::new().write(true).open(console).map_err(unseen)?;
-    let code = code()?;
+    let code = typed_code::<GROUPS>().map_err(ResetError::Random)?;
     say(&mut shown, &format!("the password of {USER} is now {code} ; choose your own with `sluice passwd`"))
         .map_err(unseen)?;
     store.set_password(USER, &code, now, actor).inspect_err(|_| {
@@ -61,20 +56,6 @@ pub(super) fn reset_password(store: &Store, console: &Path, now: Timestamp, acto
 /// Consoles in raw mode want both.
 fn say(console: &mut File, what: &str) -> io::Result<()> {
     console.write_all(format!("\r\nSluice: {what}\r\n").as_bytes())
-}
-
-fn code() -> Result<String, ResetError> {
-    let mut random = [0; CHARACTERS];
-    getrandom::fill(&mut random).map_err(ResetError::Random)?;
-    let mut code = String::new();
-    for (number, byte) in random.into_iter().enumerate() {
-        if number > 0 && number % GROUP == 0 {
-            code.push('-');
-        }
-        // As many as there are values of five bits: none is more likely than another.
-        code.extend(ALPHABET.get(usize::from(byte) % ALPHABET.len()).map(|letter| char::from(*letter)));
-    }
-    Ok(code)
 }
 
 #[cfg(test)]
@@ -99,7 +80,7 @@ mod tests {
         reset_password(&store, &console, clock::now(), "button").unwrap();
         let shown = fs::read_to_string(&console).unwrap();
         let code = shown.split("is now ").nth(1).unwrap().split(' ').next().unwrap();
-        assert_eq!(code.len(), CHARACTERS + 2);
+        assert_eq!(code.split('-').count(), GROUPS);
         assert!(store.check_password(USER, code).unwrap() && !store.check_password(USER, "correct horse").unwrap());
         let audit = store.audit_rows(5).unwrap();
         assert!(audit.iter().any(|row| row.actor == "button" && row.what == "set the password of user admin"));
@@ -114,11 +95,5 @@ mod tests {
         let told = reset_password(&store, &console, clock::now(), "button").unwrap_err().to_string();
         assert!(told.contains("console cannot be written") && told.contains("sluice passwd"), "{told}");
         assert!(store.check_password(USER, "correct horse").unwrap() && !console.exists());
-    }
-
-    #[test]
-    fn no_two_codes_are_alike() {
-        let codes: std::collections::BTreeSet<_> = (0..100).map(|_| code().unwrap()).collect();
-        assert_eq!(codes.len(), 100);
     }
 }

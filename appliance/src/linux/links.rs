@@ -38,14 +38,20 @@ const ADDRESS: u16 = 1;
 const ADDRESS_LOCAL: u16 = 2;
 const ROUTE_LINK: u16 = 4;
 const ROUTE_GATEWAY: u16 = 5;
+const ROUTE_PRIORITY: u16 = 6;
 const ROUTE_MULTIPATH: u16 = 9;
 const ROUTE_VIA: u16 = 18;
 const NEIGHBOUR_MAC: u16 = 2;
 const NEIGHBOUR_VLAN: u16 = 5;
 const NEIGHBOUR_MASTER: u16 = 9;
 
-/// `RTN_UNICAST`
+/// `RTN_UNICAST`, `RT_TABLE_MAIN`, `RTPROT_STATIC`, `RT_SCOPE_UNIVERSE`
 const ROUTE_UNICAST: u8 = 1;
+const TABLE_MAIN: u8 = 254;
+const BY_AN_ADMINISTRATOR: u8 = 4;
+const TO_ANYWHERE: u8 = 0;
+/// Of a default route of IPv6: before those that routers announce, which have 1024.
+const PRIORITY_V6: u32 = 512;
 /// `NUD_REACHABLE`, `NUD_STALE`, `NUD_DELAY`, `NUD_PROBE` and `NUD_PERMANENT`: somebody has answered, or was put there by hand.
 const NEIGHBOUR_ANSWERED: u16 = 0x02 | 0x04 | 0x08 | 0x10 | 0x80;
 /// `NUD_PERMANENT`: in a bridge, an address of its own.
@@ -211,6 +217,26 @@ impl Links {
     /// What the kernel refused.
     pub fn gateways(&mut self) -> Result<Vec<Gateway>, NetlinkError> {
         self.list(libc::RTM_GETROUTE, ROUTE_HEADER_BYTES, read_gateways)
+    }
+
+    /// Sends what is for nobody near to the gateway, before other default routes of its family, which stay; one by this gateway that
+    /// there is already stays as it is.
+    ///
+    /// # Errors
+    /// What the kernel refused: the gateway is no neighbour at that interface, or missing rights.
+    pub fn add_gateway(&mut self, gateway: Gateway) -> Result<(), NetlinkError> {
+        if self.gateways()?.contains(&gateway) {
+            return Ok(());
+        }
+        let family = family(gateway.address);
+        let header = [family, 0, 0, 0, TABLE_MAIN, BY_AN_ADMINISTRATOR, TO_ANYWHERE, ROUTE_UNICAST, 0, 0, 0, 0];
+        let mut request = Request::new();
+        request.message(libc::RTM_NEWROUTE, FLAG_ACK | FLAG_CREATE, &header).ne_u32(ROUTE_LINK, gateway.link);
+        match gateway.address {
+            IpAddr::V4(v4) => request.attribute(ROUTE_GATEWAY, &v4.octets()),
+            IpAddr::V6(v6) => request.attribute(ROUTE_GATEWAY, &v6.octets()).ne_u32(ROUTE_PRIORITY, PRIORITY_V6),
+        };
+        self.socket.request(&mut request, |_| {})
     }
 
     /// The MACs of the addresses that the kernel has spoken with, of both families.

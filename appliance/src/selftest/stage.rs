@@ -123,7 +123,8 @@ fn make_links() -> Result<(), Step> {
             _ => refused(error),
         })?;
     }
-    let config = BridgeConfig { name: String::from("br0"), ports: PORTS.map(str::to_owned), addresses: Vec::new() };
+    let (addresses, gateways) = (Vec::new(), Vec::new());
+    let config = BridgeConfig { name: String::from("br0"), ports: PORTS.map(str::to_owned), addresses, gateways };
     bridge::ensure(&config).map_err(|error| {
         wrong(format!("no bridge can be made: {error}"), "the kernel needs CONFIG_BRIDGE (OpenWrt: kmod-bridge)")
     })?;

@@ -363,6 +363,25 @@ fn passwords_are_checked_and_their_change_is_recorded() {
 }
 
 #[test]
+fn the_first_password_is_set_once_whoever_comes_first() {
+    let directory = TestDirectory::new("first-password");
+    let store = open(&directory);
+    let other = Store::join(directory.path()).unwrap();
+    let first: Vec<bool> = std::thread::scope(|scope| {
+        let tries = [(&store, "correct horse"), (&other, "battery staple")].map(|(store, password)| {
+            scope.spawn(move || store.set_first_password("admin", password, at(1), "192.0.2.7").unwrap())
+        });
+        tries.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(first.iter().filter(|is_first| **is_first).count(), 1);
+    assert_eq!(store.check_password("admin", "correct horse").unwrap(), first[0]);
+    assert_eq!(store.check_password("admin", "battery staple").unwrap(), first[1]);
+    let rows = store.audit_rows(9).unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].what, "set the first password of user admin, with the set-up code");
+}
+
+#[test]
 fn passwords_that_will_not_do_are_refused() {
     let directory = TestDirectory::new("weak");
     let store = open(&directory);

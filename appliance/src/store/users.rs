@@ -2,7 +2,7 @@
 
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
-use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use std::sync::{MutexGuard, PoisonError};
 use traffic::time::Timestamp;
 
@@ -69,14 +69,41 @@ impl Store {
     /// The name or the password won't do, or the file cannot be written.
     pub fn set_password(&self, user: &str, password: &str, now: Timestamp, actor: &str) -> Result<(), PasswordError> {
         check_name(user)?;
-        if password.chars().count() < MIN_PASSWORD_CHARACTERS {
-            return Err(PasswordError::TooShort);
-        }
-        if password.len() > MAX_PASSWORD_BYTES {
-            return Err(PasswordError::TooLong);
-        }
+        check_password_text(password)?;
         let hash = self.hash(password)?;
-        Ok(self.put_user(user, &hash, now, actor).map_err(StoreError::write("the password"))?)
+        let what = format!("set the password of user {user}");
+        let put = self.change_users(|change| {
+            put_user(change, user, &hash, now)?;
+            audit::append(change, now, actor, &what)
+        });
+        Ok(put.map_err(StoreError::write("the password"))?)
+    }
+
+    /// Sets the password of the first user, in the name of `actor` who knew the set-up code; false, and nothing is done, where
+    /// there is a user by now.
+    ///
+    /// # Errors
+    /// As [`Self::set_password`].
+    pub fn set_first_password(
+        &self,
+        user: &str,
+        password: &str,
+        now: Timestamp,
+        actor: &str,
+    ) -> Result<bool, PasswordError> {
+        check_name(user)?;
+        check_password_text(password)?;
+        let hash = self.hash(password)?;
+        let what = format!("set the first password of user {user}, with the set-up code");
+        let put = self.change_users(|change| {
+            let is_first = !any_user(change)?;
+            if is_first {
+                put_user(change, user, &hash, now)?;
+                audit::append(change, now, actor, &what)?;
+            }
+            Ok(is_first)
+        });
+        Ok(put.map_err(StoreError::write("the password"))?)
     }
 
     /// Whether that is the user's password. Takes as long for a user who does not exist.
@@ -115,9 +142,7 @@ impl Store {
     /// # Errors
     /// The file cannot be read.
     pub fn has_users(&self) -> Result<bool, StoreError> {
-        self.connection()
-            .query_row("SELECT EXISTS (SELECT 1 FROM users)", [], |row| row.get(0))
-            .map_err(StoreError::read("the users"))
+        any_user(&self.connection()).map_err(StoreError::read("the users"))
     }
 
     /// Hashing takes more memory than all else that is done now and then: one at a time, and what nobody uses of the heap goes first.
@@ -137,16 +162,40 @@ impl Store {
             .map_err(|cause| PasswordError::Hash { cause })
     }
 
-    fn put_user(&self, user: &str, hash: &str, now: Timestamp, actor: &str) -> rusqlite::Result<()> {
+    /// One change of the users with its row in the audit log, or nothing of both.
+    fn change_users<T>(&self, change: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let mut connection = self.connection();
-        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        change.execute(
-            "INSERT OR REPLACE INTO users (name, password, role, changed) VALUES (?1, ?2, ?3, ?4)",
-            params![user, hash, ROLE, to_sql_time(now)],
-        )?;
-        audit::append(&change, now, actor, &format!("set the password of user {user}"))?;
-        change.commit()
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = change(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
     }
+}
+
+fn any_user(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM users)", [], |row| row.get(0))
+}
+
+fn put_user(connection: &Connection, user: &str, hash: &str, now: Timestamp) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT OR REPLACE INTO users (name, password, role, changed) VALUES (?1, ?2, ?3, ?4)",
+        params![user, hash, ROLE, to_sql_time(now)],
+    )?;
+    Ok(())
+}
+
+/// Whether a password may be set, whoever's it is.
+///
+/// # Errors
+/// It is too short or too long.
+pub fn check_password_text(password: &str) -> Result<(), PasswordError> {
+    if password.chars().count() < MIN_PASSWORD_CHARACTERS {
+        return Err(PasswordError::TooShort);
+    }
+    if password.len() > MAX_PASSWORD_BYTES {
+        return Err(PasswordError::TooLong);
+    }
+    Ok(())
 }
 
 fn check_name(user: &str) -> Result<(), PasswordError> {

@@ -89,6 +89,9 @@ pub struct Events {
     pub allowances: Vec<AllowanceRow>,
     /// Which models are chosen, and what is said of them.
     pub models: ModelState,
+    /// As long as no password of the page is set: the code with which the page lets somebody set the first one.
+    #[serde(default)]
+    pub setup_code: Option<String>,
 }
 
 /// One alert. `GET /api/alerts/NUMBER` explains it: see [`super::explanation`].
@@ -331,6 +334,7 @@ impl Events {
             blocks_observed: count(BlockState::Observed),
             allowances: snapshot.allowances.iter().map(|allowance| AllowanceRow::of(allowance, now)).collect(),
             models: ModelState::of(&snapshot.models),
+            setup_code: None,
         }
     }
 }

@@ -7,7 +7,8 @@
 //! (`/api/alerts/17`) and the last ones about somebody (`/api/alerts?of=203.0.113.9`).
 //!
 //! A stranger on the network sees whether the box is well, and no addresses; alerts, blocks and the button that ends one
-//! need a log-in. There is no default password: `sluice passwd` sets the first.
+//! need a log-in. There is no default password: whoever knows the set-up code of this start ([`set_up`]), or root by
+//! `sluice passwd`, sets the first.
 
 mod alert_page;
 pub mod api;
@@ -22,6 +23,7 @@ mod http;
 mod model_state;
 mod page;
 mod sessions;
+mod set_up;
 mod socket;
 mod words;
 
@@ -69,6 +71,8 @@ pub fn serve(
 ) -> Result<WebServer, WebError> {
     let app = Arc::new(app::App::new(handle, library, store, writer, config.host_names));
     let server = socket::Server::start(&config.socket_path, &app)?;
+    // Once it answers, so that whoever reads this in the log finds it in the status too.
+    app.announce_set_up();
     Ok(WebServer { door: None, app, _server: server, socket_path: config.socket_path })
 }
 
@@ -151,5 +155,7 @@ pub enum WebError {
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod set_up_tests;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use super::api::{AlertRow, BlockRow, Events, ModelState, State};
 use super::words;
 use crate::hardware::lights::Light;
 use crate::policy::{Action, BlockState, Mode};
+use crate::store::MIN_PASSWORD_CHARACTERS;
 
 /// How long the button of a block allows whom it is about, in seconds.
 const DAY_S: u32 = 86_400;
@@ -33,11 +34,20 @@ pub(super) enum Reader<'a> {
     },
     /// Anybody else.
     Stranger {
-        /// Nobody can log in before a password is set.
-        password_set: bool,
-        /// Why the last log-in was refused.
+        /// By which form he comes in.
+        entry: Entry,
+        /// Why that was refused the last time.
         notice: Option<&'a str>,
     },
+}
+
+/// The form for strangers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// Name and password.
+    LogIn,
+    /// There is no password yet: the set-up code, and a password to be.
+    SetUp,
 }
 
 pub(super) fn render(state: &State, reader: &Reader<'_>) -> String {
@@ -59,7 +69,7 @@ pub(super) fn render(state: &State, reader: &Reader<'_>) -> String {
                     p id="silent" class="note bad" role="alert" hidden { "The box does not answer. What you see may be old." }
                     @if let Some(notice) = notice(reader) { p class="note" role="status" { (notice) } }
                     div id="live" { (live(state, reader)) }
-                    @if let Reader::Stranger { password_set, .. } = reader { (log_in(*password_set)) }
+                    @if let Reader::Stranger { entry, .. } = reader { (enter(*entry)) }
                 }
                 footer {
                     "Model " (state.model) " · bridge " (state.bridge) " (" (state.ports[0]) ", " (state.ports[1]) "): "
@@ -402,20 +412,51 @@ fn share(share: f32) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-fn log_in(password_set: bool) -> Markup {
+fn enter(entry: Entry) -> Markup {
     html! {
         section class="log-in" {
-            h2 { "Log in" }
-            @if password_set {
-                p { "Alerts and blocks, and the button that ends a block, are for the people of this house." }
-                form method="post" action="/login" {
-                    label { "Name" input name="name" value="admin" autocomplete="username" autocapitalize="none" required; }
-                    label { "Password" input name="password" type="password" autocomplete="current-password" required; }
-                    button { "Log in" }
-                }
-            } @else {
-                p { "No password is set yet. Run " code { "sluice passwd" } " on the box, then reload this page." }
+            @match entry {
+                Entry::LogIn => { (log_in()) }
+                Entry::SetUp => { (set_up()) }
             }
+        }
+    }
+}
+
+fn log_in() -> Markup {
+    html! {
+        h2 { "Log in" }
+        p { "Alerts and blocks, and the button that ends a block, are for the people of this house." }
+        form method="post" action="/login" {
+            label { "Name" input name="name" value="admin" autocomplete="username" autocapitalize="none" required; }
+            label { "Password" input name="password" type="password" autocomplete="current-password" required; }
+            button { "Log in" }
+        }
+    }
+}
+
+/// The name stands in it for those who let their browser keep passwords.
+fn set_up() -> Markup {
+    let password = |words: &str, name: &str| {
+        html! {
+            label {
+                (words)
+                input name=(name) type="password" autocomplete="new-password" minlength=(MIN_PASSWORD_CHARACTERS) required;
+            }
+        }
+    };
+    html! {
+        h2 { "Set a password" }
+        p {
+            "There is none yet. The set-up code is on the console of the box, and in what " code { "sluice status" }
+            " says there; " code { "sluice passwd" } " sets a password without it."
+        }
+        form method="post" action="/setup" {
+            label { "Set-up code" input name="code" autocomplete="off" autocapitalize="none" spellcheck="false" required; }
+            input name="name" value="admin" autocomplete="username" hidden;
+            (password("New password", "password"))
+            (password("Once more", "again"))
+            button { "Set it and log in" }
         }
     }
 }

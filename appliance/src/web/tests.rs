@@ -71,16 +71,6 @@ fn a_stranger_sees_how_the_box_is_but_no_addresses() {
 }
 
 #[test]
-fn before_there_is_a_password_the_page_says_how_to_set_one() {
-    let page = open_page("no-password");
-    let body = page.get("/", "").body;
-    assert!(body.contains("sluice passwd") && !body.contains("action=\"/login\""));
-    let answer = page.post_form("/login", "", "name=admin&password=");
-    assert_eq!(answer.header("location"), Some("/?login=refused"));
-    assert_eq!(answer.header("set-cookie"), None);
-}
-
-#[test]
 fn after_log_in_the_button_of_a_block_ends_it() {
     let page = open_page("unblock");
     let cookie = page.log_in();

@@ -14,6 +14,7 @@
 //! | `asked_tcp4` and the like | questions to limited services, for some seconds |
 //! | `allow_device` | devices that always pass |
 //! | `alive` | only with `on_failure = "closed"`: while it is empty, nothing passes but what the box needs to be reached |
+//! | `own_device` | with it: the MAC addresses of the box, which is reached by them whatever its addresses |
 //!
 //! IPv6 sources are /64 networks: the sets hold their first address, and the rules mask what they look up.
 //! ARP, DHCP and IPv6 neighbour discovery always pass.
@@ -38,6 +39,7 @@ mod rules;
 mod table;
 mod watch;
 
+use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -87,6 +89,15 @@ impl Family {
             Self::Bridge => FAMILY_BRIDGE,
         }
     }
+}
+
+/// How a table with `on_failure = "closed"` begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begins {
+    /// As if the program had just said that it lives.
+    Open,
+    /// As if it were dead.
+    Closed,
 }
 
 /// The kernel's blocks, through one netlink socket.
@@ -192,7 +203,37 @@ impl Nftables {
         }
     }
 
-    fn make_table(&mut self, desired: &Desired, now: Timestamp) -> Result<(), Refusal> {
+    /// Puts a table in force that is closed until [`Enforcer::replace`] puts another in its place: for ports that are about to be
+    /// joined. Where a table stands it stays, open or closed.
+    ///
+    /// # Errors
+    /// As [`Enforcer::replace`].
+    pub fn close(&mut self, own: Vec<IpAddr>) -> Result<(), EnforceError> {
+        for family in [Family::Netdev, Family::Bridge] {
+            let mut standing = Self::new(self.ports.clone(), self.capacity).in_family(family);
+            if standing.count().is_ok_and(|counted| counted.rules > 0) {
+                return Ok(());
+            }
+        }
+        self.make(&Desired { own, ..Desired::default() }, Timestamp::EPOCH, Begins::Closed)
+    }
+
+    /// Makes the table, in the other family where this kernel lacks the first.
+    fn make(&mut self, desired: &Desired, now: Timestamp, begins: Begins) -> Result<(), EnforceError> {
+        match self.make_table(desired, now, begins) {
+            Err(refusal) if self.may_fall_back && refusal.is_unsupported() && self.lacks_netdev() => {
+                self.family = Family::Bridge;
+                let result = self.make_table(desired, now, begins);
+                if result.is_err() {
+                    self.family = Family::Netdev;
+                }
+                result.map_err(|refusal| self.explain_making(refusal))
+            }
+            result => result.map_err(|refusal| self.explain_making(refusal)),
+        }
+    }
+
+    fn make_table(&mut self, desired: &Desired, now: Timestamp, begins: Begins) -> Result<(), Refusal> {
         let mut batch = self.batch();
         // Adding first makes the deletion succeed whether the table stood or not.
         batch.add_table();
@@ -205,6 +246,9 @@ impl Nftables {
         };
         let rules = table::add_all(&mut batch, &self.ports, self.family.number(), made);
         if self.on_failure == OnFailure::Closed {
+            elements::add_devices(&mut batch, closed::OWN_DEVICE, &closed::own_devices(&self.ports));
+        }
+        if self.on_failure == OnFailure::Closed && begins == Begins::Open {
             closed::fill(&mut batch, &table::FRAME_TYPES);
         }
         elements::add_devices(&mut batch, table::ALLOW_DEVICE, &desired.allow_devices);
@@ -351,17 +395,7 @@ impl Enforcer for Nftables {
     fn replace(&mut self, desired: &Desired, now: Timestamp) -> Result<(), EnforceError> {
         // The counters begin anew with the table; what they stood at is kept.
         let dropped = self.count().map_or(0, |counted| counted.dropped);
-        match self.make_table(desired, now) {
-            Err(refusal) if self.may_fall_back && refusal.is_unsupported() && self.lacks_netdev() => {
-                self.family = Family::Bridge;
-                let result = self.make_table(desired, now);
-                if result.is_err() {
-                    self.family = Family::Netdev;
-                }
-                result.map_err(|refusal| self.explain_making(refusal))?;
-            }
-            result => result.map_err(|refusal| self.explain_making(refusal))?,
-        }
+        self.make(desired, now, Begins::Open)?;
         self.dropped_before = self.dropped_before.saturating_add(dropped);
         // An earlier run may have fallen back, or this one has: nobody would end what stands there.
         let other = match self.family {

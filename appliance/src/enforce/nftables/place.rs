@@ -107,7 +107,8 @@ impl Place {
 
     /// Drops everything but what goes to the box while nobody keeps the table.
     pub(super) fn closed(&self) -> Rule {
-        self.and_destination(closed::if_dead(self.rule(closed::WHY))).not_in_set(own_set(self.key)).drop()
+        let elsewhere = self.and_destination(closed::if_dead(self.rule(closed::WHY))).not_in_set(own_set(self.key));
+        elsewhere.receiver().not_in_set(closed::OWN_DEVICE).drop()
     }
 
     pub(super) fn offender_source(&self, comment: &str) -> Rule {

@@ -196,7 +196,7 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, made: 
     batch.add_table();
     let sets = add_sets(batch, capacity);
     if on_failure == OnFailure::Closed {
-        closed::add_set(batch, sets + 1);
+        closed::add_sets(batch, sets + 1);
     }
     let chains = PLACES.iter().flat_map(|place| {
         [place.blocked_chain, place.deny_new_chain, place.quarantine_chain, place.limited_chain, place.chain]

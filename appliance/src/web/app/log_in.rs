@@ -1,7 +1,6 @@
 //! Logging in and out.
 
 use core::net::IpAddr;
-use std::sync::PoisonError;
 
 use traffic::time::Timestamp;
 
@@ -19,7 +18,7 @@ impl App {
         if !request.has_type("application/x-www-form-urlencoded") {
             return Answer::text(415, "Send the form of the page.");
         }
-        if !self.attempts.lock().unwrap_or_else(PoisonError::into_inner).allow(peer, now) {
+        if !self.attempts().allow(peer, now) {
             return Answer::see("/?login=wait");
         }
         let name = Incoming::field(&request.body, "name");
@@ -39,11 +38,11 @@ impl App {
         }
     }
 
-    fn welcome(&self, request: &Incoming, peer: IpAddr, name: &str, now: Timestamp) -> Answer {
+    pub(super) fn welcome(&self, request: &Incoming, peer: IpAddr, name: &str, now: Timestamp) -> Answer {
         let Ok(Some(changed)) = self.store.password_changed(name) else {
             return Answer::text(503, "The users cannot be read; see the daemon's log.");
         };
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).forget(peer);
+        self.attempts().forget(peer);
         let mut sessions = self.sessions();
         // A new session replaces the browser's old one, or that would live on unseen.
         sessions.end(request.cookie_value(COOKIE).unwrap_or_default());
@@ -76,10 +75,11 @@ pub(super) fn with_cookie(answer: Answer, value: &str) -> Answer {
 }
 
 /// What the page says after a refused log-in; the query only chooses among these.
-pub(super) fn notice(outcome: &str) -> Option<&'static str> {
-    match outcome {
-        "refused" => Some("That name and password do not belong together."),
-        "wait" => Some("Too many log-ins from your device. Wait a minute, then try again."),
-        _ => None,
-    }
+pub(super) fn notice(outcome: &str) -> Option<String> {
+    let words = match outcome {
+        "refused" => "That name and password do not belong together.",
+        "wait" => "Too many log-ins from your device. Wait a minute, then try again.",
+        _ => return None,
+    };
+    Some(words.to_owned())
 }

@@ -3,6 +3,7 @@
 mod api_calls;
 mod explain;
 mod log_in;
+mod set_up;
 
 use core::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +14,9 @@ use super::api::State;
 use super::asked;
 use super::guard;
 use super::http::{Answer, Caller, Incoming, Method};
-use super::page::{self, Reader};
+use super::page::{self, Entry, Reader};
 use super::sessions::{Attempts, IDLE, Session, Sessions, same_token};
+use super::set_up::SetUp;
 use crate::control::{Handle, Library, Order};
 use crate::store::{Event, Store, Writer};
 
@@ -32,6 +34,7 @@ pub(super) struct App {
     host_names: Mutex<Vec<String>>,
     sessions: Mutex<Sessions>,
     attempts: Mutex<Attempts>,
+    set_up: SetUp,
 }
 
 /// Who asks, once the session is known.
@@ -105,8 +108,21 @@ impl App {
         writer: Arc<Writer>,
         host_names: Vec<String>,
     ) -> Self {
-        let host_names = Mutex::new(host_names);
-        Self { handle, library, store, writer, host_names, sessions: Mutex::default(), attempts: Mutex::default() }
+        Self {
+            handle,
+            library,
+            set_up: SetUp::new(Arc::clone(&store)),
+            store,
+            writer,
+            host_names: Mutex::new(host_names),
+            sessions: Mutex::default(),
+            attempts: Mutex::default(),
+        }
+    }
+
+    /// Says the set-up code in the log, where there is no password yet.
+    pub(super) fn announce_set_up(&self) {
+        let _ = self.set_up.code();
     }
 
     /// Puts other names of the page in the place of the last.
@@ -140,7 +156,7 @@ impl App {
             "/live.js" => Answer::file("text/javascript; charset=utf-8", page::SCRIPT),
             "/icon.svg" => Answer::file("image/svg+xml", page::ICON),
             "/api/alerts" => self.explain_all_of(request, now),
-            "/login" | "/logout" => Answer::see("/"),
+            "/login" | "/logout" | "/setup" => Answer::see("/"),
             other => match asked_for(other) {
                 Some(Way::AlertPage(number)) => self.alert_page(number, request, now),
                 Some(Way::Alert(number)) => self.explain(number, request, now),
@@ -157,6 +173,7 @@ impl App {
         match request.path.as_str() {
             "/login" => self.log_in(request, now),
             "/logout" => self.log_out(request, now),
+            "/setup" => self.set_up(request, now),
             "/" | "/api/state" | "/api/alerts" | "/style.css" | "/live.js" | "/icon.svg" => only_get(),
             other => match asked_for(other) {
                 Some(Way::AlertPage(_) | Way::Alert(_)) => only_get(),
@@ -170,7 +187,11 @@ impl App {
     }
 
     fn state(&self, visitor: &Visitor, now: Timestamp) -> State {
-        State::of(&self.handle.snapshot(), now, visitor.is_administrator())
+        let mut state = State::of(&self.handle.snapshot(), now, visitor.is_administrator());
+        if let Some(events) = &mut state.events {
+            events.setup_code = self.set_up.code();
+        }
+        state
     }
 
     fn page(&self, request: &Incoming, now: Timestamp) -> Answer {
@@ -190,10 +211,13 @@ impl App {
                 log_in::with_cookie(Answer::html(page::render(&state, &reader)), cookie)
             }
             Visitor::Stranger => {
-                // Where the file cannot be read, a log-in will say so.
-                let password_set = self.store.has_users().unwrap_or(true);
-                let notice = log_in::notice(&Incoming::field(request.query.as_bytes(), "login"));
-                Answer::html(page::render(&state, &Reader::Stranger { password_set, notice }))
+                let said = |form: &str| Incoming::field(request.query.as_bytes(), form);
+                let (entry, notice) = if self.set_up.is_open() {
+                    (Entry::SetUp, set_up::notice(&said("setup")))
+                } else {
+                    (Entry::LogIn, log_in::notice(&said("login")).or_else(|| set_up::notice(&said("setup"))))
+                };
+                Answer::html(page::render(&state, &Reader::Stranger { entry, notice: notice.as_deref() }))
             }
         }
     }
@@ -224,6 +248,10 @@ impl App {
     fn end_session(&self, cookie: &str, peer: IpAddr) {
         self.sessions().end(cookie);
         self.handle.managers.gone(peer);
+    }
+
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {

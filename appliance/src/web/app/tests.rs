@@ -7,6 +7,7 @@ use crate::config::Memory;
 use crate::registry::Registry;
 use crate::web::fixture::{PASSWORD, TestDirectory, control, snapshot};
 use crate::web::sessions::{ATTEMPTS, IDLE};
+use crate::web::set_up::WRONG_CODES;
 
 struct Fixture {
     app: App,
@@ -22,9 +23,15 @@ fn later(seconds: u64) -> Timestamp {
 }
 
 fn fixture(name: &str) -> Fixture {
+    let fixture = fresh_fixture(name);
+    fixture.app.store.set_password("admin", PASSWORD, now(), "local").unwrap();
+    fixture
+}
+
+/// Before anybody has set a password.
+fn fresh_fixture(name: &str) -> Fixture {
     let directory = TestDirectory::new(name);
     let store = Arc::new(Store::open(directory.path(), now()).unwrap().store);
-    store.set_password("admin", PASSWORD, now(), "local").unwrap();
     let writer = Arc::new(store.writer().unwrap());
     let (handle, _) = control(snapshot(now()));
     let library = Arc::new(Library::new(Registry::new(directory.path(), Vec::new(), Memory::default().models())));
@@ -51,6 +58,12 @@ fn location(answer: &Answer) -> &str {
 }
 
 impl Fixture {
+    fn set_up(&self, peer: &str, form: &str, now: Timestamp) -> String {
+        let mut request = request(Method::Post, "/setup", "", "application/x-www-form-urlencoded", form);
+        request.caller = Caller::Network(peer.parse().unwrap());
+        location(&self.app.answer(&request, now)).to_owned()
+    }
+
     fn try_password(&self, password: &str, now: Timestamp) -> Answer {
         let form = format!("name=admin&password={password}");
         self.app.answer(&request(Method::Post, "/login", "", "application/x-www-form-urlencoded", &form), now)
@@ -113,6 +126,57 @@ fn guessing_passwords_is_slow_even_with_the_right_one_among_them() {
     }
     assert_eq!(location(&fixture.try_password("correct+horse", later(1))), "/?login=wait");
     assert_eq!(location(&fixture.try_password("correct+horse", later(60))), "/");
+}
+
+#[test]
+fn guessing_set_up_codes_is_slow_even_with_the_right_one_among_them() {
+    let fixture = fresh_fixture("guessing-codes");
+    let form = |code: &str| format!("code={code}&password=correct+horse&again=correct+horse");
+    let right = form(&fixture.app.set_up.code().unwrap());
+    for _ in 0..ATTEMPTS {
+        assert_eq!(fixture.set_up("192.168.1.50", &form("wrong"), now()), "/?setup=refused");
+    }
+    assert_eq!(fixture.set_up("192.168.1.50", &right, later(1)), "/?setup=wait");
+    assert_eq!(location(&fixture.try_password("correct+horse", later(1))), "/?login=wait", "one count for both");
+    assert_eq!(fixture.set_up("192.168.1.51", &right, later(1)), "/", "others need not wait");
+}
+
+#[test]
+fn many_devices_that_guess_have_the_code_replaced() {
+    let fixture = fresh_fixture("replaced-code");
+    let form = |code: &str| format!("code={code}&password=correct+horse&again=correct+horse");
+    let first = fixture.app.set_up.code().unwrap();
+    let outcomes: Vec<String> =
+        (0..WRONG_CODES).map(|number| fixture.set_up(&format!("192.168.1.{number}"), &form("wrong"), now())).collect();
+    let (last, others) = outcomes.split_last().unwrap();
+    assert!(last == "/?setup=replaced" && others.iter().all(|outcome| outcome == "/?setup=refused"), "{outcomes:?}");
+    assert_eq!(fixture.set_up("192.168.1.99", &form(&first), now()), "/?setup=refused");
+    assert_eq!(fixture.set_up("192.168.1.99", &form(&fixture.app.set_up.code().unwrap()), now()), "/");
+}
+
+#[test]
+fn a_password_that_will_not_do_costs_no_try_and_sets_nothing() {
+    let fixture = fresh_fixture("weak-first");
+    let code = fixture.app.set_up.code().unwrap();
+    let long = "x".repeat(513);
+    for (password, again, outcome) in [
+        ("correct+horse", "correct+house", "differ"),
+        ("", "", "short"),
+        ("short", "short", "short"),
+        (&long, &long, "long"),
+    ] {
+        for _ in 0..=ATTEMPTS {
+            let form = format!("code={code}&password={password}&again={again}");
+            assert_eq!(fixture.set_up("192.168.1.50", &form, now()), format!("/?setup={outcome}"));
+        }
+        let mut page = request(Method::Get, "/", "", "", "");
+        page.query = format!("setup={outcome}");
+        let body = fixture.app.answer(&page, now()).body;
+        assert!(body.contains("class=\"note\" role=\"status\"") && body.contains("password"), "{outcome}: {body}");
+    }
+    assert!(!fixture.app.store.has_users().unwrap());
+    let form = format!("code={code}&password=correct+horse&again=correct+horse");
+    assert_eq!(fixture.set_up("192.168.1.50", &form, now()), "/");
 }
 
 #[test]
