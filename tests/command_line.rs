@@ -100,6 +100,13 @@ fn without_a_daemon_the_commands_say_what_to_do() {
 }
 
 #[test]
+fn a_system_that_is_no_image_is_upgraded_in_another_way() {
+    let finished = sluice(&["update"], SHORT).unwrap();
+    assert_eq!((finished.code(), finished.stderr.lines().count()), (Some(1), 1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("not started from an image of Sluice"), "{}", finished.stderr);
+}
+
+#[test]
 fn without_root_the_daemon_says_so_in_one_line() {
     let network = Network::new().unwrap();
     let folder = lab::cleanup::work_folder().unwrap();

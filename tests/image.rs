@@ -18,10 +18,24 @@ use sluice::clock::Stopwatch;
 /// How long something may take that the emulated board takes part in. No promise: how long it took is printed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How much memory a board has.
+const MEMORY_MIB: u32 = 256;
+
+/// The smallest board, and what suits it.
+const SMALL_MEMORY_MIB: u32 = 128;
+const SMALL: &str = "mode = \"enforce\"\n[memory]\nprofile = \"small\"\n";
+
 static IMAGE: LazyLock<Image> = LazyLock::new(|| Image::assemble(&program_for(AARCH64, &[]).unwrap()).unwrap());
 
 fn status(board: &Machine<'_>, address: &str) -> Value {
     serde_json::from_str(&board.shell(address, "sluice status --json").unwrap()).unwrap()
+}
+
+/// How much memory the daemon takes, and what is left.
+fn memory(board: &Machine<'_>, address: &str) -> String {
+    let words = board.shell(address, "cat /proc/$(pidof sluice)/status /proc/meminfo").unwrap();
+    let kib = |name: &str| words.lines().find_map(|line| line.strip_prefix(name)).map_or("unknown", str::trim);
+    format!("the daemon takes {}, {} are left", kib("VmRSS:"), kib("MemAvailable:"))
 }
 
 fn blocks(board: &Machine<'_>, address: &str) -> Vec<String> {
@@ -51,7 +65,7 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
         services::nginx(&network.lan).unwrap(),
     ];
     let attacker = network.outsider(66).unwrap();
-    let mut board = Machine::connect(&network, &IMAGE).unwrap();
+    let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, None).unwrap();
     let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
 
     let watch = Stopwatch::start();
@@ -72,8 +86,7 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     wait_until("the scanner is blocked", PATIENCE, || blocks(&board, &address) == [attacker.address()]).unwrap();
     drop(scan);
     assert!(!reaches_the_lan(&attacker.namespace));
-    let memory = board.shell(&address, "grep VmRSS /proc/$(pidof sluice)/status").unwrap();
-    println!("the daemon takes {}", memory.split_whitespace().skip(1).collect::<Vec<_>>().join(" "));
+    println!("of {MEMORY_MIB} MiB: {}", memory(&board, &address));
 
     // A daemon that is killed is started again, and not one frame is lost meanwhile.
     let steady = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
@@ -121,12 +134,14 @@ fn wait_until_slots_are(board: &Machine<'_>, address: &str, slots: [&str; 2]) {
 fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
     let network = Network::new().unwrap();
     let _server = services::dhcp(&network.wan).unwrap();
-    let mut board = Machine::connect(&network, &IMAGE).unwrap();
+    let mut board = Machine::connect(&network, &IMAGE, SMALL_MEMORY_MIB, Some(SMALL)).unwrap();
     board.power_on().unwrap();
     let address = board.address().unwrap();
     board.wait_for_log_in(&address).unwrap();
     wait_until_the_daemon_answers(&board, &address);
     wait_until_slots_are(&board, &address, ["slot a: version 1, runs, is started", "slot b: version 1"]);
+    assert_eq!(status(&board, &address)["mode"], "enforce", "the configuration is that of the card");
+    println!("of {SMALL_MEMORY_MIB} MiB: {}", memory(&board, &address));
 
     // A file that is not what was signed changes nothing.
     let update = IMAGE.update("2", "rootfs").unwrap();
@@ -171,7 +186,7 @@ fn a_board_outlives_many_power_cuts() {
     let cuts = std::env::var("CUTS").map_or(CUTS, |text| text.parse().unwrap());
     let network = Network::new().unwrap();
     let _server = services::dhcp(&network.wan).unwrap();
-    let mut board = Machine::connect(&network, &IMAGE).unwrap();
+    let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, None).unwrap();
     let mut random = Random::new(cuts);
     for cut in 0..cuts {
         board.power_on().unwrap();

@@ -78,13 +78,18 @@ impl Image {
         Ok(update)
     }
 
-    /// A new disk as it is written on a card, with a file on its boot partition that says who may log in.
-    fn disk(&self, name: &str) -> Result<PathBuf> {
+    /// A new disk as it is written on a card, with files on its boot partition that say who may log in, and what is configured.
+    fn disk(&self, name: &str, config: Option<&str>) -> Result<PathBuf> {
         let disk = work_folder()?.join(format!("{name}.img"));
         run(Command::new("cp").arg("--sparse=always").arg(self.folder.join("disk.img")).arg(&disk))?;
         let boot = format!("{}@@{BOOT_PARTITION}", disk.display());
         let key = user_key()?.with_extension("pub");
         run(Command::new("mcopy").args(["-i", &boot]).arg(key).arg("::authorized_keys"))?;
+        if let Some(config) = config {
+            let file = disk.with_extension("toml");
+            fs::write(&file, config)?;
+            run(Command::new("mcopy").args(["-i", &boot]).arg(file).arg("::sluice.toml"))?;
+        }
         Ok(disk)
     }
 }
@@ -93,17 +98,18 @@ impl Image {
 #[derive(Debug)]
 pub struct Machine<'a> {
     network: &'a Network,
+    memory_mib: u32,
     disk: PathBuf,
     console: PathBuf,
     running: Option<Running>,
 }
 
 impl<'a> Machine<'a> {
-    /// Connects a board that is still off, with a new disk.
+    /// Connects a board with so much memory that is still off, with a new disk and a configuration, or the one that is shipped.
     ///
     /// # Errors
     /// Not root, or a tool is missing.
-    pub fn connect(network: &'a Network, image: &'a Image) -> Result<Self> {
+    pub fn connect(network: &'a Network, image: &Image, memory_mib: u32, config: Option<&str>) -> Result<Self> {
         for (wire, tap, port) in [("w0", "tap0", "port0"), ("w1", "tap1", "port1")] {
             for line in [
                 format!("link add {wire} type bridge forward_delay 0 mcast_snooping 0"),
@@ -116,8 +122,8 @@ impl<'a> Machine<'a> {
             }
         }
         let name = network.r#box.name();
-        let (disk, console) = (image.disk(name)?, work_folder()?.join(format!("{name}.console")));
-        Ok(Self { network, disk, console, running: None })
+        let (disk, console) = (image.disk(name, config)?, work_folder()?.join(format!("{name}.console")));
+        Ok(Self { network, memory_mib, disk, console, running: None })
     }
 
     /// Turns it on. What its console shows begins anew.
@@ -128,7 +134,8 @@ impl<'a> Machine<'a> {
         let drive = format!("file={},format=raw,if=virtio", self.disk.display());
         let serial = format!("file:{}", self.console.display());
         let mut command = self.network.r#box.command("qemu-system-aarch64");
-        command.args(["-M", "virt", "-cpu", "cortex-a53", "-m", "256", "-display", "none", "-monitor", "none"]);
+        let memory = self.memory_mib.to_string();
+        command.args(["-M", "virt", "-cpu", "cortex-a53", "-m", &memory, "-display", "none", "-monitor", "none"]);
         // The firmware asks nobody which disk it shall start from.
         command.args(["-bios", FIRMWARE, "-boot", "menu=on,splash-time=0", "-drive", &drive, "-serial", &serial]);
         for number in 0..2 {

@@ -120,7 +120,7 @@ impl Slots {
             Some("-") => Box::new(io::stdin().lock()),
             _ => Box::new(File::open(file).with_context(|| format!("cannot open {}", file.display()))?),
         };
-        let board = read_line(&Path::new(IMAGE).join("board"))?;
+        let board = read_text(&Path::new(IMAGE).join("board"))?;
         let keys = trusted_keys(&Path::new(IMAGE).join("update-keys"))?;
         let installed = open(BufReader::new(input), &keys).and_then(|update| {
             let version = update.manifest.version.clone();
@@ -139,7 +139,7 @@ impl Slots {
 
     fn try_other(&mut self, daemon: &DaemonArgs) -> anyhow::Result<()> {
         let slot = self.disk.running.other();
-        if self.environment.kept() != self.disk.running {
+        if self.disk.is_on_trial(&self.environment) {
             return Err(UpdateError::OnTrial(self.disk.running).into());
         }
         let version = self.environment.version(slot).ok_or(UpdateError::NothingToTry(slot))?.to_owned();
@@ -188,7 +188,7 @@ impl Slots {
             let runs = is(slot == self.disk.running, ", runs");
             let kept = is(slot == self.environment.kept(), ", is started");
             let trial = is(self.environment.trial() == Some(slot), ", is tried at the next start");
-            let is_being_tried = slot == self.disk.running && slot != self.environment.kept();
+            let is_being_tried = slot == self.disk.running && self.disk.is_on_trial(&self.environment);
             let tried = self.environment.tried() == Some(slot) && self.environment.trial().is_none();
             let tried = is(tried, if is_being_tried { ", is being tried" } else { ", was tried and not kept" });
             println!("slot {slot}: {version}{runs}{kept}{trial}{tried}");
@@ -214,7 +214,7 @@ fn note(daemon: &DaemonArgs, what: &str) {
     }
 }
 
-fn read_line(path: &Path) -> anyhow::Result<String> {
+fn read_text(path: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(path)
         .map_err(|cause| UpdateError::NoSlots { why: format!("{}: {cause}", path.display()) })?;
     Ok(text.trim().to_owned())
@@ -222,7 +222,7 @@ fn read_line(path: &Path) -> anyhow::Result<String> {
 
 /// One key a line; comments begin with `#`.
 fn trusted_keys(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
-    let text = read_line(path)?;
+    let text = read_text(path)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| line.parse().map_err(|wrong: String| anyhow!("{}: {wrong}", path.display()))).collect()
 }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use nix::mount::{MsFlags, mount, umount};
 
 use super::UpdateError;
+use super::environment::Environment;
 use crate::draft::Draft;
 
 /// The kernel's block size in `size` of sysfs, whatever the disk's is.
@@ -102,6 +103,12 @@ impl Disk {
         let own = fs::canonicalize(&own).map_err(|_| missing("the root file system is on no disk"))?;
         let partitions = partitions(system, own.parent().unwrap_or(&own))?;
         Ok(Self { running, is_trial, partitions })
+    }
+
+    /// Whether the slot that runs is still to be kept or taken back.
+    #[must_use]
+    pub fn is_on_trial(&self, environment: &Environment) -> bool {
+        self.is_trial && environment.kept() != self.running
     }
 
     /// The partitions of a slot, by name without that of the slot.

@@ -72,12 +72,12 @@ impl Environment {
         self.get(version_name(slot))
     }
 
-    /// A slot is about to be written: it holds nothing, and nothing is tried.
+    /// A slot is about to be written: it holds nothing and is not started, and nothing is tried.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn begin(&mut self, slot: Slot) -> Result<(), UpdateError> {
-        self.write(&[(version_name(slot), ""), ("trial", ""), ("tried", "")])
+        self.write(&[("slot", slot.other().name()), (version_name(slot), ""), ("trial", ""), ("tried", "")])
     }
 
     /// A slot is whole.

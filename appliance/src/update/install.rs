@@ -35,7 +35,7 @@ pub fn install(
         return Err(UpdateError::Board { theirs: manifest.board, ours: board.to_owned() });
     }
     // What is being tried may have to be taken back: then the other slot must be as it was.
-    if disk.is_trial && environment.kept() != disk.running {
+    if disk.is_on_trial(environment) {
         return Err(UpdateError::OnTrial(disk.running));
     }
     let slot = disk.running.other();
@@ -232,6 +232,16 @@ mod tests {
             assert_eq!(r#box.environment.version(Slot::B), None);
             assert_eq!(r#box.partition(3)[..CHUNK_BYTES], vec![0; CHUNK_BYTES], "it cannot be mounted");
         }
+    }
+
+    #[test]
+    fn a_slot_that_could_not_be_loaded_is_tried_like_any_other_once_it_is_written_anew() {
+        let mut r#box = Box::new("unloadable", "sluice.slot=b");
+        assert_eq!(r#box.environment.kept(), Slot::A, "GRUB has started b all the same");
+        let (root, boot) = parts();
+        let parts = [("root", &root[..]), ("boot", &boot)];
+        assert_eq!(r#box.install(&manifest("1.2", "this-board", &parts), &parts).unwrap(), Slot::A);
+        assert_eq!(r#box.environment.kept(), Slot::B);
     }
 
     #[test]
