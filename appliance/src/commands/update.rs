@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::linux::reboot;
 use crate::store::Store;
-use crate::update::{Boot, Disk, Environment, Health, Slot, UpdateError, install, open, wait_until_healthy};
+use crate::update::{Access, Boot, Disk, Environment, Health, Slot, UpdateError, install, open, wait_until_healthy};
 use crate::web::Client;
 
 /// What the image says of itself: which board it is for, and whose updates it takes.
@@ -65,12 +65,12 @@ struct Slots {
 pub(super) fn update(args: &UpdateArgs) -> Result<(), Failure> {
     let at_once = FlockArg::LockExclusiveNonblock;
     match &args.file {
-        Some(file) => Slots::take(at_once)?.install(file, &args.daemon)?,
-        None if args.is_trial_wanted => Slots::take(at_once)?.try_other(&args.daemon)?,
+        Some(file) => Slots::take(at_once, Access::Change)?.install(file, &args.daemon)?,
+        None if args.is_trial_wanted => Slots::take(at_once, Access::Change)?.try_other(&args.daemon)?,
         None if args.restart => restart()?,
         None if args.confirm => confirm(&args.daemon)?,
-        None if args.faults => Slots::take(FlockArg::LockExclusive)?.tell_faults(),
-        None => Slots::take(at_once)?.show(),
+        None if args.faults => Slots::take(FlockArg::LockExclusive, Access::Look)?.tell_faults(),
+        None => Slots::take(at_once, Access::Look)?.show(),
     }
     Ok(())
 }
@@ -78,19 +78,19 @@ pub(super) fn update(args: &UpdateArgs) -> Result<(), Failure> {
 /// Keeps the slot that is tried once the box is healthy. Meanwhile others may have a look at the slots.
 fn confirm(daemon: &DaemonArgs) -> anyhow::Result<()> {
     let slot = Disk::find(Path::new("/"))?.running;
-    if Slots::take(FlockArg::LockExclusive)?.environment.kept() == slot {
+    if Slots::take(FlockArg::LockExclusive, Access::Look)?.environment.kept() == slot {
         return Ok(());
     }
     match wait_until_healthy(|| look(daemon)) {
         Health::Healthy => {
-            let mut slots = Slots::take(FlockArg::LockExclusive)?;
+            let mut slots = Slots::take(FlockArg::LockExclusive, Access::Change)?;
             slots.boot.start(slot)?;
             slots.environment.keep(slot)?;
         }
         ill @ Health::Ill(_) => bail!("slot {slot} is not kept: {ill}"),
     }
     note(daemon, &format!("update: keeps slot {slot}"));
-    println!("Slot {slot} is kept.");
+    say(&format!("Slot {slot} is kept."));
     Ok(())
 }
 
@@ -104,18 +104,22 @@ fn restart() -> anyhow::Result<()> {
 
 impl Slots {
     /// Waits for others, or not.
-    fn take(wait: FlockArg) -> anyhow::Result<Self> {
+    fn take(wait: FlockArg, access: Access) -> anyhow::Result<Self> {
         let disk = Disk::find(Path::new("/"))?;
         fs::create_dir_all(WORK).with_context(|| format!("cannot make {WORK}"))?;
         let lock = Path::new(WORK).join("update.lock");
         let file = File::create(&lock).with_context(|| format!("cannot open {}; run as root", lock.display()))?;
         let lock = Flock::lock(file, wait).map_err(|_| UpdateError::Busy)?;
-        let boot = disk.boot(Path::new(WORK))?;
+        let boot = disk.boot(Path::new(WORK), access)?;
         let environment = Environment::read(&boot.environment())?;
         Ok(Self { disk, environment, boot, _lock: lock })
     }
 
     fn install(&mut self, file: &Path, daemon: &DaemonArgs) -> anyhow::Result<()> {
+        // Said before a file is waited for.
+        if self.disk.is_on_trial(&self.environment) {
+            return Err(UpdateError::OnTrial(self.disk.running).into());
+        }
         let input: Box<dyn Read> = match file.to_str() {
             Some("-") => Box::new(io::stdin().lock()),
             _ => Box::new(File::open(file).with_context(|| format!("cannot open {}", file.display()))?),
@@ -129,11 +133,10 @@ impl Slots {
         });
         let (version, slot) = installed.with_context(|| file.display().to_string())?;
         note(daemon, &format!("update: version {version} in slot {slot}"));
-        println!("Slot {slot} holds version {version}.");
-        println!(
-            "`sluice update --try` restarts into it; nothing passes meanwhile. If the box is not healthy with it, the next"
-        );
-        println!("start runs slot {} again.", self.disk.running);
+        say(&format!(
+            "Slot {slot} holds version {version}. `sluice update --try` restarts into it; nothing passes meanwhile."
+        ));
+        say(&format!("If the box is not healthy with it, the next start runs slot {} again.", self.disk.running));
         Ok(())
     }
 
@@ -148,12 +151,12 @@ impl Slots {
             ill @ Health::Ill(_) => return Err(UpdateError::Unhealthy(ill).into()),
         }
         let argument = self.boot.trial_argument();
+        self.environment.try_once(slot, argument.is_some())?;
         if let Some(argument) = argument {
             fs::write(Path::new(WORK).join(RESTART_ARGUMENT), argument).context("cannot leave word for the restart")?;
         }
-        self.environment.try_once(slot, argument.is_some())?;
         note(daemon, &format!("update: tries version {version} in slot {slot}"));
-        println!("The box restarts into slot {slot}, version {version}.");
+        say(&format!("The box restarts into slot {slot}, version {version}."));
         let status = Command::new("reboot").status().context("cannot run `reboot`; restart the box yourself")?;
         ensure!(status.success(), "`reboot` failed; restart the box yourself");
         Ok(())
@@ -191,9 +194,14 @@ impl Slots {
             let is_being_tried = slot == self.disk.running && self.disk.is_on_trial(&self.environment);
             let tried = self.environment.tried() == Some(slot) && self.environment.trial().is_none();
             let tried = is(tried, if is_being_tried { ", is being tried" } else { ", was tried and not kept" });
-            println!("slot {slot}: {version}{runs}{kept}{trial}{tried}");
+            say(&format!("slot {slot}: {version}{runs}{kept}{trial}{tried}"));
         }
     }
+}
+
+/// Says something to whoever is still there: an ssh that has gone must not end this half-way.
+fn say(what: &str) {
+    let _ = writeln!(io::stdout(), "{what}");
 }
 
 /// How the daemon is by its own account.

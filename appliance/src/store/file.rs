@@ -200,7 +200,13 @@ fn keep_copy(connection: &Connection, path: &Path, version: i64) {
         draft.file.set_permissions(Permissions::from_mode(0o600))?;
         // SQLite fills a file that is empty.
         connection.execute("VACUUM INTO ?1", [draft.path().to_string_lossy()])?;
-        Ok(draft.put()?)
+        // Somebody else may have been faster, and what was copied has the new form: the copy is made already.
+        let copied =
+            Connection::open(draft.path())?.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?;
+        if copied == version {
+            draft.put()?;
+        }
+        Ok(())
     };
     if let Err(error) = copied() {
         log::warn!("no copy of the database was kept for the program from before: {error}");

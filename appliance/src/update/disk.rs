@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -11,7 +11,6 @@ use nix::mount::{MsFlags, mount, umount};
 
 use super::UpdateError;
 use super::environment::Environment;
-use crate::draft::Draft;
 
 /// The kernel's block size in `size` of sysfs, whatever the disk's is.
 const SECTOR_BYTES: u64 = 512;
@@ -101,6 +100,11 @@ impl Disk {
         let number = number.ok_or_else(|| missing("there is no root file system"))?;
         let own = system.join("sys/dev/block").join(number);
         let own = fs::canonicalize(&own).map_err(|_| missing("the root file system is on no disk"))?;
+        // Whatever the kernel was told, what is mounted is never written.
+        let told = fs::read_to_string(own.join("uevent")).unwrap_or_default();
+        if word(&told, "PARTNAME") != Some(&format!("root-{running}")) {
+            return Err(missing("the root file system is not that of the slot which the kernel was started with"));
+        }
         let partitions = partitions(system, own.parent().unwrap_or(&own))?;
         Ok(Self { running, is_trial, partitions })
     }
@@ -121,16 +125,19 @@ impl Disk {
         parts.collect()
     }
 
-    /// Mounts the boot partition below `folder`.
+    /// Mounts the boot partition below `folder`, where nobody else does so meanwhile.
     ///
     /// # Errors
     /// There is none, or it cannot be mounted.
-    pub fn boot(&self, folder: &Path) -> Result<Boot, UpdateError> {
+    pub fn boot(&self, folder: &Path, access: Access) -> Result<Boot, UpdateError> {
         let missing = || UpdateError::NoSlots { why: format!("its disk has no partition `{BOOT}`") };
         let device = &self.partitions.get(BOOT).ok_or_else(missing)?.device;
         let place = folder.join(BOOT);
         fs::create_dir_all(&place).map_err(UpdateError::system(&place))?;
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        // One that was killed has left it mounted.
+        let _ = umount(&place);
+        let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        flags.set(MsFlags::MS_RDONLY, access == Access::Look);
         mount(Some(device), &place, Some("vfat"), flags, Some("umask=077"))
             .map_err(|cause| UpdateError::system(device)(cause.into()))?;
         Ok(Boot { place, numbers: [Slot::A, Slot::B].map(|slot| self.number_of_boot(slot)) })
@@ -140,6 +147,15 @@ impl Disk {
     fn number_of_boot(&self, slot: Slot) -> Option<u32> {
         self.parts(slot).get(BOOT).map(|partition| partition.number)
     }
+}
+
+/// What the boot partition is mounted for: it has no second copy, so nothing is written just to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To read.
+    Look,
+    /// To write.
+    Change,
 }
 
 /// The boot partition, mounted until this is dropped.
@@ -176,9 +192,11 @@ impl Boot {
         let (kept, other) = if slot == Slot::A { (a, b) } else { (b, a) };
         let text = format!("[all]\ntryboot_a_b=1\nboot_partition={kept}\n[tryboot]\nboot_partition={other}\n");
         let path = self.place.join("autoboot.txt");
-        let written = Draft::of(&path).and_then(|mut draft| {
-            draft.file.write_all(text.as_bytes())?;
-            draft.put()
+        // In its place: one sector, whole or not at all. On FAT another file that takes its name would not be.
+        let written = OpenOptions::new().write(true).create(true).truncate(false).open(&path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.set_len(text.len() as u64)?;
+            file.sync_all()
         });
         written.map_err(UpdateError::system(&path))
     }
@@ -198,8 +216,7 @@ fn partitions(system: &Path, disk: &Path) -> Result<BTreeMap<String, Partition>,
         let folder = entry.map_err(UpdateError::system(disk))?.path();
         // The disk's other folders have no such file.
         let Ok(told) = fs::read_to_string(folder.join("uevent")) else { continue };
-        let value = |name| told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        let (Some(name), Some(device)) = (value("PARTNAME"), value("DEVNAME")) else { continue };
+        let (Some(name), Some(device)) = (word(&told, "PARTNAME"), word(&told, "DEVNAME")) else { continue };
         let partition = Partition {
             device: system.join("dev").join(device),
             number: number(&folder.join("partition"))?,
@@ -208,6 +225,11 @@ fn partitions(system: &Path, disk: &Path) -> Result<BTreeMap<String, Partition>,
         found.insert(name.to_owned(), partition);
     }
     Ok(found)
+}
+
+/// A word of the kernel's about a partition.
+fn word<'a>(told: &'a str, name: &str) -> Option<&'a str> {
+    told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// A number that stands alone in a file.
@@ -256,7 +278,11 @@ pub(super) mod tests {
         }
         write("sys/devices/virtio0/block/vda/queue/uevent", "");
         fs::create_dir_all(folder.path().join("sys/dev/block")).unwrap();
-        symlink("../../devices/virtio0/block/vda/vda2", folder.path().join("sys/dev/block/254:2")).unwrap();
+        let is_root =
+            |name: &str| name.strip_prefix("root-").is_some_and(|slot| cmdline.contains(&format!("slot={slot}")));
+        let root = partitions.iter().position(|(name, _)| is_root(name)).unwrap_or_default() + 1;
+        symlink(format!("../../devices/virtio0/block/vda/vda{root}"), folder.path().join("sys/dev/block/254:2"))
+            .unwrap();
         folder
     }
 
@@ -273,7 +299,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_trial_is_known_by_what_the_kernel_was_started_with() {
-        let folder = system("trial", "sluice.slot=b sluice.trial\n", &[("boot", 4), ("root-a", 8)]);
+        let folder = system("trial", "sluice.slot=b sluice.trial\n", &[("boot", 4), ("root-a", 8), ("root-b", 8)]);
         let disk = Disk::find(folder.path()).unwrap();
         assert_eq!((disk.running, disk.is_trial), (Slot::B, true));
     }
@@ -300,6 +326,9 @@ pub(super) mod tests {
             let error = Disk::find(folder.path()).unwrap_err();
             assert!(matches!(error, UpdateError::NoSlots { .. }), "{cmdline}: {error}");
         }
+        let folder = system("another", "sluice.slot=a", &[("boot", 4), ("root-b", 8)]);
+        let error = Disk::find(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("not that of the slot"), "{error}");
         let folder = system("no-disk", "sluice.slot=a", &[]);
         assert!(matches!(Disk::find(folder.path()), Err(UpdateError::NoSlots { .. })));
     }

@@ -18,7 +18,7 @@ mod install;
 use std::io;
 use std::path::PathBuf;
 
-pub use disk::{Boot, Disk, Partition, Slot};
+pub use disk::{Access, Boot, Disk, Partition, Slot};
 pub use environment::Environment;
 pub use file::{Manifest, Opened, Part, open};
 pub use health::{Health, wait_until_healthy};
