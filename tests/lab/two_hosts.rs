@@ -1,6 +1,8 @@
 //! Two hosts with a bridge between them, each in a network namespace: the smallest network that Sluice can stand in.
 //!
-//!     outside eth0 ── wan0 [ bridge br0 ] lan0 ── eth0 inside
+//! ```text
+//! outside eth0 ── wan0 [ bridge br0 ] lan0 ── eth0 inside
+//! ```
 //!
 //! Both hosts are on one link; their IPv6 addresses are in different /64 networks of it.
 
