@@ -213,6 +213,11 @@ fn keep_copy(connection: &Connection, path: &Path, version: i64) {
     }
 }
 
+/// Whether nothing was ever written to it.
+pub(super) fn is_empty(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.len() == 0)
+}
+
 /// Whether a newer program has left the copy that it made before it changed the tables.
 pub(super) fn has_copy(path: &Path) -> bool {
     copy_of(path, VERSION).exists()

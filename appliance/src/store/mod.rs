@@ -214,6 +214,10 @@ impl Store {
 
     fn open_or_begin_anew(directory: &Path, now: Timestamp) -> Result<Opened, StoreError> {
         let path = file::make(directory)?;
+        // The power went before the copy was there, or somebody has moved the newer file away.
+        if file::is_empty(&path) && file::has_copy(&path) {
+            file::take_copy(&path)?;
+        }
         match file::open_checked(&path) {
             Ok(connection) => Ok(Opened { store: Self::new(path, connection), set_aside: None }),
             Err(StoreError::Corrupt { .. }) => {

@@ -228,6 +228,11 @@ fn a_program_from_before_goes_on_with_the_copy_that_the_newer_one_kept() {
         Connection::open(path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
     };
     assert_eq!((form(&file), form(&aside)), (3, 4));
+    drop(opened);
+
+    // The power went after the newer file was set aside, before the copy was taken.
+    std::fs::rename(&file, format!("{}.form3", file.display())).unwrap();
+    assert_eq!(open(&directory).audit_rows(5).unwrap().len(), 2);
 }
 
 #[test]
