@@ -16,7 +16,9 @@ use crate::clock;
 use crate::config::Config;
 use crate::linux::reboot;
 use crate::store::Store;
-use crate::update::{Access, Boot, Disk, Environment, Health, Slot, UpdateError, install, open, wait_until_healthy};
+use crate::update::{
+    Access, Boot, Disk, Environment, Health, Installed, Slot, Taken, UpdateError, install, wait_until_healthy,
+};
 use crate::web::Client;
 
 /// What the image says of itself: which board it is for, and whose updates it takes.
@@ -116,22 +118,14 @@ impl Slots {
     }
 
     fn install(&mut self, file: &Path, daemon: &DaemonArgs) -> anyhow::Result<()> {
-        // Said before a file is waited for.
-        if self.disk.is_on_trial(&self.environment) {
-            return Err(UpdateError::OnTrial(self.disk.running).into());
-        }
         let input: Box<dyn Read> = match file.to_str() {
             Some("-") => Box::new(io::stdin().lock()),
             _ => Box::new(File::open(file).with_context(|| format!("cannot open {}", file.display()))?),
         };
-        let board = read_text(&Path::new(IMAGE).join("board"))?;
-        let keys = trusted_keys(&Path::new(IMAGE).join("update-keys"))?;
-        let installed = open(BufReader::new(input), &keys).and_then(|update| {
-            let version = update.manifest.version.clone();
-            let slot = install(update, &board, &self.disk, &mut self.environment)?;
-            Ok((version, slot))
-        });
-        let (version, slot) = installed.with_context(|| file.display().to_string())?;
+        let image = Path::new(IMAGE);
+        let taken = Taken { board: read_text(&image.join("board"))?, keys: trusted_keys(&image.join("update-keys"))? };
+        let installed = install(BufReader::new(input), &taken, &self.disk, &mut self.environment);
+        let Installed { slot, version } = installed.with_context(|| file.display().to_string())?;
         note(daemon, &format!("update: version {version} in slot {slot}"));
         say(&format!(
             "Slot {slot} holds version {version}. `sluice update --try` restarts into it; nothing passes meanwhile."
@@ -168,15 +162,15 @@ impl Slots {
         match self.environment.tried() {
             Some(tried) if tried != running => {
                 let version = self.environment.version(tried).unwrap_or("unknown");
-                println!(
+                say(&format!(
                     "version {version} was tried and the box did not come up healthy with it, so the version from before runs \
                      again; bring another one with `sluice update FILE`, or see what was wrong with `sluice update --try` and the \
                      console"
-                );
+                ));
             }
-            None if kept != running => println!(
+            None if kept != running => say(&format!(
                 "slot {running} runs because slot {kept} could not be loaded; bring its system again with `sluice update FILE`"
-            ),
+            )),
             _ => {}
         }
     }
@@ -204,19 +198,25 @@ fn say(what: &str) {
     let _ = writeln!(io::stdout(), "{what}");
 }
 
-/// How the daemon is by its own account.
+/// How the box is: by the daemon's own account, and whether there is a database that outlives a restart.
 fn look(daemon: &DaemonArgs) -> Health {
-    match daemon.socket() {
-        Ok(socket) => Health::of(&Client::new(&socket).state()),
-        Err(mistake) => Health::Ill(mistake.to_string()),
+    let state = match daemon.socket() {
+        Ok(socket) => Client::new(&socket).state(),
+        Err(mistake) => return Health::Ill(mistake.to_string()),
+    };
+    match (Health::of(&state), store(daemon)) {
+        (Health::Healthy, Err(error)) => Health::Ill(format!("{error:#}")),
+        (health, _) => health,
     }
 }
 
-/// Leaves a row in the audit log. A box whose database cannot be opened is updated all the same: that may be the mend.
+fn store(daemon: &DaemonArgs) -> anyhow::Result<Store> {
+    Ok(Store::join(&Config::load(&daemon.config.config)?.state_dir)?)
+}
+
+/// Leaves a row in the audit log. A box whose database cannot be opened takes an update all the same.
 fn note(daemon: &DaemonArgs, what: &str) {
-    let noted = Config::load(&daemon.config.config)
-        .map_err(anyhow::Error::from)
-        .and_then(|config| Ok(Store::join(&config.state_dir)?.note(clock::now(), "local", what)?));
+    let noted = store(daemon).and_then(|store| Ok(store.note(clock::now(), "local", what)?));
     if let Err(error) = noted {
         eprintln!("not in the audit log: {error:#}");
     }

@@ -140,12 +140,13 @@ impl Disk {
         flags.set(MsFlags::MS_RDONLY, access == Access::Look);
         mount(Some(device), &place, Some("vfat"), flags, Some("umask=077"))
             .map_err(|cause| UpdateError::system(device)(cause.into()))?;
-        Ok(Boot { place, numbers: [Slot::A, Slot::B].map(|slot| self.number_of_boot(slot)) })
+        Ok(Boot { place, firmware_starts: self.firmware_starts() })
     }
 
-    /// The number of a slot's own boot partition, where there is one.
-    fn number_of_boot(&self, slot: Slot) -> Option<u32> {
-        self.parts(slot).get(BOOT).map(|partition| partition.number)
+    /// The numbers of the slots' own boot partitions, a and b, where there are such: those of a Raspberry Pi.
+    fn firmware_starts(&self) -> Option<[u32; 2]> {
+        let number = |slot| self.parts(slot).get(BOOT).map(|partition| partition.number);
+        Some([number(Slot::A)?, number(Slot::B)?])
     }
 }
 
@@ -166,21 +167,21 @@ pub enum Access {
 #[derive(Debug)]
 pub struct Boot {
     place: PathBuf,
-    /// The numbers of the partitions that the firmware of a Raspberry Pi starts, a and b; with GRUB there are none.
-    numbers: [Option<u32>; 2],
+    /// The numbers of the partitions that the firmware of a Raspberry Pi starts, a and b; nothing with GRUB.
+    firmware_starts: Option<[u32; 2]>,
 }
 
 impl Boot {
     /// Where the environment is.
     #[must_use]
     pub fn environment(&self) -> PathBuf {
-        self.place.join(if self.numbers == [None, None] { "grub/grubenv" } else { "slots.env" })
+        self.place.join(if self.firmware_starts.is_none() { "grub/grubenv" } else { "slots.env" })
     }
 
     /// What the restart must tell the firmware for a trial; nothing to GRUB, which reads it in the environment.
     #[must_use]
     pub fn trial_argument(&self) -> Option<&'static str> {
-        (self.numbers != [None, None]).then_some("0 tryboot")
+        self.firmware_starts.map(|_| "0 tryboot")
     }
 
     /// Has the firmware start a slot from now on, and the other one in a trial. GRUB reads that in the environment.
@@ -188,7 +189,7 @@ impl Boot {
     /// # Errors
     /// The file cannot be written.
     pub fn start(&self, slot: Slot) -> Result<(), UpdateError> {
-        let [Some(a), Some(b)] = self.numbers else { return Ok(()) };
+        let Some([a, b]) = self.firmware_starts else { return Ok(()) };
         let (kept, other) = if slot == Slot::A { (a, b) } else { (b, a) };
         let text = format!("[all]\ntryboot_a_b=1\nboot_partition={kept}\n[tryboot]\nboot_partition={other}\n");
         let path = self.place.join("autoboot.txt");
@@ -309,8 +310,9 @@ pub(super) mod tests {
         let partitions = [("boot", 4), ("root-a", 8), ("root-b", 8), ("boot-a", 4), ("boot-b", 4)];
         let folder = system("pi", "sluice.slot=a", &partitions);
         let disk = Disk::find(folder.path()).unwrap();
-        let numbers = [Slot::A, Slot::B].map(|slot| disk.number_of_boot(slot));
-        let boot = ManuallyDrop::new(Boot { place: folder.path().to_owned(), numbers });
+        let place = folder.path().to_owned();
+        // Nothing is mounted there.
+        let boot = ManuallyDrop::new(Boot { place, firmware_starts: disk.firmware_starts() });
         assert_eq!((boot.environment(), boot.trial_argument()), (folder.path().join("slots.env"), Some("0 tryboot")));
         let autoboot = || fs::read_to_string(folder.path().join("autoboot.txt")).unwrap();
         boot.start(Slot::B).unwrap();

@@ -8,35 +8,54 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+use model_compiler::sealed::PublicKey;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use sha2::{Digest as _, Sha256};
 
 use super::UpdateError;
 use super::disk::{Disk, Partition, Slot};
 use super::environment::Environment;
-use super::file::{Manifest, Opened, Part};
+use super::file::{Manifest, Opened, Part, open};
 use crate::hexadecimal::hexadecimal;
 
 /// What is written at a time, and what is written last.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Writes it, reads it again, and says in the environment what the slot holds now; which slot that is.
+/// What a box takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What it calls its board.
+    pub board: String,
+    /// Whose updates.
+    pub keys: Vec<PublicKey>,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Where it is.
+    pub slot: Slot,
+    /// What it is.
+    pub version: String,
+}
+
+/// Writes an update, reads it again, and says in the environment what the slot holds now.
 ///
 /// # Errors
-/// What was wrong; before anything was written unless the error says otherwise.
+/// What was wrong. The slot that runs is as it was in any case, and so is the other one unless the error says otherwise.
 pub fn install(
-    update: Opened<impl Read>,
-    board: &str,
+    file: impl Read,
+    taken: &Taken,
     disk: &Disk,
     environment: &mut Environment,
-) -> Result<Slot, UpdateError> {
-    let Opened { manifest, mut parts } = update;
-    if manifest.board != board {
-        return Err(UpdateError::Board { theirs: manifest.board, ours: board.to_owned() });
-    }
-    // What is being tried may have to be taken back: then the other slot must be as it was.
+) -> Result<Installed, UpdateError> {
+    // What is being tried may have to be taken back: then the other slot must be as it was. Said before a file is waited for.
     if disk.is_on_trial(environment) {
         return Err(UpdateError::OnTrial(disk.running));
+    }
+    let Opened { manifest, mut parts } = open(file, &taken.keys)?;
+    if manifest.board != taken.board {
+        return Err(UpdateError::Board { theirs: manifest.board, ours: taken.board.clone() });
     }
     let slot = disk.running.other();
     let places = places(&manifest, &disk.parts(slot))?;
@@ -46,13 +65,13 @@ pub fn install(
         starts.push(write_all_but_the_start(&mut parts, part, &partition.device)?);
     }
     if parts.read(&mut [0]).map_err(UpdateError::Read)? != 0 {
-        return Err(UpdateError::Form("it is longer than it says"));
+        return Err(UpdateError::Read(io::Error::other("it is longer than it says")));
     }
     for ((part, partition), start) in places.iter().zip(&starts) {
         write_the_start(part, &partition.device, start)?;
     }
     environment.complete(slot, &manifest.version)?;
-    Ok(slot)
+    Ok(Installed { slot, version: manifest.version })
 }
 
 /// Which part goes where: each has its partition, and each partition its part.
@@ -138,7 +157,6 @@ mod tests {
 
     use super::super::disk::tests::system;
     use super::super::environment::tests::environment;
-    use super::super::file::open;
     use super::super::file::tests::{key, manifest, sign};
     use super::*;
     use crate::store::test_directory::TestDirectory;
@@ -165,7 +183,8 @@ mod tests {
 
         fn install(&mut self, manifest: &str, parts: Parts<'_>) -> Result<Slot, UpdateError> {
             let file = sign(&key(1), manifest, parts);
-            install(open(&file[..], &[key(1).public()])?, "this-board", &self.disk, &mut self.environment)
+            let taken = Taken { board: "this-board".to_owned(), keys: vec![key(1).public()] };
+            install(&file[..], &taken, &self.disk, &mut self.environment).map(|installed| installed.slot)
         }
 
         fn partition(&self, number: u32) -> Vec<u8> {
@@ -223,7 +242,7 @@ mod tests {
             (&[("root", &changed), ("boot", &boot)], "its part `root` is not what was signed"),
             (&[("root", &root[..70_000])], "it cannot be read to its end"),
             (&[("root", &root), ("boot", &boot[1..])], "it cannot be read to its end"),
-            (&[("root", &root), ("boot", &long)], "it is no update of Sluice (it is longer than it says)"),
+            (&[("root", &root), ("boot", &long)], "it cannot be read to its end: it is longer than it says"),
         ];
         for (number, (given, says)) in damaged.into_iter().enumerate() {
             let mut r#box = Box::new(&format!("damaged{number}"), "sluice.slot=a");

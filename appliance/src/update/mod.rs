@@ -20,12 +20,11 @@ use std::path::PathBuf;
 
 pub use disk::{Access, Boot, Disk, Partition, Slot};
 pub use environment::Environment;
-pub use file::{Manifest, Opened, Part, open};
 pub use health::{Health, wait_until_healthy};
-pub use install::install;
+pub use install::{Installed, Taken, install};
 use model_compiler::sealed::PublicKey;
 
-/// Why an update is refused or failed; the text names the remedy. Unless it says otherwise the box is as it was.
+/// Why an update is refused or failed; the text names the remedy. The slot that runs is as it was in any case.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
     /// The system was not started from an image.
@@ -116,7 +115,8 @@ pub enum UpdateError {
     Damaged(String),
     /// What was written is not what is read.
     #[error(
-        "{}: it does not keep what is written to it; the card is worn out: replace it. The slot that runs is untouched",
+        "{}: it does not keep what is written to it; the card is worn out: replace it. The slot that runs is untouched, the other one is \
+         empty now",
         device.display()
     )]
     Worn {
