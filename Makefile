@@ -42,11 +42,11 @@ image-test: packages
 	cargo build --workspace --features model-compiler/train
 	cargo test --package system-tests --test together image:: -- --nocapture
 
-# The plug of the same board is pulled a hundred times, at any moment of its boot and while the database is written.
+# The plug of the same board is pulled a hundred times, while it starts and while its database is written; `make test` does so four times.
 CUTS ?= 100
 power-cuts: packages
 	cargo build --workspace --features model-compiler/train
-	CUTS=$(CUTS) cargo test --package system-tests --test together many_power_cuts -- --ignored --nocapture
+	CUTS=$(CUTS) cargo test --package system-tests --test together power_cuts_at_any_moment -- --nocapture
 
 # Packets a second, step by step and whole, then the live path (needs root), then each step alone, then instructions per packet against those recorded.
 # PEERS=1 runs Suricata and NFStream on the same capture (needs root); RECORD=1 records the instructions.

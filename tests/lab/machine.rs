@@ -66,7 +66,7 @@ impl Image {
         Ok(Self { folder, key })
     }
 
-    /// An update with one of the roots that were made with the image, `rootfs` or `broken`.
+    /// An update with one of the roots that were made with the image, `rootfs`, `broken` or `idle`.
     ///
     /// # Errors
     /// `packaging/update` failed; the error holds what was printed.
