@@ -222,8 +222,14 @@ fn what_is_wrong_in_uci_is_told_with_its_option_and_replaces_nothing() {
         ("option extra /nowhere.toml", "sluice.main.extra: there is no file `/nowhere.toml`"),
         ("option extra /etc/extra.toml", "sluice.main.extra: line 2: unknown key `moed`"),
         ("option config_file /nowhere.toml", "sluice.main.config_file: sluice: /nowhere.toml: cannot read"),
-        ("config feed bad\noption url nowhere\noption class botnet\noption confidence 0.9", "sluice.bad.url: give an address"),
-        ("config feed bad\noption path /etc/bad.txt\noption class botne\noption confidence 0.9", "sluice.bad.class: `botne`"),
+        (
+            "config feed bad\noption url nowhere\noption class botnet\noption confidence 0.9",
+            "sluice.bad.url: give an address",
+        ),
+        (
+            "config feed bad\noption path /etc/bad.txt\noption class botne\noption confidence 0.9",
+            "sluice.bad.class: `botne`",
+        ),
         ("config feed bad\noption class botnet\noption confidence 0.9", "sluice.bad: give the list a `path`"),
     ] {
         fs::write(router.path("etc/extra.toml"), "[model]\nmoed = \"observe\"\n").unwrap();
