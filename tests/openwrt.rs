@@ -37,6 +37,9 @@ const INSTANCE: &str = "open_instance \nset_param command /usr/bin/sluice run\ns
 /// What procd is told in any case.
 const TRIGGER: &str = "add_reload_trigger sluice\n";
 
+/// Where programs are, on this machine and on a router.
+const PROGRAMS: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Where commands find the configuration.
 const CONFIG: &str = "/etc/sluice/sluice.toml";
 
@@ -94,7 +97,7 @@ impl Router {
     /// Runs a line of words in it.
     fn run(&self, line: &str) -> Finished {
         let mut chroot = Command::new("chroot");
-        chroot.env("PATH", "/usr/bin:/bin").arg(&self.root).args(line.split_ascii_whitespace());
+        chroot.env("PATH", PROGRAMS).arg(&self.root).args(line.split_ascii_whitespace());
         run_any(&mut chroot, PATIENCE).unwrap()
     }
 
@@ -270,7 +273,7 @@ impl<'a> Booted<'a> {
         let first = self.first_process().unwrap_or_else(|| panic!("{}", self.container.complaint("has ended")));
         let mut command = Command::new("nsenter");
         command.args(["--target", &first.to_string(), "--mount", "--pid", "--net", "--root", "--wd"]);
-        command.env("PATH", "/usr/bin:/bin").args(line.split_ascii_whitespace());
+        command.env("PATH", PROGRAMS).args(line.split_ascii_whitespace());
         command
     }
 
