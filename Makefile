@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages image image-test power-cuts cross sizes deb
+.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages image image-test power-cuts cross sizes deb ipk container
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -26,6 +26,14 @@ cross:
 # The same as a Debian package, in target/packages/; packaging/README.md says what it does.
 deb: cross
 	packaging/debian/build $(TARGET)
+
+# The same as a package of OpenWrt, up to 24.10; OPENWRT_ARCH is what `opkg print-architecture` says on the router.
+ipk: cross
+	packaging/openwrt/build $(TARGET) $(OPENWRT_ARCH)
+
+# The same as a container image, by podman or docker.
+container: cross
+	packaging/container/build $(TARGET)
 
 # The image of a board, made by Buildroot: make image BOARD=raspberrypi4-64; buildroot/README.md says what it needs. Some hours the
 # first time.

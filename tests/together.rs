@@ -23,6 +23,7 @@ mod modes;
 mod nftables;
 mod nothing_lost;
 mod on_failure;
+mod openwrt;
 mod packages;
 mod parser_corpus;
 mod ports;
