@@ -129,7 +129,7 @@ fn the_fifth_failed_log_in_within_a_minute_is_blocked_and_four_are_not() {
 fn closed_by_both(frames: &[lab::frames::Frame]) -> Vec<u16> {
     let mut fins: Vec<(u16, usize)> = Vec::new();
     for frame in frames {
-        let Some(port) = ssh_client(frame) else { continue };
+        let Some(port) = client_of(22, frame) else { continue };
         let place = fins.iter().position(|(known, _)| *known == port).unwrap_or_else(|| {
             fins.push((port, 0));
             fins.len() - 1
@@ -143,7 +143,7 @@ fn closed_by_both(frames: &[lab::frames::Frame]) -> Vec<u16> {
 fn every_five_seconds(frames: &[lab::frames::Frame], ports: &[u16]) -> Vec<lab::frames::Frame> {
     const BEGIN_US: u64 = 1_700_000_010_000_000;
     let moved = |(number, port): (u64, &u16)| {
-        let of_it: Vec<_> = frames.iter().filter(|frame| ssh_client(frame) == Some(*port)).cloned().collect();
+        let of_it: Vec<_> = frames.iter().filter(|frame| client_of(22, frame) == Some(*port)).cloned().collect();
         let begun_us = of_it[0].time_us;
         let begin_us = BEGIN_US + number * 5_000_000;
         of_it.into_iter().map(move |frame| lab::frames::Frame { time_us: frame.time_us - begun_us + begin_us, ..frame })
@@ -153,15 +153,35 @@ fn every_five_seconds(frames: &[lab::frames::Frame], ports: &[u16]) -> Vec<lab::
     moved
 }
 
-/// The client's port of a frame of SSH over IPv4 without options.
-fn ssh_client(frame: &lab::frames::Frame) -> Option<u16> {
+/// The client's port of a frame of TCP from or to the service's port, over IPv4 without options.
+fn client_of(service: u16, frame: &lab::frames::Frame) -> Option<u16> {
     let bytes = &frame.bytes;
     let port = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     let is_tcp = bytes.get(12..15) == Some(&[8, 0, 0x45]) && bytes.get(23) == Some(&6);
     match (port(34)?, port(36)?) {
-        (22, client) | (client, 22) if is_tcp => Some(client),
+        (from, client) | (client, from) if is_tcp && from == service => Some(client),
         _ => None,
     }
+}
+
+#[test]
+fn harmless_connections_speak_for_whoever_makes_them() {
+    let recorded = lab::frames::read_pcap(&capture("benign-pages")).unwrap();
+    let folder = lab::cleanup::work_folder().unwrap();
+    let config = folder.join("large.toml");
+    let rule =
+        "[[rules]]\nname = \"large\"\nwhen = [\"bwd_payload_bytes > 3000\"]\nclass = \"botnet\"\nconfidence = 0.8\n";
+    fs::write(&config, rule).unwrap();
+    let blocks = |frames: &[lab::frames::Frame]| {
+        let file = folder.join("pages.pcap");
+        lab::frames::write_pcap(&file, frames).unwrap();
+        blocked(&report(&file, &["--config", config.to_str().unwrap()])).len()
+    };
+    let connection = |frame: &lab::frames::Frame| client_of(80, frame);
+    let frames_of = |port| recorded.iter().filter(|frame| connection(frame) == port).count();
+    let large: Vec<_> = recorded.iter().filter(|frame| frames_of(connection(frame)) > 10).cloned().collect();
+    assert_eq!(blocks(&large), 1, "half of the connections, all of which are accused");
+    assert_eq!(blocks(&recorded), 0, "the same with the other half, none of which is");
 }
 
 #[test]

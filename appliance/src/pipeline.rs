@@ -268,6 +268,10 @@ impl Judgement {
         }
         if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
             self.verdicts[after.worst.class.number()] += 1;
+            if after.worst.class == ThreatClass::Benign && seen.begun && seen.proven {
+                let subject = Subject::offender(origin.device, seen.initiator);
+                self.evidence.relieve(subject, verdict.confidence, seen.time);
+            }
             self.compare(seen, after.worst.class, worst_of_shadow);
             listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
         }

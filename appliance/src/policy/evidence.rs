@@ -5,6 +5,10 @@
 //! initiator is proven is kept apart: only that may lead to [`Action::Deny`], because anything else can be forged in
 //! somebody else's name. A device of the household is known by its network card, which nobody outside can forge: all that
 //! speaks against it leads to [`Action::Quarantine`].
+//!
+//! Harmless flows speak for their source, as in a sequential test (Wald 1945; Jung et al. 2004 for scans): who is now and then
+//! taken for an attacker and otherwise gets answers is none. They take away two thirds at most of what speaks against it, so that
+//! nobody can hide an attack among them.
 
 use core::time::Duration;
 
@@ -26,6 +30,12 @@ const FAIR_PARTS: f32 = 4.0;
 /// Evidence below this is none: what comes next is counted anew.
 const FORGOTTEN: f32 = 0.05;
 
+/// What a harmless flow takes away, as a part of what an attack of that confidence adds.
+const RELIEF_PER_FLOW: f32 = 0.5;
+
+/// The most that harmless flows take away, as a part of all that speaks against a source.
+const MOST_RELIEF: f32 = 2.0 / 3.0;
+
 /// Most alerts in a minute, over all sources that can be forged, and as many again over those that cannot: a flood from many
 /// addresses must not become a flood of alerts, nor hide the others.
 const ALERTS_PER_MINUTE: u32 = 120;
@@ -40,6 +50,8 @@ struct Entry {
     weights: [f32; CLASSES],
     /// The part of the sum of weights that came from proven flows.
     proven: f32,
+    /// What harmless flows have brought since the first that was not.
+    relief: f32,
     flows: u32,
     /// No alert of a class comes before.
     quiet_until: [Timestamp; CLASSES],
@@ -111,7 +123,7 @@ impl Evidence {
         let entry = self.sources.get_mut(slot);
         entry.fade(now);
         entry.add(sighting, before, after);
-        let total = entry.total();
+        let (left, _) = entry.left();
         if let Some(action) = entry.due_action(sighting, self.thresholds.block) {
             let class = entry.strongest(sighting.verdict.class);
             let decided = Sighting { verdict: Verdict { class, ..sighting.verdict }, ..*sighting };
@@ -121,11 +133,21 @@ impl Evidence {
         }
         let class = sighting.verdict.class;
         // Whoever may be blocked for one flow is told of for it, however little that adds to what speaks against it.
-        if (total >= self.thresholds.alert || sighting.suffices())
+        if (left >= self.thresholds.alert || sighting.suffices())
             && entry.may_alert(class, now)
             && self.alert(*sighting, sink)
         {
             self.sources.get_mut(slot).quiet_until[class.number()] = now.plus(ALERT_PAUSE);
+        }
+    }
+
+    /// A flow of the subject's has ended that was harmless from its beginning to its end and that somebody answered; `confidence`
+    /// is that of the last verdict.
+    pub fn relieve(&mut self, subject: Subject, confidence: f32, now: Timestamp) {
+        if let Some(slot) = self.sources.find(&subject) {
+            let entry = self.sources.get_mut(slot);
+            entry.fade(now);
+            entry.relief += RELIEF_PER_FLOW * log_odds(confidence);
         }
     }
 
@@ -200,6 +222,7 @@ impl Entry {
             faded: now,
             weights: [0.0; CLASSES],
             proven: 0.0,
+            relief: 0.0,
             flows: 0,
             quiet_until: [Timestamp::EPOCH; CLASSES],
             blocked: None,
@@ -216,9 +239,10 @@ impl Entry {
             *weight *= factor;
         }
         self.proven *= factor;
+        self.relief *= factor;
         let is_blocked = self.blocked.is_some_and(|(_, until)| now < until);
         if !is_blocked && self.total() + self.proven < FORGOTTEN {
-            self.flows = 0;
+            (self.relief, self.flows) = (0.0, 0);
         }
         self.faded = self.faded.max(now);
     }
@@ -226,6 +250,13 @@ impl Entry {
     /// All that speaks against the source.
     fn total(&self) -> f32 {
         self.weights.iter().sum()
+    }
+
+    /// What is left of that after what speaks for it: of all, and of the proven part.
+    fn left(&self) -> (f32, f32) {
+        let all = self.total().max(self.proven);
+        let part = if all > 0.0 { (1.0 - self.relief / all).max(1.0 - MOST_RELIEF) } else { 1.0 };
+        (self.total() * part, self.proven * part)
     }
 
     /// Adds what the flow's worst verdict has grown by, and to the proven part all of it once the flow is proven. While the
@@ -258,8 +289,9 @@ impl Entry {
     /// What should be done that is not being done already.
     fn due_action(&self, sighting: &Sighting, threshold: f32) -> Option<Action> {
         let now = sighting.time;
-        let is_enough = self.total() >= threshold || sighting.suffices();
-        let is_proven = self.proven >= threshold || sighting.suffices() && sighting.proven;
+        let (all, proven) = self.left();
+        let is_enough = all >= threshold || sighting.suffices();
+        let is_proven = proven >= threshold || sighting.suffices() && sighting.proven;
         let action = match (is_proven, is_enough) {
             (true, _) | (false, true) if sighting.origin.device.is_some() => Action::Quarantine,
             (true, _) => Action::Deny,
@@ -276,7 +308,7 @@ impl Entry {
         self.blocked = Some((action, until));
         self.weights = [0.0; CLASSES];
         if action != Action::DenyNew {
-            (self.proven, self.flows) = (0.0, 0);
+            (self.proven, self.relief, self.flows) = (0.0, 0.0, 0);
         }
     }
 }

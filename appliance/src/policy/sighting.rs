@@ -40,7 +40,7 @@ impl Sighting {
     /// Who did it: a device of the household by its network card, which nobody outside can forge, or else the address.
     #[must_use]
     pub fn offender(&self) -> Subject {
-        self.origin.device.map_or_else(|| Subject::of(self.source), Subject::Device)
+        Subject::offender(self.origin.device, self.source)
     }
 
     /// The service that it was done to, where that is one of a single host.

@@ -45,6 +45,13 @@ impl Target {
 }
 
 impl Subject {
+    /// Who is behind a flow that the address began: a device of the household by its network card, where its frames show it, or
+    /// else the address.
+    #[must_use]
+    pub fn offender(device: Option<Mac>, initiator: IpAddr) -> Self {
+        device.map_or_else(|| Self::of(initiator), Self::Device)
+    }
+
     /// The source that the address belongs to.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {

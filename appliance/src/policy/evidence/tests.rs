@@ -114,6 +114,23 @@ impl Case {
         }
     }
 
+    /// So many flows that were harmless, and answered.
+    fn harmless(&mut self, at_s: u64, address: &str, flows: u32) {
+        let subject = Subject::offender(self.device, address.parse().expect("address"));
+        for _ in 0..flows {
+            self.evidence.relieve(subject, 0.99, Timestamp::from_secs(1_000 + at_s));
+        }
+    }
+
+    /// The flow that leads to a block, where each comes with so many harmless ones.
+    fn blocked_at(&mut self, confidence: f32, harmless: u32) -> Option<u32> {
+        (1..=100).find(|_| {
+            self.flow(0, "203.0.113.9", confidence, true);
+            self.harmless(0, "203.0.113.9", harmless);
+            self.said().contains(&"deny")
+        })
+    }
+
     fn alert_at_once(&mut self, at_s: u64, address: &str) {
         let verdict = Verdict { class: ThreatClass::Botnet, confidence: 0.9 };
         let listed = self.seen(at_s, address, verdict, [0.0; FEATURE_COUNT], false);
@@ -152,6 +169,43 @@ fn profiles_differ_in_how_many_flows_it_takes() {
         });
         assert_eq!(blocked_at, Some(flows), "{profile:?}");
     }
+}
+
+#[test]
+fn harmless_flows_speak_for_their_source_and_hide_no_attack() {
+    let blocked_at = |confidence, harmless| Case::new(Profile::Balanced).blocked_at(confidence, harmless);
+    assert_eq!((blocked_at(0.99, 0), blocked_at(0.6, 0)), (Some(5), Some(30)));
+    // Half as much as an attack of that confidence, so that one for each nearly doubles what it takes.
+    assert_eq!(blocked_at(0.99, 1), Some(8));
+    // However many there are, a third is left.
+    assert_eq!((blocked_at(0.99, 1_000), blocked_at(0.6, 1_000)), (Some(13), Some(89)));
+}
+
+#[test]
+fn harmless_flows_are_not_saved_up_for_an_attack() {
+    let mut case = Case::new(Profile::Balanced);
+    case.harmless(0, "203.0.113.9", 1_000);
+    assert!(case.evidence.sources.is_empty(), "nobody is remembered for being harmless");
+    assert_eq!(case.blocked_at(0.99, 0), Some(5));
+    // Nor are those of the time before what spoke against it has faded.
+    let mut case = Case::new(Profile::Balanced);
+    case.flow(0, "203.0.113.9", 0.99, true);
+    case.harmless(0, "203.0.113.9", 1_000);
+    for at_s in [3_600; 5] {
+        case.flow(at_s, "203.0.113.9", 0.99, true);
+    }
+    assert_eq!(case.decisions.last(), Some(&(3_600, "deny")));
+}
+
+#[test]
+fn what_a_device_does_well_counts_for_its_card() {
+    let mut case = Case::new(Profile::Balanced);
+    case.device = Some(Mac([2, 0, 0x5e, 0x10, 0, 7]));
+    for _ in 0..7 {
+        case.flow(0, "192.0.2.7", 0.99, true);
+        case.harmless(0, "192.0.2.8", 1);
+    }
+    assert!(!case.said().contains(&"quarantine"), "{:?}", case.said());
 }
 
 #[test]
