@@ -85,7 +85,7 @@ fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<St
     let kind = |case: &Decided| case.capture.split("__").take(2).collect::<Vec<_>>().join("__");
     for (title, wanted) in [
         (
-            "Harmless captures with a wrongful block",
+            "Captures with a wrongful block",
             &(|case: &&Decided| !case.wrongful.is_empty()) as &dyn Fn(&&Decided) -> bool,
         ),
         ("Attacks that passed", &|case| case.caught_s.is_none() && case.label != BENIGN),
