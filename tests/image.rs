@@ -51,6 +51,11 @@ fn wait_until_the_daemon_answers(board: &Machine<'_>, address: &str) {
     wait_until("the daemon answers", PATIENCE, || board.shell(address, "sluice status").is_ok()).unwrap();
 }
 
+/// Whether it goes by what a router announces.
+fn follows_a_router(board: &Machine<'_>, address: &str) -> bool {
+    board.shell(address, "ip -6 route show").unwrap().contains("default via fe80:")
+}
+
 /// Waits until a board that was turned on protects; its address.
 fn start_up(board: &Machine<'_>) -> String {
     let address = board.address().unwrap();
@@ -73,6 +78,7 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     let network = Network::new().unwrap();
     let _servers = [
         services::dhcp(&network.wan).unwrap(),
+        services::router_advertisements(&network.wan).unwrap(),
         services::sshd(&network.lan).unwrap(),
         services::nginx(&network.lan).unwrap(),
     ];
@@ -89,6 +95,7 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     let has_page = watch.elapsed();
     board.wait_for_log_in(&address).unwrap();
     wait_until_the_daemon_answers(&board, &address);
+    wait_until("the board has a way out by IPv6", PATIENCE, || follows_a_router(&board, &address)).unwrap();
     board.shell(&address, "sluice mode enforce").unwrap();
     println!("from power to forwarding {forwards:.1?}, to the page {has_page:.1?}");
 
@@ -222,8 +229,9 @@ const CUTS: u64 = 4;
 fn a_board_outlives_power_cuts_at_any_moment() {
     let cuts = std::env::var("CUTS").map_or(CUTS, |text| text.parse().unwrap());
     let network = Network::new().unwrap();
-    let _server = services::dhcp(&network.wan).unwrap();
-    let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, Some("mode = \"enforce\"\n")).unwrap();
+    // As between modem and router, where it is the provider's router that announces itself.
+    let config = "mode = \"enforce\"\n[bridge]\naddresses = [\"198.51.100.9/24\"]\n";
+    let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, Some(config)).unwrap();
     let mut random = Random::new(cuts);
     for cut in 0..cuts {
         board.power_on().unwrap();
@@ -252,6 +260,10 @@ fn a_board_outlives_power_cuts_at_any_moment() {
     for cut in (0..cuts).step_by(2) {
         assert!(rows.contains(&format!("203.0.113.{} ", cut + 1)), "the block before cut {} is forgotten", cut + 1);
     }
+    let _router = services::router_advertisements(&network.wan).unwrap();
+    let heard = || board.shell(&address, "grep Icmp6InRouterAdvertisements /proc/net/snmp6").unwrap_or_default();
+    wait_until("the router is heard", PATIENCE, || !heard().trim_end().ends_with("\t0")).unwrap();
+    assert!(!follows_a_router(&board, &address), "it has a way out that nobody configured");
     board.check_console().unwrap();
     board.cut_power();
     board.check_data().unwrap();
