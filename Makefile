@@ -50,7 +50,7 @@ image-test: packages
 	cargo build --workspace --features model-compiler/train
 	cargo test --package system-tests --test together image:: -- --nocapture
 
-# The plug of the same board is pulled a hundred times, while it starts and while its database is written; `make test` does so four times.
+# The plug of the same board is pulled a hundred times, while it starts and while its database is written; `make test` does so twice.
 CUTS ?= 100
 power-cuts: packages
 	cargo build --workspace --features model-compiler/train

@@ -223,7 +223,7 @@ fn a_slot_with_which_the_box_does_not_protect_is_taken_back() {
 }
 
 /// How often the plug is pulled; `CUTS` says another number.
-const CUTS: u64 = 4;
+const CUTS: u64 = 2;
 
 #[test]
 fn a_board_outlives_power_cuts_at_any_moment() {
