@@ -263,10 +263,7 @@ impl<'a> Booted<'a> {
     }
 
     fn first_process(&self) -> Option<u32> {
-        let pid = self.container.pid();
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-        let mut pids = children.split_ascii_whitespace().filter_map(|child| child.parse().ok());
-        pids.find(|child| fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.trim() == "sleep"))
+        self.container.child_called("sleep")
     }
 
     fn command(&self, line: &str) -> Command {

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use lab::cleanup::work_folder;
+use lab::cross::root;
 use lab::daemon::sluice_program;
 use lab::namespace::Namespace;
 use lab::network::GATEWAY;
@@ -95,10 +96,7 @@ impl<'a> Booted<'a> {
 
     /// The process that is the first one inside.
     fn first_process(&self) -> Option<u32> {
-        let pid = self.container.pid();
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-        let mut pids = children.split_ascii_whitespace().filter_map(|child| child.parse().ok());
-        pids.find(|child| fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.trim() == "systemd"))
+        self.container.child_called("systemd")
     }
 
     fn run(&self, line: &str) -> Finished {
@@ -137,10 +135,6 @@ impl<'a> Booted<'a> {
     }
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
 /// Makes the package of the program that was built, and puts it where Debian can reach it.
 fn package(debian: &Debian) {
     let mut build = Command::new(root().join("packaging/debian/build"));
@@ -148,8 +142,11 @@ fn package(debian: &Debian) {
         .arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
         .arg(sluice_program().unwrap())
         .env("DPKG_DEB_COMPRESSOR_TYPE", "none");
-    let made = run_within(&mut build, PATIENCE).unwrap();
-    fs::copy(root().join(made.trim()), debian.path("/sluice.deb")).unwrap();
+    let made = root().join(run_within(&mut build, PATIENCE).unwrap().trim());
+    // This one is not static.
+    let depends = run_within(Command::new("dpkg-deb").arg("--field").arg(&made).arg("Depends"), SHORT).unwrap();
+    assert!(depends.starts_with("libc6 (>= 2.") && depends.contains("libgcc-s1"), "{depends}");
+    fs::copy(made, debian.path("/sluice.deb")).unwrap();
 }
 
 /// Two ports: a router behind one, nobody behind the other.

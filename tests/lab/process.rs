@@ -85,6 +85,15 @@ impl Running {
         self.child.id()
     }
 
+    /// The process id of the child of it that is called so: what runs as the first process in a container that it made.
+    #[must_use]
+    pub fn child_called(&self, name: &str) -> Option<u32> {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        let mut pids = children.split_ascii_whitespace().filter_map(|child| child.parse().ok());
+        pids.find(|child| fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|comm| comm.trim() == name))
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
