@@ -75,7 +75,7 @@ fn cut_power_and_boot(network: &Network, board: &mut Machine<'_>, address: &str)
 
 #[test]
 fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
-    let network = Network::new().unwrap();
+    let network = Network::beside_others().unwrap();
     let _servers = [
         services::dhcp(&network.wan).unwrap(),
         services::router_advertisements(&network.wan).unwrap(),
@@ -151,7 +151,7 @@ fn wait_until_slots_are(board: &Machine<'_>, address: &str, slots: [&str; 2]) {
 
 #[test]
 fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
-    let network = Network::new().unwrap();
+    let network = Network::beside_others().unwrap();
     let _server = services::dhcp(&network.wan).unwrap();
     let mut board = Machine::connect(&network, &IMAGE, SMALL_MEMORY_MIB, Some(SMALL)).unwrap();
     board.power_on().unwrap();
@@ -196,7 +196,7 @@ fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
 
 #[test]
 fn a_slot_with_which_the_box_does_not_protect_is_taken_back() {
-    let network = Network::new().unwrap();
+    let network = Network::beside_others().unwrap();
     let _server = services::dhcp(&network.wan).unwrap();
     let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, None).unwrap();
     board.power_on().unwrap();
@@ -228,7 +228,7 @@ const CUTS: u64 = 2;
 #[test]
 fn a_board_outlives_power_cuts_at_any_moment() {
     let cuts = std::env::var("CUTS").map_or(CUTS, |text| text.parse().unwrap());
-    let network = Network::new().unwrap();
+    let network = Network::beside_others().unwrap();
     // As between modem and router, where it is the provider's router that announces itself.
     let config = "mode = \"enforce\"\n[bridge]\naddresses = [\"198.51.100.9/24\"]\n";
     let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, Some(config)).unwrap();

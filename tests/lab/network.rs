@@ -80,8 +80,8 @@ impl Network {
         Self::build(Some(Namespace::new("switch")?))
     }
 
-    /// Builds it with an emulated line in the place that the profile says; the seed makes the line's draws. Unlike the others
-    /// it may stand beside more of its kind in a process.
+    /// Builds it with an emulated line in the place that the profile says; the seed makes the line's draws. It may stand beside
+    /// others in a process, as that of [`Self::beside_others`].
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -105,9 +105,20 @@ impl Network {
         Ok(network)
     }
 
+    /// Builds it for what takes minutes and sends little: it may stand beside others in a process.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn beside_others() -> Result<Self> {
+        Self::connected(Self::empty(None, None)?)
+    }
+
     fn build(switch: Option<Namespace>) -> Result<Self> {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let network = Self::empty(switch, Some(turn))?;
+        Self::connected(Self::empty(switch, Some(turn))?)
+    }
+
+    fn connected(network: Self) -> Result<Self> {
         network.connect_lan()?;
         link(&network.wan, "wan0", &network.r#box, "port1")?;
         network.fence_lan()?;
