@@ -214,7 +214,7 @@ const fn is_a_persons(mark: u16) -> bool {
 fn limits(lab: &mut Lab, encapsulation: Encapsulation, family: usize, protocol: u8, packet: fn(u16, u16) -> Transport) {
     let way = Way { family, inwards: true };
     let (_, inside) = way.addresses();
-    let target = Target { destination: inside, protocol, port: 5_000 };
+    let target = Target { destination: inside, protocol, port: Some(5_000) };
     lab.enforcer.replace(&limited(&[target], 600), NOW).unwrap();
     let before = lab.enforcer.dropped_packets().unwrap();
     let marks = flood_with_people();
@@ -236,7 +236,7 @@ fn limits(lab: &mut Lab, encapsulation: Encapsulation, family: usize, protocol: 
     let counted = arrived.len()..=arrived.len() + people;
     assert!(counted.contains(&passed), "{what}: {dropped} of {} were dropped, {} arrived", marks.len(), arrived.len());
     // The limit is used up; nothing else is touched by it.
-    let untouched = [packet(40_000, 5_001), udp(53, 5_000), tcp(40_000, 5_000, 0x10), tcp(5_000, 40_000, SYN_ACK)];
+    let untouched = [packet(40_000, 5_001), udp(53, 5_001), tcp(40_000, 5_000, 0x10), tcp(5_000, 40_000, SYN_ACK)];
     let others = [&untouched[..], &[later_fragment()], &vec![packet(40_000, 5_001); 1_000]].concat();
     assert_eq!(lab.arrive(encapsulation, way, &others), vec![true; others.len()], "{what}");
     let back = Way { family, inwards: false };
@@ -244,6 +244,62 @@ fn limits(lab: &mut Lab, encapsulation: Encapsulation, family: usize, protocol: 
     let stands = lab.enforcer.read_back().unwrap().blocks;
     let [(Subject::Service(found), Action::Limit, left)] = stands[..] else { panic!("{what}: {stands:?}") };
     assert!(found == target && left > Duration::from_secs(500), "{what}: {stands:?}");
+}
+
+/// What a limit does against answers that nobody asked for, however often they come, and for those that the host did ask for.
+fn answers(lab: &mut Lab, encapsulation: Encapsulation, family: usize, target: Target) {
+    let [inwards, outwards] = [true, false].map(|inwards| Way { family, inwards });
+    let [question, answer] = match target.protocol {
+        6 => [syn(5_000, 443), tcp(443, 5_000, SYN_ACK)],
+        _ => [udp(5_000, 443), udp(443, 5_000)],
+    };
+    let what = format!("{target} in {}", encapsulation.name);
+    lab.enforcer.replace(&limited(&[target], 600), NOW).unwrap();
+    let begin = Stopwatch::start();
+    let answers = vec![answer; 2_000];
+    let passed = lab.arrive(encapsulation, inwards, &answers).iter().filter(|arrived| **arrived).count();
+    let most = f64::from(PER_S) * (1.0 + begin.elapsed().as_secs_f64()) + 1.0;
+    assert!(passed >= PER_S as usize && passed as f64 <= most, "{what}: {passed} passed of at most {most}");
+    assert_eq!(lab.arrive(encapsulation, outwards, &[question]), [true], "{what}");
+    assert_eq!(lab.arrive(encapsulation, inwards, &answers), [true; 2_000], "{what}");
+}
+
+/// What a limit on all ports of a host does against a flood that goes to each of them.
+fn many_ports(lab: &mut Lab, encapsulation: Encapsulation, family: usize, packet: fn(u16, u16) -> Transport) {
+    let inwards = Way { family, inwards: true };
+    let begin = Stopwatch::start();
+    let flood: Vec<_> = (0..2_000).map(|index| packet(40_000 + index, 10_000 + index)).collect();
+    let arrived = lab.arrive(encapsulation, inwards, &flood);
+    let most = f64::from(PER_S) * (1.0 + begin.elapsed().as_secs_f64()) + 1.0;
+    let lost: Vec<_> =
+        flood.into_iter().zip(arrived).filter(|(_, arrived)| !arrived).map(|(packet, _)| packet).collect();
+    assert!((2_000 - lost.len()) as f64 <= most, "{} lost, {most} may pass in {}", lost.len(), encapsulation.name);
+    // Who asks again gets through, and what belongs to a connection was never touched.
+    let arrived = lab.arrive(encapsulation, inwards, &lost);
+    assert!(arrived.iter().all(|arrived| *arrived), "{} asked again in {}", lost.len(), encapsulation.name);
+    let open = vec![tcp(40_000, 10_000, 0x10); 1_000];
+    assert_eq!(lab.arrive(encapsulation, inwards, &open), [true; 1_000], "{}", encapsulation.name);
+}
+
+#[test]
+fn answers_that_nobody_asked_for_are_above_the_limit_of_a_port_and_of_all_ports() {
+    for (name, family) in [("enc-answers-n", Family::Netdev), ("enc-answers-b", Family::Bridge)] {
+        let mut lab = Lab::new(name);
+        lab.enforcer = lab.enforcer.in_family(family);
+        for (family, encapsulation) in [0, 1].into_iter().flat_map(|family| ENCAPSULATIONS.map(|one| (family, one))) {
+            for (protocol, packet) in [(6, syn as fn(u16, u16) -> Transport), (17, udp)] {
+                let of_host = Target { destination: INSIDE[family], protocol, port: None };
+                answers(&mut lab, encapsulation, family, Target { port: Some(5_000), ..of_host });
+                answers(&mut lab, encapsulation, family, of_host);
+                let stands = lab.enforcer.read_back().unwrap().blocks;
+                let [(Subject::Service(found), Action::Limit, _)] = stands[..] else { panic!("{stands:?}") };
+                assert_eq!(found, of_host);
+                many_ports(&mut lab, encapsulation, family, packet);
+                lab.enforcer.unblock(&[of_host.into()]).unwrap();
+                assert_eq!(lab.enforcer.read_back().unwrap().blocks, []);
+            }
+        }
+    }
 }
 
 /// These services are limited, for so many seconds.
@@ -404,15 +460,19 @@ fn a_table_that_closes_is_readable() {
 #[test]
 fn a_limit_ends_and_is_readable() {
     let mut lab = Lab::new("enc-limit-end");
-    let targets = INSIDE.map(|destination| Target { destination, protocol: 6, port: 80 });
+    let ports = [Some(80), None];
+    let targets: Vec<_> =
+        INSIDE.iter().flat_map(|host| ports.map(|port| Target { destination: *host, protocol: 6, port })).collect();
     lab.enforcer.replace(&limited(&targets, 600), NOW).unwrap();
     let listing = lab.hosts.bridge.run(["nft", "list", "table", "netdev", "sluice"]).unwrap();
     for line in [
         "type ipv4_addr . inet_proto . inet_service",
         "198.51.100.2 . tcp . 80 limit rate over 200/second burst 200 packets timeout 10m",
         "2001:db8:2::2 . tcp . 80 limit rate over 200/second burst 200 packets timeout 10m",
-        "tcp flags syn / syn,ack ip daddr . meta l4proto . tcp dport @limit4 jump limited4",
-        "udp sport >= 1024 ip6 daddr . meta l4proto . udp dport @limit6 jump limited6",
+        "198.51.100.2 . tcp limit rate over 200/second burst 200 packets timeout 10m",
+        "2001:db8:2::2 . tcp limit rate over 200/second burst 200 packets timeout 10m",
+        "ip daddr . meta l4proto . th dport @limit4 jump limited4",
+        "ip6 daddr . meta l4proto @limit_hosts6 jump limited6",
     ] {
         assert!(listing.contains(line), "no `{line}` in:\n{listing}");
     }

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(30);
 /// How long a visitor of a flooded server has patience.
 const VISIT: Duration = Duration::from_secs(10);
+/// Before this long an answer may belong to a question that was asked before anybody looked, and is nobody's doing.
+const EARLY: Duration = Duration::from_secs(61);
 /// Visitors at once, and how often each comes.
 const VISITORS: u8 = 5;
 const VISITS: usize = 2;
@@ -146,4 +148,28 @@ fn forged_pings_are_limited_and_nothing_else_of_the_host_is() {
     visitor.namespace.run(["ping", "-n", "-q", "-c", "3", "-W", "5", LAN_HOST]).unwrap();
     assert!(daemon.command(&["unblock", &host]).unwrap().success());
     assert!(limit_of(&daemon, &host).is_none() && !daemon.kernel_table().contains("icmp . 2048"));
+}
+
+#[test]
+fn answers_to_many_ports_that_nobody_asked_for_limit_the_host_and_its_own_questions_are_answered() {
+    let network = Network::new().unwrap();
+    let _servers = [services::nginx(&network.wan).unwrap(), services::dnsmasq(&network.wan).unwrap()];
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    look_up_names(&network.lan, NAME_SERVER, 1).unwrap();
+    sleep(EARLY);
+    let attacker = network.outsider(66).unwrap();
+    let _forged = forge_sources(&network, &attacker.namespace).unwrap();
+    let host = format!("{LAN_HOST}/udp");
+    let amplified = Flood::Other("--udp -s 53 -k -p ++20000 -d 900");
+    let running = start_flood(&attacker.namespace, amplified, LAN_HOST, FLOOD_PACKETS, 400).unwrap();
+    wait_until("the host is limited", PATIENCE, || limit_of(&daemon, &host).is_some()).unwrap();
+    let table = daemon.kernel_table();
+    assert!(table.contains(&format!("{LAN_HOST} . udp limit rate over 100/second")), "{table}");
+    look_up_names(&network.lan, NAME_SERVER, 20).unwrap();
+    fetch(&network.lan, INTERNET[0], "index.html", VISIT).unwrap();
+    drop(running);
+    let blocks = daemon.blocks().unwrap();
+    assert!(blocks.len() <= 3, "the list fills with forged senders: {blocks:#?}");
+    assert!(daemon.command(&["unblock", &host]).unwrap().success());
+    assert!(limit_of(&daemon, &host).is_none() && !daemon.kernel_table().contains(". udp limit"));
 }

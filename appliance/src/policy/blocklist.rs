@@ -243,7 +243,7 @@ impl Blocklist {
     /// Limits have a bound of their own.
     fn is_full_for(&self, action: Action) -> bool {
         // Services are the last in order, and few.
-        let first = Target { destination: Ipv4Addr::UNSPECIFIED.into(), protocol: 0, port: 0 };
+        let first = Target { destination: Ipv4Addr::UNSPECIFIED.into(), protocol: 0, port: None };
         let limits = self.standing.range(Subject::Service(first)..).count();
         match action {
             Action::Limit => limits >= LIMITED_SERVICES,

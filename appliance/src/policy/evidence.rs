@@ -16,16 +16,13 @@ use traffic::arena::{Arena, Footprint, Slot};
 use traffic::features::{Index, ThreatClass};
 use traffic::time::Timestamp;
 
-use super::victims::Victims;
+use super::victims::{FAIR_PARTS, Victims};
 use super::weights::{self, log_odds};
 use super::{ALERT_PAUSE, Action, Decision, Sighting, Subject, Thresholds, Tuning};
 use crate::verdict::{Basis, FlowVerdict, Verdict};
 
 /// One service in so many sources has room among the victims of floods.
 const SOURCES_PER_VICTIM: usize = 16;
-
-/// A source whose flows are at least one in so many of those that its destination gets has a fair part in them.
-const FAIR_PARTS: f32 = 4.0;
 
 /// Evidence below this is none: what comes next is counted anew.
 const FORGOTTEN: f32 = 0.05;

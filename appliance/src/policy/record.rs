@@ -38,14 +38,15 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// Whom or what a block could be about because of it: the offender, its address, and the service.
+    /// Whom or what a block could be about because of it: the offender, its address, the service, and all of its host's.
     pub fn subjects(&self) -> impl Iterator<Item = Subject> {
         let offender = self.grounds.as_ref().map(|grounds| grounds.offender);
         let source = Some(Subject::of(self.source)).filter(|source| offender != Some(*source));
         let protocol = self.grounds.as_ref().map(|grounds| grounds.protocol);
-        let service =
-            protocol.and_then(|protocol| Target::of(self.destination, protocol, self.port)).map(Subject::from);
-        [offender, source, service].into_iter().flatten()
+        let service = protocol.and_then(|protocol| Target::of(self.destination, protocol, self.port));
+        let host = protocol.and_then(|protocol| Target::of_host(self.destination, protocol));
+        let host = host.filter(|host| service != Some(*host));
+        [offender, source, service.map(Subject::from), host.map(Subject::from)].into_iter().flatten()
     }
 
     /// It is one about that subject.

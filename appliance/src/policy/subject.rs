@@ -20,27 +20,39 @@ pub enum Subject {
     Service(Target),
 }
 
-/// A service that floods are kept from, or the answers to pings of a host.
+/// What floods are kept from: a service, all ports of a host by one protocol, or the answers to its pings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
     /// The address of its host: one, also of IPv6.
     pub destination: IpAddr,
     /// The number of the protocol: TCP, UDP, ICMP or ICMPv6.
     pub protocol: u8,
-    /// Its port; 0 where it is ICMP.
-    pub port: u16,
+    /// Its port; none where it is all ports, or ICMP.
+    pub port: Option<u16>,
 }
 
 impl Target {
     /// The service at a host that a flow of this protocol goes to; `None` where it is none that can be limited.
     #[must_use]
     pub fn of(destination: IpAddr, protocol: u8, port: Option<u16>) -> Option<Self> {
-        let port = match protocol {
-            TCP | UDP => port?,
-            ICMP | ICMPV6 => 0,
-            _ => return None,
-        };
-        Some(Self { destination: destination.to_canonical(), protocol, port })
+        let of_host = Self::of_host(destination, protocol)?;
+        match protocol {
+            TCP | UDP => Some(Self { port: Some(port?), ..of_host }),
+            _ => Some(of_host),
+        }
+    }
+
+    /// All that a host offers by this protocol; `None` where it cannot be limited.
+    #[must_use]
+    pub fn of_host(destination: IpAddr, protocol: u8) -> Option<Self> {
+        let is_known = matches!(protocol, TCP | UDP | ICMP | ICMPV6);
+        is_known.then(|| Self { destination: destination.to_canonical(), protocol, port: None })
+    }
+
+    /// It is all ports of the host.
+    #[must_use]
+    pub const fn is_of_all_ports(&self) -> bool {
+        self.port.is_none() && matches!(self.protocol, TCP | UDP)
     }
 }
 
@@ -94,12 +106,14 @@ impl fmt::Display for Subject {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.protocol {
-            ICMP | ICMPV6 => write!(f, "{}/icmp", self.destination),
-            protocol => {
-                let name = if protocol == TCP { "tcp" } else { "udp" };
-                write!(f, "{}/{name}", SocketAddr::new(self.destination, self.port))
-            }
+        let name = match self.protocol {
+            ICMP | ICMPV6 => "icmp",
+            TCP => "tcp",
+            _ => "udp",
+        };
+        match self.port {
+            Some(port) => write!(f, "{}/{name}", SocketAddr::new(self.destination, port)),
+            None => write!(f, "{}/{name}", self.destination),
         }
     }
 }
@@ -107,7 +121,7 @@ impl fmt::Display for Target {
 /// A text names nobody that something can be done about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "give an address (198.51.100.7, 2001:db8::7), a device (02:00:5e:10:00:01), or a service as it is listed (198.51.100.7:80/tcp, 198.51.100.7/icmp); networks other than an IPv6 /64 are not blocked"
+    "give an address (198.51.100.7, 2001:db8::7), a device (02:00:5e:10:00:01), or a service as it is listed (198.51.100.7:80/tcp, all of a host's as 198.51.100.7/tcp or 198.51.100.7/udp, its pings as 198.51.100.7/icmp); networks other than an IPv6 /64 are not blocked"
 )]
 pub struct NoSubject;
 
@@ -132,15 +146,22 @@ impl FromStr for Subject {
 }
 
 fn service(text: &str) -> Option<Subject> {
-    let (socket, protocol) = text.rsplit_once('/')?;
-    if protocol == "icmp" {
-        let destination = socket.parse::<IpAddr>().ok()?.to_canonical();
-        let protocol = if destination.is_ipv4() { ICMP } else { ICMPV6 };
-        return Some(Target { destination, protocol, port: 0 }.into());
-    }
-    let protocol = [("tcp", TCP), ("udp", UDP)].into_iter().find(|(name, _)| *name == protocol)?.1;
-    let socket: SocketAddr = socket.parse().ok()?;
-    Some(Target { destination: socket.ip().to_canonical(), protocol, port: socket.port() }.into())
+    let (place, protocol) = text.rsplit_once('/')?;
+    let host = place.parse::<IpAddr>().ok();
+    let protocol = match (protocol, host.map(|host| host.to_canonical())) {
+        ("tcp", _) => TCP,
+        ("udp", _) => UDP,
+        ("icmp", Some(IpAddr::V4(_))) => ICMP,
+        ("icmp", Some(IpAddr::V6(_))) => ICMPV6,
+        _ => return None,
+    };
+    let target = match host {
+        Some(host) => Target::of_host(host, protocol),
+        None => {
+            place.parse().ok().and_then(|socket: SocketAddr| Target::of(socket.ip(), protocol, Some(socket.port())))
+        }
+    };
+    target.map(Subject::from)
 }
 
 /// What is done about a subject. Of a source the stricter one stands further below.
@@ -149,8 +170,8 @@ pub enum Action {
     /// Drop only what opens a connection from the source (TCP SYN without ACK, UDP and ICMP that nobody asked for): the
     /// answer to evidence that somebody else could have forged in the source's name.
     DenyNew,
-    /// Of what opens connections to the service let through so much a second, and above that only who asks twice, as those
-    /// do who want an answer.
+    /// Of what opens connections to the service, or answers it, let through so much a second. Above that only who was asked, and
+    /// who asks twice, as those do who want an answer.
     Limit,
     /// Drop everything from and to the source: the evidence was proven by a two-way exchange.
     Deny,
@@ -194,13 +215,24 @@ mod tests {
             (" 02:00:5E:10:00:01 ", "02:00:5e:10:00:01"),
             ("198.51.100.10:80/tcp", "198.51.100.10:80/tcp"),
             ("[2001:db8::1]:53/udp", "[2001:db8::1]:53/udp"),
+            ("198.51.100.10:0/udp", "198.51.100.10:0/udp"),
+            ("198.51.100.10/udp", "198.51.100.10/udp"),
+            ("2001:db8::1/tcp", "2001:db8::1/tcp"),
             ("198.51.100.10/icmp", "198.51.100.10/icmp"),
             ("2001:db8::1/icmp", "2001:db8::1/icmp"),
         ] {
             assert_eq!(text.parse::<Subject>().expect(text).to_string(), shown);
         }
-        let wrong =
-            ["", "203.0.113.0/24", "2001:db8::/32", "01:00:5e:00:00:01", "00:00:00:00:00:00", "198.51.100.10:80/sctp"];
+        let wrong = [
+            "",
+            "203.0.113.0/24",
+            "2001:db8::/32",
+            "01:00:5e:00:00:01",
+            "00:00:00:00:00:00",
+            "198.51.100.10:80/sctp",
+            "198.51.100.10/sctp",
+            "198.51.100.10:8/icmp",
+        ];
         for text in wrong {
             assert_eq!(text.parse::<Subject>(), Err(NoSubject), "{text}");
         }

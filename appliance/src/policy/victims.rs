@@ -1,5 +1,6 @@
 //! Victims: services that are flooded from so many addresses that none of them does much. Blocking the addresses would be of
-//! no use, since most are forged and each comes once; what opens connections to the service is limited instead.
+//! no use, since most are forged and each comes once; what opens connections to the service is limited instead. Where a flood
+//! goes to many ports of a host, as answers that nobody asked for do (amplification), all its ports are limited as one.
 //!
 //! A limit is decided where many distinct flows to the service look like a flood, none of which is its source's own doing,
 //! more flows come than the limit would let through, and they come from many addresses. While a limit stands the service
@@ -26,10 +27,13 @@ const RENEWED_BEFORE: Duration = Duration::from_secs(20);
 /// From fewer addresses in a minute at least one does a fair part of a flood, and is dealt with itself.
 const LEAST_SOURCES: f32 = 5.0;
 
+/// Whoever has at least one in so many of the flows that come to a host has a fair part in them.
+pub(super) const FAIR_PARTS: f32 = 4.0;
+
 /// So many times as much evidence as for the block of a source: a limit costs every visitor some time.
 const CAUTION: f32 = 4.0;
 
-/// What is known of one service; of a host under port 0, where the flood is of no service.
+/// What is known of one service, or of all ports of a host.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     faded: Timestamp,
@@ -73,8 +77,9 @@ impl Victims {
         sink: &mut dyn FnMut(Decision) -> bool,
     ) -> bool {
         let now = sighting.time;
-        let is_flooded = self.is_flooded(sighting);
-        let slot = self.services.find_or_insert(Slot::NONE, place_of(sighting), || Entry::new(now));
+        let target = place_of(sighting);
+        let can_be_limited = sighting.is_to_one_host() && self.is_flooded(target, sighting);
+        let slot = self.services.find_or_insert(Slot::NONE, target, || Entry::new(now));
         let entry = self.services.get_mut(slot);
         entry.fade(now);
         entry.weight += (weight(after.worst) - weight(before.worst)).max(0.0);
@@ -82,9 +87,7 @@ impl Victims {
         let tells =
             entry.weight >= self.thresholds.alert && entry.alerted.is_none_or(|last| now.since(last) >= ALERT_PAUSE);
         let stands = entry.limited_until.is_some_and(|until| until.since(now) > RENEWED_BEFORE);
-        if let Some(target) = sighting.target().filter(|_| is_flooded && !stands)
-            && entry.weight >= self.thresholds.block * CAUTION
-        {
+        if can_be_limited && !stands && entry.weight >= self.thresholds.block * CAUTION {
             let (subject, action, evidence_flows) = (target.into(), Action::Limit, entry.flows);
             if sink(Decision::Block { sighting: *sighting, subject, action, evidence_flows }) {
                 entry.limited_until = Some(now.plus(LIMIT_LENGTH));
@@ -118,9 +121,13 @@ impl Victims {
     }
 
     /// More comes than a limit would let through, and from many addresses.
-    fn is_flooded(&self, sighting: &Sighting) -> bool {
-        sighting.value(Index::DstServiceFlows2s) > 2.0 * self.limit_per_s as f32
-            && sighting.value(Index::DstServiceSources60s) >= LEAST_SOURCES
+    fn is_flooded(&self, target: Target, sighting: &Sighting) -> bool {
+        let (flows, sources) = if target.is_of_all_ports() {
+            (Index::DstFlows2s, Index::DstSources2s)
+        } else {
+            (Index::DstServiceFlows2s, Index::DstServiceSources60s)
+        };
+        sighting.value(flows) > 2.0 * self.limit_per_s as f32 && sighting.value(sources) >= LEAST_SOURCES
     }
 }
 
@@ -138,9 +145,11 @@ impl Entry {
     }
 }
 
+/// Where a flow counts: at its service, if that has a fair part of what comes to its host, or else at all ports of the host.
 fn place_of(sighting: &Sighting) -> Target {
-    let Sighting { destination, protocol, .. } = *sighting;
-    sighting.target().unwrap_or(Target { destination, protocol, port: 0 })
+    let Sighting { destination, protocol, port, .. } = *sighting;
+    let is_large_part = sighting.value(Index::DstServiceFlows2s) * FAIR_PARTS >= sighting.value(Index::DstFlows2s);
+    Target { destination: destination.to_canonical(), protocol, port: port.filter(|_| is_large_part) }
 }
 
 fn weight(verdict: Verdict) -> f32 {

@@ -373,7 +373,9 @@ const fn strength(action: Action, class: Option<ThreatClass>, proven: Option<boo
         (Action::Quarantine, None, _) => {
             "It reaches nothing but names, addresses and this box: somebody said so by hand."
         }
-        (Action::Limit, None, _) => "Above the limit only who asks twice gets through: somebody said so by hand.",
+        (Action::Limit, None, _) => {
+            "Above the limit only who was asked, or asks twice, gets through: somebody said so by hand."
+        }
         (Action::Deny, None, _) => "Everything from and to it is dropped: somebody said so by hand.",
         (Action::DenyNew, None, _) => {
             "What opens a connection is dropped, as somebody said by hand, and its answers still pass: this house needs them."
@@ -383,7 +385,8 @@ const fn strength(action: Action, class: Option<ThreatClass>, proven: Option<boo
              which nobody outside can forge."
         }
         (Action::Limit, ..) => {
-            "Above the limit only who asks twice gets through: the flood comes from too many addresses to block them one by one."
+            "Above the limit only who was asked, or asks twice, gets through: the flood comes from too many addresses to block \
+             them one by one."
         }
         (Action::Deny, ..) => {
             "Everything from and to it is dropped: completed handshakes prove that the attacks come from this address."

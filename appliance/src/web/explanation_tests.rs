@@ -218,7 +218,7 @@ fn what_was_done_is_told_with_why_so_much_until_when_and_how_to_undo_it() {
         (block(source, DenyNew, None, Enforced), "this house needs them", "sluice unblock 203.0.113.77"),
         (
             block(service, Limit, None, Enforced),
-            "asks twice gets through: somebody said",
+            "or asks twice, gets through: somebody said",
             "sluice unblock 192.168.1.20:445/tcp",
         ),
         (block(device, Quarantine, scan, Enforced), "known by its network card", "sluice unblock 02:00:5e:10:00:07"),
@@ -304,13 +304,13 @@ fn it_comes_back_from_its_json() {
 }
 
 #[test]
-fn whom_a_block_could_be_about_is_the_offender_its_address_and_the_service() {
+fn whom_a_block_could_be_about_is_the_offender_its_address_the_service_and_its_host() {
     let mut alert = by_model();
     let of = |alert: &Alert| alert.subjects().map(|subject| subject.to_string()).collect::<Vec<_>>();
-    assert_eq!(of(&alert), ["203.0.113.77", "192.168.1.20:445/tcp"]);
+    assert_eq!(of(&alert), ["203.0.113.77", "192.168.1.20:445/tcp", "192.168.1.20/tcp"]);
     let device = "02:00:5e:10:00:07".parse().unwrap();
     alert.grounds = Some(Arc::new(Grounds { offender: device, ..alert.grounds.as_deref().unwrap().clone() }));
-    assert_eq!(of(&alert), ["02:00:5e:10:00:07", "203.0.113.77", "192.168.1.20:445/tcp"]);
+    assert_eq!(of(&alert)[1..], ["203.0.113.77", "192.168.1.20:445/tcp", "192.168.1.20/tcp"]);
     alert.port = None;
     alert.grounds = Some(Arc::new(Grounds { protocol: 1, ..alert.grounds.as_deref().unwrap().clone() }));
     assert_eq!(of(&alert), ["02:00:5e:10:00:07", "203.0.113.77", "192.168.1.20/icmp"]);

@@ -70,7 +70,7 @@ pub(super) const fn measure(action: Action) -> &'static str {
     match action {
         Action::DenyNew => "new connections are dropped, answers still pass",
         Action::Deny => "everything is dropped",
-        Action::Limit => "above the limit, only who asks twice gets through",
+        Action::Limit => "above the limit, only who was asked, or asks twice, gets through",
         Action::Quarantine => "reaches nothing but names, addresses and this box",
     }
 }

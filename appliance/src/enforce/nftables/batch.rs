@@ -30,6 +30,9 @@ pub(super) const ETHERNET: KeyType = KeyType { kind: set::TYPE_ETHERNET_ADDRESS,
 /// The type of a frame, as in `meta protocol`.
 pub(super) const FRAME_TYPE: KeyType = KeyType { kind: set::TYPE_FRAME_TYPE, length_bytes: 2 };
 
+/// A port, filled up to four bytes.
+const PORT: KeyType = KeyType { kind: set::TYPE_PORT, length_bytes: 4 };
+
 impl Key {
     /// An address.
     pub(super) const fn address(self) -> KeyType {
@@ -39,18 +42,31 @@ impl Key {
         }
     }
 
+    /// An address and a transport protocol, filled up to four bytes.
+    pub(super) const fn host(self) -> KeyType {
+        self.address().and(KeyType { kind: set::TYPE_PROTOCOL, length_bytes: 4 })
+    }
+
     /// An address, a transport protocol and a port, each filled up to four bytes.
     pub(super) const fn target(self) -> KeyType {
-        let KeyType { kind, length_bytes } = self.address();
-        let kind = (kind << set::TYPE_BITS | set::TYPE_PROTOCOL) << set::TYPE_BITS | set::TYPE_PORT;
-        KeyType { kind, length_bytes: length_bytes + 8 }
+        self.host().and(PORT)
     }
 
     /// An address, a port, and four bytes that tell one question of it from another.
     pub(super) const fn question(self) -> KeyType {
-        let KeyType { kind, length_bytes } = self.address();
-        let kind = (kind << set::TYPE_BITS | set::TYPE_PORT) << set::TYPE_BITS | set::TYPE_MARK;
-        KeyType { kind, length_bytes: length_bytes + 8 }
+        self.address().and(PORT).and(KeyType { kind: set::TYPE_MARK, length_bytes: 4 })
+    }
+
+    /// The two ends of a conversation, an address and a port each.
+    pub(super) const fn ends(self) -> KeyType {
+        self.address().and(PORT).and(self.address()).and(PORT)
+    }
+}
+
+impl KeyType {
+    /// A concatenation, as `nft` numbers it.
+    const fn and(self, next: Self) -> Self {
+        Self { kind: self.kind << set::TYPE_BITS | next.kind, length_bytes: self.length_bytes + next.length_bytes }
     }
 }
 

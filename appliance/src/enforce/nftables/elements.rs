@@ -81,14 +81,18 @@ pub(super) fn flush(batch: &mut Batch, set: &str) {
     request.text(element::TABLE, TABLE).text(element::SET, set);
 }
 
-/// The key of a subject: an address, an Ethernet address, or a service, each part of which fills words of four bytes.
+/// The key of a subject: an address, an Ethernet address, or a service or a host by a protocol, each part of which fills words of
+/// four bytes.
 fn key_of(subject: Subject) -> Vec<u8> {
     match subject {
         Subject::Source(address) => octets(address),
         Subject::Device(Mac(bytes)) => bytes.to_vec(),
         Subject::Service(Target { destination, protocol, port }) => {
-            let [high, low] = ping(protocol).unwrap_or_else(|| port.to_be_bytes());
-            [octets(destination), vec![protocol, 0, 0, 0, high, low, 0, 0]].concat()
+            let of_host = [octets(destination), vec![protocol, 0, 0, 0]].concat();
+            match ping(protocol).or(port.map(u16::to_be_bytes)) {
+                Some([high, low]) => [of_host, vec![high, low, 0, 0]].concat(),
+                None => of_host,
+            }
         }
     }
 }
@@ -208,9 +212,16 @@ pub(super) fn read_devices(reply: &Reply<'_>) -> Vec<Standing> {
 
 /// The limited services in one message of a dump, each with its rate.
 pub(super) fn read_services(reply: &Reply<'_>) -> Vec<(Standing, u32)> {
-    elements(reply)
-        .filter_map(|one| Some(((read_target(key(one)?)?.into(), time_left(one)), read_rate(one)?)))
-        .collect()
+    read_limits(reply, read_service)
+}
+
+/// The same of all ports of hosts.
+pub(super) fn read_hosts(reply: &Reply<'_>) -> Vec<(Standing, u32)> {
+    read_limits(reply, read_host)
+}
+
+fn read_limits(reply: &Reply<'_>, target: impl Fn(&[u8]) -> Option<Target>) -> Vec<(Standing, u32)> {
+    elements(reply).filter_map(|one| Some(((target(key(one)?)?.into(), time_left(one)), read_rate(one)?))).collect()
 }
 
 fn elements<'a>(reply: &Reply<'a>) -> impl Iterator<Item = &'a [u8]> {
@@ -240,11 +251,21 @@ fn read_rate(one: &[u8]) -> Option<u32> {
     Some(u32::try_from(rate).unwrap_or(u32::MAX))
 }
 
-fn read_target(bytes: &[u8]) -> Option<Target> {
-    let (address, rest) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
-    let [protocol, _, _, _, high, low, ..] = *rest else { return None };
-    let port = if ping(protocol).is_some() { 0 } else { u16::from_be_bytes([high, low]) };
-    Some(Target { destination: read_address(address)?, protocol, port })
+fn read_service(bytes: &[u8]) -> Option<Target> {
+    let (host, port) = bytes.split_last_chunk::<4>()?;
+    let [high, low, ..] = *port;
+    let host = read_host(host)?;
+    Some(if ping(host.protocol).is_some() {
+        host
+    } else {
+        Target { port: Some(u16::from_be_bytes([high, low])), ..host }
+    })
+}
+
+fn read_host(bytes: &[u8]) -> Option<Target> {
+    let (address, protocol) = bytes.split_last_chunk::<4>()?;
+    let [protocol, ..] = *protocol;
+    Some(Target { destination: read_address(address)?, protocol, port: None })
 }
 
 fn read_address(bytes: &[u8]) -> Option<IpAddr> {

@@ -432,10 +432,11 @@ impl Enforcer for Nftables {
             for action in [Action::Deny, Action::DenyNew] {
                 add(action, self.read_set(table::block_set(action, key), elements::read_sources)?);
             }
+            let mut limits = self.read_set(table::block_set(Action::Limit, key), elements::read_services)?;
+            limits.extend(self.read_set(table::limit_hosts_set(key), elements::read_hosts)?);
             // One of another rate is taken for missing, and so is put right.
-            let mut services = self.read_set(table::block_set(Action::Limit, key), elements::read_services)?;
-            services.retain(|(_, per_s)| *per_s == self.limit_per_s);
-            add(Action::Limit, services.into_iter().map(|(standing, _)| standing).collect());
+            limits.retain(|(_, per_s)| *per_s == self.limit_per_s);
+            add(Action::Limit, limits.into_iter().map(|(standing, _)| standing).collect());
         }
         let quarantine = table::block_set(Action::Quarantine, Key::Ipv4);
         add(Action::Quarantine, self.read_set(quarantine, elements::read_devices)?);

@@ -12,6 +12,13 @@ const SOURCE_MASK_IPV6: [u8; 16] = [255, 255, 255, 255, 255, 255, 255, 255, 0, 0
 /// Neighbour discovery: router and neighbour solicitation and advertisement, redirect.
 const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
 
+/// One end of a packet's way.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    Sender,
+    Receiver,
+}
+
 /// Where the IP header of a packet lies.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -19,30 +26,48 @@ pub(super) struct Place {
     pub(super) blocked_chain: &'static str,
     pub(super) deny_new_chain: &'static str,
     pub(super) quarantine_chain: &'static str,
+    pub(super) limits_chain: &'static str,
     pub(super) limited_chain: &'static str,
     pub(super) key: Key,
     /// Bytes between what the kernel takes for the network header and the IP header; 0 where it is the IP header.
     pub(super) offset_bytes: u32,
 }
 
-const fn place(names: [&'static str; 5], key: Key, offset_bytes: u32) -> Place {
-    let [chain, blocked_chain, deny_new_chain, quarantine_chain, limited_chain] = names;
-    Place { chain, blocked_chain, deny_new_chain, quarantine_chain, limited_chain, key, offset_bytes }
+const fn place(names: [&'static str; 6], key: Key, offset_bytes: u32) -> Place {
+    let [chain, blocked_chain, deny_new_chain, quarantine_chain, limits_chain, limited_chain] = names;
+    Place { chain, blocked_chain, deny_new_chain, quarantine_chain, limits_chain, limited_chain, key, offset_bytes }
 }
 
 pub(super) const PLACES: [Place; 8] = [
-    place(["ipv4", "blocked4", "deny_new", "quarantine4", "limited4"], Key::Ipv4, 0),
-    place(["ipv6", "blocked6", "deny_new", "quarantine6", "limited6"], Key::Ipv6, 0),
-    place(["qinq_ipv4", "qinq_blocked4", "qinq_deny_new4", "qinq_quarantine4", "qinq_limited4"], Key::Ipv4, 4),
-    place(["qinq_ipv6", "qinq_blocked6", "qinq_deny_new6", "qinq_quarantine6", "qinq_limited6"], Key::Ipv6, 4),
-    place(["pppoe_ipv4", "pppoe_blocked4", "pppoe_deny_new4", "pppoe_quarantine4", "pppoe_limited4"], Key::Ipv4, 8),
-    place(["pppoe_ipv6", "pppoe_blocked6", "pppoe_deny_new6", "pppoe_quarantine6", "pppoe_limited6"], Key::Ipv6, 8),
+    place(["ipv4", "blocked4", "deny_new", "quarantine4", "limits4", "limited4"], Key::Ipv4, 0),
+    place(["ipv6", "blocked6", "deny_new", "quarantine6", "limits6", "limited6"], Key::Ipv6, 0),
+    place(
+        ["qinq_ipv4", "qinq_blocked4", "qinq_deny_new4", "qinq_quarantine4", "qinq_limits4", "qinq_limited4"],
+        Key::Ipv4,
+        4,
+    ),
+    place(
+        ["qinq_ipv6", "qinq_blocked6", "qinq_deny_new6", "qinq_quarantine6", "qinq_limits6", "qinq_limited6"],
+        Key::Ipv6,
+        4,
+    ),
+    place(
+        ["pppoe_ipv4", "pppoe_blocked4", "pppoe_deny_new4", "pppoe_quarantine4", "pppoe_limits4", "pppoe_limited4"],
+        Key::Ipv4,
+        8,
+    ),
+    place(
+        ["pppoe_ipv6", "pppoe_blocked6", "pppoe_deny_new6", "pppoe_quarantine6", "pppoe_limits6", "pppoe_limited6"],
+        Key::Ipv6,
+        8,
+    ),
     place(
         [
             "qinq_pppoe_ipv4",
             "qinq_pppoe_blocked4",
             "qinq_pppoe_deny_new4",
             "qinq_pppoe_quarantine4",
+            "qinq_pppoe_limits4",
             "qinq_pppoe_limited4",
         ],
         Key::Ipv4,
@@ -54,6 +79,7 @@ pub(super) const PLACES: [Place; 8] = [
             "qinq_pppoe_blocked6",
             "qinq_pppoe_deny_new6",
             "qinq_pppoe_quarantine6",
+            "qinq_pppoe_limits6",
             "qinq_pppoe_limited6",
         ],
         Key::Ipv6,
@@ -142,32 +168,64 @@ impl Place {
         }
     }
 
-    /// The service that the packet goes to, loaded after other conditions: address, protocol, and the bytes of the transport
-    /// header at this offset, which are the port, or the type of ICMP.
-    pub(super) fn target(&self, rule: Rule, (offset_bytes, len_bytes): (u32, u32)) -> Rule {
-        let (words, protocol_bytes) = match self.key {
-            Key::Ipv4 => (1, 9),
-            Key::Ipv6 => (4, 6),
-        };
+    /// The host that the packet goes to and by which protocol, loaded after other conditions.
+    pub(super) fn host(&self, rule: Rule) -> Rule {
         let addressed = self.and_destination(rule);
-        let with_protocol = match self.offset_bytes {
-            0 => addressed.load_transport_behind(words),
-            _ => addressed.load_behind(words, Base::Network, self.offset_bytes + protocol_bytes, 1),
+        let protocol_bytes = match self.key {
+            Key::Ipv4 => 9,
+            Key::Ipv6 => 6,
         };
+        match self.offset_bytes {
+            0 => addressed.load_transport_behind(self.address_words()),
+            _ => addressed.load_behind(self.address_words(), Base::Network, self.offset_bytes + protocol_bytes, 1),
+        }
+    }
+
+    /// The service that the packet goes to, loaded after other conditions: host, protocol, and the bytes of the transport header at
+    /// this offset, which are the port, or the type of ICMP.
+    pub(super) fn target(&self, rule: Rule, (offset_bytes, len_bytes): (u32, u32)) -> Rule {
         let (base, transport) = self.transport();
-        with_protocol.load_behind(words + 1, base, transport + offset_bytes, len_bytes)
+        self.host(rule).load_behind(self.address_words() + 1, base, transport + offset_bytes, len_bytes)
     }
 
     /// Who asks, from which port, and four bytes of the transport header from this offset on; loaded after other conditions.
     pub(super) fn question(&self, rule: Rule, offset_bytes: u32) -> Rule {
-        let (words, address_offset, length) = match self.key {
-            Key::Ipv4 => (1, 12, 4),
-            Key::Ipv6 => (4, 8, 16),
+        let (base, transport) = self.transport();
+        self.end(rule, 0, End::Sender).load_behind(self.address_words() + 1, base, transport + offset_bytes, 4)
+    }
+
+    /// Both ends of the packet's conversation, this one first; loaded after other conditions.
+    pub(super) fn ends(&self, rule: Rule, first: End) -> Rule {
+        let second = match first {
+            End::Sender => End::Receiver,
+            End::Receiver => End::Sender,
+        };
+        self.end(self.end(rule, 0, first), self.address_words() + 1, second)
+    }
+
+    /// The address and the port of one end, loaded behind so many words.
+    fn end(&self, rule: Rule, words: u32, end: End) -> Rule {
+        let (length, address_offset, port_offset) = match (self.key, end) {
+            (Key::Ipv4, End::Sender) => (4, 12, 0),
+            (Key::Ipv4, End::Receiver) => (4, 16, 2),
+            (Key::Ipv6, End::Sender) => (16, 8, 0),
+            (Key::Ipv6, End::Receiver) => (16, 24, 2),
         };
         let (base, transport) = self.transport();
-        let addressed = rule.load(Base::Network, self.offset_bytes + address_offset, length);
-        let with_port = addressed.load_behind(words, base, transport, 2);
-        with_port.load_behind(words + 1, base, transport + offset_bytes, 4)
+        rule.load_behind(words, Base::Network, self.offset_bytes + address_offset, length).load_behind(
+            words + self.address_words(),
+            base,
+            transport + port_offset,
+            2,
+        )
+    }
+
+    /// How many words of four bytes an address fills.
+    const fn address_words(&self) -> u32 {
+        match self.key {
+            Key::Ipv4 => 1,
+            Key::Ipv6 => 4,
+        }
     }
 
     /// A rule for packets of this transport protocol, found as this place finds it.

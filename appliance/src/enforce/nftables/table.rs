@@ -8,7 +8,8 @@
 //! | `deny_new` | drops what opens a connection |
 //! | `qinq*`, `pppoe*`, `qinq_pppoe*` | the same for packets whose headers lie behind a second VLAN tag, PPPoE, or both |
 //! | `quarantine4` and the like | lets a device in quarantine reach the box and DNS |
-//! | `limited4` and the like | lets through who asks a limited service twice |
+//! | `limits4` and the like | of what opens connections or answers: remembers whom a flooded host asks; finds what is above a limit |
+//! | `limited4` and the like | lets through whom the host asked, and who asks it twice |
 //! | `hidden` | counts what lies behind three tags and passes |
 //!
 //! Every packet meets these rules, so they are few: what is neither from nor to anybody in a set is looked up in each set once,
@@ -19,7 +20,7 @@ use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
 use super::batch::{Batch, ETHERNET, Key};
 use super::closed;
 use super::numbers::{FAMILY_BRIDGE, FIRST_HOOK, chain, message, set};
-use super::place::{PLACES, Place};
+use super::place::{End, PLACES, Place};
 use super::rules::{Base, Compare, Rule};
 use crate::enforce::OnFailure;
 use crate::linux::netlink::FLAG_CREATE;
@@ -65,6 +66,14 @@ pub(super) const fn block_set(action: Action, key: Key) -> &'static str {
     }
 }
 
+/// The set of hosts all of whose ports are limited.
+pub(super) const fn limit_hosts_set(key: Key) -> &'static str {
+    match key {
+        Key::Ipv4 => "limit_hosts4",
+        Key::Ipv6 => "limit_hosts6",
+    }
+}
+
 /// The sets that a subject may stand in.
 pub(super) fn sets_of(subject: Subject) -> Vec<&'static str> {
     let actions: &[Action] = match subject {
@@ -82,7 +91,11 @@ pub(super) fn set_for(subject: Subject, action: Action) -> &'static str {
         Subject::Service(target) => target.destination.is_ipv6(),
         Subject::Device(_) => false,
     };
-    block_set(action, if is_ipv6 { Key::Ipv6 } else { Key::Ipv4 })
+    let key = if is_ipv6 { Key::Ipv6 } else { Key::Ipv4 };
+    match subject {
+        Subject::Service(target) if target.is_of_all_ports() => limit_hosts_set(key),
+        _ => block_set(action, key),
+    }
 }
 
 /// The set of networks that always pass.
@@ -104,6 +117,22 @@ const fn asked_set(key: Key, protocol: u8) -> &'static str {
         (Key::Ipv4, _) => "asked_udp4",
         (Key::Ipv6, TCP) => "asked_tcp6",
         (Key::Ipv6, _) => "asked_udp6",
+    }
+}
+
+/// The set of hosts to which more comes than a limit lets through.
+const fn flooded_set(key: Key) -> &'static str {
+    match key {
+        Key::Ipv4 => "flooded4",
+        Key::Ipv6 => "flooded6",
+    }
+}
+
+/// The set of whom flooded hosts asked: their answers are let in.
+const fn awaited_set(key: Key) -> &'static str {
+    match key {
+        Key::Ipv4 => "awaited4",
+        Key::Ipv6 => "awaited6",
     }
 }
 
@@ -199,7 +228,14 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, made: 
         closed::add_sets(batch, sets + 1);
     }
     let chains = PLACES.iter().flat_map(|place| {
-        [place.blocked_chain, place.deny_new_chain, place.quarantine_chain, place.limited_chain, place.chain]
+        [
+            place.blocked_chain,
+            place.deny_new_chain,
+            place.quarantine_chain,
+            place.limited_chain,
+            place.limits_chain,
+            place.chain,
+        ]
     });
     for name in chains.chain(SORTERS.iter().map(|sorter| sorter.chain)).chain([HIDDEN]) {
         // `deny_new` serves two places; the kernel takes a chain that stands for made.
@@ -248,6 +284,9 @@ fn add_sets(batch: &mut Batch, capacity: u32) -> u32 {
         add(own_set(key), key.address(), set::FLAG_INTERVAL, capacity);
         add(allow_set(key), key.address(), set::FLAG_INTERVAL, capacity);
         add(block_set(Action::Limit, key), key.target(), set::FLAG_TIMEOUT, capacity);
+        add(limit_hosts_set(key), key.host(), set::FLAG_TIMEOUT, capacity);
+        add(flooded_set(key), key.address(), set::FLAG_TIMEOUT | set::FLAG_DYNAMIC, capacity);
+        add(awaited_set(key), key.ends(), set::FLAG_TIMEOUT | set::FLAG_DYNAMIC, questions);
         for protocol in [TCP, UDP] {
             add(asked_set(key, protocol), key.question(), set::FLAG_TIMEOUT | set::FLAG_DYNAMIC, questions);
         }
@@ -364,7 +403,10 @@ fn quarantine_rules(place: &Place, rules: &mut Rules) {
     add(place.rule("all else").drop());
 }
 
-/// What opens connections to a limited service, or pings a limited host, above its rate.
+/// For how long a host counts as flooded, and whom it asked is let in: as long as Linux waits for the answer to a datagram.
+const AWAITED_MS: u64 = 30_000;
+
+/// What opens connections to a limited service or answers it, or pings a limited host, above its rate.
 fn limit_rules(place: &Place, rules: &mut Rules) {
     /// Where the destination port of TCP and UDP stands, and the type of an ICMP message, with their lengths.
     const PORT: (u32, u32) = (2, 2);
@@ -372,19 +414,27 @@ fn limit_rules(place: &Place, rules: &mut Rules) {
     let mut add = |rule| rules.push((place.chain, rule));
     let (base, transport) = place.transport();
     let limit = block_set(Action::Limit, place.key);
-    let syn = syn_only(place.carrying("above the limit of the service", TCP), base, transport);
-    add(place.target(syn, PORT).in_set(limit).jump(place.limited_chain));
-    let udp = client_port(place.carrying("above the limit of the service", UDP), base, transport);
-    add(place.target(udp, PORT).in_set(limit).jump(place.limited_chain));
+    let handshake = place.carrying("begins a connection", TCP).load(base, transport + TCP_FLAGS, 1);
+    add(handshake.mask(&[SYN]).compare(Compare::Equal, &[SYN]).jump(place.limits_chain));
+    add(place.carrying("a datagram", UDP).jump(place.limits_chain));
     // Who pings asks again with other words. Nothing but pings is lost.
     let pings = place.carrying("pings above the limit of the host", icmp(place.key));
     add(place.target(pings, TYPE).in_set(limit).drop());
+
+    let mut add = |rule| rules.push((place.limits_chain, rule));
+    let asks = place.source("a flooded host asks").in_set(flooded_set(place.key));
+    add(place.ends(asks, End::Sender).renew_in_set(awaited_set(place.key), AWAITED_MS));
+    let to_service = place.target(place.rule("above the limit of the service"), PORT);
+    add(to_service.in_set(limit).jump(place.limited_chain));
+    let to_host = place.host(place.rule("above the limit of the host"));
+    add(to_host.in_set(limit_hosts_set(place.key)).jump(place.limited_chain));
     limited_rules(place, rules);
 }
 
 /// Who wants an answer asks again with the same words when none comes: TCP after one second, or three in old systems, with the
 /// same port and sequence number (RFC 6298 section 2), UDP from the same port. Forged senders come once. So the first question is
-/// remembered and dropped, and the second let through.
+/// remembered and dropped, and the second let through. Answers that nobody asked for are dropped whenever they come: who sends
+/// them knows how to send them twice.
 fn limited_rules(place: &Place, rules: &mut Rules) {
     const TCP_AGAIN_MS: u64 = 3_500;
     // Resolvers ask again after five seconds; what goes on is let through as long as it does.
@@ -395,6 +445,15 @@ fn limited_rules(place: &Place, rules: &mut Rules) {
         (_, Key::Ipv4) => add(later_fragment(place.rule(NO_PORTS), place.offset_bytes)),
         _ => {}
     }
+    add(place.destination("is flooded").renew_in_set(flooded_set(place.key), AWAITED_MS));
+    let awaited = place.ends(place.rule("answers a flooded host"), End::Receiver);
+    add(awaited.in_set(awaited_set(place.key)).accept());
+    let (base, transport) = place.transport();
+    let unasked = "an answer that nobody asked for";
+    let accepts = place.carrying(unasked, TCP).load(base, transport + TCP_FLAGS, 1).mask(&[ACK]);
+    add(accepts.compare(Compare::Equal, &[ACK]).drop());
+    let from_service = place.carrying(unasked, UDP).load(base, transport, 2);
+    add(from_service.compare(Compare::AtMost, &(FIRST_CLIENT_PORT - 1).to_be_bytes()).drop());
     let asked = asked_set(place.key, TCP);
     add(place.question(place.carrying("asks again", TCP), 4).in_set(asked).accept());
     let first = place.question(place.carrying("asks for the first time", TCP), 4);
@@ -463,11 +522,14 @@ const fn icmp(key: Key) -> u8 {
     }
 }
 
-/// TCP with SYN and without ACK, by the flags 13 bytes into the header.
+/// Where the flags of TCP stand in its header, and two of them.
+const TCP_FLAGS: u32 = 13;
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+
+/// TCP with SYN and without ACK.
 fn syn_only(rule: Rule, base: Base, transport_bytes: u32) -> Rule {
-    const SYN: u8 = 0x02;
-    const ACK: u8 = 0x10;
-    rule.load(base, transport_bytes + 13, 1).mask(&[SYN | ACK]).compare(Compare::Equal, &[SYN])
+    rule.load(base, transport_bytes + TCP_FLAGS, 1).mask(&[SYN | ACK]).compare(Compare::Equal, &[SYN])
 }
 
 fn client_port(rule: Rule, base: Base, transport_bytes: u32) -> Rule {

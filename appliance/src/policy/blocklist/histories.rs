@@ -94,7 +94,7 @@ impl History {
                 format!("{:?}", list.decide(&seen, seen.offender(), Action::Quarantine, 5, now))
             }
             Deed::DecideLimit(host) => {
-                let target = Target { destination: parsed(host), protocol: 6, port: 80 };
+                let target = Target { destination: parsed(host), protocol: 6, port: Some(80) };
                 let seen = sighting(&address(host), now.as_secs(), false);
                 format!("{:?}", list.decide(&seen, target.into(), Action::Limit, 40, now))
             }

@@ -316,7 +316,7 @@ fn a_resolver_in_use_is_not_blocked_on_forged_evidence_and_its_answers_pass_what
     list.rails.hear(Vec::new(), core::iter::once([203, 0, 113, 54].into()));
     let softened = list.soften_needed(NOW);
     assert_eq!((softened.len(), softened[0].action), (1, Action::DenyNew), "it was announced since");
-    let limit = Target { destination: [203, 0, 113, 54].into(), protocol: 17, port: 53 };
+    let limit = Target { destination: [203, 0, 113, 54].into(), protocol: 17, port: Some(53) };
     assert!(list.rails.protect(limit.into(), NOW).is_some(), "nor is its service limited");
 }
 
@@ -380,7 +380,7 @@ fn a_device_is_held_by_its_card_and_protected_by_each_of_its_addresses() {
 
 /// Decides that a service of a host is to be limited.
 fn decide_limit(list: &mut Blocklist, port: u16, at_s: u64) -> Result<Made, Refusal> {
-    let target = Target { destination: [198, 51, 100, 10].into(), protocol: 6, port };
+    let target = Target { destination: [198, 51, 100, 10].into(), protocol: 6, port: Some(port) };
     let flood = Verdict { class: ThreatClass::Flood, confidence: 0.99 };
     let seen = Sighting { verdict: flood, ..sighting("192.0.2.1", at_s, false) };
     list.decide(&seen, target.into(), Action::Limit, 40, Timestamp::from_secs(at_s))

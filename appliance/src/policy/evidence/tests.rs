@@ -21,6 +21,8 @@ struct Case {
     device: Option<Mac>,
     /// What says so.
     basis: Basis,
+    /// Each flow goes to another port.
+    goes_to_many_ports: bool,
     /// Nobody takes decisions.
     refusing: bool,
 }
@@ -35,6 +37,7 @@ impl Case {
             subjects: Vec::new(),
             device: None,
             basis: Basis::Model(&BUILT_IN),
+            goes_to_many_ports: false,
             refusing: false,
         }
     }
@@ -57,13 +60,15 @@ impl Case {
     /// A new flow that looks like part of a flood, of which `of_source` flows in 2 s and in 60 s are the source's.
     fn flood(&mut self, at_s: u64, address: &str, of_source: f32, of_all: f32) {
         let mut features = [0.0; FEATURE_COUNT];
+        let of_service = if self.goes_to_many_ports { 1.0 } else { of_all };
         for (index, value) in [
             (Index::SrcFlows2s, of_source),
             (Index::SrcFlows60s, of_source),
             (Index::DstFlows2s, of_all),
-            (Index::DstServiceFlows2s, of_all),
-            (Index::DstServiceFlows60s, of_all),
-            (Index::DstServiceSources60s, of_all / of_source),
+            (Index::DstSources2s, of_all / of_source),
+            (Index::DstServiceFlows2s, of_service),
+            (Index::DstServiceFlows60s, of_service),
+            (Index::DstServiceSources60s, of_service / of_source),
         ] {
             features[index as usize] = value;
         }
@@ -105,7 +110,7 @@ impl Case {
             origin: Origin { device: self.device, is_inside: true, is_routed: false },
             protocol: 6,
             destination: "198.51.100.10".parse().expect("address"),
-            port: Some(22),
+            port: Some(if self.goes_to_many_ports { 20_000 + self.decisions.len() as u16 } else { 22 }),
             verdict,
             basis: self.basis,
             features,
@@ -258,12 +263,27 @@ fn a_flood_from_many_limits_the_service_and_blocks_nobody() {
 }
 
 #[test]
-fn what_a_limit_would_let_through_is_not_limited() {
-    let mut case = Case::new(Profile::Strict);
-    for second in 0..100 {
-        second_of_flood(&mut case, second, 100);
+fn a_flood_of_many_ports_limits_all_of_them_as_one() {
+    let mut case = Case::new(Profile::Balanced);
+    case.goes_to_many_ports = true;
+    for second in 0..60 {
+        second_of_flood(&mut case, second, 300);
     }
-    assert!(case.said().iter().all(|what| *what == "alert"), "{:?}", case.said());
+    let said: Vec<_> = case.decisions.iter().filter(|(_, what)| *what != "alert").copied().collect();
+    assert_eq!(said, [(0, "limit"), (40, "limit")]);
+    assert!(case.subjects.iter().all(|subject| subject.to_string() == "198.51.100.10/tcp"), "{:?}", case.subjects);
+}
+
+#[test]
+fn what_a_limit_would_let_through_is_not_limited() {
+    for goes_to_many_ports in [false, true] {
+        let mut case = Case::new(Profile::Strict);
+        case.goes_to_many_ports = goes_to_many_ports;
+        for second in 0..100 {
+            second_of_flood(&mut case, second, 100);
+        }
+        assert!(case.said().iter().all(|what| *what == "alert"), "{:?}", case.said());
+    }
 }
 
 #[test]
