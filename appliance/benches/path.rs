@@ -18,7 +18,7 @@ use traffic::capture_file::CaptureFile;
 use traffic::decode::{Decoded, Frame, LinkType, Packet, decode};
 use traffic::extractor::Extractor;
 use traffic::features::{self, FeatureVector};
-use traffic::flow::{Flow, FlowKey, FlowTable};
+use traffic::flow::{Flow, FlowKey, FlowTable, Impression};
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
 use traffic::windows::Surroundings;
@@ -111,7 +111,7 @@ fn d_feature_vector(bencher: Bencher<'_, '_>) {
     let packets = mixed_packets();
     let (time, packet) = packets.first().expect("packets");
     let (key, direction) = FlowKey::of(packet);
-    let mut flow = Flow::new(0, key, direction, packet, *time, false);
+    let mut flow = Flow::new(0, key, direction, packet, *time, Impression::of(packet, false));
     for (time, packet) in &packets[..8] {
         flow.add(direction, packet, *time);
     }

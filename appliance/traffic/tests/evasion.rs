@@ -38,6 +38,26 @@ fn forged_syn_acks_make_their_victim_no_scanner() {
     assert_eq!(bench.last().value(Index::SrcFlows2s), 0.0);
 }
 
+/// A thousand servers answer a client that has asked none of them, all at once.
+fn answers_at_once(port: u16, answer: impl Fn(([u8; 4], u16)) -> Packet) {
+    let mut bench = Bench::new(Limits::default());
+    for n in 0..1_000_u16 {
+        let [high, low] = n.to_be_bytes();
+        bench.packet(500, &answer(([203, 0, 100 + high, low], port)));
+    }
+    let by_the_client = bench.seen.iter().filter(|seen| seen.initiator == IpAddr::from(CLIENT)).count();
+    assert_eq!(by_the_client, 256, "a household has some hundreds");
+    assert_eq!(bench.last().value(Index::DstFlows2s), 744.0, "from port {port}");
+    bench.packet(1_500, &answer(([203, 0, 113, 1], port)));
+    assert_eq!(bench.last().initiator, IpAddr::from(CLIENT), "a second later");
+}
+
+#[test]
+fn a_flood_of_answers_is_no_rest_of_conversations_that_nobody_saw_begin() {
+    answers_at_once(80, |server| tcp(server, client(), "SA", 0));
+    answers_at_once(53, |server| udp(server, client(), 900));
+}
+
 #[test]
 fn a_reset_that_the_server_ignores_ends_nothing() {
     let mut bench = Bench::new(Limits::default());

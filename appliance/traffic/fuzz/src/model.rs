@@ -40,6 +40,8 @@ pub struct Model {
     flows: Vec<Flow>,
     created: u64,
     first: Option<Timestamp>,
+    /// The seconds in which flows began with an answer.
+    answers: Vec<u64>,
 }
 
 /// How much a flow is worth to a full table, the least first.
@@ -86,12 +88,18 @@ struct Flow {
 impl Model {
     /// Room for so many flows.
     pub const fn new(capacity: usize) -> Self {
-        Self { capacity, flows: Vec::new(), created: 0, first: None }
+        Self { capacity, flows: Vec::new(), created: 0, first: None, answers: Vec::new() }
     }
 
     /// How many flows there are, those that ended and linger included.
     pub const fn len(&self) -> usize {
         self.flows.len()
+    }
+
+    /// Of the flows of a second that begin with an answer, 256 are taken for the rest of a conversation.
+    fn may_be_an_answer(&mut self, time: Timestamp) -> bool {
+        self.answers.push(time.as_secs());
+        self.answers.iter().rev().take_while(|second| **second == time.as_secs()).count() <= 256
     }
 
     /// Takes a packet in; what is seen at its checkpoints goes to `seen`.
@@ -113,7 +121,8 @@ impl Model {
                 outcome.created = true;
                 outcome.evicted = self.make_room(seen);
                 let is_early = time.since(*self.first.get_or_insert(time)) < IDLE;
-                Flow::new(self.created, key, is_from_low, packet, time, is_early)
+                let is_answer = comes_from_responder(packet, is_early) && self.may_be_an_answer(time);
+                Flow::new(self.created, key, is_from_low != is_answer, packet, time)
             }
         };
         self.created += u64::from(outcome.created);
@@ -152,14 +161,14 @@ impl Model {
 }
 
 impl Flow {
-    fn new(number: u64, key: Key, is_from_low: bool, packet: &Packet, time: Timestamp, is_early: bool) -> Self {
+    fn new(number: u64, key: Key, is_forward_from_low: bool, packet: &Packet, time: Timestamp) -> Self {
         Self {
             key,
             number,
             has_ports: packet.ports().is_some(),
             is_tcp: matches!(packet.transport, Transport::Tcp(_)),
             mid_stream: matches!(packet.transport, Transport::Tcp(_)) && !opens(packet),
-            is_forward_from_low: is_from_low != comes_from_responder(packet, is_early),
+            is_forward_from_low,
             packets: 0,
             segment_begin: time,
             last: time,

@@ -160,7 +160,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// A flow as its first packet shows it; the packet itself is added by [`Self::add`]. `is_early`: it may have begun before anybody looked.
+    /// A flow as its first packet, of which that is the impression, shows it; the packet itself is added by [`Self::add`].
     #[must_use]
     pub fn new(
         number: u64,
@@ -168,13 +168,12 @@ impl Flow {
         direction: Direction,
         packet: &Packet,
         now: Timestamp,
-        is_early: bool,
+        impression: Impression,
     ) -> Self {
-        let (turned, mid_stream) = first_impression(packet, is_early);
         Self {
             key,
             number,
-            forward: if turned { direction.reversed() } else { direction },
+            forward: if impression.is_answer { direction.reversed() } else { direction },
             begin: now,
             segment_begin: now,
             last: now,
@@ -184,7 +183,7 @@ impl Flow {
             has_ports: packet.ports().is_some(),
             to_group: packet.to_group,
             handshake: Handshake::None,
-            mid_stream,
+            mid_stream: impression.mid_stream,
             begun: false,
             answered: false,
             refused: false,
@@ -485,24 +484,36 @@ impl Flow {
     }
 }
 
-/// What the first packet of a flow says of its direction: whether it comes from the responder, and whether it is in the
-/// middle of a connection. A SYN-ACK answers a SYN that was missed, and an echo reply a ping. In the middle of a conversation
-/// (the daemon has just started, or the flow was forgotten) the side on a service's port is the responder. With UDP that is
-/// believed in early packets only, for every datagram may be the first one, and a scanner may send from port 53.
-fn first_impression(packet: &Packet, is_early: bool) -> (bool, bool) {
-    let is_answer = |from, to| Service::is_offered_at(from) && !Service::is_offered_at(to);
-    match packet.transport {
-        Transport::Tcp(Tcp { source_port, destination_port, flags, .. }) => match (flags.syn, flags.ack) {
-            (true, true) => (true, true),
-            (true, false) => (false, false),
-            (false, true) => (is_answer(source_port, destination_port), true),
-            (false, false) => (flags.rst && Service::is_offered_at(source_port), true),
-        },
-        Transport::Udp { source_port, destination_port } => {
-            (is_early && is_answer(source_port, destination_port), false)
-        }
-        Transport::Icmp(kind) => (matches!(kind, IcmpKind::EchoReply(_)), false),
-        Transport::Fragment | Transport::Other => (false, false),
+/// What the first packet of a flow says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Impression {
+    /// It comes from the responder, and answers what was missed.
+    pub(super) is_answer: bool,
+    /// It is in the middle of a TCP connection.
+    mid_stream: bool,
+}
+
+impl Impression {
+    /// A SYN-ACK answers a SYN that was missed, and an echo reply a ping. In the middle of a conversation (the daemon has just
+    /// started, or the flow was forgotten) the side on a service's port is the responder. With UDP that is believed of early packets
+    /// only, whose flow may have begun before anybody looked: every datagram may be the first one, and a scanner may send from port 53.
+    #[must_use]
+    pub fn of(packet: &Packet, is_early: bool) -> Self {
+        let is_answer = |from, to| Service::is_offered_at(from) && !Service::is_offered_at(to);
+        let (is_answer, mid_stream) = match packet.transport {
+            Transport::Tcp(Tcp { source_port, destination_port, flags, .. }) => match (flags.syn, flags.ack) {
+                (true, true) => (true, true),
+                (true, false) => (false, false),
+                (false, true) => (is_answer(source_port, destination_port), true),
+                (false, false) => (flags.rst && Service::is_offered_at(source_port), true),
+            },
+            Transport::Udp { source_port, destination_port } => {
+                (is_early && is_answer(source_port, destination_port), false)
+            }
+            Transport::Icmp(kind) => (matches!(kind, IcmpKind::EchoReply(_)), false),
+            Transport::Fragment | Transport::Other => (false, false),
+        };
+        Self { is_answer, mid_stream }
     }
 }
 

@@ -8,7 +8,7 @@ mod key;
 mod login;
 mod table;
 
-pub use conversation::{Change, FlagCounts, Flow, PerDirection, Sums};
+pub use conversation::{Change, FlagCounts, Flow, Impression, PerDirection, Sums};
 pub use key::{Direction, Endpoint, FlowKey};
 pub use login::Login;
 pub use table::{FlowTable, Taken};

@@ -1,6 +1,6 @@
 //! The flows of the moment, bounded.
 
-use super::{Change, Direction, Flow, FlowEnd, FlowKey};
+use super::{Change, Direction, Flow, FlowEnd, FlowKey, Impression};
 use crate::arena::{Arena, Footprint, Slot};
 use crate::decode::{IcmpError, IcmpKind, Packet, Transport};
 use crate::limits::IDLE;
@@ -18,6 +18,10 @@ const LISTS: usize = 4;
 /// A flow that has ended is judged further where it has so many packets: a flood goes on through the resets that answer it.
 const OUTLIVES_ITS_END_PACKETS: u64 = 128;
 
+/// So many flows in a second that begin with an answer are taken for the rest of conversations that nobody saw begin: a household
+/// has some hundreds when the box starts. More of them are a flood of answers that nobody asked for.
+const PRESUMED_ANSWERS_PER_S: u32 = 256;
+
 /// The flows of the moment. All operations are O(1); memory is taken once.
 #[derive(Debug)]
 pub struct FlowTable {
@@ -29,6 +33,8 @@ pub struct FlowTable {
     next_number: u64,
     /// When the first flow began: others may have begun before.
     first: Option<Timestamp>,
+    /// A second, and how many flows were taken for answers in it.
+    presumed: (u64, u32),
 }
 
 /// What a packet did.
@@ -51,7 +57,7 @@ impl FlowTable {
     #[must_use]
     pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
         let (next_expiry, now) = (Timestamp::EPOCH, Timestamp::EPOCH);
-        Self { flows: Arena::new(capacity, seed), next_expiry, now, next_number: 0, first: None }
+        Self { flows: Arena::new(capacity, seed), next_expiry, now, next_number: 0, first: None, presumed: (0, 0) }
     }
 
     /// What the table takes.
@@ -177,9 +183,21 @@ impl FlowTable {
     fn begin(&mut self, key: FlowKey, direction: Direction, packet: &Packet, now: Timestamp) -> Slot {
         let first = *self.first.get_or_insert(now);
         let is_early = now.nanos_since(first) < nanos(IDLE);
-        let flow = Flow::new(self.next_number, key, direction, packet, now, is_early);
+        let mut impression = Impression::of(packet, is_early);
+        impression.is_answer = impression.is_answer && self.may_be_an_answer(now);
+        let flow = Flow::new(self.next_number, key, direction, packet, now, impression);
         self.next_number += 1;
         self.flows.insert(key, flow, PENDING)
+    }
+
+    /// Counts a flow that begins with an answer; whether it is one of few.
+    fn may_be_an_answer(&mut self, now: Timestamp) -> bool {
+        let (second, answers) = &mut self.presumed;
+        if *second != now.as_secs() {
+            (*second, *answers) = (now.as_secs(), 0);
+        }
+        *answers = answers.saturating_add(1);
+        *answers <= PRESUMED_ANSWERS_PER_S
     }
 
     /// After a packet: the flow is now the most recent of its list.
