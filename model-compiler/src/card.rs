@@ -93,7 +93,8 @@ fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<St
         let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
         balanced().filter(wanted).for_each(|case| *kinds.entry(kind(case)).or_default() += 1);
         let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("`{kind}` ({count})")).collect();
-        line(&mut text, &format!("{title} in the profile balanced, by kind: {}.\n", kinds.join(", ")));
+        let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
+        line(&mut text, &format!("{title} in the profile balanced, by kind: {kinds}.\n"));
     }
     Ok(text)
 }

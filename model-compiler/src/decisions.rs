@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -83,6 +83,10 @@ pub struct Decided {
     pub evidence_flows: Option<u64>,
     /// Whom a block struck that had done nothing, with the class it was struck for.
     pub wrongful: Vec<(String, String)>,
+    /// How many flows the capture has, and how many of them were taken for attacks: by the model, or by a rule.
+    pub flows: u64,
+    /// The latter.
+    pub accused_flows: u64,
 }
 
 /// The program that is asked.
@@ -99,6 +103,8 @@ pub struct Appliance {
 /// The part of the report that counts.
 #[derive(Deserialize)]
 struct Report {
+    /// How many flows were taken for what.
+    verdicts: BTreeMap<String, u64>,
     blocks: Vec<Block>,
 }
 
@@ -205,6 +211,7 @@ fn since_attack_began(capture: &LabelledCapture, block_s: f64) -> Option<(f64, u
 fn decided(capture: &LabelledCapture, profile: &str, report: &Report) -> Decided {
     let (right, wrong): (Vec<&Block>, Vec<&Block>) = report.blocks.iter().partition(|block| is_right(capture, block));
     let first = right.iter().min_by(|a, b| a.t.total_cmp(&b.t));
+    let flows: u64 = report.verdicts.values().sum();
     Decided {
         capture: capture.name.clone(),
         label: capture.label.clone(),
@@ -214,6 +221,8 @@ fn decided(capture: &LabelledCapture, profile: &str, report: &Report) -> Decided
         caught_packets: None,
         evidence_flows: first.map(|block| block.evidence_flows),
         wrongful: wrong.iter().map(|block| (block.address.clone(), block.class.clone().unwrap_or_default())).collect(),
+        flows,
+        accused_flows: flows - report.verdicts.get(BENIGN).copied().unwrap_or_default(),
     }
 }
 
@@ -224,15 +233,21 @@ fn is_right(capture: &LabelledCapture, block: &Block) -> bool {
         return false;
     }
     let scope = &capture.scope;
-    let is_limit = block.action == "limit" && block.address.contains('/') && block.address.contains(':');
-    let limits_a_victim = is_limit
-        && (scope.victims.is_empty() || scope.victims.iter().any(|victim| block.address.contains(&victim.to_string())));
-    let strikes = if scope.attackers.is_empty() {
+    if block.action == "limit" {
+        return scope.victims.is_empty()
+            || limited_host(&block.address).is_some_and(|host| scope.victims.contains(&host));
+    }
+    if scope.attackers.is_empty() {
         !scope.victims.contains(&block.source)
     } else {
         scope.attackers.contains(&block.source)
-    };
-    limits_a_victim || (!is_limit && strikes)
+    }
+}
+
+/// The host of a limit, which is named as `192.0.2.1:80/tcp`, `[2001:db8::1]:53/udp`, or `192.0.2.1/icmp`.
+fn limited_host(address: &str) -> Option<IpAddr> {
+    let (place, _) = address.rsplit_once('/')?;
+    place.parse().or_else(|_| place.parse().map(|socket: SocketAddr| socket.ip())).ok()
 }
 
 /// What was decided about the captures of one class in one profile.
@@ -262,6 +277,10 @@ pub struct Summary {
     pub wrongful: u64,
     /// How many hours all the captures are together.
     pub hours: f64,
+    /// How many flows all the captures have.
+    pub flows: u64,
+    /// How many of them were taken for attacks.
+    pub accused_flows: u64,
 }
 
 /// A line for each class and profile; `class_of` names the class of a label.
@@ -297,6 +316,8 @@ fn summary(class: String, profile: &'static str, cases: &[&Decided]) -> Summary 
         with_wrongful: cases.iter().filter(|case| !case.wrongful.is_empty()).count() as u64,
         wrongful: cases.iter().map(|case| case.wrongful.len() as u64).sum(),
         hours: cases.iter().map(|case| case.duration_s).sum::<f64>() / 3600.0,
+        flows: cases.iter().map(|case| case.flows).sum(),
+        accused_flows: cases.iter().map(|case| case.accused_flows).sum(),
     }
 }
 
@@ -305,7 +326,7 @@ pub mod in_words {
     use super::{BENIGN, Share, Summary};
 
     /// The titles of [`cells`].
-    pub const TITLES: [&str; 7] = [
+    pub const TITLES: [&str; 8] = [
         "captures",
         "caught, %",
         "time until then, median and 95 %, s",
@@ -313,11 +334,12 @@ pub mod in_words {
         "flows until then, median",
         "captures with a wrongful block",
         "wrongful blocks per hour",
+        "flows taken for attacks, %",
     ];
 
     /// What was decided about one class in one profile; of shares with 95 % intervals (Wilson).
     #[must_use]
-    pub fn cells(of: &Summary) -> [String; 7] {
+    pub fn cells(of: &Summary) -> [String; 8] {
         let number =
             |value: Option<f64>, digits| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"));
         let caught = Share::of(of.caught, of.captures).filter(|_| of.class != BENIGN);
@@ -330,6 +352,7 @@ pub mod in_words {
             number(of.median_evidence_flows, 0),
             of.with_wrongful.to_string(),
             format!("{per_hour:.2} in {:.1} h", of.hours),
+            Share::of(of.accused_flows, of.flows).map_or_else(|| "-".to_owned(), |share| share.to_string()),
         ]
     }
 }
@@ -379,8 +402,14 @@ mod tests {
         }
     }
 
+    /// Of ten flows, of which four were taken for attacks.
+    fn report(blocks: Vec<Block>) -> Report {
+        let verdicts = [("benign", 6), ("scan", 3), ("flood", 1)].map(|(class, flows)| (class.to_owned(), flows));
+        Report { verdicts: verdicts.into(), blocks }
+    }
+
     fn outcome(capture: &LabelledCapture, blocks: Vec<Block>) -> (Option<f64>, Vec<String>) {
-        let decided = decided(capture, "balanced", &Report { blocks });
+        let decided = decided(capture, "balanced", &report(blocks));
         (decided.caught_s, decided.wrongful.into_iter().map(|(address, _)| address).collect())
     }
 
@@ -401,6 +430,7 @@ mod tests {
         let flood = capture("flood_syn", &[], &["192.0.2.1"]);
         let limit = |address| outcome(&flood, vec![block(2.0, address, "203.0.113.1", "limit")]).0;
         assert_eq!((limit("192.0.2.1:80/tcp"), limit("192.0.2.7:80/tcp")), (Some(2.0), None));
+        assert_eq!(["192.0.2.1/udp", "192.0.2.1/icmp", "192.0.2.10:80/tcp"].map(limit), [Some(2.0), Some(2.0), None]);
         assert_eq!(outcome(&flood, vec![block(2.0, "192.0.2.1", "192.0.2.1", "deny")]).0, None, "the victim");
     }
 
@@ -456,15 +486,15 @@ mod tests {
     #[test]
     fn summaries_count_captures_and_time() {
         let scan = capture("scan", &["203.0.113.9"], &[]);
-        let caught =
-            |t| decided(&scan, "strict", &Report { blocks: vec![block(t, "203.0.113.9", "203.0.113.9", "deny")] });
-        let passed = decided(&scan, "strict", &Report { blocks: Vec::new() });
+        let caught = |t| decided(&scan, "strict", &report(vec![block(t, "203.0.113.9", "203.0.113.9", "deny")]));
+        let passed = decided(&scan, "strict", &report(Vec::new()));
         let cases = [caught(1.0), caught(3.0), caught(40.0), passed];
         let summaries = summarise(&cases, &|label| label.to_uppercase());
         assert_eq!(summaries.len(), 1);
         let Summary { class, captures, caught, median_caught_s, p95_caught_s, hours, .. } = &summaries[0];
         assert_eq!((class.as_str(), *captures, *caught, *hours), ("SCAN", 4, 3, 2.0));
         assert_eq!((*median_caught_s, *p95_caught_s), (Some(3.0), Some(40.0)));
+        assert_eq!((summaries[0].flows, summaries[0].accused_flows), (40, 16));
         assert!(table(&summaries).contains("| SCAN | strict | 4 | 75.00 ["), "{}", table(&summaries));
     }
 }

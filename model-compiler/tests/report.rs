@@ -52,6 +52,8 @@ fn page() -> String {
         caught_packets: Some(37),
         evidence_flows: Some(4),
         wrongful: Vec::new(),
+        flows: 40,
+        accused_flows: 1,
     };
     report(&model, &recipe, &labelled, &[measured], &[decided]).unwrap()
 }

@@ -256,10 +256,13 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         caught_packets: None,
         evidence_flows: None,
         wrongful: Vec::new(),
+        flows: 40,
+        accused_flows: 1,
     }];
     let card = card(&model, &recipe, &rows, &labelled, &[measured], &decided, "make model").unwrap();
     assert!(card.contains("| scan | balanced | 1 | 0.00 ["), "a label counts for its class");
     assert!(card.contains("Attacks that passed in the profile balanced, by kind: `test/scan__a.pcap` (1)."));
+    assert!(card.contains("Captures with a wrongful block in the profile balanced, by kind: none."));
     for part in [
         "# Model `test`",
         "Written by `make model`",

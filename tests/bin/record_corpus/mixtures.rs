@@ -15,6 +15,9 @@ use crate::stage::Scene;
 /// How long one program may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// How long somebody guesses: hydra with one connection at a time waits ten seconds after each that the server closes.
+const GUESSING: Duration = Duration::from_secs(60);
+
 /// What the attacker does.
 type Attack = fn(&Scene) -> Result<()>;
 
@@ -117,6 +120,6 @@ fn send(scene: &Scene, what: Flood<'_>, count: u32, interval_us: u32) -> Result<
 }
 
 fn guess(scene: &Scene, tasks: u32) -> Result<()> {
-    start_hydra(&scene.attackers[0].namespace, "ssh", SECOND_LAN_HOST, tasks, 60)?.finish(LIMIT);
+    start_hydra(&scene.attackers[0].namespace, "ssh", SECOND_LAN_HOST, tasks, 60)?.finish(GUESSING);
     Ok(())
 }
