@@ -205,6 +205,8 @@ fn keep_copy(connection: &Connection, path: &Path, version: i64) {
             Connection::open(draft.path())?.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?;
         if copied == version {
             draft.put()?;
+            // Nobody goes back further than to the program before: what older ones left only takes room.
+            (1..version).for_each(|older| _ = std::fs::remove_file(copy_of(path, older)));
         }
         Ok(())
     };
