@@ -103,7 +103,8 @@ enum Command {
     },
     /// Blocks an address (of an IPv6 address its /64), puts a device in quarantine, or limits a service
     Block {
-        /// Whom: an address, a MAC address, or a service such as 198.51.100.7:80/tcp
+        /// Whom: an address, a MAC address, a service such as 198.51.100.7:80/tcp, all of a host's such as 198.51.100.7/udp, or its
+        /// pings such as 198.51.100.7/icmp
         #[arg(value_name = "WHOM")]
         subject: Subject,
         /// For how long: 90s, 10m, 1h, 7d

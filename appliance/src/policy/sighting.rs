@@ -43,10 +43,11 @@ impl Sighting {
         Subject::offender(self.origin.device, self.source)
     }
 
-    /// It was done to a single host, by a protocol that can be limited.
+    /// The service that it was done to, where that is one of a single host. Fragments without ports show none.
     #[must_use]
-    pub fn is_to_one_host(&self) -> bool {
-        self.value(Index::GroupDestination) == 0.0 && Target::of_host(self.destination, self.protocol).is_some()
+    pub fn target(&self) -> Option<Target> {
+        let is_one_host = self.value(Index::GroupDestination) == 0.0;
+        Target::of(self.destination, self.protocol, self.port).filter(|_| is_one_host)
     }
 
     /// A person wrote that one such flow is enough for a block.

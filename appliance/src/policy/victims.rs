@@ -39,6 +39,9 @@ struct Entry {
     faded: Timestamp,
     weight: f32,
     flows: u32,
+    /// A second, and the flows of the flood that began in the one before and in it.
+    second: u64,
+    in_seconds: [u32; 2],
     alerted: Option<Timestamp>,
     limited_until: Option<Timestamp>,
 }
@@ -78,12 +81,15 @@ impl Victims {
     ) -> bool {
         let now = sighting.time;
         let target = place_of(sighting);
-        let can_be_limited = sighting.is_to_one_host() && self.is_flooded(target, sighting);
+        let most = 2 * self.limit_per_s;
         let slot = self.services.find_or_insert(Slot::NONE, target, || Entry::new(now));
         let entry = self.services.get_mut(slot);
         entry.fade(now);
         entry.weight += (weight(after.worst) - weight(before.worst)).max(0.0);
-        entry.flows = entry.flows.saturating_add(u32::from(before.worst.class == ThreatClass::Benign));
+        if before.worst.class == ThreatClass::Benign {
+            entry.count(now);
+        }
+        let can_be_limited = sighting.target().is_some() && entry.is_flooded(target, sighting, most);
         let tells =
             entry.weight >= self.thresholds.alert && entry.alerted.is_none_or(|last| now.since(last) >= ALERT_PAUSE);
         let stands = entry.limited_until.is_some_and(|until| until.since(now) > RENEWED_BEFORE);
@@ -119,21 +125,38 @@ impl Victims {
             change(self.services.get_mut(slot));
         }
     }
-
-    /// More comes than a limit would let through, and from many addresses.
-    fn is_flooded(&self, target: Target, sighting: &Sighting) -> bool {
-        let (flows, sources) = if target.is_of_all_ports() {
-            (Index::DstFlows2s, Index::DstSources2s)
-        } else {
-            (Index::DstServiceFlows2s, Index::DstServiceSources60s)
-        };
-        sighting.value(flows) > 2.0 * self.limit_per_s as f32 && sighting.value(sources) >= LEAST_SOURCES
-    }
 }
 
 impl Entry {
     const fn new(now: Timestamp) -> Self {
-        Self { faded: now, weight: 0.0, flows: 0, alerted: None, limited_until: None }
+        let second = now.as_secs();
+        Self { faded: now, weight: 0.0, flows: 0, second, in_seconds: [0; 2], alerted: None, limited_until: None }
+    }
+
+    /// Counts a flow of the flood.
+    fn count(&mut self, now: Timestamp) {
+        self.flows = self.flows.saturating_add(1);
+        let [_, running] = self.in_seconds;
+        self.in_seconds = match now.as_secs().saturating_sub(self.second) {
+            0 => self.in_seconds,
+            1 => [running, 0],
+            _ => [0; 2],
+        };
+        self.second = self.second.max(now.as_secs());
+        let [_, running] = &mut self.in_seconds;
+        *running = running.saturating_add(1);
+    }
+
+    /// More than `most` flows came in 2 s, and from many addresses. What comes to a host is not all of the flood, and not by one
+    /// protocol: of all its ports those flows alone count that are.
+    fn is_flooded(&self, target: Target, sighting: &Sighting, most: u32) -> bool {
+        if target.is_of_all_ports() {
+            let [before, running] = self.in_seconds;
+            before.saturating_add(running) > most && sighting.value(Index::DstSources2s) >= LEAST_SOURCES
+        } else {
+            sighting.value(Index::DstServiceFlows2s) > most as f32
+                && sighting.value(Index::DstServiceSources60s) >= LEAST_SOURCES
+        }
     }
 
     fn fade(&mut self, now: Timestamp) {

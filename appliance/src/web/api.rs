@@ -128,7 +128,7 @@ pub struct AlertRow {
 /// One block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BlockRow {
-    /// Who: an address, an IPv6 /64, a device, or a service that is limited. `POST /api/unblock` and `/api/approve` take it as
+    /// Who: an address, an IPv6 /64, a device, or a service or all of a host's that is limited. `POST /api/unblock` and `/api/approve` take it as
     /// it stands here.
     pub address: String,
     /// `enforced`, `proposed` (a person is asked) or `observed` (it would be done in another mode).

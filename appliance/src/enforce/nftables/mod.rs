@@ -10,8 +10,11 @@
 //! | `deny4`, `deny6` | everything from and to these is dropped |
 //! | `deny_new4`, `deny_new6` | what opens a connection from these is dropped; replies of theirs pass |
 //! | `quarantine` | devices that reach nothing but ARP, neighbour discovery, DHCP, DNS, the allowlist and `own4`, `own6` |
-//! | `limit4`, `limit6` | what opens connections to these services above their rate is let through where it is asked twice |
+//! | `limit4`, `limit6` | what opens connections to these services, or answers them, above their rate is let through where they asked, or are asked twice |
+//! | `limit_hosts4`, `limit_hosts6` | the same for all ports of these hosts by one protocol |
 //! | `asked_tcp4` and the like | questions to limited services, for some seconds |
+//! | `flooded4`, `flooded6` | hosts to which more comes than a limit lets through, for half a minute |
+//! | `awaited_tcp4` and the like | whom these hosts asked, for half a minute |
 //! | `allow_device` | devices that always pass |
 //! | `alive` | only with `on_failure = "closed"`: while it is empty, nothing passes but what the box needs to be reached |
 //! | `own_device` | with it: the MAC addresses of the box, which is reached by them whatever its addresses |
@@ -22,8 +25,8 @@
 //! **What opens a connection.** The hook has no connection tracking, so it is told by the packet alone: TCP with SYN and
 //! without ACK, echo requests, and UDP *from port 1024 or above*. A reply of a DNS, NTP or QUIC server comes from a port
 //! below, and passes, even where somebody forged the server's address to have it blocked. The price: an offender that
-//! sends from such a port still gets through with UDP, and a server that answers from a high port does not. Fragments
-//! other than the first pass; without the first they are of no use.
+//! sends from such a port still gets through with UDP, and a server that answers from a high port does not. Above a limit it passes
+//! only where it was asked for. Fragments other than the first pass; without the first they are of no use.
 //!
 //! **Encapsulation.** One VLAN tag makes no difference. Behind a second one (`QinQ`) and in PPPoE the headers are looked for
 //! at fixed places: IPv6 extension headers hide TCP, UDP and ICMPv6 from `deny_new` there, but nothing hides from `deny`.

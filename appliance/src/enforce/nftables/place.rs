@@ -100,11 +100,16 @@ impl Place {
 
     /// The source address, loaded.
     pub(super) fn source(&self, comment: &str) -> Rule {
+        self.and_source(self.rule(comment))
+    }
+
+    /// The source address, loaded after other conditions.
+    pub(super) fn and_source(&self, rule: Rule) -> Rule {
         let (offset, length) = match self.key {
             Key::Ipv4 => (12, 4),
             Key::Ipv6 => (8, 16),
         };
-        self.rule(comment).load(Base::Network, self.offset_bytes + offset, length)
+        rule.load(Base::Network, self.offset_bytes + offset, length)
     }
 
     /// The destination address, loaded.

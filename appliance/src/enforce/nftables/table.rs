@@ -12,8 +12,8 @@
 //! | `limited4` and the like | lets through whom the host asked, and who asks it twice |
 //! | `hidden` | counts what lies behind three tags and passes |
 //!
-//! Every packet meets these rules, so they are few: what is neither from nor to anybody in a set is looked up in each set once,
-//! and nothing follows it.
+//! Every packet meets these rules, so they are few: what is neither from nor to anybody in a set is looked up in each set once, a
+//! datagram and what opens a connection in those of `limits4` as well, and nothing follows it.
 
 use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
 
@@ -128,11 +128,13 @@ const fn flooded_set(key: Key) -> &'static str {
     }
 }
 
-/// The set of whom flooded hosts asked: their answers are let in.
-const fn awaited_set(key: Key) -> &'static str {
-    match key {
-        Key::Ipv4 => "awaited4",
-        Key::Ipv6 => "awaited6",
+/// The set of whom flooded hosts asked by this transport protocol: their answers are let in.
+const fn awaited_set(key: Key, protocol: u8) -> &'static str {
+    match (key, protocol) {
+        (Key::Ipv4, TCP) => "awaited_tcp4",
+        (Key::Ipv4, _) => "awaited_udp4",
+        (Key::Ipv6, TCP) => "awaited_tcp6",
+        (Key::Ipv6, _) => "awaited_udp6",
     }
 }
 
@@ -267,7 +269,7 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, made: 
 type Rules = Vec<(&'static str, Rule)>;
 
 /// Questions to limited services that are remembered at once, of each family and protocol: some 8 MiB in the worst flood. Who
-/// finds no room there has to ask once more.
+/// finds no room there has to ask once more. As many are of those that flooded hosts asked, which only these hosts themselves fill.
 const QUESTIONS: core::ops::RangeInclusive<u32> = 8_192..=65_536;
 
 /// Makes the sets; how many they are, which is the number of the last.
@@ -286,9 +288,9 @@ fn add_sets(batch: &mut Batch, capacity: u32) -> u32 {
         add(block_set(Action::Limit, key), key.target(), set::FLAG_TIMEOUT, capacity);
         add(limit_hosts_set(key), key.host(), set::FLAG_TIMEOUT, capacity);
         add(flooded_set(key), key.address(), set::FLAG_TIMEOUT | set::FLAG_DYNAMIC, capacity);
-        add(awaited_set(key), key.ends(), set::FLAG_TIMEOUT | set::FLAG_DYNAMIC, questions);
         for protocol in [TCP, UDP] {
             add(asked_set(key, protocol), key.question(), set::FLAG_TIMEOUT | set::FLAG_DYNAMIC, questions);
+            add(awaited_set(key, protocol), key.ends(), set::FLAG_TIMEOUT | set::FLAG_DYNAMIC, questions);
         }
         for action in [Action::Deny, Action::DenyNew] {
             add(block_set(action, key), key.address(), set::FLAG_TIMEOUT, capacity);
@@ -422,8 +424,19 @@ fn limit_rules(place: &Place, rules: &mut Rules) {
     add(place.target(pings, TYPE).in_set(limit).drop());
 
     let mut add = |rule| rules.push((place.limits_chain, rule));
-    let asks = place.source("a flooded host asks").in_set(flooded_set(place.key));
-    add(place.ends(asks, End::Sender).renew_in_set(awaited_set(place.key), AWAITED_MS));
+    match (place.offset_bytes, place.key) {
+        (0, Key::Ipv6) => add(ipv6_later_fragment()),
+        (_, Key::Ipv4) => add(later_fragment(place.rule(NO_PORTS), place.offset_bytes)),
+        _ => {}
+    }
+    let opens = syn_only(place.carrying("a flooded host asks", TCP), base, transport);
+    // Answers from higher ports are let in where they go on.
+    let asks = place.carrying("a flooded host asks", UDP).load(base, transport + 2, 2);
+    let asks = asks.compare(Compare::AtMost, &(FIRST_CLIENT_PORT - 1).to_be_bytes());
+    for (protocol, question) in [(TCP, opens), (UDP, asks)] {
+        let asks = place.and_source(question).in_set(flooded_set(place.key));
+        add(place.ends(asks, End::Sender).renew_in_set(awaited_set(place.key, protocol), AWAITED_MS));
+    }
     let to_service = place.target(place.rule("above the limit of the service"), PORT);
     add(to_service.in_set(limit).jump(place.limited_chain));
     let to_host = place.host(place.rule("above the limit of the host"));
@@ -440,20 +453,20 @@ fn limited_rules(place: &Place, rules: &mut Rules) {
     // Resolvers ask again after five seconds; what goes on is let through as long as it does.
     const UDP_AGAIN_MS: u64 = 10_000;
     let mut add = |rule| rules.push((place.limited_chain, rule));
-    match (place.offset_bytes, place.key) {
-        (0, Key::Ipv6) => add(ipv6_later_fragment()),
-        (_, Key::Ipv4) => add(later_fragment(place.rule(NO_PORTS), place.offset_bytes)),
-        _ => {}
-    }
     add(place.destination("is flooded").renew_in_set(flooded_set(place.key), AWAITED_MS));
-    let awaited = place.ends(place.rule("answers a flooded host"), End::Receiver);
-    add(awaited.in_set(awaited_set(place.key)).accept());
+    for protocol in [TCP, UDP] {
+        let answers = place.ends(place.carrying("answers a flooded host", protocol), End::Receiver);
+        add(answers.in_set(awaited_set(place.key, protocol)).accept());
+    }
     let (base, transport) = place.transport();
     let unasked = "an answer that nobody asked for";
     let accepts = place.carrying(unasked, TCP).load(base, transport + TCP_FLAGS, 1).mask(&[ACK]);
     add(accepts.compare(Compare::Equal, &[ACK]).drop());
+    // From a port below 1024 to one: so ask servers each other, such as those of time and of IPsec.
     let from_service = place.carrying(unasked, UDP).load(base, transport, 2);
-    add(from_service.compare(Compare::AtMost, &(FIRST_CLIENT_PORT - 1).to_be_bytes()).drop());
+    let to_client =
+        from_service.compare(Compare::AtMost, &(FIRST_CLIENT_PORT - 1).to_be_bytes()).load(base, transport + 2, 2);
+    add(to_client.compare(Compare::AtLeast, &FIRST_CLIENT_PORT.to_be_bytes()).drop());
     let asked = asked_set(place.key, TCP);
     add(place.question(place.carrying("asks again", TCP), 4).in_set(asked).accept());
     let first = place.question(place.carrying("asks for the first time", TCP), 4);

@@ -21,8 +21,10 @@ struct Case {
     device: Option<Mac>,
     /// What says so.
     basis: Basis,
-    /// Each flow goes to another port.
+    /// Each flow of a flood goes to another port.
     goes_to_many_ports: bool,
+    /// How many flows of floods there were.
+    of_floods: u16,
     /// Nobody takes decisions.
     refusing: bool,
 }
@@ -38,6 +40,7 @@ impl Case {
             device: None,
             basis: Basis::Model(&BUILT_IN),
             goes_to_many_ports: false,
+            of_floods: 0,
             refusing: false,
         }
     }
@@ -60,6 +63,7 @@ impl Case {
     /// A new flow that looks like part of a flood, of which `of_source` flows in 2 s and in 60 s are the source's.
     fn flood(&mut self, at_s: u64, address: &str, of_source: f32, of_all: f32) {
         let mut features = [0.0; FEATURE_COUNT];
+        self.of_floods = self.of_floods.wrapping_add(1);
         let of_service = if self.goes_to_many_ports { 1.0 } else { of_all };
         for (index, value) in [
             (Index::SrcFlows2s, of_source),
@@ -110,7 +114,7 @@ impl Case {
             origin: Origin { device: self.device, is_inside: true, is_routed: false },
             protocol: 6,
             destination: "198.51.100.10".parse().expect("address"),
-            port: Some(if self.goes_to_many_ports { 20_000 + self.decisions.len() as u16 } else { 22 }),
+            port: Some(if self.goes_to_many_ports { self.of_floods } else { 22 }),
             verdict,
             basis: self.basis,
             features,
@@ -272,6 +276,23 @@ fn a_flood_of_many_ports_limits_all_of_them_as_one() {
     let said: Vec<_> = case.decisions.iter().filter(|(_, what)| *what != "alert").copied().collect();
     assert_eq!(said, [(0, "limit"), (40, "limit")]);
     assert!(case.subjects.iter().all(|subject| subject.to_string() == "198.51.100.10/tcp"), "{:?}", case.subjects);
+}
+
+#[test]
+fn a_flood_of_one_port_limits_no_other() {
+    let mut case = Case::new(Profile::Balanced);
+    for second in 0..60 {
+        second_of_flood(&mut case, second, 300);
+        // Visitors of other ports, who look like it.
+        case.goes_to_many_ports = true;
+        for n in 0..50 {
+            let visitor = std::net::Ipv4Addr::from(0xc633_6400 + n).to_string();
+            case.flood(second, &visitor, 1.0, 650.0);
+        }
+        case.goes_to_many_ports = false;
+    }
+    assert!(case.subjects.len() >= 2, "{:?}", case.subjects);
+    assert!(case.subjects.iter().all(|subject| subject.to_string() == "198.51.100.10:22/tcp"), "{:?}", case.subjects);
 }
 
 #[test]
