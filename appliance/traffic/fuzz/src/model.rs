@@ -40,7 +40,7 @@ pub struct Model {
     flows: Vec<Flow>,
     created: u64,
     first: Option<Timestamp>,
-    /// The seconds in which flows began with an answer.
+    /// The seconds in which flows began with a first answer.
     answers: Vec<u64>,
 }
 
@@ -96,7 +96,7 @@ impl Model {
         self.flows.len()
     }
 
-    /// Of the flows of a second that begin with an answer, 256 are taken for the rest of a conversation.
+    /// Of the flows of a second that begin with a first answer, 256 are taken for what was asked unseen.
     fn may_be_an_answer(&mut self, time: Timestamp) -> bool {
         self.answers.push(time.as_secs());
         self.answers.iter().rev().take_while(|second| **second == time.as_secs()).count() <= 256
@@ -121,7 +121,8 @@ impl Model {
                 outcome.created = true;
                 outcome.evicted = self.make_room(seen);
                 let is_early = time.since(*self.first.get_or_insert(time)) < IDLE;
-                let is_answer = comes_from_responder(packet, is_early) && self.may_be_an_answer(time);
+                let is_answer =
+                    comes_from_responder(packet, is_early) && (!is_first_answer(packet) || self.may_be_an_answer(time));
                 Flow::new(self.created, key, is_from_low != is_answer, packet, time)
             }
         };
@@ -325,6 +326,15 @@ const OUTLIVES_ITS_END: u64 = 128;
 /// A SYN that begins a connection.
 const fn opens(packet: &Packet) -> bool {
     matches!(packet.transport, Transport::Tcp(tcp) if tcp.flags.syn && !tcp.flags.ack)
+}
+
+/// An answer is the first one: a SYN-ACK, or a datagram.
+const fn is_first_answer(packet: &Packet) -> bool {
+    match packet.transport {
+        Transport::Tcp(tcp) => tcp.flags.syn,
+        Transport::Udp { .. } => true,
+        Transport::Icmp(_) | Transport::Fragment | Transport::Other => false,
+    }
 }
 
 /// The first packet of a flow looks like an answer. The ports here are a service's below 1024, and a client's above.

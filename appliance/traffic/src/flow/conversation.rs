@@ -489,6 +489,8 @@ impl Flow {
 pub struct Impression {
     /// It comes from the responder, and answers what was missed.
     pub(super) is_answer: bool,
+    /// It is the first answer, which nobody need have asked for.
+    pub(super) is_first_answer: bool,
     /// It is in the middle of a TCP connection.
     mid_stream: bool,
 }
@@ -513,7 +515,11 @@ impl Impression {
             Transport::Icmp(kind) => (matches!(kind, IcmpKind::EchoReply(_)), false),
             Transport::Fragment | Transport::Other => (false, false),
         };
-        Self { is_answer, mid_stream }
+        let is_first = match packet.transport {
+            Transport::Tcp(tcp) => tcp.flags.syn,
+            transport => matches!(transport, Transport::Udp { .. }),
+        };
+        Self { is_answer, is_first_answer: is_answer && is_first, mid_stream }
     }
 }
 

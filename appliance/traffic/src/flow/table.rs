@@ -18,8 +18,9 @@ const LISTS: usize = 4;
 /// A flow that has ended is judged further where it has so many packets: a flood goes on through the resets that answer it.
 const OUTLIVES_ITS_END_PACKETS: u64 = 128;
 
-/// So many flows in a second that begin with an answer are taken for the rest of conversations that nobody saw begin: a household
-/// has some hundreds when the box starts. More of them are a flood of answers that nobody asked for.
+/// So many flows in a second that begin with a first answer (a SYN-ACK, or early UDP of a service) are taken for what was asked
+/// before anybody looked, or missed: a household asks some hundreds of questions in the moment before the box starts. More of them are
+/// a flood of answers that nobody asked for. What belongs to an open connection has no such bound.
 const PRESUMED_ANSWERS_PER_S: u32 = 256;
 
 /// The flows of the moment. All operations are O(1); memory is taken once.
@@ -33,7 +34,7 @@ pub struct FlowTable {
     next_number: u64,
     /// When the first flow began: others may have begun before.
     first: Option<Timestamp>,
-    /// A second, and how many flows were taken for answers in it.
+    /// A second, and how many flows began with a first answer in it.
     presumed: (u64, u32),
 }
 
@@ -184,13 +185,15 @@ impl FlowTable {
         let first = *self.first.get_or_insert(now);
         let is_early = now.nanos_since(first) < nanos(IDLE);
         let mut impression = Impression::of(packet, is_early);
-        impression.is_answer = impression.is_answer && self.may_be_an_answer(now);
+        if impression.is_first_answer {
+            impression.is_answer = self.may_be_an_answer(now);
+        }
         let flow = Flow::new(self.next_number, key, direction, packet, now, impression);
         self.next_number += 1;
         self.flows.insert(key, flow, PENDING)
     }
 
-    /// Counts a flow that begins with an answer; whether it is one of few.
+    /// Counts a flow that begins with a first answer; whether it is one of few.
     fn may_be_an_answer(&mut self, now: Timestamp) -> bool {
         let (second, answers) = &mut self.presumed;
         if *second != now.as_secs() {
