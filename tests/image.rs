@@ -218,7 +218,9 @@ fn a_slot_with_which_the_box_does_not_protect_is_taken_back() {
 
     // Nor is a trial begun that could not be kept.
     board.shell(&address, "echo 'nonsense = 1' >>/etc/sluice/sluice.toml").unwrap();
-    let refused = board.shell(&address, "sluice update --try").unwrap_err().to_string();
+    let refused = || board.shell(&address, "sluice update --try").unwrap_err().to_string();
+    wait_until("the box has started", PATIENCE, || !refused().contains("(starting)")).unwrap();
+    let refused = refused();
     assert!(refused.contains("nonsense") && refused.contains("mend that first"), "{refused}");
 }
 
