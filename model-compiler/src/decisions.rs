@@ -83,9 +83,9 @@ pub struct Decided {
     pub evidence_flows: Option<u64>,
     /// Whom a block struck that had done nothing, with the class it was struck for.
     pub wrongful: Vec<(String, String)>,
-    /// How many flows the capture has, and how many of them were taken for attacks: by the model, or by a rule.
+    /// How many flows the capture has.
     pub flows: u64,
-    /// The latter.
+    /// How many of them were taken for attacks, by the model or by a rule.
     pub accused_flows: u64,
 }
 
