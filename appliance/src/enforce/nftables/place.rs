@@ -33,58 +33,32 @@ pub(super) struct Place {
     pub(super) offset_bytes: u32,
 }
 
-const fn place(names: [&'static str; 6], key: Key, offset_bytes: u32) -> Place {
-    let [chain, blocked_chain, deny_new_chain, quarantine_chain, limits_chain, limited_chain] = names;
-    Place { chain, blocked_chain, deny_new_chain, quarantine_chain, limits_chain, limited_chain, key, offset_bytes }
+/// A place, whose chains are named by how its packets are carried and by the version of IP.
+macro_rules! place {
+    ($carried:literal, $version:literal, $key:ident, $offset_bytes:literal, $deny_new:expr) => {
+        Place {
+            chain: concat!($carried, "ipv", $version),
+            blocked_chain: concat!($carried, "blocked", $version),
+            deny_new_chain: $deny_new,
+            quarantine_chain: concat!($carried, "quarantine", $version),
+            limits_chain: concat!($carried, "limits", $version),
+            limited_chain: concat!($carried, "limited", $version),
+            key: Key::$key,
+            offset_bytes: $offset_bytes,
+        }
+    };
 }
 
+/// Where the kernel knows the headers, both versions of IP share a chain for new connections.
 pub(super) const PLACES: [Place; 8] = [
-    place(["ipv4", "blocked4", "deny_new", "quarantine4", "limits4", "limited4"], Key::Ipv4, 0),
-    place(["ipv6", "blocked6", "deny_new", "quarantine6", "limits6", "limited6"], Key::Ipv6, 0),
-    place(
-        ["qinq_ipv4", "qinq_blocked4", "qinq_deny_new4", "qinq_quarantine4", "qinq_limits4", "qinq_limited4"],
-        Key::Ipv4,
-        4,
-    ),
-    place(
-        ["qinq_ipv6", "qinq_blocked6", "qinq_deny_new6", "qinq_quarantine6", "qinq_limits6", "qinq_limited6"],
-        Key::Ipv6,
-        4,
-    ),
-    place(
-        ["pppoe_ipv4", "pppoe_blocked4", "pppoe_deny_new4", "pppoe_quarantine4", "pppoe_limits4", "pppoe_limited4"],
-        Key::Ipv4,
-        8,
-    ),
-    place(
-        ["pppoe_ipv6", "pppoe_blocked6", "pppoe_deny_new6", "pppoe_quarantine6", "pppoe_limits6", "pppoe_limited6"],
-        Key::Ipv6,
-        8,
-    ),
-    place(
-        [
-            "qinq_pppoe_ipv4",
-            "qinq_pppoe_blocked4",
-            "qinq_pppoe_deny_new4",
-            "qinq_pppoe_quarantine4",
-            "qinq_pppoe_limits4",
-            "qinq_pppoe_limited4",
-        ],
-        Key::Ipv4,
-        12,
-    ),
-    place(
-        [
-            "qinq_pppoe_ipv6",
-            "qinq_pppoe_blocked6",
-            "qinq_pppoe_deny_new6",
-            "qinq_pppoe_quarantine6",
-            "qinq_pppoe_limits6",
-            "qinq_pppoe_limited6",
-        ],
-        Key::Ipv6,
-        12,
-    ),
+    place!("", 4, Ipv4, 0, "deny_new"),
+    place!("", 6, Ipv6, 0, "deny_new"),
+    place!("qinq_", 4, Ipv4, 4, "qinq_deny_new4"),
+    place!("qinq_", 6, Ipv6, 4, "qinq_deny_new6"),
+    place!("pppoe_", 4, Ipv4, 8, "pppoe_deny_new4"),
+    place!("pppoe_", 6, Ipv6, 8, "pppoe_deny_new6"),
+    place!("qinq_pppoe_", 4, Ipv4, 12, "qinq_pppoe_deny_new4"),
+    place!("qinq_pppoe_", 6, Ipv6, 12, "qinq_pppoe_deny_new6"),
 ];
 
 impl Place {

@@ -462,7 +462,7 @@ fn limited_rules(place: &Place, rules: &mut Rules) {
     let unasked = "an answer that nobody asked for";
     let accepts = place.carrying(unasked, TCP).load(base, transport + TCP_FLAGS, 1).mask(&[ACK]);
     add(accepts.compare(Compare::Equal, &[ACK]).drop());
-    // From a port below 1024 to one: so ask servers each other, such as those of time and of IPsec.
+    // Servers, such as those of time and of IPsec, ask each other from a port below 1024 to one below 1024.
     let from_service = place.carrying(unasked, UDP).load(base, transport, 2);
     let to_client =
         from_service.compare(Compare::AtMost, &(FIRST_CLIENT_PORT - 1).to_be_bytes()).load(base, transport + 2, 2);
