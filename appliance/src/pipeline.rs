@@ -334,6 +334,7 @@ const fn is_excusable(class: ThreatClass) -> bool {
 fn sighting(seen: &Observation<'_>, origin: Origin, verdict: Verdict, basis: Basis) -> Sighting {
     Sighting {
         time: seen.time,
+        last_packet: seen.last_packet,
         source: seen.initiator,
         origin,
         destination: seen.responder,
@@ -360,6 +361,7 @@ fn sighting_by_list(seen: &Observation<'_>, origin: Origin, list: &List, began: 
 fn sighting_by_name(packet: &Packet, time: Timestamp, list: &List, asked: AskedName) -> Sighting {
     Sighting {
         time,
+        last_packet: time,
         source: packet.source,
         origin: Origin::default(),
         destination: packet.destination,
@@ -384,6 +386,7 @@ mod tests {
         let heard = |class, begun, end| {
             let seen = Observation {
                 time: Timestamp::EPOCH,
+                last_packet: Timestamp::EPOCH,
                 flow: 0,
                 initiator: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 responder: IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -173,6 +173,7 @@ mod tests {
     fn observation(from: &str, to: &str, begun: bool) -> Observation<'static> {
         Observation {
             time: traffic::time::Timestamp::EPOCH,
+            last_packet: traffic::time::Timestamp::EPOCH,
             flow: 0,
             initiator: address(from),
             responder: address(to),

@@ -14,6 +14,8 @@ use crate::verdict::{Basis, Origin, Verdict, explain};
 pub struct Sighting {
     /// When.
     pub time: Timestamp,
+    /// When the flow's last packet came: the features are as of then.
+    pub last_packet: Timestamp,
     /// Who began the flow.
     pub source: IpAddr,
     /// Where the flow began.

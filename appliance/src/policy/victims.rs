@@ -4,7 +4,8 @@
 //!
 //! A limit is decided where many distinct flows to the service look like a flood, none of which is its source's own doing,
 //! more flows come than the limit would let through, and they come from many addresses. While a limit stands the service
-//! leaves connections unanswered because of it; it is renewed only as long as more come than it lets through.
+//! leaves connections unanswered because of it; it is renewed only as long as more come than it lets through. A flow that ends
+//! by its silence looks as it did when it came, and alone does not show that the flood goes on.
 //!
 //! Alerts about such a flood go by the victim too: one for each of its senders would be another flood.
 
@@ -23,6 +24,9 @@ pub const LIMIT_LENGTH: Duration = Duration::from_secs(60);
 
 /// A limit that ends within this time is decided on anew where the flood goes on.
 const RENEWED_BEFORE: Duration = Duration::from_secs(20);
+
+/// What was silent for longer shows no flood of now: the time over which one is counted.
+const NOW: Duration = Duration::from_secs(2);
 
 /// From fewer addresses in a minute at least one does a fair part of a flood, and is dealt with itself.
 const LEAST_SOURCES: f32 = 5.0;
@@ -86,10 +90,14 @@ impl Victims {
         let entry = self.services.get_mut(slot);
         entry.fade(now);
         entry.weight += (weight(after.worst) - weight(before.worst)).max(0.0);
+        let is_of_now = now.since(sighting.last_packet) <= NOW;
         if before.worst.class == ThreatClass::Benign {
-            entry.count(now);
+            entry.flows = entry.flows.saturating_add(1);
+            if is_of_now {
+                entry.count(now);
+            }
         }
-        let can_be_limited = sighting.target().is_some() && entry.is_flooded(target, sighting, most);
+        let can_be_limited = is_of_now && sighting.target().is_some() && entry.is_flooded(target, sighting, most);
         let tells =
             entry.weight >= self.thresholds.alert && entry.alerted.is_none_or(|last| now.since(last) >= ALERT_PAUSE);
         let stands = entry.limited_until.is_some_and(|until| until.since(now) > RENEWED_BEFORE);
@@ -133,9 +141,8 @@ impl Entry {
         Self { faded: now, weight: 0.0, flows: 0, second, in_seconds: [0; 2], alerted: None, limited_until: None }
     }
 
-    /// Counts a flow of the flood.
+    /// Counts a flow of the flood that goes on.
     fn count(&mut self, now: Timestamp) {
-        self.flows = self.flows.saturating_add(1);
         let [_, running] = self.in_seconds;
         self.in_seconds = match now.as_secs().saturating_sub(self.second) {
             0 => self.in_seconds,

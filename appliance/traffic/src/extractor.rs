@@ -16,6 +16,8 @@ use crate::windows::{Deed, Windows};
 pub struct Observation<'a> {
     /// When the checkpoint was taken.
     pub time: Timestamp,
+    /// When the flow's last packet came: the features are as of then. Of a flow that ended by its silence it is long ago.
+    pub last_packet: Timestamp,
     /// Number of the flow, counted from 0 in the order of first packets.
     pub flow: u64,
     /// Who began the flow: the sender of the SYN, or of the first packet seen.
@@ -172,6 +174,7 @@ fn observe(
     let responder = flow.key.sender(flow.forward().reversed());
     sink(&Observation {
         time: now,
+        last_packet: flow.last,
         flow: flow.number,
         initiator: initiator.address().ip(),
         responder: responder.address().ip(),

@@ -147,6 +147,7 @@ fn addresses_that_many_share_are_no_offenders() {
 pub(super) fn sighting(address: &str, at_s: u64, proven: bool) -> Sighting {
     Sighting {
         time: Timestamp::from_secs(at_s),
+        last_packet: Timestamp::from_secs(at_s),
         source: address.parse().expect("address"),
         origin: Origin::default(),
         protocol: 6,

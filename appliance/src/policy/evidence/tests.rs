@@ -25,6 +25,8 @@ struct Case {
     goes_to_many_ports: bool,
     /// How many flows of floods there were.
     of_floods: u16,
+    /// How long flows were silent before they are seen.
+    silent_s: u64,
     /// Nobody takes decisions.
     refusing: bool,
 }
@@ -41,6 +43,7 @@ impl Case {
             basis: Basis::Model(&BUILT_IN),
             goes_to_many_ports: false,
             of_floods: 0,
+            silent_s: 0,
             refusing: false,
         }
     }
@@ -110,6 +113,7 @@ impl Case {
     fn seen(&self, at_s: u64, address: &str, verdict: Verdict, features: FeatureVector, proven: bool) -> Sighting {
         Sighting {
             time: Timestamp::from_secs(1_000 + at_s),
+            last_packet: Timestamp::from_secs(1_000 + at_s - self.silent_s),
             source: address.parse().expect("address"),
             origin: Origin { device: self.device, is_inside: true, is_routed: false },
             protocol: 6,
@@ -293,6 +297,21 @@ fn a_flood_of_one_port_limits_no_other() {
     }
     assert!(case.subjects.len() >= 2, "{:?}", case.subjects);
     assert!(case.subjects.iter().all(|subject| subject.to_string() == "198.51.100.10:22/tcp"), "{:?}", case.subjects);
+}
+
+#[test]
+fn a_flood_that_is_over_limits_nothing_when_its_flows_end() {
+    for goes_to_many_ports in [false, true] {
+        let mut case = Case::new(Profile::Balanced);
+        case.goes_to_many_ports = goes_to_many_ports;
+        case.silent_s = 60;
+        second_of_flood(&mut case, 60, 300);
+        assert_eq!(case.said(), ["alert"]);
+        // What they said counts where more come.
+        case.silent_s = 0;
+        second_of_flood(&mut case, 61, if goes_to_many_ports { 201 } else { 101 });
+        assert_eq!(case.said(), ["alert", "limit"]);
+    }
 }
 
 #[test]
