@@ -117,11 +117,27 @@ fn the_fifth_failed_log_in_within_a_minute_is_blocked_and_four_are_not() {
     let failed = closed_by_both(&recorded);
     for (log_ins, is_blocked) in [(4, false), (5, true)] {
         let file = lab::cleanup::work_folder().unwrap().join(format!("{log_ins}-log-ins.pcap"));
-        lab::frames::write_pcap(&file, &every_five_seconds(&recorded, &failed[..log_ins])).unwrap();
+        lab::frames::write_pcap(&file, &one_after_the_other(&recorded, &failed[..log_ins], 5)).unwrap();
         let report = report(&file, &["--lan", "198.51.100.0/24"]);
         let blocks = report["blocks"].as_array().unwrap();
         assert_eq!(blocks.len(), usize::from(is_blocked), "{log_ins}: {blocks:?}");
         assert!(blocks.iter().all(|block| block["because"].as_str().unwrap().contains("many failed log-ins")));
+    }
+}
+
+#[test]
+fn two_log_ins_that_came_to_nothing_may_be_mistyped_and_a_third_is_told_of_however_patient() {
+    let recorded = lab::frames::read_pcap(&capture("ssh-brute-force")).unwrap();
+    let failed = closed_by_both(&recorded);
+    for pause_s in [15, 70] {
+        let [two, three] = [2, 3].map(|log_ins| {
+            let file = lab::cleanup::work_folder().unwrap().join(format!("{log_ins}-every-{pause_s}-s.pcap"));
+            lab::frames::write_pcap(&file, &one_after_the_other(&recorded, &failed[..log_ins], pause_s)).unwrap();
+            report(&file, &["--lan", "198.51.100.0/24", "--profile", "strict"])
+        });
+        assert_eq!((&two["verdicts"]["brute_force"], &two["alerts"]), (&0.into(), &Value::Array(Vec::new())));
+        assert_eq!(three["verdicts"]["brute_force"], 1, "{pause_s}: {three}");
+        assert_eq!(three["alerts"].as_array().unwrap().len(), 1, "{pause_s}: {three}");
     }
 }
 
@@ -139,13 +155,13 @@ fn closed_by_both(frames: &[lab::frames::Frame]) -> Vec<u16> {
     fins.into_iter().filter(|(_, fins)| *fins >= 2).map(|(port, _)| port).collect()
 }
 
-/// The frames of these connections alone, which begin five seconds after one another.
-fn every_five_seconds(frames: &[lab::frames::Frame], ports: &[u16]) -> Vec<lab::frames::Frame> {
+/// The frames of these connections alone, which begin so many seconds after one another.
+fn one_after_the_other(frames: &[lab::frames::Frame], ports: &[u16], pause_s: u64) -> Vec<lab::frames::Frame> {
     const BEGIN_US: u64 = 1_700_000_010_000_000;
     let moved = |(number, port): (u64, &u16)| {
         let of_it: Vec<_> = frames.iter().filter(|frame| client_of(22, frame) == Some(*port)).cloned().collect();
         let begun_us = of_it[0].time_us;
-        let begin_us = BEGIN_US + number * 5_000_000;
+        let begin_us = BEGIN_US + number * pause_s * 1_000_000;
         of_it.into_iter().map(move |frame| lab::frames::Frame { time_us: frame.time_us - begun_us + begin_us, ..frame })
     };
     let mut moved: Vec<_> = (0..).zip(ports).flat_map(moved).collect();

@@ -8,7 +8,7 @@ use traffic::address::Mac;
 use traffic::arena::Footprint;
 use traffic::decode::{DecodeError, Frame, Packet, datagram, dns, hop_limit};
 use traffic::extractor::{Extractor, Observation};
-use traffic::features::{FEATURE_COUNT, ThreatClass};
+use traffic::features::{FEATURE_COUNT, Index, ThreatClass};
 use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
 use traffic::services::DNS_PORT;
@@ -238,10 +238,14 @@ impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
         let origin = self.flow_verdicts.origin(seen.flow);
         listener.checkpoint(seen, origin.device);
+        let is_mistyped = self.may_be_mistyped(seen, origin);
         let hears = |class| is_to_be_heard(class, seen);
         let rule = self.rules.accusing(seen.features, hears);
         let is_excused = self.rules.excuses(seen.features);
-        let hears_model = |class| hears(class) && !(is_excused && is_excusable(class));
+        let hears_model = |class| match class {
+            ThreatClass::BruteForce if is_mistyped => false,
+            class => hears(class) && !(is_excused && is_excusable(class)),
+        };
         let (mut verdict, basis) = judge(self.models.active, rule, seen.features, hears_model);
         let shadow = self.models.shadow.map(|model| judge(model, rule, seen.features, hears_model).0);
         let mut shadow = shadow.unwrap_or(Verdict { class: ThreatClass::Benign, confidence: 0.0 });
@@ -275,6 +279,17 @@ impl Judgement {
             self.compare(seen, after.worst.class, worst_of_shadow);
             listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
         }
+    }
+
+    /// Takes in whether a log-in came to nothing, and says whether all that its initiator is known for lately are passwords that may
+    /// have been mistyped.
+    fn may_be_mistyped(&mut self, seen: &Observation<'_>, origin: Origin) -> bool {
+        let subject = Subject::offender(origin.device, seen.initiator);
+        if seen.failed_login {
+            self.evidence.failed_login(subject, seen.time);
+        }
+        let has_failed = seen.features.get(Index::SrcMeagreLogins60s as usize).is_some_and(|failed| *failed > 0.0);
+        has_failed && self.evidence.may_have_mistyped(subject, seen.time)
     }
 
     fn judge_by(&mut self, models: Models) {
@@ -398,6 +413,7 @@ mod tests {
                 sender: None,
                 begun,
                 proven: true,
+                failed_login: false,
                 end,
                 features: &[0.0; FEATURE_COUNT],
             };

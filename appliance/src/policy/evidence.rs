@@ -37,6 +37,11 @@ const MOST_RELIEF: f32 = 2.0 / 3.0;
 /// addresses must not become a flood of alerts, nor hide the others.
 const ALERTS_PER_MINUTE: u32 = 120;
 
+/// So many log-ins that came to nothing may be passwords that were mistyped; whoever has more to answer for is guessing. Half of
+/// them are forgotten after the time: a third one speaks against its source where it comes within some five minutes of the first.
+const MISTYPED: f32 = 2.0;
+const MISTYPED_HALF_LIFE: Duration = Duration::from_secs(300);
+
 const CLASSES: usize = ThreatClass::ALL.len();
 
 /// What is known of one source.
@@ -50,6 +55,8 @@ struct Entry {
     /// What harmless flows have brought since the first that was not.
     relief: f32,
     flows: u32,
+    /// Log-ins that came to nothing.
+    failed_logins: f32,
     /// No alert of a class comes before.
     quiet_until: [Timestamp; CLASSES],
     /// The strictest block that was decided, and its end.
@@ -148,6 +155,21 @@ impl Evidence {
         }
     }
 
+    /// A log-in of the subject's came to nothing.
+    pub fn failed_login(&mut self, subject: Subject, now: Timestamp) {
+        let slot = self.sources.find_or_insert(Slot::NONE, subject, || Entry::new(now));
+        let entry = self.sources.get_mut(slot);
+        entry.fade(now);
+        entry.failed_logins += 1.0;
+    }
+
+    /// Whether its log-ins that came to nothing are so few that they may be passwords that were mistyped.
+    #[must_use]
+    pub fn may_have_mistyped(&self, subject: Subject, now: Timestamp) -> bool {
+        let left = |entry: &Entry| entry.failed_logins * weights::faded_by(MISTYPED_HALF_LIFE, entry.faded, now);
+        self.sources.find(&subject).is_none_or(|slot| left(self.sources.get(slot)) <= MISTYPED)
+    }
+
     /// Raises an alert for a sighting that needs no evidence, unless there was one of that source and class just now.
     pub fn alert_at_once(&mut self, sighting: &Sighting, sink: &mut dyn FnMut(Decision) -> bool) {
         let now = sighting.time;
@@ -221,6 +243,7 @@ impl Entry {
             proven: 0.0,
             relief: 0.0,
             flows: 0,
+            failed_logins: 0.0,
             quiet_until: [Timestamp::EPOCH; CLASSES],
             blocked: None,
         }
@@ -237,6 +260,7 @@ impl Entry {
         }
         self.proven *= factor;
         self.relief *= factor;
+        self.failed_logins *= weights::faded_by(MISTYPED_HALF_LIFE, self.faded, now);
         let is_blocked = self.blocked.is_some_and(|(_, until)| now < until);
         if !is_blocked && self.total() + self.proven < FORGOTTEN {
             (self.relief, self.flows) = (0.0, 0);

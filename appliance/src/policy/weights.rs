@@ -17,10 +17,15 @@ const HALF_LIFE: Duration = Duration::from_secs(60);
 /// After this time, ten times that in which it loses half, less than a thousandth of it is left: nothing follows from it any more.
 pub const EVIDENCE_LASTS: Duration = Duration::from_secs(10 * HALF_LIFE.as_secs());
 
-/// What is left of a weight after the time between the two moments: half for each half-life, and a straight line within one,
-/// which needs no library function and is the same number on every machine.
+/// What is left of a weight of evidence after the time between the two moments.
 pub(super) fn faded(from: Timestamp, now: Timestamp) -> f32 {
-    let half_lives = now.since(from).as_secs_f32() / HALF_LIFE.as_secs_f32();
+    faded_by(HALF_LIFE, from, now)
+}
+
+/// What is left of anything: half for each half-life, and a straight line within one, which needs no library function and is the
+/// same number on every machine.
+pub(super) fn faded_by(half_life: Duration, from: Timestamp, now: Timestamp) -> f32 {
+    let half_lives = now.since(from).as_secs_f32() / half_life.as_secs_f32();
     let whole = half_lives.floor();
     if whole >= 32.0 { 0.0 } else { (1.0 - 0.5 * (half_lives - whole)) / (1_u64 << whole as u32) as f32 }
 }

@@ -40,6 +40,8 @@ pub struct Observation<'a> {
     pub begun: bool,
     /// The initiator's address is proven: a two-way exchange was completed that a forger off the path cannot make.
     pub proven: bool,
+    /// It was a log-in that came to nothing, as far as can be seen, and has ended.
+    pub failed_login: bool,
     /// The flow ended, and why; `None` while it runs.
     pub end: Option<FlowEnd>,
     /// The features.
@@ -150,7 +152,7 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
         (change.refused && flow.begun, Deed::Refused),
         (change.end.is_some() && flow.begun && flow.is_established(), Deed::Ended),
         (change.end.is_some() && is_short_login(flow), Deed::ShortLogin),
-        (change.end.is_some() && is_short_login(flow) && is_meagre(flow), Deed::MeagreLogin),
+        (change.end.is_some() && is_failed_login(flow), Deed::MeagreLogin),
         (change.end.is_some() && flow.is_established() && flow.login.has_failed(), Deed::FailedLogin),
     ];
     for (happened, deed) in deeds {
@@ -186,6 +188,7 @@ fn observe(
         sender,
         begun: flow.begun,
         proven: flow.is_proven(),
+        failed_login: end.is_some() && is_failed_login(flow),
         end,
         features: &features,
     });
@@ -195,6 +198,11 @@ fn observe(
 fn is_short_login(flow: &Flow) -> bool {
     let took_ns = flow.last.nanos_since(flow.begin);
     flow.service() == Service::Login && flow.is_established() && took_ns <= nanos(limits::SHORT_LOGIN)
+}
+
+/// A short one that is meagre too.
+fn is_failed_login(flow: &Flow) -> bool {
+    is_short_login(flow) && is_meagre(flow)
 }
 
 /// The initiator said something, and failed, or the responder said less than a log-in would have brought. Who says nothing only looks

@@ -236,6 +236,21 @@ fn only_proven_flows_lead_to_deny() {
 }
 
 #[test]
+fn whoever_fails_a_third_time_within_minutes_has_not_mistyped() {
+    let at = |at_s: u64| Timestamp::from_secs(1_000 + at_s);
+    let subject = Subject::of("203.0.113.9".parse().expect("address"));
+    for (pause_s, may_have_mistyped) in [(1, false), (60, false), (170, false), (600, true)] {
+        let mut evidence = Case::new(Profile::Balanced).evidence;
+        for number in 0..3 {
+            assert!(evidence.may_have_mistyped(subject, at(number * pause_s)), "{number}, {pause_s} s");
+            evidence.failed_login(subject, at(number * pause_s));
+        }
+        assert_eq!(evidence.may_have_mistyped(subject, at(2 * pause_s)), may_have_mistyped, "{pause_s} s");
+        assert!(evidence.may_have_mistyped(subject, at(2 * pause_s + 300)), "a while ago");
+    }
+}
+
+#[test]
 fn a_visitor_of_a_flooded_server_is_not_blocked() {
     let mut case = Case::new(Profile::Strict);
     for second in 0..100 {
