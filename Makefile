@@ -17,11 +17,12 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features model-compiler/train -- -D warnings
 
-# The program for another machine, static and stripped: target/$(TARGET)/release/sluice. TLS=0 leaves TLS out.
+# The program for another machine, static and stripped: target/$(TARGET)/release/sluice. TLS=0 leaves TLS out, and makes the
+# rest small.
 TARGET ?= aarch64-unknown-linux-musl
 cross:
 	tests/lab/install-packages python3-venv
-	packaging/cross $(TARGET) build --release --package sluice $(if $(filter 0,$(TLS)),--no-default-features)
+	packaging/cross $(TARGET) build --release --package sluice $(if $(filter 0,$(TLS)),--no-default-features --config packaging/small.toml)
 
 # The same as a Debian package, in target/packages/; packaging/README.md says what it does.
 deb: cross
