@@ -3,9 +3,10 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use lab::attacks::start_nmap;
 use lab::benign::{PingStream, reaches_the_lan};
 use lab::daemon::{Config, Daemon};
-use lab::network::{GATEWAY, Network};
+use lab::network::{GATEWAY, LAN_HOST, Network};
 use lab::process::{Running, wait_until};
 use lab::services;
 use sluice::clock::Stopwatch;
@@ -93,9 +94,15 @@ fn who_was_unblocked_is_left_alone_over_a_restart() {
     assert!(daemon.command(&["unblock", &offender.address()]).unwrap().success());
     daemon.stop().unwrap();
     daemon.start_again().unwrap();
-    let refused = daemon.command(&["block", &offender.address()]).unwrap();
-    assert!(refused.stderr.contains("ended by a person"), "{}", refused.stderr);
-    assert!(reaches_the_lan(&offender.namespace));
+    let scan = format!("-sS -T4 -Pn -p 1-3000 {LAN_HOST}");
+    start_nmap(&offender.namespace, &scan).unwrap().finish(PATIENCE);
+    daemon.wait_for_alert(&offender.address(), "scan", PATIENCE).unwrap();
+    assert!(daemon.block_of(&offender.address()).is_none() && reaches_the_lan(&offender.namespace));
+    // A person may think better of it.
+    block(&daemon, &offender.address(), "10m");
+    daemon.kill();
+    daemon.start_again().unwrap();
+    assert!(daemon.kernel_blocks(&offender.address()) && !reaches_the_lan(&offender.namespace));
 }
 
 #[test]

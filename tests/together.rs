@@ -3,6 +3,7 @@
 
 mod alerts;
 mod bridge;
+mod browser;
 mod buildroot;
 mod capture;
 mod command_line;

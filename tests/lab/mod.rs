@@ -7,6 +7,7 @@
 
 pub mod attacks;
 pub mod benign;
+pub mod browser;
 pub mod cleanup;
 pub mod cross;
 pub mod daemon;

@@ -120,6 +120,9 @@ impl Blocklist {
     ) -> Result<Made, Refusal> {
         self.rails.see_offender(sighting, now);
         self.check(subject, action, now)?;
+        if let Some(why) = self.rails.pardon(subject, now) {
+            return Err(Refusal::Protected(why));
+        }
         if action != Action::Limit
             && let Some(why) = self.rails.protect_origin(sighting)
         {

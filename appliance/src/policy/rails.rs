@@ -128,12 +128,17 @@ impl Rails {
             .then_some("it is the address of a device of the household, and this did not come from its network card")
     }
 
+    /// Why nothing must be decided about the subject on evidence for a while; `None` where something may be. It binds nobody who
+    /// thinks better of it.
+    #[must_use]
+    pub fn pardon(&self, subject: Subject, now: Timestamp) -> Option<&'static str> {
+        let is_exempt = self.graces.iter().any(|(forgiven, until)| *forgiven == subject && now < *until);
+        is_exempt.then_some("its block was ended by a person a short while ago (policy.unblock_grace_s)")
+    }
+
     /// Why nothing must be done about the subject; `None` where something may be.
     #[must_use]
     pub fn protect(&self, subject: Subject, now: Timestamp) -> Option<&'static str> {
-        if self.graces.iter().any(|(forgiven, until)| *forgiven == subject && now < *until) {
-            return Some("its block was ended by a person a short while ago (policy.unblock_grace_s)");
-        }
         if self.allow.holds(subject) {
             return Some("it is on the allowlist (policy.allow)");
         }
