@@ -17,8 +17,8 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features model-compiler/train -- -D warnings
 
-# The program for another machine, static and stripped: target/$(TARGET)/release/sluice. TLS=0 leaves TLS out, and makes the
-# rest small.
+# The program for another machine, static and stripped: target/$(TARGET)/release/sluice. TLS=0 leaves TLS out, and builds
+# for size.
 TARGET ?= aarch64-unknown-linux-musl
 cross:
 	tests/lab/install-packages python3-venv

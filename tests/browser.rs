@@ -91,7 +91,8 @@ fn a_pause_and_log_ins_are_as_the_page_says() {
     assert!(daemon.status().unwrap()["paused_left_s"].is_null());
 
     browser.press("Log out").unwrap();
-    for (password, word) in [("correct hose", "Log in"), ("correct horse", "Nobody is blocked.")] {
+    let refused = "That name and password do not belong together.";
+    for (password, word) in [("correct hose", refused), ("correct horse", "Nobody is blocked.")] {
         browser.type_into("password", password).unwrap();
         browser.press("Log in").unwrap();
         browser.reads(word).unwrap();

@@ -221,6 +221,9 @@ impl Pipeline {
     }
 }
 
+/// Whoever begins so many log-ins in a minute does not type.
+const MOST_LOGINS_BY_HAND: f32 = 10.0;
+
 impl Judgement {
     /// Whose frame it was that led to the checkpoint. Flows that ended by their silence meanwhile have no sender.
     fn see_sender(&mut self, seen: &Observation<'_>, frame: &Frame<'_>, port: Port) {
@@ -281,15 +284,17 @@ impl Judgement {
         }
     }
 
-    /// Takes in whether a log-in came to nothing, and says whether all that its initiator is known for lately are passwords that may
-    /// have been mistyped.
+    /// Takes in whether a log-in came to nothing, and says whether its initiator may have mistyped a password: a few log-ins lately, of
+    /// which one or two came to nothing.
     fn may_be_mistyped(&mut self, seen: &Observation<'_>, origin: Origin) -> bool {
         let subject = Subject::offender(origin.device, seen.initiator);
         if seen.failed_login {
             self.evidence.failed_login(subject, seen.time);
         }
-        let has_failed = seen.features.get(Index::SrcMeagreLogins60s as usize).is_some_and(|failed| *failed > 0.0);
-        has_failed && self.evidence.may_have_mistyped(subject, seen.time)
+        let value = |index: Index| seen.features.get(index as usize).copied().unwrap_or_default();
+        value(Index::SrcMeagreLogins60s) > 0.0
+            && value(Index::SrcLogins60s) < MOST_LOGINS_BY_HAND
+            && self.evidence.may_have_mistyped(subject, seen.time)
     }
 
     fn judge_by(&mut self, models: Models) {

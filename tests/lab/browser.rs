@@ -18,6 +18,9 @@ const DRIVER: &str = "http://127.0.0.1:9515";
 /// How long a page, or an element of it, is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the driver may take over an answer: Chromium may start beside much else.
+const ANSWER_S: &str = "120";
+
 /// What WebDriver names an element by.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -117,10 +120,16 @@ impl<'a> Browser<'a> {
         );
         let press = || {
             let element = self.find(&path)?;
-            self.ask("POST", &format!("/element/{element}/click"), Some(&json!({}))).map(drop)
+            self.ask("POST", &format!("/element/{element}/click"), Some(&json!({})))
         };
-        let pressed = wait_until(name, PATIENCE, || press().is_ok());
-        pressed.map(drop).with_context(|| format!("there is no button {name:?} to press"))
+        let mut pressed = press();
+        let _ = wait_until(name, PATIENCE, || {
+            if pressed.is_err() {
+                pressed = press();
+            }
+            pressed.is_ok()
+        });
+        pressed.map(drop).with_context(|| format!("the button {name:?} cannot be pressed"))
     }
 
     /// What the browser complains of in its console, such as what the page's own policy forbids it.
@@ -146,11 +155,11 @@ impl<'a> Browser<'a> {
 /// The value of the driver's answer.
 fn curl(namespace: &Namespace, method: &str, address: &str, body: Option<&Value>) -> Result<Value> {
     let mut command = namespace.command("curl");
-    command.args(["-s", "-S", "-m", "30", "-X", method, address]);
+    command.args(["-s", "-S", "-m", ANSWER_S, "-X", method, address]);
     if let Some(body) = body {
         command.args(["-H", "Content-Type: application/json", "-d", &body.to_string()]);
     }
-    let answer: Value = serde_json::from_str(&run_within(&mut command, PATIENCE * 2)?)?;
+    let answer: Value = serde_json::from_str(&run_within(&mut command, PATIENCE * 5)?)?;
     let value = &answer["value"];
     ensure!(value.get("error").is_none(), "{method} {address}: {}", value["message"]);
     Ok(value.clone())

@@ -239,6 +239,10 @@ impl Blocklist {
                 }
             }
         }
+        if block.class.is_none() {
+            // Whoever unblocked it has thought better of it.
+            self.rails.end_exemption(subject);
+        }
         let before = self.standing.insert(subject, block.clone());
         Ok(Made { block, before, displaced })
     }

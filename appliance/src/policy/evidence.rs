@@ -38,8 +38,9 @@ const MOST_RELIEF: f32 = 2.0 / 3.0;
 const ALERTS_PER_MINUTE: u32 = 120;
 
 /// So many log-ins that came to nothing may be passwords that were mistyped; whoever has more to answer for is guessing. Half of
-/// them are forgotten after the time: a third one speaks against its source where it comes within some five minutes of the first.
-const MISTYPED: f32 = 2.0;
+/// them are forgotten after the time: a third one speaks against its source where it comes within some five minutes of the first. A
+/// quarter more than two, so that what is long ago makes no third.
+const MISTYPED: f32 = 2.25;
 const MISTYPED_HALF_LIFE: Duration = Duration::from_secs(300);
 
 const CLASSES: usize = ThreatClass::ALL.len();

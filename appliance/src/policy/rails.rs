@@ -128,8 +128,7 @@ impl Rails {
             .then_some("it is the address of a device of the household, and this did not come from its network card")
     }
 
-    /// Why nothing must be decided about the subject on evidence for a while; `None` where something may be. It binds nobody who
-    /// thinks better of it.
+    /// Why nothing must be decided about the subject on evidence for a while; `None` where something may be. It binds no person.
     #[must_use]
     pub fn pardon(&self, subject: Subject, now: Timestamp) -> Option<&'static str> {
         let is_exempt = self.graces.iter().any(|(forgiven, until)| *forgiven == subject && now < *until);
@@ -228,6 +227,11 @@ impl Rails {
             *until = until.minus(by);
         }
         self.allow.clock_set_back(by);
+    }
+
+    /// Takes back that the subject is exempt.
+    pub fn end_exemption(&mut self, subject: Subject) {
+        self.graces.retain(|(other, _)| *other != subject);
     }
 
     /// Exempts a subject for a while.

@@ -25,8 +25,8 @@ pub const LIMIT_LENGTH: Duration = Duration::from_secs(60);
 /// A limit that ends within this time is decided on anew where the flood goes on.
 const RENEWED_BEFORE: Duration = Duration::from_secs(20);
 
-/// What was silent for longer shows no flood of now: the time over which one is counted.
-const NOW: Duration = Duration::from_secs(2);
+/// A flow that was silent for longer shows no flood that goes on: the time over which one is counted.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// From fewer addresses in a minute at least one does a fair part of a flood, and is dealt with itself.
 const LEAST_SOURCES: f32 = 5.0;
@@ -90,14 +90,15 @@ impl Victims {
         let entry = self.services.get_mut(slot);
         entry.fade(now);
         entry.weight += (weight(after.worst) - weight(before.worst)).max(0.0);
-        let is_of_now = now.since(sighting.last_packet) <= NOW;
+        // After the clock was set back, all flows of before end by their silence.
+        let is_fresh = now.since(sighting.last_packet) <= FRESH && !sighting.last_packet.is_from_before_a_reset(now);
         if before.worst.class == ThreatClass::Benign {
             entry.flows = entry.flows.saturating_add(1);
-            if is_of_now {
+            if is_fresh {
                 entry.count(now);
             }
         }
-        let can_be_limited = is_of_now && sighting.target().is_some() && entry.is_flooded(target, sighting, most);
+        let can_be_limited = is_fresh && sighting.target().is_some() && entry.is_flooded(target, sighting, most);
         let tells =
             entry.weight >= self.thresholds.alert && entry.alerted.is_none_or(|last| now.since(last) >= ALERT_PAUSE);
         let stands = entry.limited_until.is_some_and(|until| until.since(now) > RENEWED_BEFORE);

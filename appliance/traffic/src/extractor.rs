@@ -40,7 +40,7 @@ pub struct Observation<'a> {
     pub begun: bool,
     /// The initiator's address is proven: a two-way exchange was completed that a forger off the path cannot make.
     pub proven: bool,
-    /// It was a log-in that came to nothing, as far as can be seen, and has ended.
+    /// It was a log-in that came to nothing, as far as can be seen, and one side has ended it.
     pub failed_login: bool,
     /// The flow ended, and why; `None` while it runs.
     pub end: Option<FlowEnd>,
@@ -188,7 +188,7 @@ fn observe(
         sender,
         begun: flow.begun,
         proven: flow.is_proven(),
-        failed_login: end.is_some() && is_failed_login(flow),
+        failed_login: matches!(end, Some(FlowEnd::Finished | FlowEnd::Reset)) && is_failed_login(flow),
         end,
         features: &features,
     });

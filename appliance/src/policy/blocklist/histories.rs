@@ -158,6 +158,7 @@ proptest! {
             prop_assert!(blocks.len() <= MAX_BLOCKS as usize && limits.len() <= LIMITED_SERVICES);
             for block in list.standing() {
                 prop_assert_eq!(list.rails.protect(block.subject, *now), None);
+                prop_assert_eq!(list.rails.pardon(block.subject, *now), None);
                 prop_assert!(block.until > *now && block.until.since(block.since).as_secs() <= u64::from(LONGEST_STEP_S));
                 let allowed: &[Action] = match block.subject {
                     Subject::Source(_) if list.rails.is_at_home(block.subject) => &[Action::DenyNew],

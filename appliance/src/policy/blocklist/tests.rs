@@ -81,7 +81,9 @@ fn an_unblocked_address_is_left_alone_for_the_grace() {
     let by_hand = BlockRecord { class: None, ..record(offender, Action::Deny, 900) };
     assert!(list.block(by_hand, Timestamp::from_secs(159)).is_ok(), "a person may think better of it");
     assert!(list.lift_protected(Timestamp::from_secs(159)).is_empty());
+    assert!(matches!(decide(&mut list, offender, Action::Deny, 159), Err(Refusal::Stands(_))));
     assert!(unblock(&mut list).is_some());
+    assert!(matches!(decide(&mut list, offender, Action::Deny, 159), Err(Refusal::Protected(_))));
     assert!(decide(&mut list, offender, Action::Deny, 160).is_ok());
 }
 

@@ -239,14 +239,16 @@ fn only_proven_flows_lead_to_deny() {
 fn whoever_fails_a_third_time_within_minutes_has_not_mistyped() {
     let at = |at_s: u64| Timestamp::from_secs(1_000 + at_s);
     let subject = Subject::of("203.0.113.9".parse().expect("address"));
-    for (pause_s, may_have_mistyped) in [(1, false), (60, false), (170, false), (600, true)] {
+    for (second_s, third_s, may_have_mistyped) in
+        [(1, 2, false), (60, 120, false), (140, 280, false), (400, 800, true), (900, 920, true), (10, 900, true)]
+    {
         let mut evidence = Case::new(Profile::Balanced).evidence;
-        for number in 0..3 {
-            assert!(evidence.may_have_mistyped(subject, at(number * pause_s)), "{number}, {pause_s} s");
-            evidence.failed_login(subject, at(number * pause_s));
+        for at_s in [0, second_s, third_s] {
+            assert!(evidence.may_have_mistyped(subject, at(at_s)), "{at_s} s");
+            evidence.failed_login(subject, at(at_s));
         }
-        assert_eq!(evidence.may_have_mistyped(subject, at(2 * pause_s)), may_have_mistyped, "{pause_s} s");
-        assert!(evidence.may_have_mistyped(subject, at(2 * pause_s + 300)), "a while ago");
+        assert_eq!(evidence.may_have_mistyped(subject, at(third_s)), may_have_mistyped, "{second_s} and {third_s} s");
+        assert!(evidence.may_have_mistyped(subject, at(third_s + 300)), "a while ago");
     }
 }
 
