@@ -71,7 +71,8 @@ impl Image {
     /// # Errors
     /// `packaging/update` failed; the error holds what was printed.
     pub fn update(&self, version: &str, root_file: &str) -> Result<PathBuf> {
-        let update = work_folder()?.join(format!("{version}.update"));
+        // Tests that run beside one another make updates of the same version from other roots.
+        let update = work_folder()?.join(format!("{version}-{root_file}.update"));
         let part = format!("root={}", self.folder.join(format!("images/{root_file}.squashfs")).display());
         let mut command = Command::new(root().join("packaging/update"));
         run_within(command.arg(&self.key).args([BOARD, version]).arg(&update).arg(part), ASSEMBLING)?;
