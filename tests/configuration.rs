@@ -1,10 +1,13 @@
 //! A mistake in the configuration is refused with file, line, key and remedy, and exit status 2.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use lab::daemon::{Config, sluice};
+use lab::daemon::{Config, sluice, sluice_program};
 use lab::process::{Finished, SHORT};
+use nix::sys::signal::Signal;
 
 /// Writes a configuration file of that name.
 fn file(name: &str, text: &str) -> PathBuf {
@@ -28,6 +31,16 @@ fn assert_refused(name: &str, text: &str, told: &[&str]) {
         }
         assert_eq!(finished.stderr.lines().count(), 1, "{name}: {:?}", finished.stderr);
     }
+}
+
+#[test]
+fn who_reads_no_further_hears_of_no_panic() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let file = file("nobody-reads.toml", "");
+    let mut check = Command::new(sluice_program().unwrap());
+    let ended = check.arg("check-config").arg(&file).stdout(writer).output().unwrap();
+    assert_eq!((ended.status.signal(), ended.stderr), (Some(Signal::SIGPIPE as i32), Vec::new()));
 }
 
 #[test]

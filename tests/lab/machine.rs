@@ -224,7 +224,8 @@ impl<'a> Machine<'a> {
     /// It does.
     pub fn check_console(&self) -> Result<()> {
         let console = self.console();
-        let wrong = ["error", "fail", "panic", "Oops", "BUG", "not found", "can't", "cannot", "No such", "WARNING"];
+        let wrong =
+            ["error", "fail", "panic", "Oops", "BUG", "not found", "can't", "cannot", "No such", "WARNING", "Aborted"];
         let is_bad = |line: &&str| wrong.iter().any(|word| line.contains(word)) && !line.contains(OF_THE_EMULATOR);
         let bad: Vec<&str> = console.lines().filter(is_bad).collect();
         ensure!(bad.is_empty(), "the console shows: {bad:#?}");

@@ -26,6 +26,7 @@ use traffic::features::ThreatClass;
 use crate::clock;
 use crate::config::{Config, ConfigError, DEFAULT_PATH};
 use crate::control::Request;
+use crate::linux::signals::end_where_nobody_reads;
 use crate::lists::Lists;
 use crate::policy::{Allowed, LONGEST_BLOCK, Mode, Subject};
 use crate::web::{ClientError, LabelWord};
@@ -277,6 +278,9 @@ impl CommandLine {
     /// # Errors
     /// What went wrong, with the remedy.
     pub fn execute(self) -> Result<(), Failure> {
+        if !matches!(self.command, Command::Run(_)) {
+            end_where_nobody_reads();
+        }
         match self.command {
             Command::Run(args) => run::run(&args.config),
             Command::Bridge(args) => bridge::bridge(&Config::load(&args.config)?),

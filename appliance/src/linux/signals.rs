@@ -1,9 +1,9 @@
-//! The signals that the daemon answers to, as a file descriptor to wait for.
+//! The signals that the daemon answers to, as a file descriptor to wait for; and the one that ends a command.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// What a signal asks for.
@@ -44,6 +44,16 @@ impl Signals {
             Some(Signal::SIGUSR2) => Asked::Restart,
             _ => Asked::End,
         })
+    }
+}
+
+/// Has the program end where nobody reads on what it prints, as in `sluice status | head -1`: else printing is a panic. Not for the
+/// daemon, which outlives whoever asks it.
+pub fn end_where_nobody_reads() {
+    // SAFETY: the default disposition runs no code of ours.
+    let before = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    if let Err(errno) = before {
+        log::warn!("SIGPIPE stays ignored: {errno}");
     }
 }
 
