@@ -212,6 +212,7 @@ fn a_slot_with_which_the_box_does_not_protect_is_taken_back() {
     );
     let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
     wait_until("the board forwards", PATIENCE, || pings.answers() > 0).unwrap();
+    board.check_console().unwrap();
     let taken_back = ["slot a: version 1, runs, is started", "slot b: version 2, was tried and not kept"];
     wait_until("the trial is given up", TRIAL, || board.console().contains("slot b is not kept")).unwrap();
     wait_until_slots_are(&board, &address, taken_back);
