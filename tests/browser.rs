@@ -8,7 +8,6 @@ use lab::daemon::{Config, Daemon};
 use lab::network::{BOX, LAN_HOST, Network};
 use lab::process::wait_until;
 use lab::services;
-use serde_json::Value;
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,10 +20,6 @@ fn log_in_first(daemon: &Daemon<'_>, browser: &Browser<'_>) {
         browser.type_into(field, text).unwrap();
     }
     browser.press("Set it and log in").unwrap();
-}
-
-fn state_of(daemon: &Daemon<'_>, address: &str) -> Value {
-    daemon.block_of(address).map_or(Value::Null, |block| block["state"].clone())
 }
 
 /// Waits until the daemon says so.
@@ -48,10 +43,10 @@ fn who_attacks_is_blocked_unblocked_allowed_and_judged_by_the_buttons_of_the_pag
     browser.reads("Waiting for you").unwrap();
     drop(scan);
     browser.press(&format!("Block: {address}")).unwrap();
-    comes_to_be("it is blocked", || state_of(&daemon, &address) == "enforced" && daemon.kernel_blocks(&address));
+    comes_to_be("it is blocked", || daemon.state_of(&address) == "enforced" && daemon.kernel_blocks(&address));
     assert_eq!(daemon.block_of(&address).unwrap()["actor"], "admin");
     browser.press(&format!("Unblock: {address}")).unwrap();
-    comes_to_be("it is free", || state_of(&daemon, &address).is_null() && !daemon.kernel_blocks(&address));
+    comes_to_be("it is free", || daemon.state_of(&address).is_null() && !daemon.kernel_blocks(&address));
 
     browser.press("Wrong: alert 1").unwrap();
     browser.reads("admin says: benign").unwrap();
@@ -98,10 +93,7 @@ fn a_pause_and_log_ins_are_as_the_page_says() {
         browser.reads(word).unwrap();
     }
     // The session ends elsewhere: the page that is open asks for the log-in anew.
-    let mut passwd = network.r#box.command("sh");
-    passwd.args(["-c", "echo 'battery staple' | \"$0\" passwd --config \"$1\""]);
-    passwd.arg(lab::daemon::sluice_program().unwrap()).arg(daemon.config_file());
-    lab::process::run_within(&mut passwd, lab::process::SHORT).unwrap();
+    daemon.set_password("battery staple").unwrap();
     browser.reads("Password").unwrap();
     assert_eq!(browser.complaints().unwrap(), [""; 0]);
 }

@@ -23,10 +23,6 @@ fn ask(daemon: &Daemon<'_>, words: &[&str]) {
     assert!(finished.success(), "{words:?}: {}{}", finished.stderr, daemon.log());
 }
 
-fn state_of(daemon: &Daemon<'_>, address: &str) -> Value {
-    daemon.block_of(address).map_or(Value::Null, |block| block["state"].clone())
-}
-
 #[test]
 fn a_mode_is_changed_while_the_box_runs_and_outlives_a_restart() {
     let network = Network::new().unwrap();
@@ -37,7 +33,7 @@ fn a_mode_is_changed_while_the_box_runs_and_outlives_a_restart() {
 
     let running = scan(&attacker.namespace);
     daemon.wait_for_block(&address, PATIENCE).unwrap();
-    assert_eq!(state_of(&daemon, &address), "observed");
+    assert_eq!(daemon.state_of(&address), "observed");
     assert_eq!(daemon.kernel_table(), "", "nothing is in the kernel");
     assert!(reaches_the_lan(&attacker.namespace));
     let refused = daemon.command(&["block", &address]).unwrap();
@@ -45,9 +41,9 @@ fn a_mode_is_changed_while_the_box_runs_and_outlives_a_restart() {
     drop(running);
 
     ask(&daemon, &["mode", "approve"]);
-    assert_eq!(state_of(&daemon, &address), Value::Null, "it is decided anew");
+    assert_eq!(daemon.state_of(&address), Value::Null, "it is decided anew");
     let running = scan(&attacker.namespace);
-    wait_until("a person is asked", PATIENCE, || state_of(&daemon, &address) == "proposed").unwrap();
+    wait_until("a person is asked", PATIENCE, || daemon.state_of(&address) == "proposed").unwrap();
     assert!(!daemon.kernel_blocks(&address) && reaches_the_lan(&attacker.namespace));
     ask(&daemon, &["approve", &address]);
     assert_eq!(daemon.block_of(&address).unwrap()["actor"], "local");
@@ -57,11 +53,11 @@ fn a_mode_is_changed_while_the_box_runs_and_outlives_a_restart() {
     daemon.stop().unwrap();
     daemon.start_again().unwrap();
     assert_eq!(daemon.status().unwrap()["mode"], "approve", "the change holds");
-    assert_eq!(state_of(&daemon, &address), "enforced");
+    assert_eq!(daemon.state_of(&address), "enforced");
     assert!(daemon.kernel_blocks(&address));
 
     ask(&daemon, &["mode", "observe", "--class", "scan"]);
-    assert_eq!(state_of(&daemon, &address), Value::Null, "what is not in this mode ends at once");
+    assert_eq!(daemon.state_of(&address), Value::Null, "what is not in this mode ends at once");
     assert!(!daemon.kernel_blocks(&address) && reaches_the_lan(&attacker.namespace));
     let status = daemon.status().unwrap();
     assert_eq!((&status["mode"], &status["class_modes"]["scan"]), (&"approve".into(), &"observe".into()));
@@ -89,7 +85,7 @@ fn what_is_only_said_of_a_scan_keeps_nobody_from_being_blocked_for_guessing() {
     start_nmap(&attacker.namespace, &format!("-sT -Pn -T4 -p 1-3000 {LAN_HOST}")).unwrap().finish(PATIENCE);
     assert_eq!(daemon.wait_for_block(&address, PATIENCE).unwrap()["state"], "observed");
     let _guesses = start_hydra(&attacker.namespace, "ssh", LAN_HOST, 4, 2_000).unwrap();
-    wait_until("it is blocked", PATIENCE * 2, || state_of(&daemon, &address) == "enforced").unwrap();
+    wait_until("it is blocked", PATIENCE * 2, || daemon.state_of(&address) == "enforced").unwrap();
     assert_eq!(daemon.block_of(&address).unwrap()["class"], "brute_force");
     assert!(daemon.kernel_blocks(&address));
 }

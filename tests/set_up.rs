@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use lab::daemon::{Config, Daemon, sluice_program};
+use lab::daemon::{Config, Daemon};
 use lab::network::{BOX, Network};
 use lab::process::{SHORT, run_within, wait_until};
 
@@ -96,9 +96,7 @@ fn a_password_that_root_sets_ends_the_set_up_code() {
     let network = Network::new().unwrap();
     let daemon = start(&network);
     let code = setup_code(&daemon).unwrap();
-    let mut passwd = network.r#box.command("sh");
-    passwd.args(["-c", "echo 'correct horse' | \"$0\" passwd --config \"$1\""]);
-    run_within(passwd.arg(sluice_program().unwrap()).arg(daemon.config_file()), SHORT).unwrap();
+    daemon.set_password("correct horse").unwrap();
     assert_eq!(setup_code(&daemon), None);
     let form = format!("code={code}&password=battery+staple&again=battery+staple");
     assert!(page(&network, "/setup", "", Some(&form)).contains("/?setup=over"));

@@ -1,7 +1,7 @@
 //! A browser that somebody sits at: Chromium in a namespace, driven by ChromeDriver as WebDriver says (W3C Recommendation of 2018).
 //!
-//! It is asked with curl, like all that is asked from inside of a namespace. Chromium gets neither a screen nor a way to its maker's
-//! servers.
+//! It is asked with curl, like all that is asked from inside of a namespace: fantoccini would do the same with 70 crates more, a runtime
+//! among them that has to live in the namespace. Chromium gets neither a screen nor a way to its maker's servers.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use sluice::web::Client;
 
 use crate::cleanup::work_folder;
 use crate::network::{BOX, GATEWAY, Network};
-use crate::process::{Finished, Running, SHORT, run_any, wait_until};
+use crate::process::{Finished, Running, SHORT, run_any, run_within, wait_until};
 
 /// How long the daemon may take to start or to stop.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -286,6 +286,25 @@ impl<'a> Daemon<'a> {
             bail!("the status lists {} of {all} blocks, and not {address}", listed.len());
         }
         Ok(found.cloned())
+    }
+
+    /// What is being done about the address (`enforced`, `proposed`, `observed`); null where nothing is.
+    ///
+    /// # Panics
+    /// As [`Self::block_of`].
+    #[must_use]
+    pub fn state_of(&self, address: &str) -> Value {
+        self.block_of(address).map_or(Value::Null, |block| block["state"].clone())
+    }
+
+    /// Sets the password of `admin` as root does on the box.
+    ///
+    /// # Errors
+    /// It was refused.
+    pub fn set_password(&self, password: &str) -> Result<()> {
+        let mut passwd = self.network.r#box.command("sh");
+        passwd.args(["-c", "echo \"$2\" | \"$0\" passwd --config \"$1\""]).arg(&self.program);
+        run_within(passwd.arg(self.config_file()).arg(password), SHORT).map(drop)
     }
 
     /// Waits until an alert of that class about the source was raised.
