@@ -8,7 +8,7 @@ use traffic::address::Mac;
 use traffic::arena::Footprint;
 use traffic::decode::{DecodeError, Frame, Packet, datagram, dns, hop_limit};
 use traffic::extractor::{Extractor, Observation};
-use traffic::features::{FEATURE_COUNT, Index, ThreatClass};
+use traffic::features::{FEATURE_COUNT, ThreatClass};
 use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
 use traffic::services::DNS_PORT;
@@ -221,9 +221,6 @@ impl Pipeline {
     }
 }
 
-/// Whoever begins so many log-ins in a minute does not type.
-const MOST_LOGINS_BY_HAND: f32 = 10.0;
-
 impl Judgement {
     /// Whose frame it was that led to the checkpoint. Flows that ended by their silence meanwhile have no sender.
     fn see_sender(&mut self, seen: &Observation<'_>, frame: &Frame<'_>, port: Port) {
@@ -241,12 +238,16 @@ impl Judgement {
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
         let origin = self.flow_verdicts.origin(seen.flow);
         listener.checkpoint(seen, origin.device);
-        let is_mistyped = self.may_be_mistyped(seen, origin);
+        let subject = Subject::offender(origin.device, seen.initiator);
+        if seen.meagre_login {
+            self.evidence.meagre_login(subject, seen.time);
+        }
+        let may_have_mistyped = self.evidence.may_have_mistyped(subject, seen.features, seen.time);
         let hears = |class| is_to_be_heard(class, seen);
         let rule = self.rules.accusing(seen.features, hears);
         let is_excused = self.rules.excuses(seen.features);
         let hears_model = |class| match class {
-            ThreatClass::BruteForce if is_mistyped => false,
+            ThreatClass::BruteForce if may_have_mistyped => false,
             class => hears(class) && !(is_excused && is_excusable(class)),
         };
         let (mut verdict, basis) = judge(self.models.active, rule, seen.features, hears_model);
@@ -276,25 +277,11 @@ impl Judgement {
         if seen.end.is_some_and(|end| end != FlowEnd::Segment) {
             self.verdicts[after.worst.class.number()] += 1;
             if after.worst.class == ThreatClass::Benign && seen.begun && seen.proven {
-                let subject = Subject::offender(origin.device, seen.initiator);
                 self.evidence.relieve(subject, verdict.confidence, seen.time);
             }
             self.compare(seen, after.worst.class, worst_of_shadow);
             listener.flow_ended(&EndedFlow { observation: seen, verdict: after.worst });
         }
-    }
-
-    /// Takes in whether a log-in came to nothing, and says whether its initiator may have mistyped a password: a few log-ins lately, of
-    /// which one or two came to nothing.
-    fn may_be_mistyped(&mut self, seen: &Observation<'_>, origin: Origin) -> bool {
-        let subject = Subject::offender(origin.device, seen.initiator);
-        if seen.failed_login {
-            self.evidence.failed_login(subject, seen.time);
-        }
-        let value = |index: Index| seen.features.get(index as usize).copied().unwrap_or_default();
-        value(Index::SrcMeagreLogins60s) > 0.0
-            && value(Index::SrcLogins60s) < MOST_LOGINS_BY_HAND
-            && self.evidence.may_have_mistyped(subject, seen.time)
     }
 
     fn judge_by(&mut self, models: Models) {
@@ -418,7 +405,7 @@ mod tests {
                 sender: None,
                 begun,
                 proven: true,
-                failed_login: false,
+                meagre_login: false,
                 end,
                 features: &[0.0; FEATURE_COUNT],
             };

@@ -185,7 +185,7 @@ mod tests {
             packets: 1,
             begun,
             proven: false,
-            failed_login: false,
+            meagre_login: false,
             end: None,
             features: &[0.0; FEATURE_COUNT],
         }

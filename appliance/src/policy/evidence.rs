@@ -13,7 +13,7 @@
 use core::time::Duration;
 
 use traffic::arena::{Arena, Footprint, Slot};
-use traffic::features::{Index, ThreatClass};
+use traffic::features::{FeatureVector, Index, ThreatClass};
 use traffic::time::Timestamp;
 
 use super::victims::{FAIR_PARTS, Victims};
@@ -41,6 +41,8 @@ const ALERTS_PER_MINUTE: u32 = 120;
 /// them are forgotten after the time: a third one speaks against its source where it comes within some five minutes of the first. A
 /// quarter more than two, so that what is long ago makes no third.
 const MISTYPED: f32 = 2.25;
+/// Whoever begins so many log-ins in a minute does not type.
+const MOST_LOGINS_BY_HAND: f32 = 10.0;
 const MISTYPED_HALF_LIFE: Duration = Duration::from_secs(300);
 
 const CLASSES: usize = ThreatClass::ALL.len();
@@ -56,8 +58,8 @@ struct Entry {
     /// What harmless flows have brought since the first that was not.
     relief: f32,
     flows: u32,
-    /// Log-ins that came to nothing.
-    failed_logins: f32,
+    /// Log-ins that came to nothing, as far as can be seen.
+    meagre_logins: f32,
     /// No alert of a class comes before.
     quiet_until: [Timestamp; CLASSES],
     /// The strictest block that was decided, and its end.
@@ -156,19 +158,23 @@ impl Evidence {
         }
     }
 
-    /// A log-in of the subject's came to nothing.
-    pub fn failed_login(&mut self, subject: Subject, now: Timestamp) {
+    /// A log-in of the subject's came to nothing, as far as can be seen.
+    pub fn meagre_login(&mut self, subject: Subject, now: Timestamp) {
         let slot = self.sources.find_or_insert(Slot::NONE, subject, || Entry::new(now));
         let entry = self.sources.get_mut(slot);
         entry.fade(now);
-        entry.failed_logins += 1.0;
+        entry.meagre_logins += 1.0;
     }
 
-    /// Whether its log-ins that came to nothing are so few that they may be passwords that were mistyped.
+    /// Whether a log-in of the subject's came to nothing lately, and they are all so few that it may have mistyped its password.
+    /// `features` are those of one of its flows.
     #[must_use]
-    pub fn may_have_mistyped(&self, subject: Subject, now: Timestamp) -> bool {
-        let left = |entry: &Entry| entry.failed_logins * weights::faded_by(MISTYPED_HALF_LIFE, entry.faded, now);
-        self.sources.find(&subject).is_none_or(|slot| left(self.sources.get(slot)) <= MISTYPED)
+    pub fn may_have_mistyped(&self, subject: Subject, features: &FeatureVector, now: Timestamp) -> bool {
+        let value = |index: Index| features.get(index as usize).copied().unwrap_or_default();
+        let left = |entry: &Entry| entry.meagre_logins * weights::faded_by(MISTYPED_HALF_LIFE, entry.faded, now);
+        value(Index::SrcMeagreLogins60s) > 0.0
+            && value(Index::SrcLogins60s) < MOST_LOGINS_BY_HAND
+            && self.sources.find(&subject).is_none_or(|slot| left(self.sources.get(slot)) <= MISTYPED)
     }
 
     /// Raises an alert for a sighting that needs no evidence, unless there was one of that source and class just now.
@@ -244,7 +250,7 @@ impl Entry {
             proven: 0.0,
             relief: 0.0,
             flows: 0,
-            failed_logins: 0.0,
+            meagre_logins: 0.0,
             quiet_until: [Timestamp::EPOCH; CLASSES],
             blocked: None,
         }
@@ -261,7 +267,7 @@ impl Entry {
         }
         self.proven *= factor;
         self.relief *= factor;
-        self.failed_logins *= weights::faded_by(MISTYPED_HALF_LIFE, self.faded, now);
+        self.meagre_logins *= weights::faded_by(MISTYPED_HALF_LIFE, self.faded, now);
         let is_blocked = self.blocked.is_some_and(|(_, until)| now < until);
         if !is_blocked && self.total() + self.proven < FORGOTTEN {
             (self.relief, self.flows) = (0.0, 0);

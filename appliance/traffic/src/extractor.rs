@@ -40,8 +40,8 @@ pub struct Observation<'a> {
     pub begun: bool,
     /// The initiator's address is proven: a two-way exchange was completed that a forger off the path cannot make.
     pub proven: bool,
-    /// It was a log-in that came to nothing, as far as can be seen, and one side has ended it.
-    pub failed_login: bool,
+    /// One side has ended it, and it was a log-in that was short and brought the initiator little, as `src_meagre_logins_60s` counts them.
+    pub meagre_login: bool,
     /// The flow ended, and why; `None` while it runs.
     pub end: Option<FlowEnd>,
     /// The features.
@@ -152,7 +152,7 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
         (change.refused && flow.begun, Deed::Refused),
         (change.end.is_some() && flow.begun && flow.is_established(), Deed::Ended),
         (change.end.is_some() && is_short_login(flow), Deed::ShortLogin),
-        (change.end.is_some() && is_failed_login(flow), Deed::MeagreLogin),
+        (change.end.is_some() && is_meagre_login(flow), Deed::MeagreLogin),
         (change.end.is_some() && flow.is_established() && flow.login.has_failed(), Deed::FailedLogin),
     ];
     for (happened, deed) in deeds {
@@ -188,7 +188,7 @@ fn observe(
         sender,
         begun: flow.begun,
         proven: flow.is_proven(),
-        failed_login: matches!(end, Some(FlowEnd::Finished | FlowEnd::Reset)) && is_failed_login(flow),
+        meagre_login: matches!(end, Some(FlowEnd::Finished | FlowEnd::Reset)) && is_meagre_login(flow),
         end,
         features: &features,
     });
@@ -201,7 +201,7 @@ fn is_short_login(flow: &Flow) -> bool {
 }
 
 /// A short one that is meagre too.
-fn is_failed_login(flow: &Flow) -> bool {
+fn is_meagre_login(flow: &Flow) -> bool {
     is_short_login(flow) && is_meagre(flow)
 }
 

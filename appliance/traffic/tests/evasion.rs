@@ -91,6 +91,21 @@ fn who_guesses_and_never_hangs_up_is_counted_all_the_same() {
     assert_eq!(bench.last().end, Some(FlowEnd::Finished));
     assert_eq!(bench.last().value(Index::PairFailedLogins60s), 5.0);
     assert_eq!(bench.last().value(Index::PairMeagreLogins60s), 5.0);
+    assert!(bench.last().meagre_login);
+}
+
+#[test]
+fn a_connection_to_a_service_with_passwords_that_goes_on_is_no_log_in_that_came_to_nothing() {
+    let mut bench = Bench::new(Limits::default());
+    let (mail_program, imap) = ((CLIENT, 40_000), (SERVER, 143));
+    bench.packet(0, &tcp(mail_program, imap, "S", 0));
+    bench.packet(1, &tcp(imap, mail_program, "SA", 0));
+    bench.packet(2, &tcp(mail_program, imap, "A", 0));
+    bench.packet(3, &tcp(mail_program, imap, "PA", 44));
+    bench.pass(400_000);
+    assert_eq!(bench.last().end, Some(FlowEnd::Idle));
+    assert_eq!(bench.last().value(Index::SrcLogins60s), 1.0);
+    assert!(!bench.last().meagre_login);
 }
 
 #[test]

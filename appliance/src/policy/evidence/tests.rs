@@ -25,8 +25,8 @@ struct Case {
     goes_to_many_ports: bool,
     /// How many flows of floods there were.
     of_floods: u16,
-    /// How long flows were silent before they are seen.
-    silent_s: u64,
+    /// How long flows were silent before they are seen; below 0, by how much the clock was set back after their last packet.
+    silent_s: i64,
     /// Nobody takes decisions.
     refusing: bool,
 }
@@ -113,7 +113,7 @@ impl Case {
     fn seen(&self, at_s: u64, address: &str, verdict: Verdict, features: FeatureVector, proven: bool) -> Sighting {
         Sighting {
             time: Timestamp::from_secs(1_000 + at_s),
-            last_packet: Timestamp::from_secs(1_000 + at_s - self.silent_s),
+            last_packet: Timestamp::from_secs((1_000 + at_s).saturating_add_signed(-self.silent_s)),
             source: address.parse().expect("address"),
             origin: Origin { device: self.device, is_inside: true, is_routed: false },
             protocol: 6,
@@ -238,17 +238,32 @@ fn only_proven_flows_lead_to_deny() {
 #[test]
 fn whoever_fails_a_third_time_within_minutes_has_not_mistyped() {
     let at = |at_s: u64| Timestamp::from_secs(1_000 + at_s);
+    let log_ins = |all: f32, meagre: f32| {
+        let mut features = [0.0; FEATURE_COUNT];
+        (features[Index::SrcLogins60s as usize], features[Index::SrcMeagreLogins60s as usize]) = (all, meagre);
+        features
+    };
+    let few = log_ins(3.0, 1.0);
     let subject = Subject::of("203.0.113.9".parse().expect("address"));
     for (second_s, third_s, may_have_mistyped) in
         [(1, 2, false), (60, 120, false), (140, 280, false), (400, 800, true), (900, 920, true), (10, 900, true)]
     {
         let mut evidence = Case::new(Profile::Balanced).evidence;
         for at_s in [0, second_s, third_s] {
-            assert!(evidence.may_have_mistyped(subject, at(at_s)), "{at_s} s");
-            evidence.failed_login(subject, at(at_s));
+            assert!(evidence.may_have_mistyped(subject, &few, at(at_s)), "{at_s} s");
+            evidence.meagre_login(subject, at(at_s));
         }
-        assert_eq!(evidence.may_have_mistyped(subject, at(third_s)), may_have_mistyped, "{second_s} and {third_s} s");
-        assert!(evidence.may_have_mistyped(subject, at(third_s + 300)), "a while ago");
+        assert_eq!(
+            evidence.may_have_mistyped(subject, &few, at(third_s)),
+            may_have_mistyped,
+            "{second_s} and {third_s} s"
+        );
+        assert!(evidence.may_have_mistyped(subject, &few, at(third_s + 300)), "a while ago");
+        assert!(
+            !evidence.may_have_mistyped(subject, &log_ins(3.0, 0.0), at(third_s + 300)),
+            "nothing has failed lately"
+        );
+        assert!(!evidence.may_have_mistyped(subject, &log_ins(10.0, 1.0), at(third_s + 300)), "nobody types so fast");
     }
 }
 
@@ -318,10 +333,10 @@ fn a_flood_of_one_port_limits_no_other() {
 
 #[test]
 fn a_flood_that_is_over_limits_nothing_when_its_flows_end() {
-    for goes_to_many_ports in [false, true] {
+    for (goes_to_many_ports, silent_s) in [(false, 60), (true, 60), (false, -3_600)] {
         let mut case = Case::new(Profile::Balanced);
         case.goes_to_many_ports = goes_to_many_ports;
-        case.silent_s = 60;
+        case.silent_s = silent_s;
         second_of_flood(&mut case, 60, 300);
         assert_eq!(case.said(), ["alert"]);
         // What they said counts where more come.

@@ -22,14 +22,17 @@ pub struct Seen {
     pub packets: u64,
     pub begun: bool,
     pub proven: bool,
+    pub meagre_login: bool,
     pub end: Option<FlowEnd>,
     pub features: FeatureVector,
 }
 
 impl Seen {
     fn of(observation: &Observation<'_>) -> Self {
-        let &Observation { flow, initiator, responder_port, packets, begun, proven, end, features, .. } = observation;
-        Self { flow, initiator, responder_port, packets, begun, proven, end, features: *features }
+        let &Observation {
+            flow, initiator, responder_port, packets, begun, proven, meagre_login, end, features, ..
+        } = observation;
+        Self { flow, initiator, responder_port, packets, begun, proven, meagre_login, end, features: *features }
     }
 
     pub fn value(&self, index: Index) -> f32 {
