@@ -201,6 +201,25 @@ fn harmless_connections_speak_for_whoever_makes_them() {
 }
 
 #[test]
+fn a_router_that_looks_for_neighbours_is_not_told_of_for_the_scan_that_made_it_look() {
+    let router: std::net::IpAddr = "fe80::1".parse().unwrap();
+    let solicitation = lab::packets::icmp(58, 135);
+    let frames = (0..300_u16).map(|number| {
+        let group = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, number);
+        let bytes = lab::packets::ENCAPSULATIONS[0].frame(router, group.into(), number, &solicitation);
+        let time_us = 1_600_000_000_000_000 + u64::from(number) * 20_000;
+        lab::frames::Frame { time_us, wire_len: u32::try_from(bytes.len()).unwrap(), bytes }
+    });
+    let file = lab::cleanup::work_folder().unwrap().join("solicitations.pcap");
+    lab::frames::write_pcap(&file, &frames.collect::<Vec<_>>()).unwrap();
+    let told = |more: &[&str]| report(&file, more)["alerts"].as_array().unwrap().len();
+    assert_eq!(told(&[]), 0);
+    let config = lab::cleanup::work_folder().unwrap().join("no-rules.toml");
+    fs::write(&config, "rules = []\n").unwrap();
+    assert_eq!(told(&["--config", config.to_str().unwrap()]), 1, "the model alone takes it for a scan");
+}
+
+#[test]
 fn nobody_is_blocked_where_nobody_attacks() {
     for name in ["benign-pages", "benign-mix", "ipv6"] {
         assert_eq!(case(name)["blocks"], Value::Array(Vec::new()), "{name}");
