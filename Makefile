@@ -1,6 +1,6 @@
 # Each target is one readable command. The two that matter: `make demo` shows Sluice at work, `make test` proves it.
 
-.PHONY: demo test check fuzz bench bench-inline bench-model model corpus packages image image-test power-cuts cross sizes deb ipk container
+.PHONY: demo test check fuzz bench bench-inline bench-model model corpus corpus-unseen packages image image-test power-cuts cross sizes deb ipk container
 
 # KEEP=1 leaves the demonstration running for a look with a browser.
 demo: packages
@@ -108,6 +108,13 @@ SEED ?= 1
 corpus: packages
 	cargo build --release --package system-tests --bin record-corpus
 	target/release/record-corpus $(CORPUS) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(if $(filter 1,$(AGAIN)),--again)
+
+# Records captures of tools that no model learns from, into a corpus of their own.
+UNSEEN ?= target/unseen
+corpus-unseen: packages
+	tests/lab/install-packages ffuf gobuster samba sqlmap thc-ipv6 wfuzz
+	cargo build --release --package system-tests --bin record-corpus
+	target/release/record-corpus $(UNSEEN) --unseen --seed $(SEED)
 
 # Trains a model, measures it and what the appliance decides by it, and writes its card and a report. PUBLIC is a folder with labels.csv and pcap/; see models/README.md.
 MODEL ?= forest

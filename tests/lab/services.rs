@@ -172,6 +172,43 @@ pub fn mosquitto(namespace: &Namespace, address: &str) -> Result<Running> {
     start(namespace, &format!("mosquitto -c {}", file.display()), "tcp", 1883)
 }
 
+/// The same for those whose name and password it knows, of whom there are none.
+///
+/// # Errors
+/// As [`mosquitto`].
+pub fn mosquitto_with_passwords(namespace: &Namespace, address: &str) -> Result<Running> {
+    let folder = work_folder()?;
+    let (file, users) = (folder.join("mosquitto-users.conf"), folder.join("mosquitto-users"));
+    write_once(&users, b"")?;
+    let config =
+        format!("listener 1883 {address}\nallow_anonymous false\npassword_file {}\nuser root\n", users.display());
+    write_once(&file, config.as_bytes())?;
+    start(namespace, &format!("mosquitto -c {}", file.display()), "tcp", 1883)
+}
+
+/// A real Samba on port 445; knows nobody.
+///
+/// # Errors
+/// samba is not installed, or it does not start.
+pub fn samba(namespace: &Namespace) -> Result<Running> {
+    let folder = work_folder()?.join(format!("{}-samba", namespace.name()));
+    fs::create_dir_all(&folder)?;
+    let mut config = "[global]\nsmb ports = 445\ndisable netbios = yes\nserver min protocol = NT1\n".to_owned();
+    for purpose in
+        ["private dir", "lock directory", "state directory", "cache directory", "pid directory", "ncalrpc dir"]
+    {
+        config += &format!("{purpose} = {}\n", folder.display());
+    }
+    let file = folder.join("smb.conf");
+    fs::write(&file, config)?;
+    start(
+        namespace,
+        &format!("smbd --foreground --no-process-group --debug-stdout --configfile={}", file.display()),
+        "tcp",
+        445,
+    )
+}
+
 /// An iperf3 server on port 5201 of one address: on all of them it would answer UDP from the wrong one.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ mod slow_http;
 mod stage;
 mod transfers;
 mod tunnels;
+mod unseen;
 mod worms;
 
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ struct Arguments {
     /// One capture of each of the main classes.
     #[arg(long)]
     quick: bool,
+    /// What no model learns from instead: tools that are left out to see how a model takes what it has never met.
+    #[arg(long)]
+    unseen: bool,
     /// The small captures of tests/captures/ instead.
     #[arg(long)]
     cases: bool,
@@ -94,7 +98,7 @@ fn scenarios() -> Vec<Scenario> {
 }
 
 fn record(arguments: &Arguments) -> Result<()> {
-    let mut chosen = scenarios();
+    let mut chosen = if arguments.unseen { unseen::scenarios() } else { scenarios() };
     if arguments.quick {
         chosen.retain(|one| QUICK.contains(&one.label.name.as_str()));
         chosen = chosen.into_iter().map(Scenario::over_lan_only).collect();

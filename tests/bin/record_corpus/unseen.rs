@@ -1,0 +1,91 @@
+//! Tools that no model here learns from: what a model makes of their captures says how it takes what it has never met. They are
+//! recorded into a corpus of their own.
+
+use std::time::Duration;
+
+use lab::attacks::{ended_well, run_tool, start_ncrack, word_list};
+use lab::cleanup::work_folder;
+use lab::network::{LAN_HOST, LAN_HOST_V6};
+use lab::process::run_any;
+use lab::services;
+
+use crate::scenario::{ATTACKER, ATTACKER_V6, FORGED, Scenario};
+
+/// How long one attack may take; the tool is then stopped.
+const LIMIT: Duration = Duration::from_secs(25);
+
+/// How long a flood may take, which no option of its tool ends.
+const LIMIT_OF_FLOODS: Duration = Duration::from_secs(3);
+
+/// Paths that are looked for on a web server.
+const PATHS: u32 = 2_000;
+
+/// All of them.
+pub fn scenarios() -> Vec<Scenario> {
+    let families = [web_searches(), over_v6(), guessing()];
+    families.into_iter().flatten().collect()
+}
+
+/// Tools that ask a web server for what may be there, or try what its pages make of their parameters.
+fn web_searches() -> Vec<Scenario> {
+    let rows = [
+        ("gobuster", "gobuster_10", "gobuster dir -q -t 10 -u http://HOST/ -w WORDS"),
+        ("gobuster", "gobuster_40", "gobuster dir -q -t 40 -u http://HOST/ -w WORDS"),
+        ("ffuf", "ffuf_40", "ffuf -s -t 40 -u http://HOST/FUZZ -w WORDS"),
+        ("wfuzz", "wfuzz_10", "wfuzz --hc 404 -t 10 -z file,WORDS http://HOST/FUZZ"),
+        (
+            "sqlmap",
+            "sqlmap",
+            "sqlmap --batch --disable-coloring --output-dir HOME -u http://HOST/index.html?id=1&name=a",
+        ),
+    ];
+    let searches = rows.into_iter().map(|(kind, name, line)| {
+        Scenario::attack("exploit_web", kind, name, ATTACKER, LAN_HOST, move |s| {
+            let (words, home) = (word_list(PATHS)?, work_folder()?);
+            let line = line.replace("HOST", LAN_HOST).replace("WORDS", &words.display().to_string());
+            let line = line.replace("HOME", &home.display().to_string());
+            // They keep their settings in the home of whoever runs them.
+            ended_well(kind, &run_any(s.attacker().words(&line).env("HOME", home), LIMIT)?)
+        })
+    });
+    searches.collect()
+}
+
+/// By thc-ipv6: searches and floods from outside, and floods of neighbour discovery from inside, each from many senders.
+fn over_v6() -> Vec<Scenario> {
+    let outside = [
+        ("scan", "thc_alive6", "atk6-alive6 eth0 2001:db8:1::0-1ff", ATTACKER_V6),
+        ("flood_syn", "thc_syn6", "atk6-thcsyn6 eth0 2001:db8:1::10 80", ATTACKER_V6),
+        ("flood_syn", "thc_syn6_forged", "atk6-thcsyn6 -r eth0 2001:db8:1::10 80", FORGED),
+    ];
+    let inside = [
+        ("flood_other", "thc_routers", "atk6-flood_router26 lan0", FORGED),
+        ("flood_other", "thc_advertisements", "atk6-flood_advertise6 lan0", FORGED),
+        ("flood_other", "thc_solicitations", "atk6-flood_solicitate6 lan0", FORGED),
+    ];
+    let all = outside.map(|row| (row, false)).into_iter().chain(inside.map(|row| (row, true)));
+    let make = |((class, name, line, attacker), is_inside): ((&'static str, &str, &'static str, &str), bool)| {
+        let scenario =
+            Scenario::attack(class, "thc-ipv6", name, attacker, if is_inside { "*" } else { LAN_HOST_V6 }, move |s| {
+                let limit = if class == "scan" { LIMIT } else { LIMIT_OF_FLOODS };
+                run_tool(if is_inside { s.lan() } else { s.attacker() }, line, limit)
+            });
+        scenario.headers().loud()
+    };
+    all.map(make).collect()
+}
+
+/// At services that the model's captures do not have: SMB, which counts as one with passwords, and MQTT, which does not.
+fn guessing() -> Vec<Scenario> {
+    let smb = [("smb_ncrack_2", 2, 40), ("smb_ncrack_8", 8, 120)].into_iter().map(|(name, tasks, guesses)| {
+        Scenario::attack("bruteforce", "ncrack-smb", name, ATTACKER, LAN_HOST, move |s| {
+            let _server = services::samba(s.lan())?;
+            ended_well("smb", &start_ncrack(s.attacker(), "smb", LAN_HOST, tasks, guesses)?.finish(LIMIT))
+        })
+    });
+    let mqtt = Scenario::attack("bruteforce", "ncrack-mqtt", "mqtt_ncrack_4", ATTACKER, LAN_HOST, |s| {
+        let _broker = services::mosquitto_with_passwords(s.lan(), LAN_HOST)?;
+        ended_well("mqtt", &start_ncrack(s.attacker(), "mqtt", LAN_HOST, 4, 80)?.finish(LIMIT))
+    });
+    smb.chain([mqtt]).collect()
+}
