@@ -162,27 +162,19 @@ pub fn telnetd(namespace: &Namespace) -> Result<Running> {
     start(namespace, "socat TCP-LISTEN:23,fork,reuseaddr,backlog=64 EXEC:/usr/sbin/telnetd,nofork=0", "tcp", 23)
 }
 
-/// A real mosquitto on port 1883 of one address, for everybody.
+/// A real mosquitto on port 1883 of one address, for everybody, or for those whose password it knows, of whom there are none.
 ///
 /// # Errors
 /// mosquitto is not installed, or it does not start.
-pub fn mosquitto(namespace: &Namespace, address: &str) -> Result<Running> {
-    let file = work_folder()?.join(format!("mosquitto-{address}.conf"));
-    write_once(&file, format!("listener 1883 {address}\nallow_anonymous true\nuser root\n").as_bytes())?;
-    start(namespace, &format!("mosquitto -c {}", file.display()), "tcp", 1883)
-}
-
-/// The same for those whose name and password it knows, of whom there are none.
-///
-/// # Errors
-/// As [`mosquitto`].
-pub fn mosquitto_with_passwords(namespace: &Namespace, address: &str) -> Result<Running> {
+pub fn mosquitto(namespace: &Namespace, address: &str, is_for_everybody: bool) -> Result<Running> {
     let folder = work_folder()?;
-    let (file, users) = (folder.join("mosquitto-users.conf"), folder.join("mosquitto-users"));
+    let (file, users) = (folder.join(format!("{}-mosquitto.conf", namespace.name())), folder.join("mosquitto-users"));
     write_once(&users, b"")?;
-    let config =
-        format!("listener 1883 {address}\nallow_anonymous false\npassword_file {}\nuser root\n", users.display());
-    write_once(&file, config.as_bytes())?;
+    let config = format!(
+        "listener 1883 {address}\nallow_anonymous {is_for_everybody}\npassword_file {}\nuser root\n",
+        users.display()
+    );
+    fs::write(&file, config)?;
     start(namespace, &format!("mosquitto -c {}", file.display()), "tcp", 1883)
 }
 

@@ -19,11 +19,14 @@ fn numbered(mut packet: Packet, sequence: u32, acknowledgement: u32) -> Packet {
     packet
 }
 
+/// An address and a port.
+type Endpoint = ([u8; 4], u16);
+
 /// The SYN of a connection, its SYN-ACK, and the ACK that completes it, one millisecond after the other.
-fn connect(bench: &mut Bench, at_ms: u64) {
-    bench.packet(at_ms, &tcp(client(), web(), "S", 0));
-    bench.packet(at_ms + 1, &tcp(web(), client(), "SA", 0));
-    bench.packet(at_ms + 2, &tcp(client(), web(), "A", 0));
+fn connect(bench: &mut Bench, at_ms: u64, initiator: Endpoint, responder: Endpoint) {
+    bench.packet(at_ms, &tcp(initiator, responder, "S", 0));
+    bench.packet(at_ms + 1, &tcp(responder, initiator, "SA", 0));
+    bench.packet(at_ms + 2, &tcp(initiator, responder, "A", 0));
 }
 
 #[test]
@@ -61,7 +64,7 @@ fn a_flood_of_answers_is_no_rest_of_conversations_that_nobody_saw_begin() {
 #[test]
 fn a_reset_that_the_server_ignores_ends_nothing() {
     let mut bench = Bench::new(Limits::default());
-    connect(&mut bench, 0);
+    connect(&mut bench, 0, client(), web());
     bench.packet(3, &numbered(tcp(client(), web(), "R", 0), 77, 0));
     let observed = bench.seen.len();
     for n in 0..64 {
@@ -78,9 +81,7 @@ fn who_guesses_and_never_hangs_up_is_counted_all_the_same() {
     let mut bench = Bench::new(Limits::default());
     for (n, port) in (0..).zip(40_000..40_005) {
         let (guesser, ssh) = ((CLIENT, port), (SERVER, 22));
-        bench.packet(n * 100, &tcp(guesser, ssh, "S", 0));
-        bench.packet(n * 100 + 1, &tcp(ssh, guesser, "SA", 0));
-        bench.packet(n * 100 + 2, &tcp(guesser, ssh, "A", 0));
+        connect(&mut bench, n * 100, guesser, ssh);
         // NEWKEYS, ssh-userauth, the server's yes, a password, and its no.
         for (from_guesser, len) in [(true, 16), (true, 44), (false, 44), (true, 148), (false, 76)] {
             let (from, to) = if from_guesser { (guesser, ssh) } else { (ssh, guesser) };
@@ -98,9 +99,7 @@ fn who_guesses_and_never_hangs_up_is_counted_all_the_same() {
 fn a_connection_to_a_service_with_passwords_that_goes_on_is_no_log_in_that_came_to_nothing() {
     let mut bench = Bench::new(Limits::default());
     let (mail_program, imap) = ((CLIENT, 40_000), (SERVER, 143));
-    bench.packet(0, &tcp(mail_program, imap, "S", 0));
-    bench.packet(1, &tcp(imap, mail_program, "SA", 0));
-    bench.packet(2, &tcp(mail_program, imap, "A", 0));
+    connect(&mut bench, 0, mail_program, imap);
     bench.packet(3, &tcp(mail_program, imap, "PA", 44));
     bench.pass(400_000);
     assert_eq!(bench.last().end, Some(FlowEnd::Idle));
@@ -135,7 +134,7 @@ fn a_reset_amid_the_handshake_takes_no_proof_away() {
 #[test]
 fn the_last_packets_after_a_reset_are_still_no_new_flow() {
     let mut bench = Bench::new(Limits::default());
-    connect(&mut bench, 0);
+    connect(&mut bench, 0, client(), web());
     bench.packet(3, &tcp(web(), client(), "R", 0));
     let observed = bench.seen.len();
     bench.packet(4, &tcp(client(), web(), "PA", 100));

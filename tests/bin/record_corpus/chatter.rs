@@ -149,7 +149,7 @@ fn knock(from: &Namespace, host: &str, ports: &[u16]) -> Result<()> {
 
 /// Devices that connect, say something and go, again and again; and one that listens.
 fn telemetry(scene: &Scene, devices: u64) -> Result<()> {
-    let _broker = services::mosquitto(scene.wan(), INTERNET[2])?;
+    let _broker = services::mosquitto(scene.wan(), INTERNET[2], true)?;
     let _listener = scene.lan().start(&format!("mosquitto_sub -h {} -t # -k 5", INTERNET[2]))?;
     let seeds: Vec<u64> = (0..devices).map(|_| scene.random().bits()).collect();
     scope(|threads| {
@@ -177,12 +177,12 @@ fn device(scene: &Scene, seed: u64) -> Result<()> {
 fn broker_restarts(scene: &Scene) -> Result<()> {
     let lines: Vec<String> =
         (10..18).map(|n| format!("mosquitto_sub -h {} -A 198.51.100.{n} -t # -k 5", INTERNET[2])).collect();
-    let broker = services::mosquitto(scene.wan(), INTERNET[2])?;
+    let broker = services::mosquitto(scene.wan(), INTERNET[2], true)?;
     let _devices = lines.iter().map(|line| scene.lan().start(line)).collect::<Result<Vec<_>>>()?;
     sleep(Duration::from_secs(3));
     drop(broker);
     sleep(Duration::from_secs(8));
-    let _broker = services::mosquitto(scene.wan(), INTERNET[2])?;
+    let _broker = services::mosquitto(scene.wan(), INTERNET[2], true)?;
     sleep(Duration::from_secs(4));
     Ok(())
 }

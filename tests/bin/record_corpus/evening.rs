@@ -86,7 +86,7 @@ fn evening(scene: &Scene, seconds: u64) -> Result<()> {
     for node in sockets_from("203.0.113.100", 10, 0)? {
         scene.wan().ip(&format!("addr replace {}/32 dev lo", node.ip()))?;
     }
-    let _broker = services::mosquitto(scene.wan(), INTERNET[2])?;
+    let _broker = services::mosquitto(scene.wan(), INTERNET[2], true)?;
     let _nodes = Answering::start(scene.wan(), &sockets_from("203.0.113.100", 10, 6891)?, (48, 320), 1)?;
     let pings = PingStream::start(scene.lan(), GATEWAY, 1_000)?;
     scope(|threads| {

@@ -55,7 +55,7 @@ struct Arguments {
     #[arg(long)]
     quick: bool,
     /// What no model learns from instead: tools that are left out to see how a model takes what it has never met.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["quick", "cases"])]
     unseen: bool,
     /// The small captures of tests/captures/ instead.
     #[arg(long)]

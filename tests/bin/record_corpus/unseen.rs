@@ -54,25 +54,24 @@ fn web_searches() -> Vec<Scenario> {
 /// By thc-ipv6: searches and floods from outside, and floods of neighbour discovery from inside, each from many senders.
 fn over_v6() -> Vec<Scenario> {
     let outside = [
-        ("scan", "thc_alive6", "atk6-alive6 eth0 2001:db8:1::0-1ff", ATTACKER_V6),
-        ("flood_syn", "thc_syn6", "atk6-thcsyn6 eth0 2001:db8:1::10 80", ATTACKER_V6),
-        ("flood_syn", "thc_syn6_forged", "atk6-thcsyn6 -r eth0 2001:db8:1::10 80", FORGED),
+        ("scan", "thc_alive6", "atk6-alive6 eth0 2001:db8:1::0-1ff", ATTACKER_V6, LIMIT),
+        ("flood_syn", "thc_syn6", "atk6-thcsyn6 eth0 2001:db8:1::10 80", ATTACKER_V6, LIMIT_OF_FLOODS),
+        ("flood_syn", "thc_syn6_forged", "atk6-thcsyn6 -r eth0 2001:db8:1::10 80", FORGED, LIMIT_OF_FLOODS),
     ];
+    let outside = outside.into_iter().map(|(class, name, line, attacker, limit)| {
+        Scenario::attack(class, "thc-ipv6", name, attacker, LAN_HOST_V6, move |s| run_tool(s.attacker(), line, limit))
+    });
     let inside = [
-        ("flood_other", "thc_routers", "atk6-flood_router26 lan0", FORGED),
-        ("flood_other", "thc_advertisements", "atk6-flood_advertise6 lan0", FORGED),
-        ("flood_other", "thc_solicitations", "atk6-flood_solicitate6 lan0", FORGED),
+        ("thc_routers", "atk6-flood_router26 lan0"),
+        ("thc_advertisements", "atk6-flood_advertise6 lan0"),
+        ("thc_solicitations", "atk6-flood_solicitate6 lan0"),
     ];
-    let all = outside.map(|row| (row, false)).into_iter().chain(inside.map(|row| (row, true)));
-    let make = |((class, name, line, attacker), is_inside): ((&'static str, &str, &'static str, &str), bool)| {
-        let scenario =
-            Scenario::attack(class, "thc-ipv6", name, attacker, if is_inside { "*" } else { LAN_HOST_V6 }, move |s| {
-                let limit = if class == "scan" { LIMIT } else { LIMIT_OF_FLOODS };
-                run_tool(if is_inside { s.lan() } else { s.attacker() }, line, limit)
-            });
-        scenario.headers().loud()
-    };
-    all.map(make).collect()
+    let inside = inside.into_iter().map(|(name, line)| {
+        Scenario::attack("flood_other", "thc-ipv6", name, FORGED, "*", move |s| {
+            run_tool(s.lan(), line, LIMIT_OF_FLOODS)
+        })
+    });
+    outside.chain(inside).map(|scenario| scenario.headers().loud()).collect()
 }
 
 /// At services that the model's captures do not have: SMB, which counts as one with passwords, and MQTT, which does not.
@@ -84,7 +83,7 @@ fn guessing() -> Vec<Scenario> {
         })
     });
     let mqtt = Scenario::attack("bruteforce", "ncrack-mqtt", "mqtt_ncrack_4", ATTACKER, LAN_HOST, |s| {
-        let _broker = services::mosquitto_with_passwords(s.lan(), LAN_HOST)?;
+        let _broker = services::mosquitto(s.lan(), LAN_HOST, false)?;
         ended_well("mqtt", &start_ncrack(s.attacker(), "mqtt", LAN_HOST, 4, 80)?.finish(LIMIT))
     });
     smb.chain([mqtt]).collect()
