@@ -55,8 +55,8 @@ fn web_searches() -> Vec<Scenario> {
 fn over_v6() -> Vec<Scenario> {
     let outside = [
         ("scan", "thc_alive6", "atk6-alive6 eth0 2001:db8:1::0-1ff", ATTACKER_V6, LIMIT),
-        ("flood_syn", "thc_syn6", "atk6-thcsyn6 eth0 2001:db8:1::10 80", ATTACKER_V6, LIMIT_OF_FLOODS),
-        ("flood_syn", "thc_syn6_forged", "atk6-thcsyn6 -r eth0 2001:db8:1::10 80", FORGED, LIMIT_OF_FLOODS),
+        ("flood_syn", "thc_syn6", "atk6-thcsyn6 -i 300 eth0 2001:db8:1::10 80", ATTACKER_V6, LIMIT_OF_FLOODS),
+        ("flood_syn", "thc_syn6_forged", "atk6-thcsyn6 -i 300 -r eth0 2001:db8:1::10 80", FORGED, LIMIT_OF_FLOODS),
     ];
     let outside = outside.into_iter().map(|(class, name, line, attacker, limit)| {
         Scenario::attack(class, "thc-ipv6", name, attacker, LAN_HOST_V6, move |s| run_tool(s.attacker(), line, limit))
