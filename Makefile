@@ -112,7 +112,7 @@ corpus: packages
 # Records captures of tools that no model learns from, into a corpus of their own.
 UNSEEN ?= target/unseen
 corpus-unseen: packages
-	tests/lab/install-packages ffuf gobuster samba sqlmap thc-ipv6 wfuzz
+	tests/lab/install-packages ffuf gobuster goldeneye samba sqlmap thc-ipv6 wfuzz
 	cargo build --release --package system-tests --bin record-corpus
 	target/release/record-corpus $(UNSEEN) --unseen --seed $(SEED)
 

@@ -1,6 +1,7 @@
 //! Floods in the names of others: whoever is forged keeps the answers that it gives, and a flooded service is limited without
 //! its visitors being shut out.
 
+use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
@@ -9,8 +10,10 @@ use lab::attacks::{FLOOD_PACKETS, Flood, flood, forge_sources, start_flood};
 use lab::benign::{PingStream, fetch, look_up_names};
 use lab::daemon::{Config, Daemon};
 use lab::network::{GATEWAY, INTERNET, LAN_HOST, NAME_SERVER, Network};
+use lab::packets::{ENCAPSULATIONS, icmp};
 use lab::process::wait_until;
 use lab::services;
+use lab::wire::Wire;
 use serde_json::Value;
 
 /// How long something that must happen may take.
@@ -146,6 +149,62 @@ fn forged_pings_are_limited_and_nothing_else_of_the_host_is() {
     visitor.namespace.run(["ping", "-n", "-q", "-c", "3", "-W", "5", LAN_HOST]).unwrap();
     assert!(daemon.command(&["unblock", &host]).unwrap().success());
     assert!(limit_of(&daemon, &host).is_none() && !daemon.kernel_table().contains("icmp . 2048"));
+}
+
+/// Messages of neighbour discovery of this type to a group, each from another forged neighbour.
+fn forged_neighbours(kind: u8, group: Ipv6Addr, numbers: std::ops::Range<u16>) -> Vec<Vec<u8>> {
+    const ICMPV6: u8 = 58;
+    let frame = |number: u16| {
+        let neighbour = Ipv6Addr::new(0xfe80, 0, 0, 0, 0xff, 0xfe00, 1, number);
+        let mut frame = ENCAPSULATIONS[0].frame(neighbour.into(), group.into(), number, &icmp(ICMPV6, kind));
+        let [.., a, b, c, d] = group.octets();
+        let [high, low] = number.to_be_bytes();
+        frame.splice(..12, [0x33, 0x33, a, b, c, d, 2, 0, 0x5e, 0, high, low]);
+        frame
+    };
+    numbers.map(frame).collect()
+}
+
+#[test]
+fn forged_routers_are_kept_to_a_rate_and_neighbours_find_each_other() {
+    const ADVERTISEMENT: u8 = 134;
+    const SOLICITATION: u8 = 135;
+    let all_nodes: Ipv6Addr = "ff02::1".parse().unwrap();
+    let one_node: Ipv6Addr = "ff02::1:ff00:10".parse().unwrap();
+    let network = Network::new().unwrap();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    // The kernel takes a moment until a new bridge forwards.
+    network.lan.run(["ping", "-n", "-q", "-c", "1", "-w", "10", GATEWAY]).unwrap();
+    let inside = Wire::open(&network.lan, "lan0").unwrap();
+    let group = format!("{all_nodes}/icmp");
+    let mut number = 0;
+    wait_until("the group is limited", PATIENCE, || {
+        inside.send_many(&forged_neighbours(ADVERTISEMENT, all_nodes, number..number + 300)).unwrap();
+        number += 300;
+        sleep(Duration::from_millis(100));
+        limit_of(&daemon, &group).is_some()
+    })
+    .unwrap();
+    let table = daemon.kernel_table();
+    assert!(table.contains(&format!("{all_nodes} . ipv6-icmp limit rate over 100/second")), "{table}");
+
+    let [outside, end] = [(); 2].map(|()| Wire::open(&network.wan, "wan0").unwrap());
+    inside.send_many(&forged_neighbours(ADVERTISEMENT, all_nodes, 0..2_000)).unwrap();
+    inside.send_many(&forged_neighbours(SOLICITATION, one_node, 0..200)).unwrap();
+    // Whatever passes is there by then.
+    sleep(Duration::from_secs(1));
+    end.send_last().unwrap();
+    let arrived = |group: Ipv6Addr, frame: &[u8]| usize::from(ENCAPSULATIONS[0].mark(group.into(), frame).is_some());
+    let (mut advertised, mut solicited) = (0, 0);
+    outside
+        .receive(|frame| {
+            advertised += arrived(all_nodes, frame);
+            solicited += arrived(one_node, frame);
+        })
+        .unwrap();
+    assert!(advertised < 1_000 && solicited == 200, "{advertised} of 2000 to the flooded group, {solicited} of 200");
+    assert!(daemon.command(&["unblock", &group]).unwrap().success());
+    assert!(limit_of(&daemon, &group).is_none() && !daemon.kernel_table().contains(". ipv6-icmp limit"));
 }
 
 #[test]

@@ -25,9 +25,10 @@ const TRIAL: Duration = Duration::from_secs(420);
 /// How much memory a board has.
 const MEMORY_MIB: u32 = 256;
 
-/// The smallest board, and what suits it.
+/// The smallest board, and what suits it; a light and a relay are at the lines of its GPIO chip.
 const SMALL_MEMORY_MIB: u32 = 128;
-const SMALL: &str = "mode = \"enforce\"\n[memory]\nprofile = \"small\"\n";
+const SMALL: &str = "mode = \"enforce\"\n[memory]\nprofile = \"small\"\n\
+                     [hardware]\nled = \"gpiochip0:0\"\nbypass_relay = \"gpiochip0:1\"\n";
 
 static IMAGE: LazyLock<Image> = LazyLock::new(|| Image::assemble(&program_for(AARCH64, &[]).unwrap()).unwrap());
 
@@ -142,6 +143,18 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     wait_until_the_daemon_answers(&board, &address);
 }
 
+/// Waits until the kernel says that Sluice drives the relay's line so; the light's is the one before.
+fn wait_until_the_relay_is(board: &Machine<'_>, address: &str, level: &str) {
+    let lines = || {
+        let all = board.shell(address, "cat /sys/kernel/debug/gpio").unwrap_or_default();
+        all.lines().filter(|line| line.contains("sluice")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let is_so =
+        || matches!(&lines()[..], [light, relay] if light.contains("out ") && relay.contains(&format!("out {level}")));
+    wait_until("the relay's line is as it should", PATIENCE, is_so)
+        .unwrap_or_else(|error| panic!("{error}: {:?}", lines()));
+}
+
 /// Waits until the box says this of its slots.
 fn wait_until_slots_are(board: &Machine<'_>, address: &str, slots: [&str; 2]) {
     let said = || board.shell(address, "sluice update").unwrap_or_default();
@@ -159,6 +172,14 @@ fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
     wait_until_slots_are(&board, &address, ["slot a: version 1, runs, is started", "slot b: version 1"]);
     assert_eq!(status(&board, &address)["mode"], "enforce", "the configuration is that of the card");
     println!("of {SMALL_MEMORY_MIB} MiB: {}", memory(&board, &address));
+
+    // The relay holds the box in the line while it protects.
+    board.shell(&address, "mount -t debugfs none /sys/kernel/debug").unwrap();
+    wait_until_the_relay_is(&board, &address, "hi");
+    board.shell(&address, "sluice pause").unwrap();
+    wait_until_the_relay_is(&board, &address, "lo");
+    board.shell(&address, "sluice resume").unwrap();
+    wait_until_the_relay_is(&board, &address, "hi");
 
     // A file that is not what was signed changes nothing.
     let update = IMAGE.update("2", "rootfs").unwrap();

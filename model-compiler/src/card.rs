@@ -137,7 +137,8 @@ fn data(recipe: &Recipe, rows: &Rows, labelled: &[Labelled<'_>]) -> Result<Strin
 fn choices(recipe: &Recipe) -> String {
     let mut text = String::new();
     for exclusion in &recipe.exclude {
-        line(&mut text, &format!("- left out: `{}…`: {}", exclusion.captures, exclusion.why));
+        let from = if exclusion.decided { "left out of training, and decided about" } else { "left out" };
+        line(&mut text, &format!("- {from}: `{}…`: {}", exclusion.captures, exclusion.why));
     }
     for emphasis in &recipe.emphasize {
         line(&mut text, &format!("- counted {} times: `{}…`: {}", emphasis.times, emphasis.captures, emphasis.why));

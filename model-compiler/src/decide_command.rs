@@ -88,12 +88,12 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     fs::write(&arguments.out, text).with_context(|| format!("cannot write {}", arguments.out.display()))
 }
 
-/// The captures of all corpora that the recipe does not exclude, whether it has a class for them or not.
+/// The captures of all corpora that the recipe wants decided about, whether it has a class for them or not.
 fn captures(corpora: &[(String, PathBuf)], recipe: &Recipe) -> Result<Vec<LabelledCapture>> {
     let mut captures = Vec::new();
     for (name, directory) in corpora {
         let corpus = read_corpus(recipe, name, directory)?;
-        captures.extend(corpus.captures.into_iter().filter(|capture| !recipe.excludes(&capture.name)));
+        captures.extend(corpus.captures.into_iter().filter(|capture| recipe.decides_about(&capture.name)));
     }
     Ok(captures)
 }
@@ -144,7 +144,9 @@ mod tests {
         let classes = [("benign", r#"["benign"]"#, 1.0), ("scan", r#"["scan"]"#, 1.0)];
         let tree = "max_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1";
         let text = recipe_text(&classes, tree).replace("[corpora]", "[corpora.lab]\nbackground = \"benign\"");
-        toml::from_str(&format!("{text}[[exclude]]\ncaptures = \"lab/tunnel/x\"\nwhy = \"a test\"\n")).unwrap()
+        let exclude =
+            |capture, more| format!("[[exclude]]\ncaptures = \"lab/tunnel/{capture}\"\nwhy = \"a test\"\n{more}\n");
+        toml::from_str(&format!("{text}{}{}", exclude("x", ""), exclude("z", "decided = true"))).unwrap()
     }
 
     /// Four sources, each with a harmless capture, a scan and one of no class; each counts ports in its own range.
@@ -166,11 +168,14 @@ mod tests {
         rows
     }
 
-    /// The corpus of these rows, with one capture that the recipe excludes and one of a source that gave no row.
+    /// The corpus of these rows, with two captures that the recipe excludes, one of which is decided about, and one of a source that gave
+    /// no row.
     fn corpus(folder: &Path, rows: &Rows) {
         let mut table = String::from("class,file,attacker,victim,label_granularity,source_repo\n");
         let of_rows = rows.captures.iter().map(|capture| (&capture.name["lab/".len()..], capture.source.as_str()));
-        for (file, source) in of_rows.chain([("tunnel/x.pcap", "source 1"), ("tunnel/y.pcap", "silent")]) {
+        for (file, source) in
+            of_rows.chain([("tunnel/x.pcap", "source 1"), ("tunnel/y.pcap", "silent"), ("tunnel/z.pcap", "source 2")])
+        {
             table.push_str(&format!("{},{file},,,all,{source}\n", file.split('/').next().unwrap()));
         }
         fs::create_dir_all(folder).unwrap();
@@ -191,11 +196,11 @@ mod tests {
             let mut judged: Vec<&str> = judges.iter().flat_map(|(_, of)| of).map(|of| of.name.as_str()).collect();
             judged.sort_unstable();
             let mut all: Vec<&str> = rows.captures.iter().map(|capture| capture.name.as_str()).collect();
-            all.push("lab/tunnel/y.pcap");
+            all.extend(["lab/tunnel/y.pcap", "lab/tunnel/z.pcap"]);
             all.sort_unstable();
             assert_eq!(
                 judged, all,
-                "what the recipe excludes is in no model's list, and what it has no class for is in one"
+                "what is to be left out is in no model's list, and what the recipe has no class for is in one"
             );
             for (model, unseen) in &judges {
                 let sources: BTreeSet<&str> = unseen.iter().map(|capture| capture.source.as_str()).collect();

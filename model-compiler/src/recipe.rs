@@ -103,7 +103,7 @@ pub struct Recipe {
     pub calibration: Option<CalibrationRules>,
     /// What `model-compiler search` tries; training does not look at it.
     pub search: Option<SearchRules>,
-    /// Captures that are left out.
+    /// Captures that the model does not learn from.
     #[serde(default)]
     pub exclude: Vec<Exclusion>,
     /// Captures that weigh more than others.
@@ -358,6 +358,9 @@ pub struct Exclusion {
     pub captures: String,
     /// The reason.
     pub why: String,
+    /// What the appliance decides about them is measured all the same: rules are to catch them.
+    #[serde(default)]
+    pub decided: bool,
 }
 
 /// Captures that weigh more than others, and why.
@@ -468,10 +471,16 @@ impl Recipe {
         matching.map(|emphasis| emphasis.times).product()
     }
 
-    /// Whether the capture is left out.
+    /// Whether the model does not learn from the capture.
     #[must_use]
     pub fn excludes(&self, capture: &str) -> bool {
         self.exclude.iter().any(|exclusion| capture.starts_with(&exclusion.captures))
+    }
+
+    /// Whether the appliance's decisions about the capture are measured.
+    #[must_use]
+    pub fn decides_about(&self, capture: &str) -> bool {
+        self.exclude.iter().all(|exclusion| exclusion.decided || !capture.starts_with(&exclusion.captures))
     }
 }
 

@@ -45,11 +45,11 @@ impl Sighting {
         Subject::offender(self.origin.device, self.source)
     }
 
-    /// The service that it was done to, where that is one of a single host. Fragments without ports show none.
+    /// What it was done to, where that is a service of a single host or a group of neighbours. Fragments without ports show none.
     #[must_use]
     pub fn target(&self) -> Option<Target> {
         let is_one_host = self.value(Index::GroupDestination) == 0.0;
-        Target::of(self.destination, self.protocol, self.port).filter(|_| is_one_host)
+        Target::of(self.destination, self.protocol, self.port).filter(|target| is_one_host || target.is_group())
     }
 
     /// A person wrote that one such flow is enough for a block.

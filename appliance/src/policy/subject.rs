@@ -20,7 +20,7 @@ pub enum Subject {
     Service(Target),
 }
 
-/// What floods are kept from: a service, all ports of a host by one protocol, or the answers to its pings.
+/// What floods are kept from: a service, all ports of a host by one protocol, the answers to its pings, or a group of IPv6's neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
     /// The address of its host: one, also of IPv6.
@@ -47,6 +47,12 @@ impl Target {
     pub fn of_host(destination: IpAddr, protocol: u8) -> Option<Self> {
         let is_known = matches!(protocol, TCP | UDP | ICMP | ICMPV6);
         is_known.then(|| Self { destination: destination.to_canonical(), protocol, port: None })
+    }
+
+    /// It is a group of IPv6, which hears of routers and neighbours by ICMPv6 (RFC 4861).
+    #[must_use]
+    pub const fn is_group(&self) -> bool {
+        self.protocol == ICMPV6 && self.destination.is_multicast()
     }
 
     /// It is all ports of the host.

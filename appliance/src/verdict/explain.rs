@@ -149,6 +149,7 @@ fn expected(forest: &Forest<'_>, root: &Root, end: usize, class: usize) -> Vec<(
 /// What happened, for a person who does not know the model.
 fn headline(class: ThreatClass, features: &FeatureVector) -> String {
     let deeds = Deeds(features);
+    let is_some = |index: Index| features.get(index as usize).is_some_and(|value| *value > 0.0);
     match class {
         ThreatClass::Scan => format!(
             "{} on {} tried in 60 s, {} unanswered, {} refused",
@@ -159,7 +160,7 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
         ),
         ThreatClass::Flood => {
             let held = deeds.things(Index::PairOpen60s, "connection");
-            let holds_some = features.get(Index::PairOpen60s as usize).is_some_and(|open| *open > 0.0);
+            let holds_some = is_some(Index::PairOpen60s);
             format!(
                 "the destination received {} in 2 s, {} of them from this source, whose connections were never completed at {}{}",
                 deeds.things(Index::DstFlows2s, "flow"),
@@ -168,12 +169,19 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
                 if holds_some { format!(", and which holds {held} open there") } else { String::new() },
             )
         }
+        ThreatClass::BruteForce if is_some(Index::PairRefusedLogins60s) && !is_some(Index::SrcLogins60s) => {
+            format!("{} refused by this host in 60 s", deeds.things(Index::PairRefusedLogins60s, "log-in"))
+        }
         ThreatClass::BruteForce => format!(
-            "{} connections to services with passwords in 60 s, {} of them over within 30 s, {} with little said in return",
+            "{} connections to services with passwords in 60 s, {} of them over within 30 s, {} with little said in return, and {} refused",
             deeds.count(Index::SrcLogins60s),
             deeds.count(Index::SrcShortLogins60s),
             deeds.count(Index::SrcMeagreLogins60s),
+            deeds.things(Index::PairRefusedLogins60s, "log-in"),
         ),
+        ThreatClass::WebAttack if is_some(Index::PairMissing60s) => {
+            format!("{} in 60 s for what this host has not", deeds.things(Index::PairMissing60s, "request"))
+        }
         ThreatClass::Benign | ThreatClass::Botnet | ThreatClass::WebAttack | ThreatClass::Tunnel => {
             format!(
                 "{} in 60 s to {}",
@@ -212,12 +220,13 @@ pub fn behaviour(class: ThreatClass, features: &FeatureVector) -> Vec<String> {
         deeds.percent(Index::DstServiceUnfinished2s),
     );
     let logins = format!(
-        "at this host the source began {} to services with passwords in 60 s, {} ended soon, {} of these with little said in return, and \
-         in {} a log-in was seen to fail",
+        "at this host the source began {} to services with passwords or of the web in 60 s, {} ended soon, {} of these with little said \
+         in return, in {} a log-in was seen to fail, and the host refused {}",
         deeds.things(Index::PairFlows60s, "connection"),
         deeds.count(Index::PairShortLogins60s),
         deeds.count(Index::PairMeagreLogins60s),
         deeds.count(Index::PairFailedLogins60s),
+        deeds.things(Index::PairRefusedLogins60s, "log-in"),
     );
     let headline = headline(class, features);
     match class {
@@ -286,6 +295,7 @@ mod tests {
             (Index::PairShortLogins60s, 29.0),
             (Index::PairMeagreLogins60s, 28.0),
             (Index::PairFailedLogins60s, 27.0),
+            (Index::PairRefusedLogins60s, 54.0),
         ] {
             features[index as usize] = value;
         }
@@ -294,9 +304,12 @@ mod tests {
         assert!(told(ThreatClass::Scan).starts_with(scan), "{}", told(ThreatClass::Scan));
         let flood = "received 900 flows in 2 s, whose handshakes were not completed at 100 %";
         assert!(told(ThreatClass::Flood).contains(flood));
-        let guesses = "at this host the source began 31 connections to services with passwords in 60 s, 29 ended soon, 28 of these with";
+        let guesses =
+            "began 31 connections to services with passwords or of the web in 60 s, 29 ended soon, 28 of these with";
         assert!(told(ThreatClass::BruteForce).contains(guesses));
-        assert!(told(ThreatClass::BruteForce).ends_with("and in 27 a log-in was seen to fail"));
+        assert!(
+            told(ThreatClass::BruteForce).ends_with("in 27 a log-in was seen to fail, and the host refused 54 log-ins")
+        );
     }
 
     #[test]

@@ -76,11 +76,14 @@ impl Address {
         (a as u128) << 96 | (b as u128) << 64 | (c as u128) << 32 | d as u128
     }
 
-    /// All that a host cannot choose freely: an IPv4 address, or the /64 of an IPv6 address.
+    /// All that a host cannot choose freely: an IPv4 address, or the /64 of an IPv6 address. Those of a link (fe80::/10, RFC 4291 section
+    /// 2.5.6) all have the same one, whosever they are, and stay whole.
     #[must_use]
     pub const fn source(self) -> Self {
-        let Self([a, b, c, d]) = self;
-        if a == 0 && b == 0 && c == MAPPED { Self([a, b, c, d]) } else { Self([a, b, 0, 0]) }
+        let Self([a, b, c, _]) = self;
+        let is_ipv4 = a == 0 && b == 0 && c == MAPPED;
+        let is_of_link = a >> 22 == 0xfe80 >> 6;
+        if is_ipv4 || is_of_link { self } else { Self([a, b, 0, 0]) }
     }
 }
 
@@ -110,6 +113,20 @@ impl From<IpAddr> for Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_is_what_a_host_cannot_choose_and_neighbours_on_a_link_are_told_apart() {
+        let source = |text: &str| Address::from(text.parse::<IpAddr>().expect("an address")).source().ip().to_string();
+        for (address, expected) in [
+            ("198.51.100.7", "198.51.100.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("fe80::1:2:3", "fe80::1:2:3"),
+            ("febf::7", "febf::7"),
+            ("fec0::7", "fec0::"),
+        ] {
+            assert_eq!(source(address), expected);
+        }
+    }
 
     #[test]
     fn an_ethernet_address_is_read_as_it_is_written() {

@@ -153,7 +153,10 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
         (change.end.is_some() && flow.begun && flow.is_established(), Deed::Ended),
         (change.end.is_some() && is_short_login(flow), Deed::ShortLogin),
         (change.end.is_some() && is_meagre_login(flow), Deed::MeagreLogin),
-        (change.end.is_some() && flow.is_established() && flow.login.has_failed(), Deed::FailedLogin),
+        (change.end.is_some() && flow.is_established() && flow.login.is_pending(), Deed::FailedLogin),
+        (change.login_refused && flow.begun, Deed::LoginRefused),
+        (change.login_accepted && flow.begun, Deed::LoginAccepted),
+        (change.missing && flow.begun, Deed::Missing),
     ];
     for (happened, deed) in deeds {
         if happened {
@@ -194,10 +197,11 @@ fn observe(
     });
 }
 
-/// A conversation with a login service that ended soon after it began.
+/// A conversation with a login service that ended soon after it began, and in which the initiator was not let in as far as can be seen.
 fn is_short_login(flow: &Flow) -> bool {
     let took_ns = flow.last.nanos_since(flow.begin);
-    flow.service() == Service::Login && flow.is_established() && took_ns <= nanos(limits::SHORT_LOGIN)
+    let is_in = matches!(flow.login, Login::LetIn);
+    flow.service() == Service::Login && flow.is_established() && !is_in && took_ns <= nanos(limits::SHORT_LOGIN)
 }
 
 /// A short one that is meagre too.
@@ -209,6 +213,5 @@ fn is_meagre_login(flow: &Flow) -> bool {
 /// whether the service is there.
 const fn is_meagre(flow: &Flow) -> bool {
     let says_little = flow.sums.backward.payload_bytes < limits::MEAGRE_LOGIN_BYTES;
-    let is_in = matches!(flow.login, Login::LetIn);
-    flow.sums.forward.payload_bytes > 0 && !is_in && (says_little || flow.login.has_failed())
+    flow.sums.forward.payload_bytes > 0 && (says_little || flow.login.has_failed())
 }

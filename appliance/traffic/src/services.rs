@@ -2,14 +2,12 @@
 
 use crate::protocols::TCP;
 
-/// TCP ports of services that ask for a password: FTP, SSH, Telnet, POP3, IMAP, SMB, their TLS forms, databases, RDP, VNC. MQTT is not
-/// among them: its devices log in for each message, and an accepted log-in takes as few bytes as a refused one.
+/// TCP ports of services that ask for a password: FTP, SSH, Telnet, POP3, IMAP, SMB, their TLS forms, databases, RDP, VNC.
 const LOGIN_PORTS: [u16; 17] =
     [21, 22, 23, 110, 143, 445, 990, 993, 995, 1433, 2222, 2323, 3306, 3389, 5432, 5900, 6379];
 
-/// TCP ports of FTP and of SSH, of whose log-ins is seen how they went.
-const FTP_PORT: u16 = 21;
-const SSH_PORTS: [u16; 2] = [22, 2222];
+/// TCP port of MQTT.
+const BROKER_PORT: u16 = 1883;
 
 /// TCP ports of web services.
 const WEB_PORTS: [u16; 5] = [80, 443, 8000, 8080, 8443];
@@ -24,6 +22,9 @@ pub enum Service {
     Login,
     /// The web.
     Web,
+    /// Passes on what devices say by MQTT. They may log in for each message, and an accepted log-in takes as few bytes as a refused one:
+    /// nothing of it is like guessing but the answers.
+    Broker,
     /// Anything else.
     Other,
 }
@@ -35,6 +36,14 @@ pub enum LoginDialect {
     Ftp,
     /// Encrypted (RFC 4252).
     Ssh,
+    /// In the words that login(1) and busybox say to a person.
+    Telnet,
+    /// By the status of a session (MS-SMB2 section 2.2.6).
+    Smb,
+    /// By a code (MQTT 5 section 3.2.2.2).
+    Mqtt,
+    /// By the status of an answer (RFC 9110 section 15.5.2), where the web is not encrypted.
+    Http,
 }
 
 impl LoginDialect {
@@ -42,8 +51,12 @@ impl LoginDialect {
     #[must_use]
     pub const fn at(port: u16) -> Option<Self> {
         match port {
-            FTP_PORT => Some(Self::Ftp),
-            port if port == SSH_PORTS[0] || port == SSH_PORTS[1] => Some(Self::Ssh),
+            21 => Some(Self::Ftp),
+            22 | 2222 => Some(Self::Ssh),
+            23 | 2323 => Some(Self::Telnet),
+            445 => Some(Self::Smb),
+            BROKER_PORT => Some(Self::Mqtt),
+            80 | 8000 | 8080 => Some(Self::Http),
             _ => None,
         }
     }
@@ -56,6 +69,7 @@ impl Service {
         match protocol {
             TCP if LOGIN_PORTS.contains(&port) => Self::Login,
             TCP if WEB_PORTS.contains(&port) => Self::Web,
+            TCP if port == BROKER_PORT => Self::Broker,
             _ => Self::Other,
         }
     }

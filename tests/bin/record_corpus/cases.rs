@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::attacks::{Flood, flood, nmap, start_hydra};
+use lab::attacks::{Flood, flood, nmap, run_tool, start_hydra, start_ncrack, word_list};
 use lab::benign::{PingStream, look_up_names, ssh_by_key};
 use lab::frames::{FILE_HEADER_LEN, Frame, read_pcap, tagged, write_pcap};
 use lab::line::profile::LAN;
 use lab::network::{GATEWAY, INTERNET, INTERNET_V6, LAN_HOST, NAME_SERVER};
 use lab::process::run_within;
 use lab::recording::Capture;
+use lab::services;
 
 use crate::stage::Scene;
 
@@ -35,6 +36,27 @@ const RECORDED: &[(&str, Act)] = &[
     ("ssh-brute-force", |s| {
         start_hydra(&s.attackers[2].namespace, "ssh", LAN_HOST, 4, 40)?.finish(LIMIT);
         Ok(())
+    }),
+    // All guesses over one connection.
+    ("smb-brute-force", |s| {
+        let _server = services::samba(&s.network.lan)?;
+        start_ncrack(&s.attackers[2].namespace, "smb", LAN_HOST, 1, 40)?.finish(LIMIT);
+        Ok(())
+    }),
+    ("mqtt-brute-force", |s| {
+        let _broker = services::mosquitto(&s.network.lan, LAN_HOST, false)?;
+        start_ncrack(&s.attackers[2].namespace, "mqtt", LAN_HOST, 4, 40)?.finish(LIMIT);
+        Ok(())
+    }),
+    ("http-brute-force", |s| {
+        let page = format!("{LAN_HOST}/private/");
+        start_hydra(&s.attackers[2].namespace, "http-get", &page, 2, 70)?.finish(LIMIT);
+        Ok(())
+    }),
+    ("web-search", |s| {
+        let words = word_list(240)?;
+        let line = format!("gobuster dir -q -t 4 -u http://{LAN_HOST}/ -w {}", words.display());
+        run_tool(&s.attackers[2].namespace, &line, LIMIT)
     }),
     ("syn-flood", |s| flood(&s.attackers[1].namespace, Flood::Syn(80), LAN_HOST, 460, 1_000, LIMIT).map(|_| ())),
     ("benign-pages", |s| (0..4).try_for_each(|number| small_page(s, INTERNET[number]))),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use lab::attacks::{ended_well, run_tool, start_ncrack, word_list};
 use lab::cleanup::work_folder;
 use lab::network::{LAN_HOST, LAN_HOST_V6};
@@ -22,7 +23,7 @@ const PATHS: u32 = 2_000;
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
-    let families = [web_searches(), over_v6(), guessing()];
+    let families = [web_searches(), web_floods(), over_v6(), guessing()];
     families.into_iter().flatten().collect()
 }
 
@@ -49,6 +50,31 @@ fn web_searches() -> Vec<Scenario> {
         })
     });
     searches.collect()
+}
+
+/// Debian's goldeneye ends at once under a Python that draws whole numbers between whole numbers only: here it gets such.
+const GOLDENEYE: &str = "import random, runpy, sys
+draw = random.randint
+random.randint = lambda least, most: draw(int(least), int(most))
+sys.argv[0] = '/usr/bin/goldeneye'
+runpy.run_path(sys.argv[0], run_name='__main__')";
+
+/// Requests by the hundred, each of another appearance.
+fn web_floods() -> Vec<Scenario> {
+    let rows = [("goldeneye_40", "-w 4 -s 10"), ("goldeneye_500", "-w 10 -s 50")];
+    let floods = rows.into_iter().map(|(name, options)| {
+        Scenario::attack("http_dos", "goldeneye", name, ATTACKER, LAN_HOST, move |s| {
+            // At the signal it ends its workers, which would outlive it.
+            let mut timed = s.attacker().words("timeout -s INT 4 python3 -c");
+            timed.arg(GOLDENEYE).arg(format!("http://{LAN_HOST}/index.html")).args(options.split(' '));
+            let finished = run_any(&mut timed, LIMIT)?;
+            ensure!(finished.stdout.contains("Shutting down"), "goldeneye: {}{}", finished.stdout, finished.stderr);
+            Ok(())
+        })
+        .headers()
+        .loud()
+    });
+    floods.collect()
 }
 
 /// By thc-ipv6: searches and floods from outside, and floods of neighbour discovery from inside, each from many senders.

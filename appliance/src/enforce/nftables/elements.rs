@@ -87,9 +87,11 @@ fn key_of(subject: Subject) -> Vec<u8> {
     match subject {
         Subject::Source(address) => octets(address),
         Subject::Device(Mac(bytes)) => bytes.to_vec(),
-        Subject::Service(Target { destination, protocol, port }) => {
+        Subject::Service(target) => {
+            let Target { destination, protocol, port } = target;
             let of_host = [octets(destination), vec![protocol, 0, 0, 0]].concat();
-            match ping(protocol).or(port.map(u16::to_be_bytes)) {
+            let ping = ping(protocol).filter(|_| !target.is_group());
+            match ping.or(port.map(u16::to_be_bytes)) {
                 Some([high, low]) => [of_host, vec![high, low, 0, 0]].concat(),
                 None => of_host,
             }

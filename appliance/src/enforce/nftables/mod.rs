@@ -11,7 +11,7 @@
 //! | `deny_new4`, `deny_new6` | what opens a connection from these is dropped; replies of theirs pass |
 //! | `quarantine` | devices that reach nothing but ARP, neighbour discovery, DHCP, DNS, the allowlist and `own4`, `own6` |
 //! | `limit4`, `limit6` | what opens connections to these services, or answers them, above their rate is let through where they asked, or are asked twice |
-//! | `limit_hosts4`, `limit_hosts6` | the same for all ports of these hosts by one protocol |
+//! | `limit_hosts4`, `limit_hosts6` | the same for all ports of these hosts by one protocol; of groups of IPv6, ICMPv6 above their rate is dropped |
 //! | `asked_tcp4` and the like | questions to limited services, for some seconds |
 //! | `flooded4`, `flooded6` | hosts to which more comes than a limit lets through, for half a minute |
 //! | `awaited_tcp4` and the like | whom these hosts asked, for half a minute |
@@ -20,7 +20,7 @@
 //! | `own_device` | with it: the MAC addresses of the box, which is reached by them whatever its addresses |
 //!
 //! IPv6 sources are /64 networks: the sets hold their first address, and the rules mask what they look up.
-//! ARP, DHCP and IPv6 neighbour discovery always pass.
+//! ARP, DHCP and IPv6 neighbour discovery always pass; but what floods a group by it is kept to a rate.
 //!
 //! **What opens a connection.** The hook has no connection tracking, so it is told by the packet alone: TCP with SYN and
 //! without ACK, echo requests, and UDP *from port 1024 or above*. A reply of a DNS, NTP or QUIC server comes from a port

@@ -93,7 +93,7 @@ pub(super) fn set_for(subject: Subject, action: Action) -> &'static str {
     };
     let key = if is_ipv6 { Key::Ipv6 } else { Key::Ipv4 };
     match subject {
-        Subject::Service(target) if target.is_of_all_ports() => limit_hosts_set(key),
+        Subject::Service(target) if target.is_of_all_ports() || target.is_group() => limit_hosts_set(key),
         _ => block_set(action, key),
     }
 }
@@ -249,6 +249,10 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, made: 
     for place in &PLACES {
         if place.offset_bytes > 0 {
             encapsulated_deny_new_rules(place, &mut rules);
+        }
+        if place.key == Key::Ipv6 {
+            let flood = place.carrying("neighbour discovery above the limit of the group", ICMPV6);
+            rules.push((place.chain, place.host(flood).in_set(limit_hosts_set(place.key)).drop()));
         }
         for rule in place.always_pass() {
             rules.push((place.chain, rule));

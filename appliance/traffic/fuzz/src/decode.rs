@@ -2,7 +2,7 @@
 
 use traffic::decode::dns::{self, MOST_LABELS};
 use traffic::decode::{
-    DecodeError, Decoded, Frame, IcmpKind, Packet, Tcp, Transport, datagram, decode as decode_frame,
+    DecodeError, Decoded, Frame, IcmpKind, Packet, Tcp, Transport, Word, datagram, decode as decode_frame,
 };
 
 use crate::input::{Input, link};
@@ -89,14 +89,14 @@ fn check_cut(cut: Result<Decoded, DecodeError>, whole: Result<Decoded, DecodeErr
 fn without_payload(decoded: Result<Decoded, DecodeError>) -> Result<Decoded, DecodeError> {
     let Ok(Decoded::Ip(packet)) = decoded else { return decoded };
     let Transport::Tcp(tcp) = packet.transport else { return decoded };
-    Ok(Decoded::Ip(Packet { transport: Transport::Tcp(Tcp { payload_head: [0; 3], ..tcp }), ..packet }))
+    Ok(Decoded::Ip(Packet { transport: Transport::Tcp(Tcp { word: Word::None, ..tcp }), ..packet }))
 }
 
 /// The packet without what stands behind its headers or in TCP options, which may be missing where it was cut.
 fn without_extras(decoded: Result<Decoded, DecodeError>) -> Result<Decoded, DecodeError> {
     let Ok(Decoded::Ip(packet)) = decoded else { return decoded };
     let transport = match packet.transport {
-        Transport::Tcp(tcp) => Transport::Tcp(Tcp { options: None, payload_head: [0; 3], ..tcp }),
+        Transport::Tcp(tcp) => Transport::Tcp(Tcp { options: None, word: Word::None, ..tcp }),
         Transport::Icmp(IcmpKind::Error(mut error)) => {
             error.about = None;
             Transport::Icmp(IcmpKind::Error(error))

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use traffic::decode::{IcmpKind, Packet, Tcp, TcpFlags, Transport};
+use traffic::decode::{IcmpKind, Packet, Tcp, TcpFlags, Transport, Word};
 use traffic::extractor::Extractor;
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
@@ -69,7 +69,7 @@ fn transport(kind: u8, ports: u8, flags: u8) -> Option<(u8, Transport)> {
                 flags,
                 window: 1_000,
                 options: None,
-                payload_head: [0; 3],
+                word: Word::None,
             };
             (6, Transport::Tcp(tcp))
         }

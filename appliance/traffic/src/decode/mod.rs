@@ -10,10 +10,12 @@ mod icmp;
 mod ip;
 mod link;
 mod transport;
+mod words;
 
 use core::net::{IpAddr, Ipv4Addr};
 
 use link::Carried;
+pub use words::Word;
 
 use crate::address::Mac;
 
@@ -191,8 +193,8 @@ pub struct Tcp {
     pub window: u16,
     /// The options of a packet with SYN. `None` in others, and where they are malformed or were not captured whole.
     pub options: Option<SynOptions>,
-    /// The first bytes of the payload; zero where there are none, or less was captured.
-    pub payload_head: [u8; 3],
+    /// What its payload says, as far as it was captured and is understood.
+    pub word: Word,
 }
 
 /// What the options of a packet with SYN offer (RFC 9293 section 3.2, RFC 7323 section 2).

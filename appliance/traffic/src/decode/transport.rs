@@ -2,7 +2,7 @@
 
 use smoltcp::wire::{TcpPacket, UdpPacket};
 
-use super::{DecodeError, Packet, SynOptions, Tcp, TcpFlags, Transport, icmp, to_u32};
+use super::{DecodeError, Packet, SynOptions, Tcp, TcpFlags, Transport, Word, icmp, to_u32, words};
 use crate::protocols::{ICMP, ICMPV6, TCP, UDP};
 
 const TCP_LEN: usize = 20;
@@ -58,12 +58,6 @@ pub(super) fn decode(packet: &mut Packet, segment: Segment<'_>) -> Result<(), De
     }
 }
 
-/// The first bytes of the payload, zero where there are none.
-#[inline]
-fn payload_head(payload: Option<&[u8]>) -> [u8; 3] {
-    payload.and_then(<[u8]>::first_chunk).copied().unwrap_or_default()
-}
-
 #[inline]
 fn tcp(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
     if segment.is_fragment && segment.len_bytes < TCP_LEN {
@@ -85,15 +79,20 @@ fn tcp(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
         ack: header.ack(),
         urg: header.urg(),
     };
+    let (source_port, destination_port) = (header.src_port(), header.dst_port());
     packet.transport = Transport::Tcp(Tcp {
-        source_port: header.src_port(),
-        destination_port: header.dst_port(),
+        source_port,
+        destination_port,
         sequence: header.seq_number().0.cast_unsigned(),
         acknowledgement: header.ack_number().0.cast_unsigned(),
         flags,
         window: header.window_len(),
         options,
-        payload_head: payload_head(segment.bytes.get(header_len..)),
+        word: words::word(
+            source_port,
+            destination_port,
+            segment.bytes.get(header_len..segment.bytes.len().min(segment.len_bytes)),
+        ),
     });
     packet.payload_len_bytes = to_u32(segment.len_bytes - header_len);
     Ok(())
@@ -115,7 +114,7 @@ fn tcp_fragment(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeE
         flags: TcpFlags::default(),
         window: 0,
         options: None,
-        payload_head: [0; 3],
+        word: Word::None,
     });
     packet.payload_len_bytes = 0;
     Ok(())

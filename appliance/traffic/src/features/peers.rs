@@ -37,4 +37,6 @@ pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
     values.set(Index::PairShortLogins60s, pair_long.short_logins as f32);
     values.set(Index::PairMeagreLogins60s, pair_long.meagre_logins as f32);
     values.set(Index::PairFailedLogins60s, pair_long.failed_logins as f32);
+    values.set(Index::PairRefusedLogins60s, pair_long.refused_in_vain() as f32);
+    values.set(Index::PairMissing60s, pair_long.missed_in_vain() as f32);
 }

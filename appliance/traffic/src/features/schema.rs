@@ -138,32 +138,33 @@ schema! {
     IsTcp "is_tcp" "flag" "the protocol is TCP" 0.0 "kdd:protocol_type";
     IsUdp "is_udp" "flag" "the protocol is UDP" 0.0 "kdd:protocol_type";
     IsIcmp "is_icmp" "flag" "the protocol is ICMP or ICMPv6" 0.0 "kdd:protocol_type";
-    LoginService "login_service" "flag" "the destination port is that of a service with passwords (SSH, FTP, Telnet, mail, RDP, databases)" 0.0 "kdd:service";
+    LoginService "login_service" "flag" "the destination port is that of a service with passwords (SSH, FTP, SMB, Telnet, mail, RDP, databases)" 0.0 "kdd:service";
     WebService "web_service" "flag" "the destination port is that of a web service (80, 443, 8000, 8080, 8443)" 0.0 "kdd:service";
     GroupDestination "group_destination" "flag" "the destination is a broadcast or multicast address" 0.0 "";
     // peers: what the source did lately, over all its flows
     SrcFlows2s "src_flows_2s" "count" "flows begun by the source in 2 s" 0.0 "kdd:count";
-    SrcPorts2s "src_ports_2s" "count" "distinct ports tried by the source in 2 s" 0.0 "";
-    SrcHosts2s "src_hosts_2s" "count" "distinct hosts tried by the source in 2 s" 0.0 "";
+    SrcPorts2s "src_ports_2s" "count" "distinct ports tried by the source in 2 s, those of groups not counted" 0.0 "";
+    SrcHosts2s "src_hosts_2s" "count" "distinct hosts tried by the source in 2 s, groups (multicast, broadcast) not counted" 0.0 "";
     SrcUnanswered2s "src_unanswered_share_2s" "share" "share of the source's flows in 2 s without an answer" 0.0 "kdd:serror_rate";
     SrcRefused2s "src_refused_share_2s" "share" "share of the source's flows in 2 s that were refused" 0.0 "kdd:rerror_rate";
     SrcUnfinished2s "src_unfinished_share_2s" "share" "share of the source's TCP flows in 2 s without a completed handshake" 0.0 "kdd:serror_rate";
     SrcFlows60s "src_flows_60s" "count" "flows begun by the source in 60 s" 0.0 "kdd:count";
-    SrcPorts60s "src_ports_60s" "count" "distinct ports tried by the source in 60 s" 0.0 "";
-    SrcHosts60s "src_hosts_60s" "count" "distinct hosts tried by the source in 60 s" 0.0 "";
+    SrcPorts60s "src_ports_60s" "count" "distinct ports tried by the source in 60 s, those of groups not counted" 0.0 "";
+    SrcHosts60s "src_hosts_60s" "count" "distinct hosts tried by the source in 60 s, groups (multicast, broadcast) not counted" 0.0 "";
     SrcPortsPerHost60s "src_ports_per_host_60s" "ratio" "distinct ports tried by the source in 60 s for each distinct host" 0.0 "";
     SrcUnanswered60s "src_unanswered_share_60s" "share" "share of the source's flows in 60 s without an answer" 0.0 "kdd:serror_rate";
     SrcRefused60s "src_refused_share_60s" "share" "share of the source's flows in 60 s that were refused" 0.0 "kdd:rerror_rate";
     SrcUnfinished60s "src_unfinished_share_60s" "share" "share of the source's TCP flows in 60 s without a completed handshake" 0.0 "kdd:serror_rate";
     SrcLogins60s "src_logins_60s" "count" "connections of the source to services with passwords in 60 s" 0.0 "kdd:num_failed_logins";
-    SrcShortLogins60s "src_short_logins_60s" "count" "connections of the source to services with passwords that were short, ended in 60 s" 0.0 "kdd:num_failed_logins";
+    SrcShortLogins60s "src_short_logins_60s" "count" "connections of the source to services with passwords that were short and did not let it in as far as can be seen, ended in 60 s" 0.0 "kdd:num_failed_logins";
     SrcMeagreLogins60s "src_meagre_logins_60s" "count" "connections of the source to services with passwords that were short, brought it little for what it said, and did not let it in as far as can be seen, ended in 60 s" 0.0 "kdd:num_failed_logins";
-    PairFlows2s "pair_flows_2s" "count" "connections of the source to services of the same kind (with passwords, or of the web) of this host in 2 s" 0.0 "kdd:srv_count";
-    PairFlows60s "pair_flows_60s" "count" "connections of the source to services of the same kind (with passwords, or of the web) of this host in 60 s" 0.0 "kdd:srv_count";
+    PairFlows2s "pair_flows_2s" "count" "connections of the source to services of the same kind (with passwords or MQTT, or of the web) of this host in 2 s" 0.0 "kdd:srv_count";
+    PairFlows60s "pair_flows_60s" "count" "connections of the source to services of the same kind (with passwords or MQTT, or of the web) of this host in 60 s" 0.0 "kdd:srv_count";
     PairOpen60s "pair_open_60s" "count" "connections of the source to services of the same kind of this host, established in 60 s and not ended" 0.0 "";
-    PairShortLogins60s "pair_short_logins_60s" "count" "connections of the source to services with passwords of this host that were short, ended in 60 s" 0.0 "kdd:num_failed_logins";
+    PairShortLogins60s "pair_short_logins_60s" "count" "connections of the source to services with passwords of this host that were short and did not let it in as far as can be seen, ended in 60 s" 0.0 "kdd:num_failed_logins";
     PairMeagreLogins60s "pair_meagre_logins_60s" "count" "connections of the source to services with passwords of this host that were short, brought it little for what it said, and did not let it in as far as can be seen, ended in 60 s" 0.0 "kdd:num_failed_logins";
-    PairFailedLogins60s "pair_failed_logins_60s" "count" "connections of the source to FTP or SSH of this host in which it was seen to fail to log in, ended in 60 s" 0.0 "kdd:num_failed_logins";
+    PairFailedLogins60s "pair_failed_logins_60s" "count" "connections of the source to FTP, SSH or Telnet of this host in which it was seen to fail to log in, ended in 60 s" 0.0 "kdd:num_failed_logins";
+    PairRefusedLogins60s "pair_refused_logins_60s" "count" "log-ins of the source that FTP, Telnet, SMB, MQTT or the web (not encrypted) of this host refused in 60 s, less those that it accepted" 0.0 "kdd:num_failed_logins";
     // peers: what was done to the destination lately, by everybody
     DstFlows2s "dst_flows_2s" "count" "flows to the destination host in 2 s" 0.0 "kdd:dst_host_count";
     DstSources2s "dst_sources_2s" "count" "distinct sources of flows to the destination host in 2 s" 0.0 "";
@@ -171,6 +172,8 @@ schema! {
     DstServiceUnfinished2s "dst_service_unfinished_share_2s" "share" "share of the TCP flows to the destination port in 2 s without a completed handshake" 0.0 "kdd:srv_serror_rate";
     DstServiceFlows60s "dst_service_flows_60s" "count" "flows to the destination port in 60 s" 0.0 "kdd:dst_host_srv_count";
     DstServiceSources60s "dst_service_sources_60s" "count" "distinct sources of flows to the destination port in 60 s" 0.0 "";
+    // peers: what the source asked the destination for in vain
+    PairMissing60s "pair_missing_60s" "count" "requests of the source for what the web (not encrypted) of this host has not, in 60 s, less those that it served" 0.0 "";
 }
 
 /// Fingerprint of names, units, meanings and undefined values in their order: a model is for exactly one schema.

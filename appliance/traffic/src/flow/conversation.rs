@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{Direction, FlowEnd, FlowKey, Login};
-use crate::decode::{IcmpKind, Packet, SynOptions, Tcp, Transport};
+use crate::decode::{IcmpKind, Packet, SynOptions, Tcp, Transport, Word};
 use crate::limits;
 use crate::services::{LoginDialect, Service};
 use crate::time::{Timestamp, nanos};
@@ -98,6 +98,12 @@ pub struct Change {
     pub established: bool,
     /// The responder reset it before it was established, or an ICMP error said that it cannot be reached.
     pub refused: bool,
+    /// The responder refused to let the initiator in, which had tried.
+    pub login_refused: bool,
+    /// The responder let the initiator in, or served what it asked the web for.
+    pub login_accepted: bool,
+    /// The responder of the web has not what the initiator asked for.
+    pub missing: bool,
     /// The packet ended it.
     pub end: Option<FlowEnd>,
 }
@@ -320,6 +326,11 @@ impl Flow {
             self.add_flags(is_forward, tcp);
             self.add_window(is_forward, tcp);
             self.add_sequence(is_forward, tcp, packet.payload_len_bytes);
+            if self.is_answer_to_login(is_forward) {
+                change.login_refused = tcp.word == Word::Refused;
+                change.login_accepted = tcp.word == Word::Accepted;
+                change.missing = tcp.word == Word::Missing;
+            }
             self.add_login(is_forward, tcp, packet.payload_len_bytes);
             change.established = self.advance_handshake(is_forward, tcp, now) && !self.ended;
             change.refused = self.check_refusal(is_forward, tcp);
@@ -410,6 +421,11 @@ impl Flow {
         }
     }
 
+    /// What the responder says now of a log-in is about one that the initiator has tried, on a connection that is open.
+    const fn is_answer_to_login(&self, is_forward: bool) -> bool {
+        !is_forward && self.is_established() && self.login.awaits_answer()
+    }
+
     /// Follows the log-in, from the beginning of the connection or not at all.
     fn add_login(&mut self, is_forward: bool, tcp: Tcp, payload_len_bytes: u32) {
         if payload_len_bytes == 0 || self.mid_stream {
@@ -417,7 +433,7 @@ impl Flow {
         }
         let responder_port = if is_forward { tcp.destination_port } else { tcp.source_port };
         if let Some(dialect) = LoginDialect::at(responder_port) {
-            self.login.see(dialect, is_forward, payload_len_bytes, tcp.payload_head);
+            self.login.see(dialect, is_forward, payload_len_bytes, tcp.word);
         }
     }
 

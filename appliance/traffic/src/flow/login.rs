@@ -1,11 +1,12 @@
 //! Whether the initiator was let in by a service with passwords, as far as that shows on the wire.
 //!
-//! FTP says it (RFC 959 section 5.4). SSH is encrypted, but its messages are as long as what is in them: after NEWKEYS the
+//! FTP, Telnet, SMB, MQTT and the web say it ([`Word`]). SSH is encrypted, but its messages are as long as what is in them: after NEWKEYS the
 //! initiator asks for the service `ssh-userauth`, and the responder accepts with a message of the same length (RFC 4253 section
 //! 10); a refusal names the methods that can go on and is never shorter, while the message that lets the initiator in holds
 //! nothing (RFC 4252 section 5.1) and is shorter in every cipher. Zeek tells log-ins by lengths too. Whatever does not go this
 //! way, because messages share a segment or get lost, stays [`Login::Unclear`].
 
+use crate::decode::Word;
 use crate::services::LoginDialect;
 
 /// How far a log-in has come.
@@ -16,14 +17,16 @@ pub enum Login {
     Unseen,
     /// SSH: the initiator's next message is encrypted.
     Keyed,
-    /// SSH: the initiator has asked for something by a message of so many bytes. FTP: it has said a password.
+    /// SSH: the initiator has asked for something by a message of so many bytes. Others: it has tried to get in.
     Asked(u8),
     /// SSH: the responder will hear log-ins. A shorter message than this will say that the initiator is in.
     Accepted(u8),
     /// SSH: the initiator has asked how it may log in.
     Begun(u8),
-    /// The initiator has tried, and is not in so far.
+    /// SSH, FTP and Telnet: the initiator has tried, and is not in so far.
     Pending(u8),
+    /// The same of others, whose programs may well try it again and again with an old password.
+    Refused,
     /// The initiator was let in.
     LetIn,
     /// It cannot be told.
@@ -40,30 +43,46 @@ const SHORTEST_BYTES: u32 = 28;
 const LONGEST_ASKED_BYTES: u32 = 100;
 
 impl Login {
-    /// Takes a segment with payload in: how long it is, and its first bytes.
-    pub fn see(&mut self, dialect: LoginDialect, is_forward: bool, len_bytes: u32, head: [u8; 3]) {
+    /// Takes a segment with payload in: how long it is, and what it says.
+    pub fn see(&mut self, dialect: LoginDialect, is_forward: bool, len_bytes: u32, word: Word) {
         *self = match dialect {
-            LoginDialect::Ftp => self.after_ftp(is_forward, head),
             // The version line may be as long as NEWKEYS.
-            LoginDialect::Ssh if head == *b"SSH" => *self,
+            LoginDialect::Ssh if word == Word::SshVersion => *self,
             LoginDialect::Ssh => self.after_ssh(is_forward, len_bytes),
+            _ => self.after_word(dialect, is_forward, word),
         };
+    }
+
+    /// The initiator has tried to get in, and the answer is not there yet: a word of it would be one.
+    #[must_use]
+    pub const fn awaits_answer(self) -> bool {
+        matches!(self, Self::Asked(_))
     }
 
     /// The initiator tried and was not let in.
     #[must_use]
     pub const fn has_failed(self) -> bool {
+        matches!(self, Self::Pending(_) | Self::Refused)
+    }
+
+    /// The same of SSH, FTP and Telnet.
+    #[must_use]
+    pub const fn is_pending(self) -> bool {
         matches!(self, Self::Pending(_))
     }
 
-    const fn after_ftp(self, is_forward: bool, head: [u8; 3]) -> Self {
-        match (self, is_forward, &head) {
-            // What comes behind AUTH TLS is encrypted.
+    const fn after_word(self, dialect: LoginDialect, is_forward: bool, word: Word) -> Self {
+        match (self, is_forward, word) {
             (Self::LetIn | Self::Unclear, _, _) => self,
-            (_, false, b"234") => Self::Unclear,
-            (_, false, b"230" | b"232") => Self::LetIn,
-            (_, true, b"PAS" | b"pas") => Self::Asked(0),
-            (Self::Asked(_), false, b"430" | b"530") => Self::Pending(0),
+            (_, false, Word::Hidden) => Self::Unclear,
+            // Each request of the web is a try of its own.
+            (_, false, Word::Accepted | Word::Missing) if matches!(dialect, LoginDialect::Http) => Self::Unseen,
+            (_, false, Word::Accepted) => Self::LetIn,
+            (_, true, Word::Tried) => Self::Asked(0),
+            (Self::Asked(_), false, Word::Refused) => match dialect {
+                LoginDialect::Ftp | LoginDialect::Telnet => Self::Pending(0),
+                _ => Self::Refused,
+            },
             (so_far, _, _) => so_far,
         }
     }
@@ -100,7 +119,7 @@ mod tests {
         let mut login = Login::default();
         for message in lengths.split(' ') {
             let (from, len) = message.split_at(1);
-            login.see(LoginDialect::Ssh, from == "C", len.parse().expect("a length"), [0; 3]);
+            login.see(LoginDialect::Ssh, from == "C", len.parse().expect("a length"), Word::None);
         }
         login
     }
@@ -147,30 +166,36 @@ mod tests {
         }
     }
 
+    /// Each word behind a try.
+    fn after(dialect: LoginDialect, answers: &[Word]) -> Login {
+        let mut login = Login::default();
+        for answer in answers {
+            login.see(dialect, true, 12, Word::Tried);
+            login.see(dialect, false, 22, *answer);
+        }
+        login
+    }
+
     #[test]
-    fn ftp_says_it_and_a_wrong_word_later_changes_nothing() {
-        let after = |replies: &[&[u8; 3]]| {
-            let mut login = Login::default();
-            for reply in replies {
-                login.see(LoginDialect::Ftp, true, 12, *b"PAS");
-                login.see(LoginDialect::Ftp, false, 22, **reply);
-            }
-            login
-        };
-        assert!(after(&[b"220", b"331", b"530"]).has_failed());
-        assert_eq!(after(&[b"220", b"331", b"530", b"331", b"230", b"530"]), Login::LetIn);
-        assert!(!after(&[b"220", b"331"]).has_failed());
-        let behind_tls = |login: &mut Login| {
-            login.see(LoginDialect::Ftp, false, 22, *b"530");
-            login.see(LoginDialect::Ftp, false, 22, *b"234");
-            login.see(LoginDialect::Ftp, true, 40, *b"PAS");
-            login.see(LoginDialect::Ftp, false, 22, *b"530");
-        };
+    fn words_say_it_and_a_wrong_one_later_changes_nothing() {
+        use Word::{Accepted, Hidden, None, Refused, Tried};
+        for dialect in [LoginDialect::Ftp, LoginDialect::Telnet] {
+            assert!(after(dialect, &[None, None, Refused]).is_pending());
+        }
+        let smb = after(LoginDialect::Smb, &[None, Refused, None, Refused]);
+        assert!(smb.has_failed() && !smb.is_pending());
+        for dialect in [LoginDialect::Ftp, LoginDialect::Smb, LoginDialect::Mqtt] {
+            assert_eq!(after(dialect, &[None, Refused, Accepted, Refused]), Login::LetIn);
+            assert!(!after(dialect, &[None, None]).has_failed());
+        }
+        assert!(after(LoginDialect::Http, &[Accepted, Refused]).has_failed(), "a page for all, and one for few");
         let mut hidden = Login::default();
-        behind_tls(&mut hidden);
+        for (is_forward, word) in [(false, Refused), (false, Hidden), (true, Tried), (false, Refused)] {
+            hidden.see(LoginDialect::Ftp, is_forward, 22, word);
+        }
         assert_eq!(hidden, Login::Unclear, "530 before AUTH refuses no password");
         let mut liar = Login::default();
-        liar.see(LoginDialect::Ftp, true, 3, *b"230");
+        liar.see(LoginDialect::Ftp, true, 3, Accepted);
         assert!(!liar.has_failed() && liar != Login::LetIn, "who asks does not let itself in");
     }
 }

@@ -107,7 +107,7 @@ mod tests {
     use crate::windows::tally::SourceTally;
 
     fn facts(port: u16) -> Facts {
-        Facts { is_tcp: true, is_login: false, port: Some(port), peer: 7 }
+        Facts { is_tcp: true, is_login: false, to_group: false, port: Some(port), peer: 7 }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Windows: what each source did, and what was done to each destination, in the last seconds.
 //!
 //! One flow of a scan, a flood or a password attack looks like any other; many of them in a short time do not. Five
-//! tables hold what was done: by source (IPv6: by /64, within which a host chooses freely), by destination host, by
-//! destination port, and by source and destination host for services with passwords and for the web, which have a table
-//! each: however many pages a household looks at, nobody who guesses passwords is forgotten for it. Each is bounded;
+//! tables hold what was done: by source (IPv6: by /64, within which a host chooses freely; on a link by address), by destination host, by
+//! destination port, and by source and destination host for services with passwords (MQTT among them) and for the web, which have a
+//! table each: however many pages a household looks at, nobody who guesses passwords is forgotten for it. Each is bounded;
 //! [`table`] says who goes.
 
 mod activity;
@@ -69,8 +69,14 @@ pub enum Deed {
     ShortLogin,
     /// The same, and the responder said little to what it was told, and did not let it in as far as can be seen.
     MeagreLogin,
-    /// A login connection ended in which the initiator was seen to fail.
+    /// A connection to SSH, FTP or Telnet ended in which the initiator was seen to fail.
     FailedLogin,
+    /// The responder refused a log-in. Only pairs count it.
+    LoginRefused,
+    /// The responder accepted a log-in, or served a request of the web. Only pairs count it.
+    LoginAccepted,
+    /// The responder of the web has not what it was asked for. Only pairs count it.
+    Missing,
 }
 
 /// What the features of a flow are made from, each over 2 s and 60 s.
@@ -83,7 +89,7 @@ pub struct Surroundings {
     /// The responder's port.
     pub service: [DestinationCounts; 2],
     /// The initiator's connections to services of the same kind at the responder's host; nothing where that is neither a
-    /// service with passwords nor of the web.
+    /// service with passwords, MQTT, nor of the web.
     pub pair: [PairCounts; 2],
 }
 
@@ -128,17 +134,18 @@ impl Windows {
         let done = Facts {
             is_tcp: flow.is_tcp,
             is_login: parties.kind == Service::Login,
+            to_group: flow.to_group,
             port: flow.has_ports.then_some(parties.service.port),
             peer: parties.host.address.bits(),
         };
         let suffered = Facts { peer: parties.source.address.bits(), ..done };
         let seats = &mut flow.seats;
         match parties.kind {
-            Service::Login => self.logins.count(&mut seats.pair, parties.pair(), deed, &done, now),
+            Service::Login | Service::Broker => self.logins.count(&mut seats.pair, parties.pair(), deed, &done, now),
             Service::Web => self.visits.count(&mut seats.pair, parties.pair(), deed, &done, now),
             Service::Other => {}
         }
-        if deed == Deed::Ended {
+        if matches!(deed, Deed::Ended | Deed::LoginRefused | Deed::LoginAccepted | Deed::Missing) {
             return;
         }
         self.sources.count(&mut seats.source, parties.source, deed, &done, now);
@@ -155,7 +162,7 @@ impl Windows {
             host: self.hosts.counts(seats.host, &parties.host, now),
             service: self.services.counts(seats.service, &parties.service, now),
             pair: match parties.kind {
-                Service::Login => self.logins.counts(seats.pair, &parties.pair(), now),
+                Service::Login | Service::Broker => self.logins.counts(seats.pair, &parties.pair(), now),
                 Service::Web => self.visits.counts(seats.pair, &parties.pair(), now),
                 Service::Other => Default::default(),
             },

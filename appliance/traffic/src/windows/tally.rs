@@ -9,6 +9,8 @@ use super::sketch::Sketch;
 pub(super) struct Facts {
     pub is_tcp: bool,
     pub is_login: bool,
+    /// The other side is a group: no host.
+    pub to_group: bool,
     /// The responder's, for TCP and UDP.
     pub port: Option<u16>,
     /// The address on the other side.
@@ -54,9 +56,9 @@ pub struct SourceCounts {
     pub short_logins: u32,
     /// Of these, those in which the responder said little to what it was told.
     pub meagre_logins: u32,
-    /// Distinct destination ports, estimated.
+    /// Distinct destination ports, but of groups, estimated.
     pub ports: f32,
-    /// Distinct destination hosts, estimated.
+    /// Distinct destination hosts, groups not among them, estimated.
     pub hosts: f32,
 }
 
@@ -84,6 +86,12 @@ pub struct PairCounts {
     pub meagre_logins: u32,
     /// Login connections that ended and in which the source was seen to fail.
     pub failed_logins: u32,
+    /// Log-ins that the host refused.
+    pub refused_logins: u32,
+    /// Log-ins that it accepted, and requests of the web that it served.
+    pub accepted_logins: u32,
+    /// Requests of the web for what it has not.
+    pub missing: u32,
 }
 
 impl FlowCounts {
@@ -133,6 +141,19 @@ impl PairCounts {
     pub const fn open(&self) -> u32 {
         self.established.saturating_sub(self.ended)
     }
+
+    /// Refused log-ins that no accepted one makes up for. Programs ask many a web service without their password first, and are
+    /// refused each time before they are served.
+    #[must_use]
+    pub const fn refused_in_vain(&self) -> u32 {
+        self.refused_logins.saturating_sub(self.accepted_logins)
+    }
+
+    /// Requests of the web for what is not there that no served one makes up for: pages have broken links.
+    #[must_use]
+    pub const fn missed_in_vain(&self) -> u32 {
+        self.missing.saturating_sub(self.accepted_logins)
+    }
 }
 
 /// Some of the flows that answers belong to may have begun before the window, therefore it is bounded.
@@ -168,16 +189,21 @@ impl Tally for SourceTally {
         match deed {
             Deed::Begun => {
                 self.logins = self.logins.saturating_add(facts.is_login.into());
-                if let Some(port) = facts.port {
-                    self.ports.insert(u128::from(port));
+                if !facts.to_group {
+                    self.hosts.insert(facts.peer);
+                    facts.port.into_iter().for_each(|port| self.ports.insert(u128::from(port)));
                 }
-                self.hosts.insert(facts.peer);
             }
             Deed::Answered => add(&mut self.answered),
             Deed::Refused => add(&mut self.refused),
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
-            Deed::Established | Deed::Ended | Deed::FailedLogin => {}
+            Deed::Established
+            | Deed::Ended
+            | Deed::FailedLogin
+            | Deed::LoginRefused
+            | Deed::LoginAccepted
+            | Deed::Missing => {}
         }
     }
 
@@ -230,6 +256,9 @@ impl Tally for PairCounts {
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
             Deed::FailedLogin => add(&mut self.failed_logins),
+            Deed::LoginRefused => add(&mut self.refused_logins),
+            Deed::LoginAccepted => add(&mut self.accepted_logins),
+            Deed::Missing => add(&mut self.missing),
             Deed::Answered | Deed::Refused => {}
         }
     }
@@ -251,7 +280,7 @@ const fn add(count: &mut u32) {
 mod tests {
     use super::*;
 
-    const FACTS: Facts = Facts { is_tcp: true, is_login: false, port: Some(443), peer: 7 };
+    const FACTS: Facts = Facts { is_tcp: true, is_login: false, to_group: false, port: Some(443), peer: 7 };
 
     #[test]
     fn shares_stay_between_zero_and_one_where_there_are_more_answers_than_questions() {

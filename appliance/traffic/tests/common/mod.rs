@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use traffic::decode::{Packet, Tcp, TcpFlags, Transport};
+use traffic::decode::{Packet, Tcp, TcpFlags, Transport, Word};
 use traffic::extractor::{Extractor, Observation, Outcome};
 use traffic::features::{FeatureVector, Index};
 use traffic::flow::FlowEnd;
@@ -94,7 +94,7 @@ pub fn tcp(from: ([u8; 4], u16), to: ([u8; 4], u16), text: &str, payload: u32) -
         flags: flags(text),
         window: 64_240,
         options: None,
-        payload_head: [0; 3],
+        word: Word::None,
     });
     packet(from.0, to.0, 6, transport, 40 + payload, payload)
 }

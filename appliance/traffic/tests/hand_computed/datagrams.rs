@@ -209,7 +209,8 @@ fn to_a_group() -> Case {
         (SrcUnanswered2s, 1.0),
     ];
     // Second 61 is in the third slot of 30 s.
-    let second = [(FwdPackets, 1.0), (GroupDestination, 1.0), (SrcFlows60s, 1.0)];
+    let second =
+        [(FwdPackets, 1.0), (GroupDestination, 1.0), (SrcFlows60s, 1.0), (SrcHosts60s, 0.0), (SrcPorts60s, 0.0)];
     let expected = vec![expected(0, AtEnd(FlowEnd::Idle, 1), first), expected(1, AtEnd(FlowEnd::Shutdown, 1), second)];
     Case { name: "multicast", frames, flows: 2, expected }
 }

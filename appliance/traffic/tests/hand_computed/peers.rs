@@ -12,12 +12,13 @@ use crate::{Case, distinct, expected};
 
 type Frames = Vec<(u64, Vec<u8>)>;
 
-pub fn cases() -> [Case; 7] {
+pub fn cases() -> [Case; 8] {
     [
         ssh_login(),
         two_short_logins(),
         rich_and_mute_logins(),
         failed_logins(),
+        refused_logins(),
         login_at_four_hosts(),
         port_scan(),
         flood(),
@@ -209,15 +210,68 @@ fn failed_logins() -> Case {
     };
     let expected = vec![
         expected(0, AtEnd(FlowEnd::Finished, 9), after(1.0, 1.0)),
-        expected(1, AtEnd(FlowEnd::Finished, 9), after(1.0, 2.0)),
-        expected(2, AtEnd(FlowEnd::Finished, 6), after(2.0, 3.0)),
-        expected(3, AtEnd(FlowEnd::Finished, 6), after(2.0, 4.0)),
+        expected(1, AtEnd(FlowEnd::Finished, 9), after(1.0, 1.0)),
+        expected(2, AtEnd(FlowEnd::Finished, 6), after(2.0, 2.0)),
+        expected(3, AtEnd(FlowEnd::Finished, 6), after(2.0, 2.0)),
     ];
     Case { name: "failed-logins", frames: frames.concat(), flows: 4, expected }
 }
 
 /// One try each: many for the source, one for each pair. The first host refuses, the others do not answer. No two of
 /// these addresses share a bit of the sketch, as 203.0.113.81 and 82 do.
+/// FTP refuses two passwords of one connection, MQTT a device; the web asks for a password twice and has not what it is asked for three
+/// times before it serves.
+fn refused_logins() -> Case {
+    let conversation = |client_port: u16, port: u16, at_us: u64, turns: &[(&'static str, &'static str)]| {
+        let (mut at_us, mut asked, mut said) = (at_us, 101, 501);
+        let mut lines = vec![(at_us, C, syn()), (at_us + 1_000, S, syn_ack())];
+        for (question, answer) in turns {
+            lines.push((at_us + 2_000, C, segment("PA", asked, said).words(question)));
+            asked += question.len() as u32;
+            lines.push((at_us + 3_000, S, segment("PA", said, asked).words(answer)));
+            said += answer.len() as u32;
+            at_us += 2_000;
+        }
+        lines.push((at_us + 2_000, C, segment("FA", asked, said)));
+        lines.push((at_us + 3_000, S, segment("FA", said, asked + 1)));
+        between(end(CLIENT, client_port), end(SERVER, port), lines)
+    };
+    let no = "HTTP/1.1 401 Unauthorized\r\n\r\n";
+    let ask = "GET / HTTP/1.1\r\n\r\n";
+    let missing = "HTTP/1.1 404 Not Found\r\n\r\n";
+    let page = "HTTP/1.1 200 OK\r\n\r\n";
+    let frames = [
+        conversation(40_001, 21, 0, &[("PASS a\r\n", "530 No.\r\n"), ("PASS b\r\n", "530 No.\r\n")]),
+        conversation(40_002, 1883, 100_000, &[("\u{10}\u{0c}\0\u{4}MQTT", "\u{20}\u{2}\0\u{5}")]),
+        conversation(
+            40_003,
+            80,
+            200_000,
+            &[(ask, no), (ask, missing), (ask, no), (ask, missing), (ask, missing), (ask, page)],
+        ),
+        // Nobody has asked yet: no answer.
+        conversation(40_004, 21, 300_000, &[("USER a\r\n", "530 No.\r\n")]),
+    ];
+    let after = |refused: f64, failed: f64| {
+        [(PairRefusedLogins60s, refused), (PairFailedLogins60s, failed), (SrcHosts60s, 1.0)]
+    };
+    let expected = vec![
+        expected(0, AtEnd(FlowEnd::Finished, 8), after(2.0, 1.0)),
+        expected(
+            1,
+            AtEnd(FlowEnd::Finished, 6),
+            [(PairRefusedLogins60s, 3.0), (PairFailedLogins60s, 1.0), (PairMeagreLogins60s, 1.0), (LoginService, 0.0)],
+        ),
+        expected(
+            2,
+            AtEnd(FlowEnd::Finished, 16),
+            [(PairRefusedLogins60s, 1.0), (PairMissing60s, 2.0), (PairFailedLogins60s, 0.0)],
+        ),
+        expected(3, AtEnd(FlowEnd::Finished, 6), after(3.0, 1.0)),
+    ];
+    Case { name: "refused-logins", frames: frames.concat(), flows: 4, expected }
+}
+
 fn login_at_four_hosts() -> Case {
     let hosts = ["203.0.113.83", "203.0.113.84", "203.0.113.85", "203.0.113.86"];
     let attempt = |(number, host): (usize, &&str)| {
