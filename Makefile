@@ -12,10 +12,11 @@ test: packages check
 	cargo build --workspace --features model-compiler/train
 	cargo test --workspace --no-fail-fast --features model-compiler/train -- --test-threads=6
 
-# Format and lints, with warnings as errors.
+# Format and lints, with warnings as errors, and the same of the program without TLS.
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features model-compiler/train -- -D warnings
+	cargo clippy --package sluice --no-default-features -- -D warnings
 
 # The program for another machine, static and stripped: target/$(TARGET)/release/sluice. TLS=0 leaves TLS out, and builds
 # for size.

@@ -136,7 +136,9 @@ impl<'a> Machine<'a> {
         let serial = format!("file:{}", self.console.display());
         let mut command = self.network.r#box.command("qemu-system-aarch64");
         let memory = self.memory_mib.to_string();
-        command.args(["-M", "virt", "-cpu", "cortex-a53", "-m", &memory, "-display", "none", "-monitor", "none"]);
+        // Its devices are told by a device tree, as those of real boards are.
+        command.args(["-M", "virt,acpi=off", "-cpu", "cortex-a53", "-m", &memory]);
+        command.args(["-display", "none", "-monitor", "none"]);
         // The firmware asks nobody which disk it shall start from.
         command.args(["-bios", FIRMWARE, "-boot", "menu=on,splash-time=0", "-drive", &drive, "-serial", &serial]);
         for number in 0..2 {
