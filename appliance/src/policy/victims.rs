@@ -7,6 +7,9 @@
 //! leaves connections unanswered because of it; it is renewed only as long as more come than it lets through. A flow that ends
 //! by its silence looks as it did when it came, and alone does not show that the flood goes on.
 //!
+//! A group of IPv6 that is flooded with the messages of forged routers and neighbours is limited as a host is; there all above the limit
+//! is lost.
+//!
 //! Alerts about such a flood go by the victim too: one for each of its senders would be another flood.
 
 use core::time::Duration;

@@ -126,7 +126,7 @@ mod tests {
             (
                 PairFlows60s,
                 1.0,
-                "1 connection of the source to services of the same kind (with passwords, or of the web) of this host in 60 s",
+                "1 connection of the source to services of the same kind (with passwords or MQTT, or of the web) of this host in 60 s",
             ),
             (FwdPackets, 2.0, "2 packets sent by the initiator"),
             (Answered, 0.0, "the responder sent nothing"),
@@ -134,7 +134,7 @@ mod tests {
             (
                 LoginService,
                 1.0,
-                "the destination port is that of a service with passwords (SSH, FTP, Telnet, mail, RDP, databases)",
+                "the destination port is that of a service with passwords (SSH, FTP, SMB, Telnet, mail, RDP, databases)",
             ),
             (HandshakeS, -1.0, "not known: time from SYN to the ACK that completes the handshake"),
             (HandshakeS, 0.0125, "time from SYN to the ACK that completes the handshake: 0.013 s"),
