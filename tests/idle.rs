@@ -67,22 +67,27 @@ fn assert_sleeps(what: &str, daemon: &Daemon<'_>) {
     assert!(restless.is_empty(), "{what}: {restless:?}");
 }
 
+/// Waits until the thread has not woken up for two seconds.
+fn wait_until_sleeps(thread: &str, daemon: &Daemon<'_>) {
+    let wake_ups = || done(daemon).get(thread).map(|done| done.wake_ups);
+    wait_until(&format!("the thread {thread} sleeps"), PATIENCE, || {
+        let before = wake_ups();
+        sleep(Duration::from_secs(2));
+        wake_ups() == before
+    })
+    .unwrap();
+}
+
 #[test]
 fn the_daemon_sleeps_while_nothing_happens_whatever_is_blocked() {
     let network = Network::new().unwrap();
     let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    // It hears of each of its own rules once.
+    wait_until_sleeps("table watch", &daemon);
     assert_sleeps("nothing blocked", &daemon);
 
     daemon.block_many(BLOCKS, "a test").unwrap();
     // Until the disk has them all.
-    let is_busy = |before: &BTreeMap<String, Done>| {
-        done(&daemon).get("store").map(|store| store.wake_ups) != before.get("store").map(|store| store.wake_ups)
-    };
-    wait_until("the store has written the blocks down", PATIENCE, || {
-        let before = done(&daemon);
-        sleep(Duration::from_secs(2));
-        !is_busy(&before)
-    })
-    .unwrap();
+    wait_until_sleeps("store", &daemon);
     assert_sleeps("10,000 blocked", &daemon);
 }
