@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use crate::arena::Footprint;
-use crate::decode::{DecodeError, Decoded, Frame, Packet, Transport, decode};
+use crate::decode::{DecodeError, Decoded, Frame, Packet, Transport, Word, decode};
 use crate::features::{self, FeatureVector};
 use crate::flow::{Change, Flow, FlowEnd, FlowTable, Login};
 use crate::limits::{self, Limits};
@@ -154,9 +154,9 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
         (change.end.is_some() && is_short_login(flow), Deed::ShortLogin),
         (change.end.is_some() && is_meagre_login(flow), Deed::MeagreLogin),
         (change.end.is_some() && flow.is_established() && flow.login.is_pending(), Deed::FailedLogin),
-        (change.login_refused && flow.begun, Deed::LoginRefused),
-        (change.login_accepted && flow.begun, Deed::LoginAccepted),
-        (change.missing && flow.begun, Deed::Missing),
+        (change.answer == Word::Refused && flow.begun, Deed::LoginRefused),
+        (change.answer == Word::Accepted && flow.begun, Deed::LoginAccepted),
+        (change.answer == Word::Missing && flow.begun, Deed::Missing),
     ];
     for (happened, deed) in deeds {
         if happened {

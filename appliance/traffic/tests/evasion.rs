@@ -6,7 +6,7 @@ mod common;
 use std::net::{IpAddr, Ipv4Addr};
 
 use common::{Bench, CLIENT, SERVER, client, tcp, udp, web};
-use traffic::decode::{Packet, Transport};
+use traffic::decode::{Packet, Transport, Word};
 use traffic::features::Index;
 use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
@@ -93,6 +93,46 @@ fn who_guesses_and_never_hangs_up_is_counted_all_the_same() {
     assert_eq!(bench.last().value(Index::PairFailedLogins60s), 5.0);
     assert_eq!(bench.last().value(Index::PairMeagreLogins60s), 5.0);
     assert!(bench.last().meagre_login);
+}
+
+/// The same segment with this said in it.
+fn saying(mut packet: Packet, said: Word) -> Packet {
+    if let Transport::Tcp(tcp) = &mut packet.transport {
+        tcp.word = said;
+    }
+    packet
+}
+
+/// A guess at SMB, and its refusal.
+fn refused_guess(bench: &mut Bench, at_ms: u64, (guesser, smb): (Endpoint, Endpoint)) {
+    bench.packet(at_ms, &saying(tcp(guesser, smb, "PA", 90), Word::Tried));
+    bench.packet(at_ms + 1, &saying(tcp(smb, guesser, "PA", 77), Word::Refused));
+}
+
+#[test]
+fn who_guesses_over_one_connection_is_counted_by_the_guess() {
+    let mut bench = Bench::new(Limits::default());
+    let (guesser, smb) = ((CLIENT, 40_000), (SERVER, 445));
+    connect(&mut bench, 0, guesser, smb);
+    for n in 0..30 {
+        refused_guess(&mut bench, 10 + n * 10, (guesser, smb));
+        // An answer that is sent again is no other one.
+        bench.packet(15 + n * 10, &saying(tcp(smb, guesser, "PA", 77), Word::Refused));
+    }
+    bench.packet(400, &tcp(guesser, smb, "R", 0));
+    assert_eq!(bench.last().value(Index::PairRefusedLogins60s), 30.0);
+}
+
+#[test]
+fn nobody_is_made_to_guess_by_answers_to_a_connection_that_was_never_opened() {
+    let mut bench = Bench::new(Limits::default());
+    let (victim, smb) = ((CLIENT, 40_000), (SERVER, 445));
+    bench.packet(0, &tcp(victim, smb, "S", 0));
+    for n in 0..30 {
+        refused_guess(&mut bench, 10 + n * 10, (victim, smb));
+    }
+    bench.packet(400, &tcp(smb, victim, "R", 0));
+    assert_eq!(bench.last().value(Index::PairRefusedLogins60s), 0.0);
 }
 
 #[test]

@@ -96,10 +96,16 @@ fn telnet_answer(payload: &[u8]) -> Word {
 
 /// CONNACK: what it is, its length, its flags, and its code (MQTT 3.1.1 section 3.2.2.3, MQTT 5 section 3.2.2.2).
 fn mqtt_answer(payload: &[u8]) -> Word {
-    match payload {
-        [0x20, _, _, 0, ..] => Word::Accepted,
+    /// A length of more than this goes on in the next byte (MQTT 5 section 1.5.5).
+    const LONGEST_IN_A_BYTE: u8 = 0x7f;
+    let code = match payload {
+        [0x20, ..=LONGEST_IN_A_BYTE, _, code, ..] | [0x20, _, ..=LONGEST_IN_A_BYTE, _, code, ..] => *code,
+        _ => return Word::None,
+    };
+    match code {
+        0 => Word::Accepted,
         // A bad name or password, and not authorized.
-        [0x20, _, _, 4 | 5 | 0x86 | 0x87, ..] => Word::Refused,
+        4 | 5 | 0x86 | 0x87 => Word::Refused,
         _ => Word::None,
     }
 }
@@ -210,6 +216,7 @@ mod tests {
         assert_eq!(from_server(1883, &[0x20, 2, 0, 0]), Word::Accepted);
         assert_eq!(from_server(1883, &[0x20, 2, 0, 5]), Word::Refused);
         assert_eq!(from_server(1883, &[0x20, 3, 0, 0x87, 0]), Word::Refused);
+        assert_eq!(from_server(1883, &[0x20, 0x85, 1, 0, 0x87, 0x82, 1]), Word::Refused, "with a long reason");
         assert_eq!(from_server(1883, &[0x20, 2, 0, 3]), Word::None, "not available: nothing is said of who asks");
     }
 

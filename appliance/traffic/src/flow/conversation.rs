@@ -98,12 +98,8 @@ pub struct Change {
     pub established: bool,
     /// The responder reset it before it was established, or an ICMP error said that it cannot be reached.
     pub refused: bool,
-    /// The responder refused to let the initiator in, which had tried.
-    pub login_refused: bool,
-    /// The responder let the initiator in, or served what it asked the web for.
-    pub login_accepted: bool,
-    /// The responder of the web has not what the initiator asked for.
-    pub missing: bool,
+    /// What the responder says to the initiator, which has tried to get in or asked the web for something.
+    pub answer: Word,
     /// The packet ended it.
     pub end: Option<FlowEnd>,
 }
@@ -326,10 +322,8 @@ impl Flow {
             self.add_flags(is_forward, tcp);
             self.add_window(is_forward, tcp);
             self.add_sequence(is_forward, tcp, packet.payload_len_bytes);
-            if self.is_answer_to_login(is_forward) {
-                change.login_refused = tcp.word == Word::Refused;
-                change.login_accepted = tcp.word == Word::Accepted;
-                change.missing = tcp.word == Word::Missing;
+            if self.is_answered_by(is_forward) {
+                change.answer = tcp.word;
             }
             self.add_login(is_forward, tcp, packet.payload_len_bytes);
             change.established = self.advance_handshake(is_forward, tcp, now) && !self.ended;
@@ -421,8 +415,8 @@ impl Flow {
         }
     }
 
-    /// What the responder says now of a log-in is about one that the initiator has tried, on a connection that is open.
-    const fn is_answer_to_login(&self, is_forward: bool) -> bool {
+    /// What the responder says now is about what the initiator has tried, on a connection that both have opened.
+    const fn is_answered_by(&self, is_forward: bool) -> bool {
         !is_forward && self.is_established() && self.login.awaits_answer()
     }
 

@@ -1,8 +1,8 @@
 //! Whether the initiator was let in by a service with passwords, as far as that shows on the wire.
 //!
-//! FTP, Telnet, SMB, MQTT and the web say it ([`Word`]). SSH is encrypted, but its messages are as long as what is in them: after NEWKEYS the
-//! initiator asks for the service `ssh-userauth`, and the responder accepts with a message of the same length (RFC 4253 section
-//! 10); a refusal names the methods that can go on and is never shorter, while the message that lets the initiator in holds
+//! FTP, Telnet, SMB, MQTT and the web say it ([`Word`]). SSH is encrypted, but its messages are as long as what is in them: after
+//! NEWKEYS the initiator asks for the service `ssh-userauth`, and the responder accepts with a message of the same length (RFC 4253
+//! section 10); a refusal names the methods that can go on and is never shorter, while the message that lets the initiator in holds
 //! nothing (RFC 4252 section 5.1) and is shorter in every cipher. Zeek tells log-ins by lengths too. Whatever does not go this
 //! way, because messages share a segment or get lost, stays [`Login::Unclear`].
 
@@ -65,7 +65,7 @@ impl Login {
         matches!(self, Self::Pending(_) | Self::Refused)
     }
 
-    /// The same of SSH, FTP and Telnet.
+    /// The same of SSH, FTP and Telnet, where a connection that ends so counts as one.
     #[must_use]
     pub const fn is_pending(self) -> bool {
         matches!(self, Self::Pending(_))

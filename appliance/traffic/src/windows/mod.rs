@@ -1,10 +1,9 @@
 //! Windows: what each source did, and what was done to each destination, in the last seconds.
 //!
 //! One flow of a scan, a flood or a password attack looks like any other; many of them in a short time do not. Five
-//! tables hold what was done: by source (IPv6: by /64, within which a host chooses freely; on a link by address), by destination host, by
-//! destination port, and by source and destination host for services with passwords (MQTT among them) and for the web, which have a
-//! table each: however many pages a household looks at, nobody who guesses passwords is forgotten for it. Each is bounded;
-//! [`table`] says who goes.
+//! tables hold what was done: by source ([`Address::source`]), by destination host, by destination port, and by source and
+//! destination host for services with passwords (MQTT among them) and for the web, which have a table each: however many pages a
+//! household looks at, nobody who guesses passwords is forgotten for it. Each is bounded; [`table`] says who goes.
 
 mod activity;
 mod sketch;
