@@ -45,11 +45,23 @@ impl Lab {
         (1..).zip(packets).map(|(mark, _)| arrived.contains(&mark)).collect()
     }
 
-    /// Sends these through the bridge; the marks of those that arrive.
+    /// Sends these through the bridge; the marks of those that arrive at the host.
     fn marks(
         &self,
         encapsulation: Encapsulation,
         way: Way,
+        frames: impl IntoIterator<Item = Vec<u8>>,
+    ) -> BTreeSet<u16> {
+        let (_, destination) = way.addresses();
+        self.marks_to(encapsulation, way, destination, frames)
+    }
+
+    /// The same of those for this destination.
+    fn marks_to(
+        &self,
+        encapsulation: Encapsulation,
+        way: Way,
+        destination: IpAddr,
         frames: impl IntoIterator<Item = Vec<u8>>,
     ) -> BTreeSet<u16> {
         let [sender, receiver] = if way.inwards { [0, 1] } else { [1, 0] }.map(|end: usize| &self.wires[end]);
@@ -57,7 +69,6 @@ impl Lab {
             sender.send(&frame).unwrap();
         }
         sender.send_last().unwrap();
-        let (_, destination) = way.addresses();
         let mut arrived = BTreeSet::new();
         receiver.receive(|frame| arrived.extend(encapsulation.mark(destination, frame))).unwrap();
         arrived
@@ -333,6 +344,35 @@ fn a_flood_passes_at_the_rate_of_the_limit_and_nothing_else_is_touched() {
                 limits(&mut lab, encapsulation, family, 6, syn);
                 limits(&mut lab, encapsulation, family, 17, udp);
             }
+        }
+    }
+}
+
+#[test]
+fn what_floods_a_group_by_neighbour_discovery_is_above_its_limit_in_every_encapsulation() {
+    const ICMPV6: u8 = 58;
+    const ROUTER_ADVERTISEMENT: u8 = 134;
+    for (name, family) in [("enc-group-n", Family::Netdev), ("enc-group-b", Family::Bridge)] {
+        let mut lab = Lab::new(name);
+        lab.enforcer = lab.enforcer.in_family(family);
+        let inwards = Way { family: 1, inwards: true };
+        let group: IpAddr = "ff02::1".parse().unwrap();
+        for encapsulation in ENCAPSULATIONS {
+            let what = encapsulation.name;
+            let target = Target { destination: group, protocol: ICMPV6, port: None };
+            lab.enforcer.replace(&limited(&[target], 600), NOW).unwrap();
+            let advertisement = icmp(ICMPV6, ROUTER_ADVERTISEMENT);
+            let frame = |mark| encapsulation.frame(forged(1, mark), group, mark, &advertisement);
+            let begin = Stopwatch::start();
+            let passed = lab.marks_to(encapsulation, inwards, group, (1..=2_000).map(frame)).len();
+            let most = f64::from(PER_S) * (1.0 + begin.elapsed().as_secs_f64()) + 1.0;
+            assert!(passed >= PER_S as usize && passed as f64 <= most, "{what}: {passed} passed of at most {most}");
+            // Whoever looks for a single host finds it.
+            assert_eq!(lab.arrive(encapsulation, inwards, &vec![advertisement; 1_000]), [true; 1_000], "{what}");
+            let stands = lab.enforcer.read_back().unwrap().blocks;
+            let [(Subject::Service(found), Action::Limit, _)] = stands[..] else { panic!("{what}: {stands:?}") };
+            assert_eq!(found, target, "{what}");
+            lab.enforcer.unblock(&[target.into()]).unwrap();
         }
     }
 }

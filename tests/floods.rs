@@ -169,6 +169,7 @@ fn forged_neighbours(kind: u8, group: Ipv6Addr, numbers: std::ops::Range<u16>) -
 fn forged_routers_are_kept_to_a_rate_and_neighbours_find_each_other() {
     const ADVERTISEMENT: u8 = 134;
     const SOLICITATION: u8 = 135;
+    const ALLOWED: u16 = 0xfffe;
     let all_nodes: Ipv6Addr = "ff02::1".parse().unwrap();
     let one_node: Ipv6Addr = "ff02::1:ff00:10".parse().unwrap();
     let network = Network::new().unwrap();
@@ -189,20 +190,25 @@ fn forged_routers_are_kept_to_a_rate_and_neighbours_find_each_other() {
     assert!(table.contains(&format!("{all_nodes} . ipv6-icmp limit rate over 100/second")), "{table}");
 
     let [outside, end] = [(); 2].map(|()| Wire::open(&network.wan, "wan0").unwrap());
+    assert!(daemon.command(&["allow", "02:00:5e:00:ff:fe"]).unwrap().success());
     inside.send_many(&forged_neighbours(ADVERTISEMENT, all_nodes, 0..2_000)).unwrap();
     inside.send_many(&forged_neighbours(SOLICITATION, one_node, 0..200)).unwrap();
+    let allowed = forged_neighbours(ADVERTISEMENT, all_nodes, ALLOWED..ALLOWED + 1);
+    inside.send_many(&vec![allowed[0].clone(); 200]).unwrap();
     // Whatever passes is there by then.
     sleep(Duration::from_secs(1));
     end.send_last().unwrap();
-    let arrived = |group: Ipv6Addr, frame: &[u8]| usize::from(ENCAPSULATIONS[0].mark(group.into(), frame).is_some());
-    let (mut advertised, mut solicited) = (0, 0);
+    let mark = |group: Ipv6Addr, frame: &[u8]| ENCAPSULATIONS[0].mark(group.into(), frame);
+    let (mut advertised, mut solicited, mut by_the_allowed) = (0, 0, 0);
     outside
         .receive(|frame| {
-            advertised += arrived(all_nodes, frame);
-            solicited += arrived(one_node, frame);
+            advertised += usize::from(mark(all_nodes, frame).is_some_and(|number| number != ALLOWED));
+            by_the_allowed += usize::from(mark(all_nodes, frame) == Some(ALLOWED));
+            solicited += usize::from(mark(one_node, frame).is_some());
         })
         .unwrap();
-    assert!(advertised < 1_000 && solicited == 200, "{advertised} of 2000 to the flooded group, {solicited} of 200");
+    assert!(advertised < 1_000, "{advertised} of 2000 to the flooded group");
+    assert_eq!((by_the_allowed, solicited), (200, 200), "a router that is allowed, and who looks for a neighbour");
     assert!(daemon.command(&["unblock", &group]).unwrap().success());
     assert!(limit_of(&daemon, &group).is_none() && !daemon.kernel_table().contains(". ipv6-icmp limit"));
 }

@@ -250,10 +250,7 @@ pub(super) fn add_all(batch: &mut Batch, ports: &[String; 2], family: u8, made: 
         if place.offset_bytes > 0 {
             encapsulated_deny_new_rules(place, &mut rules);
         }
-        if place.key == Key::Ipv6 {
-            let flood = place.carrying("neighbour discovery above the limit of the group", ICMPV6);
-            rules.push((place.chain, place.host(flood).in_set(limit_hosts_set(place.key)).drop()));
-        }
+        rules.extend(flooded_groups(place, made).map(|rule| (place.chain, rule)));
         for rule in place.always_pass() {
             rules.push((place.chain, rule));
         }
@@ -366,6 +363,18 @@ fn closed_rules(rules: &mut Rules) {
         }
         rules.push((sorter.chain, other.compare(Compare::AtMost, &(FIRST_PPP_CONTROL - 1).to_be_bytes()).drop()));
     }
+}
+
+/// What comes to a flooded group of IPv6 above its rate, before neighbour discovery passes: but not from who is allowed.
+fn flooded_groups(place: &Place, made: Made) -> Option<Rule> {
+    let mut flood = place.carrying("neighbour discovery above the limit of the group", ICMPV6);
+    if made.allows_networks {
+        flood = place.and_source(flood).not_in_set(allow_set(place.key));
+    }
+    if made.allows_devices {
+        flood = flood.sender().not_in_set(ALLOW_DEVICE);
+    }
+    (place.key == Key::Ipv6).then(|| place.host(flood).in_set(limit_hosts_set(place.key)).drop())
 }
 
 fn place_rules(place: &Place, made: Made, rules: &mut Rules) {
