@@ -130,6 +130,22 @@ fn the_fifth_failed_log_in_within_a_minute_is_blocked_and_four_are_not() {
 }
 
 #[test]
+fn twenty_refused_passwords_may_be_a_device_with_an_old_one_and_more_are_not() {
+    let recorded = lab::frames::read_pcap(&capture("mqtt-brute-force")).unwrap();
+    let refused = refused_by_mqtt(&recorded);
+    for (log_ins, is_blocked) in [(20, false), (21, true)] {
+        let file = lab::cleanup::work_folder().unwrap().join(format!("{log_ins}-refused.pcap"));
+        let some: Vec<_> = recorded
+            .iter()
+            .filter(|frame| client_of(1_883, frame).is_some_and(|port| refused[..log_ins].contains(&port)))
+            .cloned()
+            .collect();
+        lab::frames::write_pcap(&file, &some).unwrap();
+        assert_eq!(blocked(&report(&file, &[])).len(), usize::from(is_blocked), "{log_ins}");
+    }
+}
+
+#[test]
 fn two_log_ins_that_came_to_nothing_may_be_mistyped_and_a_third_is_told_of_however_patient() {
     let recorded = lab::frames::read_pcap(&capture("ssh-brute-force")).unwrap();
     let failed = closed_by_both(&recorded);
@@ -143,6 +159,12 @@ fn two_log_ins_that_came_to_nothing_may_be_mistyped_and_a_third_is_told_of_howev
         assert_eq!(three["verdicts"]["brute_force"], 1, "{pause_s}: {three}");
         assert_eq!(three["alerts"].as_array().unwrap().len(), 1, "{pause_s}: {three}");
     }
+}
+
+/// Ports of MQTT clients that were told that they are not authorized (CONNACK, code 5), in the order in which they were.
+fn refused_by_mqtt(frames: &[lab::frames::Frame]) -> Vec<u16> {
+    let is_refused = |frame: &&lab::frames::Frame| frame.bytes.ends_with(&[0x20, 2, 0, 5]);
+    frames.iter().filter(is_refused).filter_map(|frame| client_of(1_883, frame)).collect()
 }
 
 /// Ports of SSH clients whose connections ended with FIN from both sides, in the order of their first frames.

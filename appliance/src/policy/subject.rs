@@ -5,14 +5,14 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
 
 use ipnet::{IpNet, Ipv6Net};
-use traffic::address::Mac;
+use traffic::address::{Address, Mac};
 use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
 
 /// Who or what something is done about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
     /// Whoever sends from an address: one IPv4 address, or the first of an IPv6 /64, since a host chooses freely among the
-    /// addresses of its /64.
+    /// addresses of its /64 ([`Address::source`]).
     Source(IpAddr),
     /// A device of the household, by the address of its network card.
     Device(Mac),
@@ -73,20 +73,21 @@ impl Subject {
     /// The source that the address belongs to.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Self::Source(address),
-            IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(
-                || Self::Source(Ipv6Addr::from_bits(v6.to_bits() & (u128::from(u64::MAX) << 64)).into()),
-                |v4| Self::Source(v4.into()),
-            ),
-        }
+        Self::Source(Address::from(address).source().ip())
     }
 
-    /// All addresses of a source: a /32 or a /64. Devices and services have none that could be named.
+    /// Above its limit only who was asked, or asks twice, gets through. Pings, and what a group hears, are lost there.
+    #[must_use]
+    pub const fn hears_who_asks_twice(self) -> bool {
+        matches!(self, Self::Service(Target { protocol: TCP | UDP, .. }))
+    }
+
+    /// All addresses of a source: a /32 or a /64, or one of a link. Devices and services have none that could be named.
     #[must_use]
     pub fn network(self) -> Option<IpNet> {
         match self {
             Self::Source(IpAddr::V4(v4)) => Some(IpAddr::V4(v4).into()),
+            Self::Source(IpAddr::V6(v6)) if v6.is_unicast_link_local() => Some(IpAddr::V6(v6).into()),
             Self::Source(IpAddr::V6(v6)) => Some(Ipv6Net::new_assert(v6, 64).into()),
             Self::Device(_) | Self::Service(_) => None,
         }
@@ -103,6 +104,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Source(IpAddr::V4(v4)) => v4.fmt(f),
+            Self::Source(IpAddr::V6(v6)) if v6.is_unicast_link_local() => v6.fmt(f),
             Self::Source(IpAddr::V6(v6)) => write!(f, "{v6}/64"),
             Self::Device(mac) => mac.fmt(f),
             Self::Service(target) => target.fmt(f),
@@ -127,7 +129,7 @@ impl fmt::Display for Target {
 /// A text names nobody that something can be done about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "give an address (198.51.100.7, 2001:db8::7), a device (02:00:5e:10:00:01), or a service as it is listed (198.51.100.7:80/tcp, all of a host's as 198.51.100.7/tcp or 198.51.100.7/udp, its pings as 198.51.100.7/icmp); networks other than an IPv6 /64 are not blocked"
+    "give an address (198.51.100.7, 2001:db8::7), a device (02:00:5e:10:00:01), or a service as it is listed (198.51.100.7:80/tcp, all of a host's as 198.51.100.7/tcp or 198.51.100.7/udp, its pings as 198.51.100.7/icmp, what a group hears of routers and neighbours as ff02::1/icmp); networks other than an IPv6 /64 are not blocked"
 )]
 pub struct NoSubject;
 
@@ -177,7 +179,7 @@ pub enum Action {
     /// answer to evidence that somebody else could have forged in the source's name.
     DenyNew,
     /// Of what opens connections to the service, or answers it, let through so much a second. Above that only who was asked, and
-    /// who asks twice, as those do who want an answer.
+    /// who asks twice, as those do who want an answer; of pings, and of what a group hears, nobody.
     Limit,
     /// Drop everything from and to the source: the evidence was proven by a two-way exchange.
     Deny,
@@ -218,6 +220,8 @@ mod tests {
             ("::ffff:203.0.113.9", "203.0.113.9"),
             ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
             ("2001:db8:1:2::/64", "2001:db8:1:2::/64"),
+            ("fe80::1:2", "fe80::1:2"),
+            ("ff02::1/icmp", "ff02::1/icmp"),
             (" 02:00:5E:10:00:01 ", "02:00:5e:10:00:01"),
             ("198.51.100.10:80/tcp", "198.51.100.10:80/tcp"),
             ("[2001:db8::1]:53/udp", "[2001:db8::1]:53/udp"),

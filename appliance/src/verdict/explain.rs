@@ -313,6 +313,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_service_said_is_told_where_nothing_else_was_seen() {
+        let mut features = [0.0; FEATURE_COUNT];
+        features[Index::PairRefusedLogins60s as usize] = 61.0;
+        features[Index::PairMissing60s as usize] = 215.0;
+        let told = |class| behaviour(class, &features);
+        assert_eq!(told(ThreatClass::BruteForce)[0], "61 log-ins refused by this host in 60 s");
+        assert_eq!(told(ThreatClass::WebAttack)[0], "215 requests in 60 s for what this host has not");
+    }
+
+    #[test]
     fn numbers_read_well() {
         for (value, text) in [(412.0, "412"), (18.5, "18.5"), (0.984_375, "0.984"), (0.0, "0"), (123.7, "124")] {
             assert_eq!(round(value), text);

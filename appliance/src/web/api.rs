@@ -376,7 +376,7 @@ impl BlockRow {
             address: block.subject.to_string(),
             state: block.state.name().to_owned(),
             action: block.action.name().to_owned(),
-            measure: words::measure(block.action).to_owned(),
+            measure: words::measure(block.subject, block.action).to_owned(),
             class: block.class.map(ThreatClass::name).map(str::to_owned),
             deed: words::deed(block.class).to_owned(),
             since: iso(block.since),

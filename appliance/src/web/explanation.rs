@@ -362,20 +362,21 @@ fn measure(known: &KnownBlock, proven: Option<bool>, now: Timestamp) -> Vec<Stri
         }
         BlockState::Observed => format!("{subject} would be blocked ({name}) in mode enforce; nothing is done."),
     };
-    let mut told = vec![what, strength(*action, *class, proven).to_owned()];
+    let mut told = vec![what, strength(*subject, *action, *class, proven).to_owned()];
     told.push(format!("Its reason: {because}."));
     told
 }
 
 /// Why so much is done, and no more.
-const fn strength(action: Action, class: Option<ThreatClass>, proven: Option<bool>) -> &'static str {
+const fn strength(subject: Subject, action: Action, class: Option<ThreatClass>, proven: Option<bool>) -> &'static str {
     match (action, class, proven) {
         (Action::Quarantine, None, _) => {
             "It reaches nothing but names, addresses and this box: somebody said so by hand."
         }
-        (Action::Limit, None, _) => {
+        (Action::Limit, None, _) if subject.hears_who_asks_twice() => {
             "Above the limit only who was asked, or asks twice, gets through: somebody said so by hand."
         }
+        (Action::Limit, None, _) => "What comes above the limit is lost: somebody said so by hand.",
         (Action::Deny, None, _) => "Everything from and to it is dropped: somebody said so by hand.",
         (Action::DenyNew, None, _) => {
             "What opens a connection is dropped, as somebody said by hand, and its answers still pass: this house needs them."
@@ -384,9 +385,12 @@ const fn strength(action: Action, class: Option<ThreatClass>, proven: Option<boo
             "It reaches nothing but names, addresses and this box: it is a device of this house, known by its network card, \
              which nobody outside can forge."
         }
-        (Action::Limit, ..) => {
+        (Action::Limit, ..) if subject.hears_who_asks_twice() => {
             "Above the limit only who was asked, or asks twice, gets through: the flood comes from too many addresses to block \
              them one by one."
+        }
+        (Action::Limit, ..) => {
+            "What comes above the limit is lost: the flood comes from too many addresses to block them one by one."
         }
         (Action::Deny, ..) => {
             "Everything from and to it is dropped: completed handshakes prove that the attacks come from this address."

@@ -223,6 +223,16 @@ fn what_was_done_is_told_with_why_so_much_until_when_and_how_to_undo_it() {
         ),
         (block(device, Quarantine, scan, Enforced), "known by its network card", "sluice unblock 02:00:5e:10:00:07"),
         (block(service, Limit, scan, Enforced), "too many addresses", "sluice unblock 192.168.1.20:445/tcp"),
+        (
+            block("ff02::1/icmp", Limit, scan, Enforced),
+            "What comes above the limit is lost: the flood",
+            "sluice unblock ff02::1/icmp",
+        ),
+        (
+            block("192.168.1.20/icmp", Limit, None, Enforced),
+            "is lost: somebody said",
+            "sluice unblock 192.168.1.20/icmp",
+        ),
         (block(source, Deny, scan, Proposed), "for somebody who approves", "sluice approve 203.0.113.77"),
         (block(source, Deny, scan, Observed), "in mode enforce; nothing is done", "sluice mode enforce --class scan"),
     ] {

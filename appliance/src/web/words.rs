@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::policy::Action;
+use crate::policy::{Action, Subject};
 use traffic::features::ThreatClass;
 
 /// A duration in one or two units: `45 s`, `12 min`, `3 h 5 min`, `2 days`.
@@ -66,11 +66,14 @@ pub(super) const fn deed(class: Option<ThreatClass>) -> &'static str {
 }
 
 /// What is done about it.
-pub(super) const fn measure(action: Action) -> &'static str {
+pub(super) const fn measure(subject: Subject, action: Action) -> &'static str {
     match action {
         Action::DenyNew => "new connections are dropped, answers still pass",
         Action::Deny => "everything is dropped",
-        Action::Limit => "above the limit, only who was asked, or asks twice, gets through",
+        Action::Limit if subject.hears_who_asks_twice() => {
+            "above the limit, only who was asked, or asks twice, gets through"
+        }
+        Action::Limit => "what comes above the limit is lost",
         Action::Quarantine => "reaches nothing but names, addresses and this box",
     }
 }
