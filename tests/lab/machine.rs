@@ -7,13 +7,16 @@
 //! The namespace `box` only holds the two pieces of wire (`══`), bridges of one frame in, one frame out.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use model_compiler::sealed::{KEY_BYTES, SecretKey};
+use sluice::clock::Stopwatch;
 
 use crate::benign::SSH_OPTIONS;
 use crate::cleanup::work_folder;
@@ -40,6 +43,10 @@ const FIRMWARE: &str = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd";
 
 /// What the kernel misses of a processor that is emulated.
 const OF_THE_EMULATOR: &str = "Early cacheinfo failed";
+
+/// The machine's power button is line 3 of its GPIO chip. It is held for 100 ms each time that it is pressed; to press it again within
+/// them is to hold it on.
+const PRESS_AGAIN: Duration = Duration::from_millis(40);
 
 /// An image for an emulated board, and the key that it takes updates of.
 #[derive(Debug)]
@@ -102,6 +109,8 @@ pub struct Machine<'a> {
     memory_mib: u32,
     disk: PathBuf,
     console: PathBuf,
+    /// The socket by which QEMU is told what happens to the machine.
+    monitor: PathBuf,
     running: Option<Running>,
 }
 
@@ -123,8 +132,9 @@ impl<'a> Machine<'a> {
             }
         }
         let name = network.r#box.name();
-        let (disk, console) = (image.disk(name, config)?, work_folder()?.join(format!("{name}.console")));
-        Ok(Self { network, memory_mib, disk, console, running: None })
+        let (disk, file) =
+            (image.disk(name, config)?, |kind| Ok::<_, anyhow::Error>(work_folder()?.join(format!("{name}.{kind}"))));
+        Ok(Self { network, memory_mib, disk, console: file("console")?, monitor: file("qmp")?, running: None })
     }
 
     /// Turns it on. What its console shows begins anew.
@@ -138,7 +148,8 @@ impl<'a> Machine<'a> {
         let memory = self.memory_mib.to_string();
         // Its devices are told by a device tree, as those of real boards are.
         command.args(["-M", "virt,acpi=off", "-cpu", "cortex-a53", "-m", &memory]);
-        command.args(["-display", "none", "-monitor", "none"]);
+        let monitor = format!("unix:{},server=on,wait=off", self.monitor.display());
+        command.args(["-display", "none", "-monitor", "none", "-qmp", &monitor]);
         // The firmware asks nobody which disk it shall start from.
         command.args(["-bios", FIRMWARE, "-boot", "menu=on,splash-time=0", "-drive", &drive, "-serial", &serial]);
         for number in 0..2 {
@@ -153,6 +164,22 @@ impl<'a> Machine<'a> {
     /// Pulls the plug, whatever it is doing.
     pub fn cut_power(&mut self) {
         self.running = None;
+    }
+
+    /// Presses its power button, and lets go of it after so long; 100 ms is the shortest.
+    ///
+    /// # Errors
+    /// It is off.
+    pub fn press(&self, held: Duration) -> Result<()> {
+        let mut monitor = BufReader::new(UnixStream::connect(&self.monitor)?);
+        let watch = Stopwatch::start();
+        tell(&mut monitor, "qmp_capabilities")?;
+        tell(&mut monitor, "system_powerdown")?;
+        while watch.elapsed() + PRESS_AGAIN < held {
+            sleep(PRESS_AGAIN);
+            tell(&mut monitor, "system_powerdown")?;
+        }
+        Ok(())
     }
 
     /// What its console has shown since it was turned on.
@@ -259,4 +286,18 @@ impl<'a> Machine<'a> {
         let printed = self.running.as_ref().map_or_else(|| "it is off".to_owned(), Running::stderr);
         format!("{printed}\nthe console:\n{}", self.console())
     }
+}
+
+/// Has QEMU carry out a command without arguments, by its machine protocol; waits until it did.
+fn tell(monitor: &mut BufReader<UnixStream>, command: &str) -> Result<()> {
+    writeln!(monitor.get_mut(), "{{\"execute\": \"{command}\"}}")?;
+    // Events and the greeting come between.
+    for line in monitor.lines() {
+        let line = line?;
+        ensure!(!line.contains("\"error\""), "{line}");
+        if line.contains("\"return\"") {
+            return Ok(());
+        }
+    }
+    bail!("QEMU ended")
 }
