@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use lab::cross::root;
+use sluice::config::Config;
 
 fn board_folder() -> PathBuf {
     root().join("buildroot/board")
@@ -113,6 +114,27 @@ fn each_slot_of_a_raspberry_pi_starts_its_own_root() {
         }
     }
     fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_configuration_of_a_board_names_its_light_and_its_watchdog() {
+    for board in boards() {
+        let folder = new_folder(&format!("post-build-{board}"));
+        assert!(Command::new("cp").arg("-r").arg(root().join("overlay/.")).arg(&folder).status().unwrap().success());
+        // Any file for the kernel that GRUB reads.
+        for kernel in ["Image", "bzImage"] {
+            fs::write(folder.join(kernel), "").unwrap();
+        }
+        let mut post_build = Command::new(board_folder().join("post-build"));
+        let output = post_build.arg(&folder).arg(&board).env("BINARIES_DIR", &folder).output().unwrap();
+        assert!(output.status.success(), "{board}: {output:?}");
+        let config = Config::load(&folder.join("etc/sluice/sluice.toml")).unwrap();
+        let hardware = config.hardware;
+        let led = hardware.led.map(|led| led.to_string()).unwrap_or_default();
+        assert_eq!((led, hardware.watchdog.display().to_string()), (meta(&board, "LED"), meta(&board, "WATCHDOG")));
+        assert_eq!(meta(&board, "LED"), if board.starts_with("raspberrypi") { "ACT" } else { "" });
+        fs::remove_dir_all(folder).unwrap();
+    }
 }
 
 /// A new folder of this test's own.

@@ -47,6 +47,29 @@ fn memory(board: &Machine<'_>, address: &str) -> String {
     format!("the daemon takes {}, {} are left", kib("VmRSS:"), kib("MemAvailable:"))
 }
 
+/// How much of the processor the daemon takes while files are fetched through the board, and then how much memory.
+fn print_what_traffic_costs(network: &Network, board: &Machine<'_>, address: &str) {
+    const FETCHES: usize = 8;
+    let _server = services::nginx(&network.wan).unwrap();
+    // proc_pid_stat(5): the 14th and the 15th word are hundredths of a second; the name in the 2nd has no space.
+    let used_s = || {
+        let words = board.shell(address, "cat /proc/$(pidof sluice)/stat").unwrap();
+        words.split(' ').skip(13).take(2).map(|word| word.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+    };
+    let (before_s, watch) = (used_s(), Stopwatch::start());
+    let fetches = format!(" -o /dev/null http://{GATEWAY}/film.bin").repeat(FETCHES);
+    let fetch = format!("curl -s --fail{fetches}");
+    network.lan.run_within(&fetch, PATIENCE).unwrap();
+    let took = watch.elapsed();
+    let share = 100.0 * (used_s() - before_s) / took.as_secs_f64();
+    let mbit = (FETCHES * film_bytes()) as f64 * 8.0 / 1e6 / took.as_secs_f64();
+    println!("at {mbit:.0} Mbit/s: {share:.0} % of the emulated processor; {}", memory(board, address));
+}
+
+fn film_bytes() -> usize {
+    services::WEB_FILES.iter().find(|(name, _)| *name == "film.bin").unwrap().1
+}
+
 fn blocks(board: &Machine<'_>, address: &str) -> Vec<String> {
     let status = status(board, address);
     status["blocks"].as_array().unwrap().iter().map(|block| block["address"].as_str().unwrap().to_owned()).collect()
@@ -100,9 +123,10 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     let has_page = watch.elapsed();
     board.wait_for_log_in(&address).unwrap();
     wait_until_the_daemon_answers(&board, &address);
+    let protects = watch.elapsed();
     wait_until("the board has a way out by IPv6", PATIENCE, || follows_a_router(&board, &address)).unwrap();
     board.shell(&address, "sluice mode enforce").unwrap();
-    println!("from power to forwarding {forwards:.1?}, to the page {has_page:.1?}");
+    println!("from power to forwarding {forwards:.1?}, to the page {has_page:.1?}, to protecting {protects:.1?}");
 
     // Who scans from outside is kept out; who does nothing is not.
     assert!(reaches_the_lan(&attacker.namespace));
@@ -145,6 +169,28 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     assert!(log.contains("nonsense"), "{log}");
     board.shell(&address, "echo 'mode = \"enforce\"' >/etc/sluice/sluice.toml").unwrap();
     wait_until_the_daemon_answers(&board, &address);
+}
+
+#[test]
+fn a_board_whose_second_port_comes_late_passes_nothing_unwatched_before_its_configuration_is_mended() {
+    let network = Network::beside_others().unwrap();
+    // Behind the port that comes late.
+    let _server = services::dhcp(&network.wan).unwrap();
+    let config = "mode = \"enforce\"\non_failure = \"closed\"\nnonsense = 1\n";
+    let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, Some(config)).unwrap().with_late_port();
+    board.power_on().unwrap();
+    wait_until("it goes by eth0 and eth1", PATIENCE, || board.console().contains("bridging eth0 and eth1")).unwrap();
+    board.plug_in().unwrap();
+
+    let address = board.address().unwrap();
+    board.wait_for_log_in(&address).unwrap();
+    let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
+    sleep(SHORT);
+    assert_eq!(pings.answers(), 0, "the daemon does not run");
+    board.shell(&address, "sed -i /nonsense/d /etc/sluice/sluice.toml").unwrap();
+    wait_until("the daemon watches what passes", PATIENCE, || pings.answers() > 0).unwrap();
+    wait_until_the_daemon_answers(&board, &address);
+    assert_eq!(status(&board, &address)["faults"].to_string(), "[]");
 }
 
 /// Waits until the kernel says that Sluice drives the relay's line so; the light's is the one before.
@@ -224,6 +270,7 @@ fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
     wait_until_slots_are(&board, &address, ["slot a: version 1, runs, is started", "slot b: version 1"]);
     assert_eq!(status(&board, &address)["mode"], "enforce", "the configuration is that of the card");
     println!("of {SMALL_MEMORY_MIB} MiB: {}", memory(&board, &address));
+    print_what_traffic_costs(&network, &board, &address);
 
     // A file that is not what was signed changes nothing.
     let update = IMAGE.update("2", "rootfs").unwrap();

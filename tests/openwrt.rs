@@ -192,13 +192,18 @@ fn what_uci_says_becomes_a_configuration_that_the_program_accepts() {
              config feed off\noption enabled 0\noption class nonsense",
             &["list \"bad\": 1 addresses"],
         ),
-        ("option extra /etc/extra.toml", &["rules: mine"]),
+        (
+            "option bridge br-lan\nlist port lan1\nlist port wan\noption extra /etc/extra.toml\n\
+             config feed bad\noption path /etc/bad.txt\noption class botnet\noption confidence 0.9",
+            &["bridge br-lan of lan1 and wan, addresses 198.51.100.9/24", "rules: mine", "list \"bad\": 1 addresses"],
+        ),
         ("option config_file /etc/own.toml", &["bridge br9 of a and b"]),
     ] {
         fs::write(router.path("etc/bad.txt"), "203.0.113.9\n").unwrap();
         fs::write(router.path("etc/own.toml"), "[bridge]\nname = \"br9\"\nports = [\"a\", \"b\"]\n").unwrap();
-        let rule = "[[rules]]\nname = \"mine\"\nwhen = [\"odd_flags > 0\"]\nclass = \"scan\"\nconfidence = 0.8\n";
-        fs::write(router.path("etc/extra.toml"), rule).unwrap();
+        let extra = "bridge.addresses = [\"198.51.100.9/24\"]\n\
+                     [[rules]]\nname = \"mine\"\nwhen = [\"odd_flags > 0\"]\nclass = \"scan\"\nconfidence = 0.8";
+        fs::write(router.path("etc/extra.toml"), extra).unwrap();
         assert_eq!(router.configure(lines), Ok(()), "{lines}");
         let said = router.run_well(&format!("sluice check-config {CONFIG}"));
         assert!(said.starts_with("/etc/sluice/sluice.toml: fine"), "{said}");
@@ -234,8 +239,13 @@ fn what_is_wrong_in_uci_is_told_with_its_option_and_replaces_nothing() {
             "sluice.bad.class: `botne`",
         ),
         ("config feed bad\noption class botnet\noption confidence 0.9", "sluice.bad: give the list a `path`"),
+        (
+            "option extra /etc/good.toml\nconfig feed bad\noption class botnet\noption confidence 0.9",
+            "sluice.bad: give the list a `path`",
+        ),
     ] {
         fs::write(router.path("etc/extra.toml"), "[model]\nmoed = \"observe\"\n").unwrap();
+        fs::write(router.path("etc/good.toml"), "web.listen_port = 8081").unwrap();
         let refused = router.configure(lines).expect_err(lines);
         assert!(refused.contains(&format!("/etc/config/sluice: {told}")), "{lines}: {refused}");
         let kept = router.run_well(&format!("sluice check-config {CONFIG}"));

@@ -111,6 +111,8 @@ pub struct Machine<'a> {
     console: PathBuf,
     /// The socket by which QEMU is told what happens to the machine.
     monitor: PathBuf,
+    /// Its second port is plugged in while it runs.
+    has_late_port: bool,
     running: Option<Running>,
 }
 
@@ -134,7 +136,21 @@ impl<'a> Machine<'a> {
         let name = network.r#box.name();
         let (disk, file) =
             (image.disk(name, config)?, |kind| Ok::<_, anyhow::Error>(work_folder()?.join(format!("{name}.{kind}"))));
-        Ok(Self { network, memory_mib, disk, console: file("console")?, monitor: file("qmp")?, running: None })
+        Ok(Self {
+            network,
+            memory_mib,
+            disk,
+            console: file("console")?,
+            monitor: file("qmp")?,
+            has_late_port: false,
+            running: None,
+        })
+    }
+
+    /// The same without its second port, until [`Self::plug_in`].
+    #[must_use]
+    pub fn with_late_port(self) -> Self {
+        Self { has_late_port: true, ..self }
     }
 
     /// Turns it on. What its console shows begins anew.
@@ -154,8 +170,13 @@ impl<'a> Machine<'a> {
         command.args(["-bios", FIRMWARE, "-boot", "menu=on,splash-time=0", "-drive", &drive, "-serial", &serial]);
         for number in 0..2 {
             let tap = format!("tap,id=n{number},ifname=tap{number},script=no,downscript=no");
-            let card = format!("virtio-net-pci,netdev=n{number},mac=02:00:5e:10:01:0{number},romfile=");
-            command.args(["-netdev", &tap, "-device", &card]);
+            command.args(["-netdev", &tap]);
+            if number == 1 && self.has_late_port {
+                command.args(["-device", "pcie-root-port,id=late,addr=9"]);
+            } else {
+                let card = format!("virtio-net-pci,netdev=n{number},mac=02:00:5e:10:01:0{number},romfile=");
+                command.args(["-device", &card]);
+            }
         }
         self.running = Some(Running::start(&mut command)?);
         Ok(())
@@ -166,18 +187,33 @@ impl<'a> Machine<'a> {
         self.running = None;
     }
 
+    /// Plugs in the second port.
+    ///
+    /// # Errors
+    /// It is off, or has it.
+    pub fn plug_in(&self) -> Result<()> {
+        let card =
+            r#""driver": "virtio-net-pci", "bus": "late", "netdev": "n1", "mac": "02:00:5e:10:01:01", "romfile": """#;
+        tell(&mut self.monitor()?, &format!(r#""device_add", "arguments": {{{card}}}"#))
+    }
+
+    fn monitor(&self) -> Result<BufReader<UnixStream>> {
+        let mut monitor = BufReader::new(UnixStream::connect(&self.monitor)?);
+        tell(&mut monitor, "\"qmp_capabilities\"")?;
+        Ok(monitor)
+    }
+
     /// Presses its power button, and lets go of it after so long; 100 ms is the shortest.
     ///
     /// # Errors
     /// It is off.
     pub fn press(&self, held: Duration) -> Result<()> {
-        let mut monitor = BufReader::new(UnixStream::connect(&self.monitor)?);
+        let (mut monitor, press) = (self.monitor()?, "\"system_powerdown\"");
         let watch = Stopwatch::start();
-        tell(&mut monitor, "qmp_capabilities")?;
-        tell(&mut monitor, "system_powerdown")?;
+        tell(&mut monitor, press)?;
         while watch.elapsed() + PRESS_AGAIN < held {
             sleep(PRESS_AGAIN);
-            tell(&mut monitor, "system_powerdown")?;
+            tell(&mut monitor, press)?;
         }
         Ok(())
     }
@@ -288,9 +324,9 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Has QEMU carry out a command without arguments, by its machine protocol; waits until it did.
+/// Has QEMU carry out a command of its machine protocol, with the arguments behind it; waits until it did.
 fn tell(monitor: &mut BufReader<UnixStream>, command: &str) -> Result<()> {
-    writeln!(monitor.get_mut(), "{{\"execute\": \"{command}\"}}")?;
+    writeln!(monitor.get_mut(), "{{\"execute\": {command}}}")?;
     // Events and the greeting come between.
     for line in monitor.lines() {
         let line = line?;

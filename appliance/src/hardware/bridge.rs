@@ -4,7 +4,8 @@
 //! A bridge that stands is left as it is, and its ports stay in it: taking them out would interrupt what they forward.
 
 use core::net::IpAddr;
-use std::io;
+use std::path::Path;
+use std::{fs, io};
 
 use ipnet::IpNet;
 use traffic::address::Mac;
@@ -171,7 +172,14 @@ fn attach(links: &mut Links, port: &Link, bridge: &Link, faults: &mut Vec<String
         let step = || format!("make `{name}` a port of `{}`", bridge.name);
         links.enslave(port.index, bridge.index).map_err(explain(step))?;
     }
+    join_what_is_kept_apart(name).map_err(|cause| BridgeError::Kernel { step: format!("join `{name}`"), cause })?;
     links.set_up(port.index).map_err(explain(|| format!("set `{name}` up")))
+}
+
+/// A boot without a configuration that suits keeps the ports apart, where nothing shall pass unwatched.
+fn join_what_is_kept_apart(port: &str) -> io::Result<()> {
+    let isolated = Path::new("/sys/class/net").join(port).join("brport/isolated");
+    if fs::read_to_string(&isolated).is_ok_and(|word| word.trim() == "1") { fs::write(isolated, "0") } else { Ok(()) }
 }
 
 /// Without a way out the box protects all the same.

@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -18,7 +18,7 @@ use super::lights::{Light, Pattern};
 use super::pins::Output;
 use super::place::{Line, Place};
 use super::press::{Press, Wish};
-use super::reset::{CONSOLE, reset_password};
+use super::reset::{consoles, reset_password};
 use super::slot::Slot;
 use crate::clock::{self, Stopwatch};
 use crate::control::{Handle, Request, Snapshot};
@@ -202,8 +202,8 @@ fn carry_out(wish: Wish, Works { handle, store }: &Works) {
         Wish::Acknowledge => ask(Request::Acknowledge),
         Wish::Pause if handle.snapshot().paused_left.is_some() => ask(Request::Resume),
         Wish::Pause => ask(Request::Pause { ttl: PAUSE }),
-        Wish::ResetPassword => reset_password(store, Path::new(CONSOLE), clock::now(), ACTOR)
-            .map(|()| info!("{ACTOR} gave the page another password, which the console shows"))
+        Wish::ResetPassword => reset_password(store, &consoles(), clock::now(), ACTOR)
+            .map(|()| info!("{ACTOR} gave the page another password, which the consoles show"))
             .map_err(|error| error.to_string()),
     };
     if let Err(why) = done {

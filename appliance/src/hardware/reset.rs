@@ -1,17 +1,20 @@
 //! Another password for the page, for who has forgotten his and holds the box in his hands: made by the box, and shown on its
-//! console alone.
+//! consoles alone.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use traffic::time::Timestamp;
 
 use crate::store::{PasswordError, Store};
 use crate::typed_code::typed_code;
 
-/// Where it is shown.
-pub(super) const CONSOLE: &str = "/dev/console";
+/// Lists the kernel's consoles: a board has a screen and a serial line.
+const CONSOLES: &str = "/sys/class/tty/console/active";
+
+/// The last of them, and the only one that a service of systemd may write.
+const CONSOLE: &str = "/dev/console";
 
 /// Whose it is.
 const USER: &str = "admin";
@@ -23,13 +26,8 @@ const GROUPS: usize = 3;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResetError {
     /// Nobody would have seen it.
-    #[error("{console} cannot be written ({cause}), so the password stays: use `sluice passwd` over SSH")]
-    Console {
-        /// Where.
-        console: String,
-        /// Why.
-        cause: io::Error,
-    },
+    #[error("no console can be written ({0}), so the password stays: use `sluice passwd` over SSH")]
+    Unseen(String),
     /// No random numbers.
     #[error("the system gives no random numbers ({0}), so the password stays")]
     Random(getrandom::Error),
@@ -38,30 +36,48 @@ pub(super) enum ResetError {
     Password(#[from] PasswordError),
 }
 
-/// Sets another password of `admin`, in the name of `actor`, whose log-ins end. It is shown before it holds: one that nobody
-/// has seen would lock everybody out.
-pub(super) fn reset_password(store: &Store, console: &Path, now: Timestamp, actor: &str) -> Result<(), ResetError> {
-    let unseen = |cause| ResetError::Console { console: console.display().to_string(), cause };
-    let mut shown = OpenOptions::new().write(true).open(console).map_err(unseen)?;
+/// Where it may be shown: the kernel's consoles, or else what stands for the last of them.
+pub(super) fn consoles() -> Vec<PathBuf> {
+    let active = fs::read_to_string(CONSOLES).unwrap_or_default();
+    let mut consoles: Vec<PathBuf> = active.split_whitespace().map(|name| Path::new("/dev").join(name)).collect();
+    if consoles.iter().all(|console| OpenOptions::new().write(true).open(console).is_err()) {
+        consoles.push(CONSOLE.into());
+    }
+    consoles
+}
+
+/// Sets another password of `admin`, in the name of `actor`, whose log-ins end. It is shown before it holds, on one of the consoles at
+/// least: one that nobody has seen would lock everybody out.
+pub(super) fn reset_password(
+    store: &Store,
+    consoles: &[PathBuf],
+    now: Timestamp,
+    actor: &str,
+) -> Result<(), ResetError> {
     let code = typed_code::<GROUPS>().map_err(ResetError::Random)?;
-    say(&mut shown, &format!("the password of {USER} is now {code} ; choose your own with `sluice passwd`"))
-        .map_err(unseen)?;
+    let what = format!("the password of {USER} is now {code} ; choose your own with `sluice passwd`");
+    let said: Vec<io::Result<()>> = consoles.iter().map(|console| say(console, &what)).collect();
+    if said.iter().all(Result::is_err) {
+        let whys = consoles.iter().zip(said).filter_map(|(console, said)| Some((console, said.err()?)));
+        let whys: Vec<String> = whys.map(|(console, why)| format!("{}: {why}", console.display())).collect();
+        return Err(ResetError::Unseen(whys.join("; ")));
+    }
     store.set_password(USER, &code, now, actor).inspect_err(|_| {
-        // Whether this is seen or not: the log says it too.
-        let _ = say(&mut shown, "no, it is not: the password stays as it was; see the log");
+        for console in consoles {
+            // Whether this is seen or not: the log says it too.
+            let _ = say(console, "no, it is not: the password stays as it was; see the log");
+        }
     })?;
     Ok(())
 }
 
 /// Consoles in raw mode want both.
-fn say(console: &mut File, what: &str) -> io::Result<()> {
-    console.write_all(format!("\r\nSluice: {what}\r\n").as_bytes())
+fn say(console: &Path, what: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(console)?.write_all(format!("\r\nSluice: {what}\r\n").as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::clock;
     use crate::store::test_directory::TestDirectory;
@@ -73,12 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn the_new_password_is_what_the_console_shows_and_the_audit_log_names_the_button() {
+    fn the_new_password_is_what_the_consoles_show_and_the_audit_log_names_the_button() {
         let directory = TestDirectory::new("reset");
-        let (store, console) = (store(&directory), directory.path().join("console"));
-        fs::write(&console, "").unwrap();
-        reset_password(&store, &console, clock::now(), "button").unwrap();
-        let shown = fs::read_to_string(&console).unwrap();
+        let (store, console) = (store(&directory), |name: &str| directory.path().join(name));
+        let consoles = ["missing", "screen", "serial"].map(console);
+        consoles[1..].iter().for_each(|console| fs::write(console, "").unwrap());
+        reset_password(&store, &consoles, clock::now(), "button").unwrap();
+        let shown = fs::read_to_string(&consoles[1]).unwrap();
+        assert_eq!(shown, fs::read_to_string(&consoles[2]).unwrap());
         let code = shown.split("is now ").nth(1).unwrap().split(' ').next().unwrap();
         assert_eq!(code.split('-').count(), GROUPS);
         assert!(store.check_password(USER, code).unwrap() && !store.check_password(USER, "correct horse").unwrap());
@@ -92,8 +110,8 @@ mod tests {
         let directory = TestDirectory::new("no-console");
         let store = store(&directory);
         let console = directory.path().join("console");
-        let told = reset_password(&store, &console, clock::now(), "button").unwrap_err().to_string();
-        assert!(told.contains("console cannot be written") && told.contains("sluice passwd"), "{told}");
+        let told = reset_password(&store, &[console.clone()], clock::now(), "button").unwrap_err().to_string();
+        assert!(told.contains("no console can be written") && told.contains("sluice passwd"), "{told}");
         assert!(store.check_password(USER, "correct horse").unwrap() && !console.exists());
     }
 }
