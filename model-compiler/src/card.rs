@@ -6,7 +6,7 @@ use std::fmt::Write;
 use traffic::features::FEATURES;
 use traffic::features::schema::schema_hash_text;
 
-use crate::decisions::{Decided, summarise, table};
+use crate::decisions::{Decided, by_place, summarise, table};
 use crate::evaluate::{Evaluation, faults, figure};
 use crate::extract::BENIGN;
 use crate::measures::{OfSource, in_words};
@@ -81,6 +81,11 @@ fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<St
          catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
         table(&summarise(decided, &recipe.class_names()?))
     );
+    line(
+        &mut text,
+        "The same in the profile balanced, by where the captures are from. A tool of the laboratory is a source.\n",
+    );
+    line(&mut text, &by_place(decided, &recipe.class_names()?));
     let balanced = || decided.iter().filter(|case| case.profile == "balanced");
     let kind = |case: &Decided| case.capture.split("__").take(2).collect::<Vec<_>>().join("__");
     for (title, wanted) in [

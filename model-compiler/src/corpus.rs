@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::recipe::Background;
@@ -25,7 +26,7 @@ pub struct Corpus {
     /// Those that can be used.
     pub captures: Vec<LabelledCapture>,
     /// Those that cannot, each with the reason.
-    pub skipped: Vec<(String, &'static str)>,
+    pub skipped: Vec<(String, String)>,
 }
 
 /// A capture and what is known about its flows.
@@ -50,10 +51,10 @@ pub struct LabelledCapture {
 pub struct Scope {
     /// The rule.
     pub granularity: Granularity,
-    /// Addresses of attackers, where they are known.
-    pub attackers: Vec<IpAddr>,
-    /// Addresses of victims, where they are known.
-    pub victims: Vec<IpAddr>,
+    /// Attackers, where they are known.
+    pub attackers: Vec<IpNet>,
+    /// Victims, where they are known.
+    pub victims: Vec<IpNet>,
     /// What the flows are that the label does not speak of.
     pub background: Background,
 }
@@ -67,6 +68,8 @@ pub enum Granularity {
     Pair,
     /// Flows towards a victim, from whomever.
     Destination,
+    /// Some of an attacker's flows, nobody knows which.
+    Host,
 }
 
 /// A row of `labels.csv`.
@@ -95,24 +98,28 @@ pub fn read(name: &str, directory: &Path, background: Background) -> Result<Corp
     let lines = read_lines(&path).map_err(|source| CorpusError { path, source })?;
     let mut corpus = Corpus { captures: Vec::new(), skipped: Vec::new() };
     for line in lines {
-        match granularity(&line) {
-            Ok(granularity) => corpus.captures.push(LabelledCapture {
-                name: format!("{name}/{}", line.file),
+        let capture = format!("{name}/{}", line.file);
+        match scope(&line, background) {
+            Ok(scope) => corpus.captures.push(LabelledCapture {
+                name: capture,
                 path: directory.join("pcap").join(&line.file),
-                scope: Scope {
-                    granularity,
-                    attackers: addresses(&line.attacker),
-                    victims: addresses(&line.victim),
-                    background,
-                },
+                scope,
                 source: line.source_repo,
                 label: line.class,
                 duration_s: line.duration_s,
             }),
-            Err(why) => corpus.skipped.push((format!("{name}/{}", line.file), why)),
+            Err(why) => corpus.skipped.push((capture, why)),
         }
     }
     Ok(corpus)
+}
+
+/// Which flows of the capture are meant, or why it is of no use.
+fn scope(line: &Line, background: Background) -> Result<Scope, String> {
+    let granularity = granularity(line)?;
+    let hosts = |column: &str, cell: &str| hosts(cell).map_err(|word| format!("{column}: {word:?} is no address"));
+    let (attackers, victims) = (hosts("attacker", &line.attacker)?, hosts("victim", &line.victim)?);
+    Ok(Scope { granularity, attackers, victims, background })
 }
 
 fn read_lines(path: &Path) -> Result<Vec<Line>, csv::Error> {
@@ -131,22 +138,32 @@ fn granularity(line: &Line) -> Result<Granularity, &'static str> {
         "all" => Ok(Granularity::All),
         "pair" => Ok(Granularity::Pair),
         "dst" => Ok(Granularity::Destination),
-        _ => Err("labelled by host only: which of its flows are meant is unknown"),
+        "host" => Ok(Granularity::Host),
+        _ => Err("it is not said which of its flows are meant (label_granularity: all, pair, dst or host)"),
     }
 }
 
-/// The addresses in a cell. `*spoofed/many*` has none, `192.0.2.1 via 192.0.2.2` has two, `192.0.2.1-7` has seven.
-fn addresses(cell: &str) -> Vec<IpAddr> {
-    cell.split([' ', ',', ';']).flat_map(|word| word.parse().map_or_else(|_| range(word), |one| vec![one])).collect()
+/// The hosts and networks in a cell; else the word that is none. Anybody (`*`, `*spoofed/many*`) is nobody in particular,
+/// `192.0.2.1 via 192.0.2.2` are two, `192.0.2.1-7` seven, and what stands in parentheses is for people.
+fn hosts(cell: &str) -> Result<Vec<IpNet>, String> {
+    let without_remark = cell.split('(').next().unwrap_or_default();
+    let mut hosts = Vec::new();
+    for word in
+        without_remark.split([' ', ',', ';']).filter(|word| !matches!(*word, "" | "via") && !word.starts_with('*'))
+    {
+        hosts.extend(host(word).ok_or(word)?);
+    }
+    Ok(hosts)
 }
 
-/// The addresses from the one before the dash to the one that ends in the number behind it.
-fn range(word: &str) -> Vec<IpAddr> {
-    let Some((Ok(first), Ok(last))) = word.split_once('-').map(|(first, last)| (first.parse(), last.parse())) else {
-        return Vec::new();
-    };
-    let [a, b, c, d] = Ipv4Addr::octets(&first);
-    (d..=last).map(|d| IpAddr::from([a, b, c, d])).collect()
+/// A host, a network, or the hosts from the one before the dash to the one that ends in the number behind it.
+fn host(word: &str) -> Option<Vec<IpNet>> {
+    if let Ok(host) = word.parse::<IpAddr>() {
+        return Some(vec![host.into()]);
+    }
+    let Some((first, last)) = word.split_once('-') else { return Some(vec![word.parse().ok()?]) };
+    let [a, b, c, d] = first.parse().ok().map(|first: Ipv4Addr| first.octets())?;
+    Some((d..=last.parse().ok()?).map(|d| IpAddr::from([a, b, c, d]).into()).collect())
 }
 
 #[cfg(test)]
@@ -154,13 +171,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_hold_none_one_or_several_addresses() {
-        assert_eq!(addresses("*spoofed/many*"), [] as [IpAddr; 0]);
-        assert_eq!(addresses("2001:db8::1"), ["2001:db8::1".parse::<IpAddr>().unwrap()]);
-        assert_eq!(addresses("192.0.2.1 via 192.0.2.2;192.0.2.3").len(), 3);
-        let seven = addresses("192.0.2.10-16");
-        assert_eq!((seven.len(), seven[6]), (7, "192.0.2.16".parse().unwrap()));
-        assert_eq!(addresses("192.0.2.10-9 lab-host 192.0.2.1-"), [] as [IpAddr; 0]);
+    fn cells_hold_nobody_in_particular_hosts_and_networks() {
+        let said = |cell: &str| {
+            hosts(cell).map(|hosts| hosts.iter().map(|host| host.trunc().to_string()).collect::<Vec<_>>().join(" "))
+        };
+        for (cell, meant) in [
+            ("", ""),
+            ("*spoofed/many*", ""),
+            ("*", ""),
+            ("2001:db8::1", "2001:db8::1/128"),
+            ("192.0.2.1 via 192.0.2.2;192.0.2.3", "192.0.2.1/32 192.0.2.2/32 192.0.2.3/32"),
+            ("192.0.2.254-255", "192.0.2.254/32 192.0.2.255/32"),
+            ("192.0.2.128/26 2001:db8::/122", "192.0.2.128/26 2001:db8::/122"),
+            ("192.0.2.7 (infected, primary host)", "192.0.2.7/32"),
+        ] {
+            assert_eq!(said(cell).as_deref(), Ok(meant), "{cell}");
+        }
+        for (cell, wrong) in [
+            ("192.0.2.1 lab-host", "lab-host"),
+            ("192.0.2.1-", "192.0.2.1-"),
+            ("02:00:5e:10:00:01", "02:00:5e:10:00:01"),
+        ] {
+            assert_eq!(hosts(cell), Err(wrong.to_owned()));
+        }
     }
 
     #[test]
@@ -171,16 +204,20 @@ mod tests {
             train,scan,scan/a.pcap,192.0.2.1,192.0.2.2,pair,,someone/some,\n\
             test,scan,scan/b.pcap,192.0.2.1,192.0.2.2,pair,,someone/some,\n\
             train,benign,benign/c.pcap,,,all,yes,someone/some,\n\
-            train,malware_c2,c2/d.pcap,192.0.2.1,,host,,someone/some,\"a, quoted note\"\n";
+            train,malware_c2,c2/d.pcap,192.0.2.1,,host,,someone/some,\"a, quoted note\"\n\
+            train,scan,scan/e.pcap,somebody,192.0.2.2,pair,,someone/some,\n\
+            train,scan,scan/f.pcap,192.0.2.1,192.0.2.2,,,someone/some,\n";
         std::fs::write(directory.join("labels.csv"), table).unwrap();
         let corpus = read("public", &directory, Background::Drop).unwrap();
         std::fs::remove_dir_all(&directory).unwrap();
 
-        assert_eq!(corpus.captures.len(), 1);
-        let capture = &corpus.captures[0];
-        assert_eq!((capture.name.as_str(), capture.scope.granularity), ("public/scan/a.pcap", Granularity::Pair));
-        assert_eq!(capture.path, directory.join("pcap/scan/a.pcap"));
-        let skipped: Vec<&str> = corpus.skipped.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(skipped, ["public/scan/b.pcap", "public/benign/c.pcap", "public/c2/d.pcap"]);
+        let used = corpus.captures.iter().map(|capture| (capture.name.as_str(), capture.scope.granularity));
+        let used: Vec<_> = used.collect();
+        assert_eq!(used, [("public/scan/a.pcap", Granularity::Pair), ("public/c2/d.pcap", Granularity::Host)]);
+        assert_eq!(corpus.captures[0].path, directory.join("pcap/scan/a.pcap"));
+        let skipped =
+            ["scan/b.pcap", "benign/c.pcap", "scan/e.pcap", "scan/f.pcap"].map(|file| format!("public/{file}"));
+        assert_eq!(corpus.skipped.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), skipped);
+        assert_eq!(corpus.skipped[2].1, "attacker: \"somebody\" is no address");
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use model_compiler::corpus::LabelledCapture;
-use model_compiler::decisions::{Appliance, summarise, table};
+use model_compiler::decisions::{Appliance, by_place, summarise, table};
 use model_compiler::extract::BENIGN;
 use model_compiler::folds::{Grouping, Part, Parts, split};
 use model_compiler::model::Model;
@@ -37,8 +37,8 @@ pub struct DecideArguments {
     #[arg(long)]
     config: Option<PathBuf>,
     /// How many parts the sources are split into, from 2 to 50; each is decided about by a model of the others. With
-    /// `each-source` each source is one.
-    #[arg(long, default_value = "5", value_name = "N|each-source")]
+    /// `each-source` each source is one, with `each-corpus` each corpus.
+    #[arg(long, default_value = "5", value_name = "N|each-source|each-corpus")]
     folds: Parts,
     /// Decide by model.json as it is.
     #[arg(long)]
@@ -78,6 +78,7 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     }
     drop(bars);
     println!("{}", table(&summarise(&all, &recipe.class_names()?)));
+    println!("{}", by_place(&all, &recipe.class_names()?));
     for case in all.iter().filter(|case| case.profile == "balanced") {
         let passed = case.caught_s.is_none() && case.label != BENIGN;
         if passed || !case.wrongful.is_empty() {
@@ -190,7 +191,7 @@ mod tests {
         corpus(&folder, &rows);
         let captures = captures(&[("lab".to_owned(), folder.clone())], &recipe).unwrap();
         fs::remove_dir_all(&folder).unwrap();
-        for (parts, models) in [(Parts::Count(2), 2), (Parts::EachSource, 4)] {
+        for (parts, models) in [(Parts::Count(2), 2), (Parts::Each(Grouping::Source), 4)] {
             let judges = judges(&captures, parts, &recipe, &rows, &labelled, &Bars::new()).unwrap();
             assert_eq!(judges.len(), models);
             let mut judged: Vec<&str> = judges.iter().flat_map(|(_, of)| of).map(|of| of.name.as_str()).collect();

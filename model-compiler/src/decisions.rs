@@ -18,11 +18,12 @@ use traffic::capture_file::CaptureFile;
 use traffic::time::Timestamp;
 
 use crate::corpus::LabelledCapture;
-use crate::extract::{BENIGN, attack_begins};
+use crate::extract::{BENIGN, among, attack_begins};
+use crate::folds::corpus_of;
 use crate::json::{self, ModelError};
 use crate::model::Model;
 use crate::progress::Progress;
-use crate::shares::{Share, quantile};
+use crate::shares::{Share, of_time, quantile};
 
 /// The profiles of the appliance, from the most patient on.
 pub const PROFILES: [&str; 3] = ["lenient", "balanced", "strict"];
@@ -69,6 +70,8 @@ pub enum DecisionError {
 pub struct Decided {
     /// The capture.
     pub capture: String,
+    /// Who published it, or the tool that attacks in it.
+    pub source: String,
     /// Its label, as in `labels.csv`.
     pub label: String,
     /// The profile.
@@ -214,6 +217,7 @@ fn decided(capture: &LabelledCapture, profile: &str, report: &Report) -> Decided
     let flows: u64 = report.verdicts.values().sum();
     Decided {
         capture: capture.name.clone(),
+        source: capture.source.clone(),
         label: capture.label.clone(),
         profile: profile.to_owned(),
         duration_s: capture.duration_s,
@@ -235,12 +239,12 @@ fn is_right(capture: &LabelledCapture, block: &Block) -> bool {
     let scope = &capture.scope;
     if block.action == "limit" {
         return scope.victims.is_empty()
-            || limited_host(&block.address).is_some_and(|host| scope.victims.contains(&host));
+            || limited_host(&block.address).is_some_and(|host| among(&scope.victims, host));
     }
     if scope.attackers.is_empty() {
-        !scope.victims.contains(&block.source)
+        !among(&scope.victims, block.source)
     } else {
-        scope.attackers.contains(&block.source)
+        among(&scope.attackers, block.source)
     }
 }
 
@@ -323,7 +327,7 @@ fn summary(class: String, profile: &'static str, cases: &[&Decided]) -> Summary 
 
 /// Summaries as cells of a table, for the card and the report.
 pub mod in_words {
-    use super::{BENIGN, Share, Summary};
+    use super::{BENIGN, Share, Summary, of_time};
 
     /// The titles of [`cells`].
     pub const TITLES: [&str; 8] = [
@@ -332,7 +336,7 @@ pub mod in_words {
         "time until then, median and 95 %, s",
         "packets until then, median and 95 %",
         "flows until then, median",
-        "captures with a wrongful block",
+        "captures with a wrongful block, %",
         "wrongful blocks per hour",
         "flows taken for attacks, %",
     ];
@@ -343,17 +347,20 @@ pub mod in_words {
         let number =
             |value: Option<f64>, digits| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"));
         let caught = Share::of(of.caught, of.captures).filter(|_| of.class != BENIGN);
-        let per_hour = if of.hours > 0.0 { of.wrongful as f64 / of.hours } else { 0.0 };
         [
             of.captures.to_string(),
             caught.map_or_else(|| "-".to_owned(), |share| share.to_string()),
             format!("{} and {}", number(of.median_caught_s, 1), number(of.p95_caught_s, 1)),
             format!("{} and {}", number(of.median_caught_packets, 0), number(of.p95_caught_packets, 0)),
             number(of.median_evidence_flows, 0),
-            of.with_wrongful.to_string(),
-            format!("{per_hour:.2} in {:.1} h", of.hours),
-            Share::of(of.accused_flows, of.flows).map_or_else(|| "-".to_owned(), |share| share.to_string()),
+            share_of(of.with_wrongful, of.captures),
+            format!("{} in {:.1} h", of_time(of.wrongful, of.hours), of.hours),
+            share_of(of.accused_flows, of.flows),
         ]
+    }
+
+    fn share_of(part: u64, whole: u64) -> String {
+        Share::of(part, whole).map_or_else(|| "-".to_owned(), |share| share.to_string())
     }
 }
 
@@ -368,6 +375,34 @@ pub fn table(summaries: &[Summary]) -> String {
     text
 }
 
+/// A table of the captures of each corpus and class, and one of those of each source and class, in the profile balanced.
+#[must_use]
+pub fn by_place(decided: &[Decided], class_of: &dyn Fn(&str) -> String) -> String {
+    let by_corpus = table_by("corpus", &|case| corpus_of(&case.capture), decided, class_of);
+    let by_source = table_by("source", &|case| &case.source, decided, class_of);
+    format!("{by_corpus}\n{by_source}")
+}
+
+fn table_by(
+    title: &str,
+    place_of: &dyn Fn(&Decided) -> &str,
+    decided: &[Decided],
+    class_of: &dyn Fn(&str) -> String,
+) -> String {
+    let mut groups: BTreeMap<(&str, String), Vec<&Decided>> = BTreeMap::new();
+    for case in decided.iter().filter(|case| case.profile == "balanced") {
+        groups.entry((place_of(case), class_of(&case.label))).or_default().push(case);
+    }
+    let line = |place: &str, class: &str, [captures, caught, _, _, _, wrongful, _, accused]: [String; 8]| {
+        format!("| {place} | {class} | {captures} | {caught} | {wrongful} | {accused} |\n")
+    };
+    let mut text = line(title, "class", in_words::TITLES.map(str::to_owned)) + "|---|---|---|---|---|---|\n";
+    for ((place, class), cases) in groups {
+        text.push_str(&line(place, &class, in_words::cells(&summary(class.clone(), "balanced", &cases))));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,7 +410,7 @@ mod tests {
     use crate::recipe::Background;
 
     fn capture(label: &str, attackers: &[&str], victims: &[&str]) -> LabelledCapture {
-        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse::<IpAddr>().unwrap().into()).collect();
         LabelledCapture {
             name: format!("test/{label}.pcap"),
             path: PathBuf::new(),
@@ -477,7 +512,7 @@ mod tests {
         assert_eq!(since_attack_began(&flood, 0.5), Some((0.0, 0)), "before it");
         assert_eq!(since_attack_began(&flood, 1e9).map(|(_, packets)| packets), Some(5));
         // Without a flow of the attack everything counts.
-        flood.scope.victims = vec!["192.0.2.99".parse().unwrap()];
+        flood.scope.victims = vec!["192.0.2.99/32".parse().unwrap()];
         assert_eq!(since_attack_began(&flood, 64.0), Some((64.0, 5)));
         fs::remove_file(&flood.path).unwrap();
         assert_eq!(since_attack_began(&flood, 64.0), None);
@@ -496,5 +531,25 @@ mod tests {
         assert_eq!((*median_caught_s, *p95_caught_s), (Some(3.0), Some(40.0)));
         assert_eq!((summaries[0].flows, summaries[0].accused_flows), (40, 16));
         assert!(table(&summaries).contains("| SCAN | strict | 4 | 75.00 ["), "{}", table(&summaries));
+    }
+
+    #[test]
+    fn captures_are_told_apart_by_corpus_and_by_source() {
+        let of = |name: &str, source: &str, is_caught: bool| {
+            let scan =
+                LabelledCapture { name: name.to_owned(), source: source.to_owned(), ..capture("scan", &[], &[]) };
+            let blocks = if is_caught { vec![block(1.0, "203.0.113.9", "203.0.113.9", "deny")] } else { Vec::new() };
+            decided(&scan, "balanced", &report(blocks))
+        };
+        let cases = [of("a/1", "x", true), of("a/2", "y", false), of("b/1", "y", true)];
+        let text = by_place(&cases, &str::to_owned);
+        for line in [
+            "| a | scan | 2 | 50.00 [",
+            "| b | scan | 1 | 100.00 [",
+            "| x | scan | 1 | 100.00 [",
+            "| y | scan | 2 | 50.00 [",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 }

@@ -79,7 +79,7 @@ pub fn cross_validate(
         Parts::Count(folds) => {
             format!("{folds}-fold cross-validation, no {by} on both sides of a split")
         }
-        Parts::EachSource => format!("each of {folds} sources by a model of all others"),
+        Parts::Each(_) => format!("each {by} by a model of all others, {folds} times"),
     };
     evaluation(method, rows, recipe, [of_model, of_stump])
 }

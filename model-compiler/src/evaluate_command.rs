@@ -25,8 +25,8 @@ pub struct EvaluateArguments {
     /// The table of rows.
     #[arg(long)]
     rows: PathBuf,
-    /// How many parts the captures are split into, from 2 to 50; or `each-source`, which leaves out each source in turn.
-    #[arg(long, default_value = "5", value_name = "N|each-source")]
+    /// How many parts the captures are split into, from 2 to 50; or `each-source` or `each-corpus`, which leave out each in turn.
+    #[arg(long, default_value = "5", value_name = "N|each-source|each-corpus")]
     folds: Parts,
     /// Test model.json as it is, on rows that it was not trained on.
     #[arg(long)]
@@ -65,10 +65,10 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
         evaluations.push(as_it_is(&read_model(&folder.join("model.json"))?, &rows, &labelled, &recipe)?);
     } else {
         let groupings = match arguments.folds {
-            Parts::Count(_) => &[Grouping::Capture, Grouping::Source][..],
-            Parts::EachSource => &[Grouping::Source],
+            Parts::Count(_) => vec![Grouping::Capture, Grouping::Source],
+            Parts::Each(grouping) => vec![grouping],
         };
-        for &grouping in groupings {
+        for grouping in groupings {
             evaluations.push(cross_validate(&rows, &labelled, &recipe, grouping, arguments.folds, &Bars::new())?);
         }
     }

@@ -8,6 +8,7 @@
 //! | all | every flow | flows that somebody else than the attacker began, where they are known; flows that the victim began |
 //! | pair | a flow that an attacker began towards a victim | other flows with the attacker, or begun by the victim |
 //! | destination | a flow that anybody but the victim began towards the victim | flows that the victim began |
+//! | host | none that is known to be one | every flow |
 //! | all, of harmless traffic | – every flow is harmless | – |
 //!
 //! Whatever is left over in an attack capture is harmless in a corpus whose makers know what else went on, and not
@@ -19,6 +20,7 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use traffic::capture_file::{CaptureError, CaptureFile};
 use traffic::decode::Frame;
 use traffic::extractor::{Extractor, Observation};
@@ -128,6 +130,13 @@ fn run(reader: &mut CaptureFile, keep: &mut dyn FnMut(&Observation<'_>)) -> Opti
     complaint
 }
 
+/// Whether it is one of these hosts, or in one of these networks.
+#[must_use]
+pub fn among(hosts: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    hosts.iter().any(|host| host.contains(&address))
+}
+
 fn verdict(label: &str, scope: &Scope, observation: &Observation<'_>) -> Verdict {
     if label == BENIGN {
         return Verdict::Benign;
@@ -135,7 +144,7 @@ fn verdict(label: &str, scope: &Scope, observation: &Observation<'_>) -> Verdict
     if !observation.begun {
         return Verdict::Unknown;
     }
-    let is = |list: &[IpAddr], address: IpAddr| list.contains(&address.to_canonical());
+    let is = |list: &[IpNet], address: IpAddr| among(list, address);
     let (initiator, responder) = (observation.initiator, observation.responder);
     let by_attacker = is(&scope.attackers, initiator);
     let by_victim = is(&scope.victims, initiator);
@@ -143,7 +152,7 @@ fn verdict(label: &str, scope: &Scope, observation: &Observation<'_>) -> Verdict
     match scope.granularity {
         Granularity::All if by_attacker => Verdict::Labelled,
         Granularity::All if scope.attackers.is_empty() && !by_victim => Verdict::Labelled,
-        Granularity::All => Verdict::Unknown,
+        Granularity::All | Granularity::Host => Verdict::Unknown,
         Granularity::Pair if by_attacker && at_victim => Verdict::Labelled,
         Granularity::Destination if at_victim && !by_victim => Verdict::Labelled,
         _ if by_attacker || by_victim || is(&scope.attackers, responder) => Verdict::Unknown,
@@ -167,7 +176,8 @@ mod tests {
     }
 
     fn scope(granularity: Granularity, background: Background) -> Scope {
-        Scope { granularity, attackers: vec![address(ATTACKER)], victims: vec![address(VICTIM)], background }
+        let [attackers, victims] = [ATTACKER, VICTIM].map(|host| vec![IpNet::from(address(host))]);
+        Scope { granularity, attackers, victims, background }
     }
 
     fn observation(from: &str, to: &str, begun: bool) -> Observation<'static> {
@@ -240,6 +250,13 @@ mod tests {
     fn answers_alone_are_nobodys_doing() {
         for granularity in [Granularity::All, Granularity::Pair, Granularity::Destination] {
             assert_eq!(said(granularity, Background::Benign, ATTACKER, VICTIM, false), Verdict::Unknown);
+        }
+    }
+
+    #[test]
+    fn the_label_of_a_host_is_about_none_of_its_flows_for_certain() {
+        for (from, to) in [(ATTACKER, VICTIM), (VICTIM, ATTACKER), (OTHER, VICTIM)] {
+            assert_eq!(said(Granularity::Host, Background::Benign, from, to, true), Verdict::Unknown);
         }
     }
 }

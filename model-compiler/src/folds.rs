@@ -20,6 +20,8 @@ pub enum Grouping {
     Capture,
     /// The captures of a source: the harder question, how the model does in a place that it has never seen.
     Source,
+    /// All captures of a corpus, which the name of a capture begins with: what a laboratory teaches about other places.
+    Corpus,
 }
 
 impl Grouping {
@@ -29,6 +31,7 @@ impl Grouping {
         match self {
             Self::Capture => "capture",
             Self::Source => "source",
+            Self::Corpus => "corpus",
         }
     }
 }
@@ -38,8 +41,8 @@ impl Grouping {
 pub enum Parts {
     /// So many.
     Count(usize),
-    /// As many as there are sources: each is tested by a model of all others.
-    EachSource,
+    /// As many as there are groups: each is tested by a model of all others.
+    Each(Grouping),
 }
 
 impl FromStr for Parts {
@@ -47,9 +50,10 @@ impl FromStr for Parts {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.parse()) {
-            ("each-source", _) => Ok(Self::EachSource),
+            ("each-source", _) => Ok(Self::Each(Grouping::Source)),
+            ("each-corpus", _) => Ok(Self::Each(Grouping::Corpus)),
             (_, Ok(count @ 2..=50)) => Ok(Self::Count(count)),
-            _ => Err("it must be a number from 2 to 50, or each-source".to_owned()),
+            _ => Err("it must be a number from 2 to 50, each-source or each-corpus".to_owned()),
         }
     }
 }
@@ -105,16 +109,18 @@ fn lost(part: &Part<'_>) -> Option<usize> {
     classes(&part.tested).difference(&classes(&part.learnt)).next().copied()
 }
 
-/// Splits the captures; each source by itself is a split by sources, whatever `grouping` says.
+/// Splits the captures; where each group is a part, `parts` says of what, whatever `grouping` says.
 #[must_use]
 pub fn split(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: Grouping, parts: Parts) -> Split {
-    if let Parts::Count(folds) = parts {
-        return Split { grouping, fold_of: assign(rows, labelled, classes, grouping, folds), folds };
-    }
-    let grouping = Grouping::Source;
-    let sources: BTreeSet<&str> = labelled.iter().map(|case| group(rows, case.row.capture, grouping)).collect();
-    let places: BTreeMap<&str, usize> = sources.into_iter().zip(0..).collect();
-    // A source without rows of a class is tested nowhere; any fold will do.
+    let grouping = match parts {
+        Parts::Count(folds) => {
+            return Split { grouping, fold_of: assign(rows, labelled, classes, grouping, folds), folds };
+        }
+        Parts::Each(grouping) => grouping,
+    };
+    let groups: BTreeSet<&str> = labelled.iter().map(|case| group(rows, case.row.capture, grouping)).collect();
+    let places: BTreeMap<&str, usize> = groups.into_iter().zip(0..).collect();
+    // A group without rows of a class is tested nowhere; any fold will do.
     let fold = |at: usize| places.get(group(rows, at, grouping)).copied().unwrap_or_default();
     Split { grouping, fold_of: (0..rows.captures.len()).map(fold).collect(), folds: places.len() }
 }
@@ -173,7 +179,14 @@ fn group(rows: &Rows, capture: usize, grouping: Grouping) -> &str {
     match grouping {
         Grouping::Capture => &rows.captures[capture].name,
         Grouping::Source => &rows.captures[capture].source,
+        Grouping::Corpus => corpus_of(&rows.captures[capture].name),
     }
+}
+
+/// The corpus that a capture is of, by its name.
+#[must_use]
+pub fn corpus_of(capture: &str) -> &str {
+    capture.split('/').next().unwrap_or_default()
 }
 
 fn add(sums: &mut [f64], values: &[f64]) {
@@ -239,6 +252,12 @@ mod tests {
         let parts = "each-source".parse().unwrap();
         let found = split(&rows, &labelled(&rows), 2, Grouping::Source, parts);
         assert_eq!(found, Split { grouping: Grouping::Source, fold_of: vec![1, 0, 1, 2, 0], folds: 3 });
+        let mut rows = rows;
+        for (capture, name) in rows.captures.iter_mut().zip(["b/1", "b/2", "a/1", "a/2", "b/3"]) {
+            capture.name = name.to_owned();
+        }
+        let found = split(&rows, &labelled(&rows), 2, Grouping::Source, "each-corpus".parse().unwrap());
+        assert_eq!(found, Split { grouping: Grouping::Corpus, fold_of: vec![1, 1, 0, 0, 1], folds: 2 });
         let five = split(&rows, &labelled(&rows), 2, Grouping::Source, "5".parse().unwrap());
         assert_eq!(five.folds, 5);
         for refused in ["1", "51", "each", ""] {
@@ -255,7 +274,7 @@ mod tests {
     fn each_row_is_tested_once_and_what_is_never_tested_is_always_learnt() {
         // The last two captures are of sources of their own; fold 3 holds nothing.
         let rows = table(&[(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (4, 1)]);
-        let mut split = split(&rows, &labelled(&rows), 2, Grouping::Source, Parts::EachSource);
+        let mut split = split(&rows, &labelled(&rows), 2, Grouping::Source, Parts::Each(Grouping::Source));
         (split.folds, split.fold_of) = (5, vec![0, 0, 1, 1, 4, 4, NEVER, NEVER]);
         let parts: Vec<_> = split.parts(&labelled(&rows), &rules(2)).map(Result::unwrap).collect();
         let captures = |cases: &[Labelled<'_>]| -> Vec<usize> {

@@ -151,9 +151,14 @@ fn extract_rows(recipe: &Recipe, corpora: &[(String, PathBuf)], path: &Path) -> 
     Ok(())
 }
 
+/// A corpus, as the recipe says that it is to be read.
 fn read_corpus(recipe: &Recipe, name: &str, directory: &Path) -> Result<Corpus> {
     let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
-    Ok(corpus::read(name, directory, rules.background)?)
+    let mut corpus = corpus::read(name, directory, rules.background)?;
+    for capture in &mut corpus.captures {
+        capture.source = recipe.source(&capture.source).to_owned();
+    }
+    Ok(corpus)
 }
 
 fn train_model(folder: &Path, path: &Path) -> Result<()> {

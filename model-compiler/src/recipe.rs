@@ -90,6 +90,10 @@ pub struct Recipe {
     prior: BTreeMap<String, f64>,
     /// How the corpora are read, by the name that the command line gives them.
     pub corpora: BTreeMap<String, CorpusRules>,
+    /// Sources that are one, by a name of their own: how the names of these sources begin. Captures of one tool are alike whatever it
+    /// does, so a model that is to be judged by a tool must not have learnt from any of them.
+    #[serde(default)]
+    together: BTreeMap<String, Vec<String>>,
     /// How rows are chosen and weighed.
     pub rows: RowRules,
     /// How the tree grows.
@@ -464,6 +468,13 @@ impl Recipe {
         Self { tree, forest: None, boosting: None, ..self.clone() }
     }
 
+    /// The source that captures of this one count as.
+    #[must_use]
+    pub fn source<'a>(&'a self, source: &'a str) -> &'a str {
+        let is_part = |beginnings: &[String]| beginnings.iter().any(|beginning| source.starts_with(beginning));
+        self.together.iter().find(|(_, beginnings)| is_part(beginnings)).map_or(source, |(name, _)| name)
+    }
+
     /// How many captures this one stands for.
     #[must_use]
     pub fn emphasis(&self, capture: &str) -> f64 {
@@ -515,6 +526,14 @@ mod tests {
 
     fn refusal(text: &str) -> String {
         toml::from_str::<Recipe>(text).unwrap().class_rules().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn sources_that_are_one_tool_go_by_its_name() {
+        let text = SMALL.replace("[rows]", "[together]\nnmap = [\"lab/nmap-\", \"lab/mixed-scan\"]\n[rows]");
+        let recipe: Recipe = toml::from_str(&text).unwrap();
+        let told = ["lab/nmap-syn", "lab/mixed-scan", "lab/masscan", "nmap"].map(|source| recipe.source(source));
+        assert_eq!(told, ["nmap", "nmap", "lab/masscan", "nmap"]);
     }
 
     #[test]

@@ -46,6 +46,21 @@ impl Share {
     }
 }
 
+/// How many events there are per unit of time, with the 95 % interval of a Poisson distribution in Byar's approximation (Breslow and Day
+/// 1987, 2.13): none in a short time may be some in a long one. Without time, what is unknown.
+#[must_use]
+pub fn of_time(events: u64, time: f64) -> String {
+    if time <= 0.0 {
+        return "-".to_owned();
+    }
+    let end = |events: f64, z: f64| {
+        if events > 0.0 { events * (1.0 - 1.0 / (9.0 * events) + z / (3.0 * events.sqrt())).powi(3) } else { 0.0 }
+    };
+    let events = events as f64;
+    let [value, low, high] = [events, end(events, -Z), end(events + 1.0, Z)].map(|events| events / time);
+    format!("{value:.2} [{low:.2}, {high:.2}]")
+}
+
 /// The quantile of sorted values: the smallest one that is at least as large as that share of them; none of nothing.
 #[must_use]
 pub fn quantile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
@@ -72,6 +87,14 @@ mod tests {
             assert!((share.low - low).abs() < 5e-5 && (share.high - high).abs() < 5e-5, "{share:?}");
         }
         assert_eq!(Share::of(0, 0), None);
+    }
+
+    #[test]
+    fn events_per_time_have_intervals_of_the_literature() {
+        // Exact ends (Garwood 1936): none 0 to 3.69, ten 4.80 to 18.39.
+        assert_eq!(of_time(0, 1.0), "0.00 [0.00, 3.67]");
+        assert_eq!(of_time(10, 1.0), "10.00 [4.79, 18.39]");
+        assert_eq!((of_time(10, 100.0), of_time(1, 0.0)), ("0.10 [0.05, 0.18]".to_owned(), "-".to_owned()));
     }
 
     #[test]

@@ -45,6 +45,7 @@ fn page() -> String {
     let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &Silent).unwrap();
     let decided = Decided {
         capture: "test/5.pcap".to_owned(),
+        source: "sluice-lab/x".to_owned(),
         label: "scan".to_owned(),
         profile: "balanced".to_owned(),
         duration_s: 60.0,

@@ -249,6 +249,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &Silent).unwrap();
     let decided = [Decided {
         capture: "test/scan__a.pcap".to_owned(),
+        source: "public".to_owned(),
         label: "sweep".to_owned(),
         profile: "balanced".to_owned(),
         duration_s: 60.0,

@@ -109,9 +109,9 @@ mod tests {
     fn a_password_that_nobody_would_see_is_not_set() {
         let directory = TestDirectory::new("no-console");
         let store = store(&directory);
-        let console = directory.path().join("console");
-        let told = reset_password(&store, &[console.clone()], clock::now(), "button").unwrap_err().to_string();
+        let consoles = [directory.path().join("console")];
+        let told = reset_password(&store, &consoles, clock::now(), "button").unwrap_err().to_string();
         assert!(told.contains("no console can be written") && told.contains("sluice passwd"), "{told}");
-        assert!(store.check_password(USER, "correct horse").unwrap() && !console.exists());
+        assert!(store.check_password(USER, "correct horse").unwrap() && !consoles[0].exists());
     }
 }
