@@ -252,36 +252,68 @@ fn nobody_is_blocked_where_nobody_attacks() {
     }
 }
 
+/// The built-in model under another name.
+fn named(name: &str) -> Value {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let active = fs::read_to_string(models.join("active")).unwrap();
+    let text = fs::read_to_string(models.join(active.trim()).join("model.json")).unwrap();
+    let mut model: Value = serde_json::from_str(&text).unwrap();
+    model["name"] = name.into();
+    model
+}
+
+/// A file with that model.
+fn written(model: &Value) -> String {
+    let path = lab::cleanup::work_folder().unwrap().join(format!("{}.json", model["name"].as_str().unwrap()));
+    fs::write(&path, model.to_string()).unwrap();
+    path.display().to_string()
+}
+
+/// One that takes everything for harmless.
+fn blind(name: &str) -> String {
+    let mut blind = named(name);
+    blind["trees"] = serde_json::json!([{"adds_to": null, "nodes": [{"leaf": {"rows": 1, "values": [1, 0, 0, 0]}}]}]);
+    written(&blind)
+}
+
+#[test]
+fn hundreds_of_datagrams_a_second_that_nobody_answers_are_a_flood_whatever_the_model_says() {
+    let model = blind("sees-no-flood");
+    let blocked_of = |rate_per_s: u16| {
+        let frames = (0..3 * rate_per_s).map(|number| {
+            let [from, to] = ["203.0.113.66", "198.51.100.10"].map(|address| address.parse().unwrap());
+            let datagram = lab::packets::udp(1024 + number, 4500);
+            let bytes = lab::packets::ENCAPSULATIONS[0].frame(from, to, number, &datagram);
+            let time_us = 1_600_000_000_000_000 + u64::from(number) * 1_000_000 / u64::from(rate_per_s);
+            lab::frames::Frame { time_us, wire_len: u32::try_from(bytes.len()).unwrap(), bytes }
+        });
+        let file = lab::cleanup::work_folder().unwrap().join(format!("datagrams-{rate_per_s}.pcap"));
+        lab::frames::write_pcap(&file, &frames.collect::<Vec<_>>()).unwrap();
+        blocked(&report(&file, &["--lan", "198.51.100.0/24", "--model", &model])).len()
+    };
+    assert_eq!((blocked_of(500), blocked_of(150)), (1, 0));
+}
+
 #[test]
 fn a_model_from_a_file_decides_in_the_place_of_the_built_in_one() {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
-    let name = fs::read_to_string(models.join("active")).unwrap();
-    let text = fs::read_to_string(models.join(name.trim()).join("model.json")).unwrap();
-    let named = |name: &str| -> Value {
-        let mut model: Value = serde_json::from_str(&text).unwrap();
-        model["name"] = name.into();
-        model
-    };
-    let replay_by = |model: &Value, more: &[&str]| {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.json", model["name"].as_str().unwrap()));
-        fs::write(&path, model.to_string()).unwrap();
-        replay(&capture("syn-scan"), &[&["--model", path.to_str().unwrap()], more].concat())
-    };
+    let replay_by =
+        |model: &Value, more: &[&str]| replay(&capture("syn-scan"), &[&["--model", &written(model)], more].concat());
     let built_in = report(&capture("syn-scan"), &[]);
     let same: Value = serde_json::from_str(&replay_by(&named("same"), &[]).stdout).unwrap();
     assert_eq!(same["model"], "same");
     assert_eq!((&same["verdicts"], blocked(&same)), (&built_in["verdicts"], blocked(&built_in)));
 
-    let mut blind = named("blind");
-    blind["trees"] = serde_json::json!([{"adds_to": null, "nodes": [{"leaf": {"rows": 1, "values": [1, 0, 0, 0]}}]}]);
-    let nothing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-rules.toml");
+    let blind = blind("blind");
+    let nothing = lab::cleanup::work_folder().unwrap().join("nothing.toml");
     fs::write(&nothing, "rules = []\n").unwrap();
-    let blind = replay_by(&blind, &["--config", nothing.to_str().unwrap()]);
-    let blind: Value = serde_json::from_str(&blind.stdout).unwrap();
-    assert_eq!((&blind["alerts"], &blind["blocks"]), (&serde_json::json!([]), &serde_json::json!([])), "it is asked");
+    let by_blind = report(&capture("syn-scan"), &["--model", &blind, "--config", nothing.to_str().unwrap()]);
+    assert_eq!(
+        (&by_blind["alerts"], &by_blind["blocks"]),
+        (&serde_json::json!([]), &serde_json::json!([])),
+        "it is asked"
+    );
 
-    let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("blind.json");
-    let beside = report(&capture("syn-scan"), &["--shadow", beside.to_str().unwrap()]);
+    let beside = report(&capture("syn-scan"), &["--shadow", &blind]);
     assert_eq!(
         (&beside["verdicts"], blocked(&beside)),
         (&built_in["verdicts"], blocked(&built_in)),
