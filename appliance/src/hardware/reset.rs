@@ -1,8 +1,9 @@
 //! Another password for the page, for who has forgotten his and holds the box in his hands: made by the box, and shown on its
 //! consoles alone.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use traffic::time::Timestamp;
@@ -40,7 +41,7 @@ pub(super) enum ResetError {
 pub(super) fn consoles() -> Vec<PathBuf> {
     let active = fs::read_to_string(CONSOLES).unwrap_or_default();
     let mut consoles: Vec<PathBuf> = active.split_whitespace().map(|name| Path::new("/dev").join(name)).collect();
-    if consoles.iter().all(|console| OpenOptions::new().write(true).open(console).is_err()) {
+    if consoles.iter().all(|console| open(console).is_err()) {
         consoles.push(CONSOLE.into());
     }
     consoles
@@ -71,9 +72,14 @@ pub(super) fn reset_password(
     Ok(())
 }
 
-/// Consoles in raw mode want both.
+/// Consoles in raw mode want both ends of a line.
 fn say(console: &Path, what: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).open(console)?.write_all(format!("\r\nSluice: {what}\r\n").as_bytes())
+    open(console)?.write_all(format!("\r\nSluice: {what}\r\n").as_bytes())
+}
+
+/// It must not become the terminal of the daemon, which whoever types there could interrupt.
+fn open(console: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).custom_flags(libc::O_NOCTTY).open(console)
 }
 
 #[cfg(test)]
