@@ -11,6 +11,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -47,6 +49,12 @@ const OF_THE_EMULATOR: &str = "Early cacheinfo failed";
 /// The machine's power button is line 3 of its GPIO chip. It is held for 100 ms each time that it is pressed; to press it again within
 /// them is to hold it on.
 const PRESS_AGAIN: Duration = Duration::from_millis(40);
+
+/// An emulated board takes a processor for itself while it boots: more than two at once leave too little for the tests beside them.
+static PLACES: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
+
+/// How many boards there have been: they take the places in turn.
+static BOARDS: AtomicUsize = AtomicUsize::new(0);
 
 /// An image for an emulated board, and the key that it takes updates of.
 #[derive(Debug)]
@@ -114,14 +122,19 @@ pub struct Machine<'a> {
     /// Its second port is plugged in while it runs.
     has_late_port: bool,
     running: Option<Running>,
+    /// Held as long as the board is there, so it comes behind what runs.
+    _place: MutexGuard<'static, ()>,
 }
 
 impl<'a> Machine<'a> {
-    /// Connects a board with so much memory that is still off, with a new disk and a configuration, or the one that is shipped.
+    /// Connects a board with so much memory that is still off, with a new disk and a configuration, or the one that is shipped. Waits for a
+    /// place.
     ///
     /// # Errors
     /// Not root, or a tool is missing.
     pub fn connect(network: &'a Network, image: &Image, memory_mib: u32, config: Option<&str>) -> Result<Self> {
+        let place = &PLACES[BOARDS.fetch_add(1, Ordering::Relaxed) % PLACES.len()];
+        let place = place.lock().unwrap_or_else(PoisonError::into_inner);
         for (wire, tap, port) in [("w0", "tap0", "port0"), ("w1", "tap1", "port1")] {
             for line in [
                 format!("link add {wire} type bridge forward_delay 0 mcast_snooping 0"),
@@ -144,6 +157,7 @@ impl<'a> Machine<'a> {
             monitor: file("qmp")?,
             has_late_port: false,
             running: None,
+            _place: place,
         })
     }
 
