@@ -103,10 +103,14 @@ impl<'a> Browser<'a> {
     /// Types into the field of that name.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none for long: the page may be another one in a moment.
     pub fn type_into(&self, field: &str, text: &str) -> Result<()> {
-        let field = self.find(&format!("//input[@name='{field}']"))?;
-        self.ask("POST", &format!("/element/{field}/value"), Some(&json!({"text": text}))).map(drop)
+        let path = format!("//input[@name='{field}']");
+        let typed = patiently(field, || {
+            let element = self.find(&path)?;
+            self.ask("POST", &format!("/element/{element}/value"), Some(&json!({"text": text})))
+        });
+        typed.map(drop).with_context(|| format!("nothing can be typed into {field:?}"))
     }
 
     /// Presses the button, or the link, that is called so, by what stands on it or by what screen readers say. The page may put a
@@ -118,16 +122,9 @@ impl<'a> Browser<'a> {
         let path = format!(
             "//*[self::button or self::a][@aria-label=\"{name}\" or not(@aria-label) and normalize-space(.)=\"{name}\"]"
         );
-        let press = || {
+        let pressed = patiently(name, || {
             let element = self.find(&path)?;
             self.ask("POST", &format!("/element/{element}/click"), Some(&json!({})))
-        };
-        let mut pressed = press();
-        let _ = wait_until(name, PATIENCE, || {
-            if pressed.is_err() {
-                pressed = press();
-            }
-            pressed.is_ok()
         });
         pressed.map(drop).with_context(|| format!("the button {name:?} cannot be pressed"))
     }
@@ -150,6 +147,18 @@ impl<'a> Browser<'a> {
     fn ask(&self, method: &str, what: &str, body: Option<&Value>) -> Result<Value> {
         curl(self.namespace, method, &format!("{DRIVER}/session/{}{what}", self.session), body)
     }
+}
+
+/// Tries until it is done, or for as long as patience lasts; what became of the last try.
+fn patiently(what: &str, mut attempt: impl FnMut() -> Result<Value>) -> Result<Value> {
+    let mut done = attempt();
+    let _ = wait_until(what, PATIENCE, || {
+        if done.is_err() {
+            done = attempt();
+        }
+        done.is_ok()
+    });
+    done
 }
 
 /// The value of the driver's answer.
