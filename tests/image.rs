@@ -92,6 +92,14 @@ fn start_up(board: &Machine<'_>) -> String {
     address
 }
 
+/// A board with that configuration, turned on and protecting, and its address.
+fn boot<'a>(network: &'a Network, memory_mib: u32, config: Option<&str>) -> (Machine<'a>, String) {
+    let mut board = Machine::connect(network, &IMAGE, memory_mib, config).unwrap();
+    board.power_on().unwrap();
+    let address = start_up(&board);
+    (board, address)
+}
+
 /// The plug is pulled and put in again; waits until the board forwards and lets somebody in.
 fn cut_power_and_boot(network: &Network, board: &mut Machine<'_>, address: &str) {
     board.cut_power();
@@ -193,6 +201,26 @@ fn a_board_whose_second_port_comes_late_passes_nothing_unwatched_before_its_conf
     assert_eq!(status(&board, &address)["faults"].to_string(), "[]");
 }
 
+#[test]
+fn a_board_whose_second_port_comes_late_makes_the_bridge_that_is_configured_and_joins_the_port() {
+    let network = Network::beside_others().unwrap();
+    let _server = services::dhcp(&network.wan).unwrap();
+    let config = "mode = \"enforce\"\n[bridge]\nname = \"lan0\"\n";
+    let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, Some(config)).unwrap().with_late_port();
+    board.power_on().unwrap();
+    let tells = || board.console().contains("bridging eth0 and eth1, as far as they are there");
+    wait_until("it waits for the port no longer", PATIENCE, tells).unwrap();
+    board.plug_in().unwrap();
+    let address = start_up(&board);
+    let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
+    wait_until("the board forwards", PATIENCE, || pings.answers() > 0).unwrap();
+    assert_eq!(
+        board.shell(&address, "cd /sys/class/net && ls -d */bridge lan0/lower_*").unwrap(),
+        "lan0/bridge\nlan0/lower_eth0\nlan0/lower_eth1\n"
+    );
+    assert_eq!(status(&board, &address)["faults"].to_string(), "[]");
+}
+
 /// Waits until the kernel says that Sluice drives the relay's line so; the light's is the one before.
 fn wait_until_the_relay_is(board: &Machine<'_>, address: &str, level: &str) {
     let lines = || {
@@ -217,9 +245,7 @@ fn press_until(board: &Machine<'_>, held: Duration, what: &str, holds: impl Fn()
 fn a_light_a_relay_a_button_and_a_watchdog_do_what_the_configuration_says() {
     let network = Network::beside_others().unwrap();
     let _server = services::dhcp(&network.wan).unwrap();
-    let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, Some(WIRED)).unwrap();
-    board.power_on().unwrap();
-    let address = start_up(&board);
+    let (board, address) = boot(&network, MEMORY_MIB, Some(WIRED));
     board.shell(&address, "mount -t debugfs none /sys/kernel/debug").unwrap();
 
     // The relay holds the box in the line while it protects.
@@ -264,9 +290,7 @@ fn wait_until_slots_are(board: &Machine<'_>, address: &str, slots: [&str; 2]) {
 fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
     let network = Network::beside_others().unwrap();
     let _server = services::dhcp(&network.wan).unwrap();
-    let mut board = Machine::connect(&network, &IMAGE, SMALL_MEMORY_MIB, Some(SMALL)).unwrap();
-    board.power_on().unwrap();
-    let address = start_up(&board);
+    let (board, address) = boot(&network, SMALL_MEMORY_MIB, Some(SMALL));
     wait_until_slots_are(&board, &address, ["slot a: version 1, runs, is started", "slot b: version 1"]);
     assert_eq!(status(&board, &address)["mode"], "enforce", "the configuration is that of the card");
     println!("of {SMALL_MEMORY_MIB} MiB: {}", memory(&board, &address));
@@ -310,9 +334,7 @@ fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
 fn a_slot_with_which_the_box_does_not_protect_is_taken_back() {
     let network = Network::beside_others().unwrap();
     let _server = services::dhcp(&network.wan).unwrap();
-    let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, None).unwrap();
-    board.power_on().unwrap();
-    let address = start_up(&board);
+    let (board, address) = boot(&network, MEMORY_MIB, None);
 
     // Its daemon does nothing; the box forwards all the same, and lets somebody in.
     board.shell_with(&address, "sluice update -", &IMAGE.update("2", "idle").unwrap()).unwrap();
