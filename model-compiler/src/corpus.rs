@@ -59,6 +59,25 @@ pub struct Scope {
     pub background: Background,
 }
 
+impl Scope {
+    /// Whether it is known to attack.
+    #[must_use]
+    pub fn is_attacker(&self, address: IpAddr) -> bool {
+        among(&self.attackers, address)
+    }
+
+    /// Whether it is known to be attacked.
+    #[must_use]
+    pub fn is_victim(&self, address: IpAddr) -> bool {
+        among(&self.victims, address)
+    }
+}
+
+fn among(hosts: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    hosts.iter().any(|host| host.contains(&address))
+}
+
 /// The rule by which a label reaches flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Granularity {
@@ -146,11 +165,11 @@ fn granularity(line: &Line) -> Result<Granularity, &'static str> {
 /// The hosts and networks in a cell; else the word that is none. Anybody (`*`, `*spoofed/many*`) is nobody in particular,
 /// `192.0.2.1 via 192.0.2.2` are two, `192.0.2.1-7` seven, and what stands in parentheses is for people.
 fn hosts(cell: &str) -> Result<Vec<IpNet>, String> {
-    let without_remark = cell.split('(').next().unwrap_or_default();
+    let (first, remarks) = cell.split_once('(').unwrap_or((cell, ""));
+    let behind_remarks = remarks.split('(').filter_map(|part| Some(part.split_once(')')?.1));
+    let words = std::iter::once(first).chain(behind_remarks).flat_map(|part| part.split([' ', ',', ';']));
     let mut hosts = Vec::new();
-    for word in
-        without_remark.split([' ', ',', ';']).filter(|word| !matches!(*word, "" | "via") && !word.starts_with('*'))
-    {
+    for word in words.filter(|word| !matches!(*word, "" | "via") && !word.starts_with('*')) {
         hosts.extend(host(word).ok_or(word)?);
     }
     Ok(hosts)
@@ -184,6 +203,7 @@ mod tests {
             ("192.0.2.254-255", "192.0.2.254/32 192.0.2.255/32"),
             ("192.0.2.128/26 2001:db8::/122", "192.0.2.128/26 2001:db8::/122"),
             ("192.0.2.7 (infected, primary host)", "192.0.2.7/32"),
+            ("192.0.2.7 (infected), 192.0.2.8(too) 192.0.2.9", "192.0.2.7/32 192.0.2.8/32 192.0.2.9/32"),
         ] {
             assert_eq!(said(cell).as_deref(), Ok(meant), "{cell}");
         }

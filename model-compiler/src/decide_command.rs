@@ -13,7 +13,7 @@ use model_compiler::folds::{Grouping, Part, Parts, split};
 use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
-use model_compiler::rows::Rows;
+use model_compiler::rows::{Capture, Rows};
 use model_compiler::train::{Labelled, steps, train};
 
 use crate::bars::Bars;
@@ -99,7 +99,7 @@ fn captures(corpora: &[(String, PathBuf)], recipe: &Recipe) -> Result<Vec<Labell
     Ok(captures)
 }
 
-/// A model for each part of the sources, which has learnt from the others. Each capture is decided about once.
+/// A model for each part of the sources, or of the corpora, which has learnt from the others. Each capture is decided about once.
 fn judges<'a>(
     captures: &'a [LabelledCapture],
     parts: Parts,
@@ -110,8 +110,10 @@ fn judges<'a>(
 ) -> Result<Vec<Judge<'a>>> {
     let rules = recipe.class_rules()?;
     let split = split(rows, labelled, rules.len(), Grouping::Source, parts);
-    let place =
-        |case: &Labelled<'_>| (rows.captures[case.row.capture].source.as_str(), split.fold_of[case.row.capture]);
+    let place = |case: &Labelled<'_>| {
+        let Capture { name, source } = &rows.captures[case.row.capture];
+        (split.grouping.of(name, source), split.fold_of[case.row.capture])
+    };
     let fold_of: BTreeMap<&str, usize> = labelled.iter().map(place).collect();
     let mut judges = Vec::new();
     bars.begin("trees", steps(recipe) * split.folds as u64);
@@ -119,9 +121,10 @@ fn judges<'a>(
         let Part { fold, learnt, .. } = part?;
         let mut model = train(rows, &learnt, recipe, bars)?;
         model.name = format!("{}-without-{fold}", model.name);
-        // From a source without rows of a class no model has learnt anything: the first one is asked.
+        // From a group without rows of a class no model has learnt anything: the first one is asked.
         let is_first = judges.is_empty();
-        let is_unseen = |of: &&LabelledCapture| fold_of.get(&*of.source).map_or(is_first, |its_fold| *its_fold == fold);
+        let fold_of = |of: &LabelledCapture| fold_of.get(split.grouping.of(&of.name, &of.source));
+        let is_unseen = |of: &&LabelledCapture| fold_of(of).map_or(is_first, |its_fold| *its_fold == fold);
         judges.push((model, captures.iter().filter(is_unseen).collect()));
     }
     Ok(judges)
@@ -133,7 +136,7 @@ mod tests {
     use std::path::Path;
 
     use model_compiler::progress::Silent;
-    use model_compiler::rows::{Capture, Row};
+    use model_compiler::rows::Row;
     use model_compiler::train::labelled;
     use traffic::features::FEATURE_COUNT;
     use traffic::features::schema::index_of;
@@ -181,6 +184,30 @@ mod tests {
         }
         fs::create_dir_all(folder).unwrap();
         fs::write(folder.join("labels.csv"), table).unwrap();
+    }
+
+    #[test]
+    fn a_corpus_is_judged_by_a_model_of_the_others_though_they_share_sources() {
+        let mut rows = rows();
+        let folder = std::env::temp_dir().join(format!("sluice-corpora-{}", std::process::id()));
+        corpus(&folder, &rows);
+        let mut captures = captures(&[("lab".to_owned(), folder.clone())], &recipe()).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        captures.truncate(rows.captures.len());
+        for (read, of) in captures.iter_mut().zip(&mut rows.captures).skip(LABELS.len() * 2) {
+            of.name = of.name.replace("lab/", "other/");
+            of.source = "source 0".to_owned();
+            (read.name, read.source) = (of.name.clone(), of.source.clone());
+        }
+        let labelled = labelled(&rows, &recipe()).unwrap();
+        let parts = Parts::Each(Grouping::Corpus);
+        let judged: Vec<Vec<String>> = judges(&captures, parts, &recipe(), &rows, &labelled, &Bars::new())
+            .unwrap()
+            .into_iter()
+            .map(|(_, of)| of.iter().map(|of| of.name.clone()).collect())
+            .collect();
+        let names: Vec<String> = rows.captures.iter().map(|capture| capture.name.clone()).collect();
+        assert_eq!(judged, names.chunks(LABELS.len() * 2).map(<[String]>::to_vec).collect::<Vec<_>>());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use traffic::capture_file::CaptureFile;
 use traffic::time::Timestamp;
 
 use crate::corpus::LabelledCapture;
-use crate::extract::{BENIGN, among, attack_begins};
+use crate::extract::{BENIGN, attack_begins};
 use crate::folds::corpus_of;
 use crate::json::{self, ModelError};
 use crate::model::Model;
@@ -238,14 +238,9 @@ fn is_right(capture: &LabelledCapture, block: &Block) -> bool {
     }
     let scope = &capture.scope;
     if block.action == "limit" {
-        return scope.victims.is_empty()
-            || limited_host(&block.address).is_some_and(|host| among(&scope.victims, host));
+        return scope.victims.is_empty() || limited_host(&block.address).is_some_and(|host| scope.is_victim(host));
     }
-    if scope.attackers.is_empty() {
-        !among(&scope.victims, block.source)
-    } else {
-        among(&scope.attackers, block.source)
-    }
+    if scope.attackers.is_empty() { !scope.is_victim(block.source) } else { scope.is_attacker(block.source) }
 }
 
 /// The host of a limit, which is named as `192.0.2.1:80/tcp`, `[2001:db8::1]:53/udp`, or `192.0.2.1/icmp`.

@@ -17,10 +17,8 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
 use traffic::capture_file::{CaptureError, CaptureFile};
 use traffic::decode::Frame;
 use traffic::extractor::{Extractor, Observation};
@@ -130,13 +128,6 @@ fn run(reader: &mut CaptureFile, keep: &mut dyn FnMut(&Observation<'_>)) -> Opti
     complaint
 }
 
-/// Whether it is one of these hosts, or in one of these networks.
-#[must_use]
-pub fn among(hosts: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    hosts.iter().any(|host| host.contains(&address))
-}
-
 fn verdict(label: &str, scope: &Scope, observation: &Observation<'_>) -> Verdict {
     if label == BENIGN {
         return Verdict::Benign;
@@ -144,18 +135,17 @@ fn verdict(label: &str, scope: &Scope, observation: &Observation<'_>) -> Verdict
     if !observation.begun {
         return Verdict::Unknown;
     }
-    let is = |list: &[IpNet], address: IpAddr| among(list, address);
     let (initiator, responder) = (observation.initiator, observation.responder);
-    let by_attacker = is(&scope.attackers, initiator);
-    let by_victim = is(&scope.victims, initiator);
-    let at_victim = is(&scope.victims, responder);
+    let by_attacker = scope.is_attacker(initiator);
+    let by_victim = scope.is_victim(initiator);
+    let at_victim = scope.is_victim(responder);
     match scope.granularity {
         Granularity::All if by_attacker => Verdict::Labelled,
         Granularity::All if scope.attackers.is_empty() && !by_victim => Verdict::Labelled,
         Granularity::All | Granularity::Host => Verdict::Unknown,
         Granularity::Pair if by_attacker && at_victim => Verdict::Labelled,
         Granularity::Destination if at_victim && !by_victim => Verdict::Labelled,
-        _ if by_attacker || by_victim || is(&scope.attackers, responder) => Verdict::Unknown,
+        _ if by_attacker || by_victim || scope.is_attacker(responder) => Verdict::Unknown,
         _ if scope.background == Background::Benign => Verdict::Benign,
         _ => Verdict::Unknown,
     }
@@ -163,6 +153,9 @@ fn verdict(label: &str, scope: &Scope, observation: &Observation<'_>) -> Verdict
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use ipnet::IpNet;
     use traffic::features::FEATURE_COUNT;
 
     use super::*;

@@ -25,6 +25,16 @@ pub enum Grouping {
 }
 
 impl Grouping {
+    /// The group that a capture is in, by its name and source.
+    #[must_use]
+    pub fn of<'a>(self, capture: &'a str, source: &'a str) -> &'a str {
+        match self {
+            Self::Capture => capture,
+            Self::Source => source,
+            Self::Corpus => corpus_of(capture),
+        }
+    }
+
     /// As the command line and reports call it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -176,11 +186,7 @@ fn loads(rows: &Rows, labelled: &[Labelled<'_>], classes: usize, grouping: Group
 }
 
 fn group(rows: &Rows, capture: usize, grouping: Grouping) -> &str {
-    match grouping {
-        Grouping::Capture => &rows.captures[capture].name,
-        Grouping::Source => &rows.captures[capture].source,
-        Grouping::Corpus => corpus_of(&rows.captures[capture].name),
-    }
+    grouping.of(&rows.captures[capture].name, &rows.captures[capture].source)
 }
 
 /// The corpus that a capture is of, by its name.
