@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use model_compiler::sealed::{KEY_BYTES, SecretKey};
-use sluice::clock::Stopwatch;
+use serde_json::Value;
 
 use crate::benign::SSH_OPTIONS;
 use crate::cleanup::work_folder;
@@ -46,9 +46,8 @@ const FIRMWARE: &str = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd";
 /// What the kernel misses of a processor that is emulated.
 const OF_THE_EMULATOR: &str = "Early cacheinfo failed";
 
-/// The machine's power button is line 3 of its GPIO chip. It is held for 100 ms each time that it is pressed; to press it again within
-/// them is to hold it on.
-const PRESS_AGAIN: Duration = Duration::from_millis(40);
+/// The line of the machine's GPIO chip at which its button is.
+const BUTTON: u32 = 3;
 
 /// An emulated board takes a processor for itself while it boots: more than two at once leave too little for the tests beside them.
 static PLACES: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
@@ -119,6 +118,8 @@ pub struct Machine<'a> {
     console: PathBuf,
     /// The socket by which QEMU is told what happens to the machine.
     monitor: PathBuf,
+    /// The socket by which QEMU is told what the lines of the machine's chips are put to.
+    lines: PathBuf,
     /// Its second port is plugged in while it runs.
     has_late_port: bool,
     running: Option<Running>,
@@ -155,6 +156,7 @@ impl<'a> Machine<'a> {
             disk,
             console: file("console")?,
             monitor: file("qmp")?,
+            lines: file("qtest")?,
             has_late_port: false,
             running: None,
             _place: place,
@@ -177,9 +179,10 @@ impl<'a> Machine<'a> {
         let mut command = self.network.r#box.command("qemu-system-aarch64");
         let memory = self.memory_mib.to_string();
         // Its devices are told by a device tree, as those of real boards are.
-        command.args(["-M", "virt,acpi=off", "-cpu", "cortex-a53", "-m", &memory]);
-        let monitor = format!("unix:{},server=on,wait=off", self.monitor.display());
-        command.args(["-display", "none", "-monitor", "none", "-qmp", &monitor]);
+        command.args(["-M", "virt,acpi=off", "-accel", "tcg", "-cpu", "cortex-a53", "-m", &memory]);
+        let socket = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
+        command.args(["-display", "none", "-monitor", "none", "-qmp", &socket(&self.monitor)]);
+        command.args(["-qtest", &socket(&self.lines), "-qtest-log", "none"]);
         // The firmware asks nobody which disk it shall start from.
         command.args(["-bios", FIRMWARE, "-boot", "menu=on,splash-time=0", "-drive", &drive, "-serial", &serial]);
         for number in 0..2 {
@@ -208,7 +211,7 @@ impl<'a> Machine<'a> {
     pub fn plug_in(&self) -> Result<()> {
         let card =
             r#""driver": "virtio-net-pci", "bus": "late", "netdev": "n1", "mac": "02:00:5e:10:01:01", "romfile": """#;
-        tell(&mut self.monitor()?, &format!(r#""device_add", "arguments": {{{card}}}"#))
+        tell(&mut self.monitor()?, &format!(r#""device_add", "arguments": {{{card}}}"#)).map(drop)
     }
 
     fn monitor(&self) -> Result<BufReader<UnixStream>> {
@@ -217,19 +220,32 @@ impl<'a> Machine<'a> {
         Ok(monitor)
     }
 
-    /// Presses its power button, and lets go of it after so long; 100 ms is the shortest.
+    /// Presses its button, and lets go of it after so long.
     ///
     /// # Errors
     /// It is off.
     pub fn press(&self, held: Duration) -> Result<()> {
-        let (mut monitor, press) = (self.monitor()?, "\"system_powerdown\"");
-        let watch = Stopwatch::start();
-        tell(&mut monitor, press)?;
-        while watch.elapsed() + PRESS_AGAIN < held {
-            sleep(PRESS_AGAIN);
-            tell(&mut monitor, press)?;
-        }
-        Ok(())
+        let mut lines = BufReader::new(UnixStream::connect(&self.lines)?);
+        let chip = self.gpio_chip()?;
+        let mut put = |level: u8| {
+            writeln!(lines.get_mut(), "set_irq_in {chip} unnamed-gpio-in {BUTTON} {level}")?;
+            let mut answer = String::new();
+            lines.read_line(&mut answer)?;
+            ensure!(answer.trim() == "OK", "QEMU does not put a line: {answer}");
+            Ok(())
+        };
+        put(1)?;
+        sleep(held);
+        put(0)
+    }
+
+    /// What QEMU calls its GPIO chip.
+    fn gpio_chip(&self) -> Result<String> {
+        const DEVICES: &str = "/machine/unattached";
+        let told = tell(&mut self.monitor()?, &format!(r#""qom-list", "arguments": {{"path": "{DEVICES}"}}"#))?;
+        let devices = told["return"].as_array().context("QEMU tells no devices")?;
+        let chip = devices.iter().find(|device| device["type"] == "child<pl061>").context("it has no GPIO chip")?;
+        Ok(format!("{DEVICES}/{}", chip["name"].as_str().context("the GPIO chip has no name")?))
     }
 
     /// What its console has shown since it was turned on.
@@ -338,15 +354,15 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Has QEMU carry out a command of its machine protocol, with the arguments behind it; waits until it did.
-fn tell(monitor: &mut BufReader<UnixStream>, command: &str) -> Result<()> {
+/// Has QEMU carry out a command of its machine protocol, with the arguments behind it; what it answers when it did.
+fn tell(monitor: &mut BufReader<UnixStream>, command: &str) -> Result<Value> {
     writeln!(monitor.get_mut(), "{{\"execute\": {command}}}")?;
     // Events and the greeting come between.
     for line in monitor.lines() {
-        let line = line?;
-        ensure!(!line.contains("\"error\""), "{line}");
-        if line.contains("\"return\"") {
-            return Ok(());
+        let told: Value = serde_json::from_str(&line?)?;
+        ensure!(told.get("error").is_none(), "{told}");
+        if told.get("return").is_some() {
+            return Ok(told);
         }
     }
     bail!("QEMU ended")
