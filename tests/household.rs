@@ -56,6 +56,33 @@ fn a_device_that_scans_the_internet_is_quarantined_by_its_card_and_nobody_else_i
 }
 
 #[test]
+fn a_device_that_carries_data_in_names_is_held_and_its_tunnel_ends() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let [infected, healthy] = [30, 31].map(|number| network.device(number).unwrap());
+    let (end, inner_end) = (INTERNET[2], "198.18.201.1");
+    let _server = network.wan.start(&format!("iodined -f -c -P secret -l {end} {inner_end}/24 t.example.org")).unwrap();
+    let client = format!("iodine -f -r -P secret -T NULL {end} t.example.org");
+    let mut client = infected.namespace.start(&client).unwrap();
+    wait_until("the tunnel stands", LIMIT, || {
+        assert!(client.is_alive(), "{}", client.complaint("ended"));
+        client.stderr().contains("Connection setup complete")
+    })
+    .unwrap();
+    let _load = infected.namespace.start(&format!("ping -n -q -i 0.2 -s 200 {inner_end}")).unwrap();
+    let block = daemon.wait_for_block(&infected.mac, PATIENCE).unwrap();
+    assert_eq!((block["action"].as_str(), block["class"].as_str()), (Some("quarantine"), Some("tunnel")));
+    let told = block["because"].as_str().unwrap();
+    assert!(told.contains("long names asked for in 60 s below one domain"), "{told}");
+    let comes_through = || infected.namespace.run_within(&format!("ping -n -c 1 -W 2 {inner_end}"), SHORT).is_ok();
+    wait_until("nothing comes through", LIMIT, || !comes_through()).unwrap();
+    look_up_names(&infected.namespace, NAME_SERVER, 3).unwrap();
+    look_up_names(&healthy.namespace, NAME_SERVER, 3).unwrap();
+    assert!(reaches_the_internet(&healthy.namespace) && !reaches_the_internet(&infected.namespace));
+    assert_eq!(daemon.blocks().unwrap().len(), 1, "{:#?}", daemon.blocks().unwrap());
+}
+
+#[test]
 fn a_device_on_the_allowlist_is_never_held_and_becomes_free_at_once() {
     let (network, _servers) = stage();
     let [friend, infected] = [30, 31].map(|number| network.device(number).unwrap());

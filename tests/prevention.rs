@@ -191,7 +191,7 @@ fn rules_and_lists_raise_alerts_that_name_them_and_only_a_flood_is_blocked_for_o
     let alert = |source: &str, because: &str| {
         let status = daemon.status().unwrap();
         let alerts = status["alerts"].as_array().unwrap();
-        alerts.iter().any(|alert| text(alert, "source") == source && text(alert, "because").starts_with(because))
+        alerts.iter().any(|alert| text(alert, "source") == source && text(alert, "because").contains(because))
     };
     let told = [
         (&listed.address(), "on the list \"known\", and began a flow"),

@@ -268,7 +268,7 @@ fn the_packet_path_allocates_nothing() {
     let rules = Arc::new(Rulebook { rules: Config::default().rules, lists: vec![Arc::new(list())] });
     let (others, kept) = (Arc::clone(&rules), Arc::clone(&rules));
     // Small tables, so that eviction is on the way too.
-    let limits = Limits { flows: 256, sources: 16, destinations: 16, pairs: 16 };
+    let limits = Limits { flows: 256, sources: 16, destinations: 16, pairs: 16, leaks: 16 };
     let config = PipelineConfig {
         limits,
         tuning: Tuning { profile: Profile::Strict, block_ttl: Duration::from_secs(1), limit_per_s: 1 },

@@ -52,7 +52,9 @@ impl Memory {
     pub fn limits(&self) -> Limits {
         let limits = match self.profile {
             MemoryProfile::Default => Limits::default(),
-            MemoryProfile::Small => Limits { flows: 8_192, sources: 1_024, destinations: 1_024, pairs: 256 },
+            MemoryProfile::Small => {
+                Limits { flows: 8_192, sources: 1_024, destinations: 1_024, pairs: 256, leaks: 128 }
+            }
         };
         Limits { flows: self.flows.map_or(limits.flows, |flows| flows as usize), ..limits }
     }

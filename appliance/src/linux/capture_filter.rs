@@ -1,6 +1,6 @@
 //! What a ring's socket takes: the program (classic BPF) that the kernel runs over each frame before it copies anything.
 //!
-//! It cuts frames to their first bytes, and under pressure it passes over most of the *long segments of running
+//! It cuts all but short frames to their first bytes, and under pressure it passes over most of the *long segments of running
 //! connections*: TCP with ACK and without SYN, FIN and RST, in IP packets of [`LONG_BYTES`] and more, plain, in one VLAN tag
 //! or in PPPoE. Everything that begins, ends or refuses something is taken as ever, and so are acknowledgements without data,
 //! the last packet of a handshake among them: no connection looks unanswered, unfinished or unproven for it. UDP is taken as
@@ -21,6 +21,10 @@ use super::bpf::{jump, statement};
 
 /// An IP packet from this length on is long: it carries at least 520 bytes whatever its headers are.
 pub const LONG_BYTES: u32 = 640;
+
+/// A frame up to this length is taken whole: a question with the longest name that there is (RFC 1035 section 2.3.4, and RFC 6891, in
+/// UDP, IPv6 and PPPoE) is no longer. Longer ones are mostly full of data that nobody looks at.
+pub const SHORT_BYTES: u32 = 384;
 
 /// Where the IP header begins: behind Ethernet, and behind Ethernet, PPPoE and PPP.
 const PLAIN: u32 = 14;
@@ -45,7 +49,7 @@ const TCP_FLAGS: u32 = 13;
 const TOLD_FLAGS: u32 = 0x17;
 const ACK: u32 = 0x10;
 
-/// The place of a jump to the end, where the frame is taken whole, until that is known.
+/// The place of a jump to the end, where as much of the frame is taken as ever, until that is known.
 const TO_END: u8 = u8::MAX;
 
 /// How much is passed over.
@@ -105,27 +109,30 @@ pub fn passed_over_for(captured_bytes: usize, wire_len_bytes: u32, snap_bytes: u
     marked.map_or(0, |shedding| u64::from(shedding.keeps_one_in()) - 1)
 }
 
-/// The program that takes `snap_bytes` of each frame, and leaves out what is to be left out.
+/// The program that takes short frames whole and `snap_bytes` of each other one, and leaves out what is to be left out.
 #[must_use]
 pub fn program(snap_bytes: u32, shedding: Shedding) -> Vec<sock_filter> {
-    let whole = statement(BPF_RET | BPF_K, snap_bytes);
+    let taken = statement(BPF_RET | BPF_K, snap_bytes);
+    let mut program = vec![
+        statement(BPF_LD | BPF_W | BPF_LEN, 0),
+        jump(BPF_JGE, SHORT_BYTES + 1, 1, 0),
+        statement(BPF_RET | BPF_K, SHORT_BYTES),
+    ];
     if shedding == Shedding::Nothing {
-        return vec![whole];
+        program.push(taken);
+        return program;
     }
     let draw = draw(snap_bytes, shedding);
     // Shorter frames are not looked at further, so that no load is beyond the end of one: that would lose it.
-    let mut program = vec![
-        statement(BPF_LD | BPF_W | BPF_LEN, 0),
-        jump(BPF_JGE, PLAIN + LONG_BYTES, 0, TO_END),
-        statement(BPF_LD | BPF_H | BPF_ABS, ETHER_TYPE),
-    ];
+    program.push(jump(BPF_JGE, PLAIN + LONG_BYTES, 0, TO_END));
+    program.push(statement(BPF_LD | BPF_H | BPF_ABS, ETHER_TYPE));
     push_where(ETHER_IPV4, &ipv4(PLAIN), &draw, &mut program);
     push_where(ETHER_IPV6, &ipv6(PLAIN), &draw, &mut program);
     program.push(jump(BPF_JEQ, ETHER_PPPOE, 0, TO_END));
     program.push(statement(BPF_LD | BPF_H | BPF_ABS, PPP_PROTOCOL));
     push_where(PPP_IPV4, &ipv4(IN_PPPOE), &draw, &mut program);
     push_where(PPP_IPV6, &ipv6(IN_PPPOE), &draw, &mut program);
-    program.push(whole);
+    program.push(taken);
     lead_to_end(&mut program);
     program
 }

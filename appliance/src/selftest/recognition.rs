@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Enough for the frames of the test.
-const LIMITS: Limits = Limits { flows: 1_024, sources: 64, destinations: 256, pairs: 64 };
+const LIMITS: Limits = Limits { flows: 1_024, sources: 64, destinations: 256, pairs: 64, leaks: 64 };
 
 /// What was seen: when, how long it was, and its bytes.
 #[derive(Debug, Default)]

@@ -24,12 +24,12 @@ pub struct Part {
     pub at_most: Option<f32>,
 }
 
-/// The reason for a verdict on that vector: the rule with its conditions, or what the source did and what the model made of it.
+/// The reason for a verdict on that vector: what the source did, and the rule with its conditions or what the model made of it.
 #[must_use]
 pub fn explain(verdict: Verdict, basis: Basis, features: &FeatureVector) -> String {
     match basis {
         Basis::Model(model) => explain_model(model, verdict, features),
-        Basis::Rule(rule) => rule.explain(features),
+        Basis::Rule(rule) => format!("{} ({})", headline(verdict.class, features), rule.explain(features)),
         Basis::List { name, began: true } => format!("on the list {name:?}, and began a flow"),
         Basis::List { name, began: false } => {
             format!(
@@ -182,6 +182,14 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
         ThreatClass::WebAttack if is_some(Index::PairMissing60s) => {
             format!("{} in 60 s for what this host has not", deeds.things(Index::PairMissing60s, "request"))
         }
+        ThreatClass::Tunnel if is_some(Index::SrcLongNames60s) => format!(
+            "{} asked for in 60 s below one domain, as programs do that carry data in names",
+            deeds.things(Index::SrcLongNames60s, "long name")
+        ),
+        ThreatClass::Tunnel if is_some(Index::PairResizedPings60s) => format!(
+            "{} in 60 s to this host, each of another size than the one before, as programs send that carry data in them",
+            deeds.things(Index::PairResizedPings60s, "ping")
+        ),
         ThreatClass::Benign | ThreatClass::Botnet | ThreatClass::WebAttack | ThreatClass::Tunnel => {
             format!(
                 "{} in 60 s to {}",
@@ -317,9 +325,14 @@ mod tests {
         let mut features = [0.0; FEATURE_COUNT];
         features[Index::PairRefusedLogins60s as usize] = 61.0;
         features[Index::PairMissing60s as usize] = 215.0;
+        features[Index::PairResizedPings60s as usize] = 36.0;
         let told = |class| behaviour(class, &features);
         assert_eq!(told(ThreatClass::BruteForce)[0], "61 log-ins refused by this host in 60 s");
         assert_eq!(told(ThreatClass::WebAttack)[0], "215 requests in 60 s for what this host has not");
+        assert!(told(ThreatClass::Tunnel)[0].starts_with("36 pings in 60 s to this host"));
+        features[Index::SrcLongNames60s as usize] = 41.05;
+        let told = behaviour(ThreatClass::Tunnel, &features);
+        assert!(told[0].starts_with("41 long names asked for in 60 s below one domain"));
     }
 
     #[test]

@@ -163,6 +163,12 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
             windows.count(flow, deed, now);
         }
     }
+    if let Some(asked) = change.asked {
+        windows.count_leak(flow, Deed::AskedForLongName, asked.name, now);
+    }
+    if change.resized {
+        windows.count_leak(flow, Deed::ResizedPing, 0, now);
+    }
 }
 
 fn observe(

@@ -14,11 +14,13 @@ pub struct Limits {
     /// Pairs of a source and a host whose services with passwords it visits, and as many of those whose pages it does; full: the
     /// same.
     pub pairs: usize,
+    /// Sources with a domain below which they ask for long names, or with a host that they ping in changing sizes; full: the same.
+    pub leaks: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { flows: 65_536, sources: 4_096, destinations: 4_096, pairs: 1_024 }
+        Self { flows: 65_536, sources: 4_096, destinations: 4_096, pairs: 1_024, leaks: 512 }
     }
 }
 

@@ -407,14 +407,19 @@ fn blocked_rules(place: &Place, made: Made, rules: &mut Rules) {
     add(place.rule("all else").drop());
 }
 
+/// The longest datagram in which a device in quarantine may ask for a name: one of 63 letters, with the options that resolvers add
+/// (RFC 6891, RFC 7873). Longer ones carry data out.
+const QUESTION_BYTES: u16 = 112;
+
 /// A device in quarantine reaches the box and DNS, so that its owner can be told.
 fn quarantine_rules(place: &Place, rules: &mut Rules) {
     let mut add = |rule| rules.push((place.quarantine_chain, rule));
     add(place.destination("to the box").in_set(own_set(place.key)).accept());
     let (base, transport) = place.transport();
-    for protocol in [UDP, TCP] {
-        add(place.carrying("DNS", protocol).payload(base, transport + 2, &DNS.to_be_bytes()).accept());
-    }
+    let to_name_server = |protocol| place.carrying("DNS", protocol).payload(base, transport + 2, &DNS.to_be_bytes());
+    let short = |rule: Rule| rule.load(base, transport + 4, 2).compare(Compare::AtMost, &QUESTION_BYTES.to_be_bytes());
+    add(short(to_name_server(UDP)).accept());
+    add(to_name_server(TCP).accept());
     add(place.rule("all else").drop());
 }
 

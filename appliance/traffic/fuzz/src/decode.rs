@@ -88,8 +88,14 @@ fn check_cut(cut: Result<Decoded, DecodeError>, whole: Result<Decoded, DecodeErr
 /// The packet without what its payload begins with, which may be missing where it was cut.
 fn without_payload(decoded: Result<Decoded, DecodeError>) -> Result<Decoded, DecodeError> {
     let Ok(Decoded::Ip(packet)) = decoded else { return decoded };
-    let Transport::Tcp(tcp) = packet.transport else { return decoded };
-    Ok(Decoded::Ip(Packet { transport: Transport::Tcp(Tcp { word: Word::None, ..tcp }), ..packet }))
+    let transport = match packet.transport {
+        Transport::Tcp(tcp) => Transport::Tcp(Tcp { word: Word::None, ..tcp }),
+        Transport::Udp { source_port, destination_port, .. } => {
+            Transport::Udp { source_port, destination_port, asked: None }
+        }
+        _ => return decoded,
+    };
+    Ok(Decoded::Ip(Packet { transport, ..packet }))
 }
 
 /// The packet without what stands behind its headers or in TCP options, which may be missing where it was cut.

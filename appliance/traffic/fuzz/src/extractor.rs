@@ -11,7 +11,7 @@ use crate::input::{Clock, Input, link};
 use crate::seen::Seen;
 
 /// So small that everything overflows.
-const LIMITS: Limits = Limits { flows: 8, sources: 8, destinations: 8, pairs: 4 };
+const LIMITS: Limits = Limits { flows: 8, sources: 8, destinations: 8, pairs: 4, leaks: 4 };
 
 /// Stands before a frame instead of a step of time: the next eight bytes are the time.
 const ANY_TIME: u8 = 0xff;

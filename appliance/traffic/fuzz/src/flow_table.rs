@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use traffic::decode::dns::LongName;
 use traffic::decode::{IcmpKind, Packet, Tcp, TcpFlags, Transport, Word};
 use traffic::extractor::Extractor;
 use traffic::limits::Limits;
@@ -73,7 +74,11 @@ fn transport(kind: u8, ports: u8, flags: u8) -> Option<(u8, Transport)> {
             };
             (6, Transport::Tcp(tcp))
         }
-        10 | 11 => (17, Transport::Udp { source_port, destination_port }),
+        10 => (17, Transport::Udp { source_port, destination_port, asked: None }),
+        11 => {
+            let asked = Some(LongName { domain: u32::from(flags & 3), name: u32::from(flags >> 2) });
+            (17, Transport::Udp { source_port, destination_port, asked })
+        }
         12 => (if flags & 1 == 0 { 6 } else { 17 }, Transport::Fragment),
         13 if flags & 1 == 0 => (1, Transport::Icmp(IcmpKind::EchoRequest(source_port))),
         13 => (1, Transport::Icmp(IcmpKind::EchoReply(source_port))),
@@ -124,7 +129,7 @@ struct Bench {
 
 impl Bench {
     fn new(capacity: usize) -> Self {
-        let limits = Limits { flows: capacity, sources: 4, destinations: 4, pairs: 4 };
+        let limits = Limits { flows: capacity, sources: 4, destinations: 4, pairs: 4, leaks: 4 };
         Self {
             extractor: Extractor::new(&limits, [1, 2]),
             capacity,

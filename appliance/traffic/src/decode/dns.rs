@@ -15,6 +15,16 @@ const NO_LENGTH: u8 = 0xc0;
 /// Most labels of a name: each takes two bytes at least, and the root takes one.
 pub const MOST_LABELS: usize = LONGEST_NAME / 2;
 
+/// From so many bytes on a label is long: names that people give are shorter, but for a few that programs make. Names that carry data
+/// have as little room for anything else as they can (`make corpus ONLY=iodine`, and the captures of dnscat2 and dns2tcp of
+/// Max-Ferstenberg/DNS-Tunnel-Detector).
+const LONG_LABEL_LEN: usize = 24;
+
+/// Domains below which programs that many have ask for names made of fingerprints: the virus scanners of McAfee and Sophos (Plixer
+/// FlowPro, "Trusted Domain List"; SANS Internet Storm Center, diary 24844), and pages with Google's advertisements
+/// (`max__benign_development.pcap` of the same source).
+const OF_FINGERPRINTS: [[&[u8]; 2]; 3] = [[b"mcafee", b"com"], [b"sophosxl", b"net"], [b"googlesyndication", b"com"]];
+
 /// The name that a query asks for: labels of 1 to 63 bytes of any value, upper or lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question<'a> {
@@ -47,6 +57,44 @@ pub fn question(message: &[u8]) -> Option<Question<'_>> {
     // Its type and class follow, which a datagram that means something has.
     let wire = body.get(..len).filter(|wire| !wire.is_empty())?;
     Some(Question { wire })
+}
+
+/// A name with a long label below its domain, by fingerprints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongName {
+    /// That of its last two labels. Where these are no domain that somebody has (`co.uk`), the names of many are taken for those of one.
+    pub domain: u32,
+    /// That of the whole name.
+    pub name: u32,
+}
+
+impl LongName {
+    /// The name that a query asks for, where it has a long label and is no fingerprint of a program that many have.
+    #[must_use]
+    pub(super) fn asked_in(message: &[u8]) -> Option<Self> {
+        let question = question(message)?;
+        // Resolvers write names in upper and lower case as they like (draft-vixie-dnsext-dns0x20).
+        let mut wire = [0; LONGEST_NAME];
+        let wire = wire.get_mut(..question.wire.len())?;
+        wire.copy_from_slice(question.wire);
+        wire.make_ascii_lowercase();
+        let name = Question { wire };
+        let below = name.labels().count().checked_sub(2)?;
+        let domain = [name.labels().nth(below)?, name.labels().nth(below + 1)?];
+        let is_long = name.labels().take(below).any(|label| label.len() >= LONG_LABEL_LEN);
+        (is_long && !OF_FINGERPRINTS.contains(&domain))
+            .then(|| Self { domain: fingerprint(domain), name: fingerprint(name.labels()) })
+    }
+}
+
+/// Of labels: FNV-1a, 32 bits (draft-eastlake-fnv), with their lengths.
+fn fingerprint<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> u32 {
+    const BASIS: u32 = 0x811c_9dc5;
+    const PRIME: u32 = 0x0100_0193;
+    let add = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(PRIME);
+    labels
+        .into_iter()
+        .fold(BASIS, |hash, label| label.iter().fold(add(hash, label.len() as u8), |hash, byte| add(hash, *byte)))
 }
 
 impl<'a> Question<'a> {

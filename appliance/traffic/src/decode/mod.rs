@@ -14,6 +14,7 @@ mod words;
 
 use core::net::{IpAddr, Ipv4Addr};
 
+use dns::LongName;
 use link::Carried;
 pub use words::Word;
 
@@ -133,6 +134,8 @@ pub enum Transport {
         source_port: u16,
         /// Receiver's port.
         destination_port: u16,
+        /// The long name that it asks a name server for.
+        asked: Option<LongName>,
     },
     /// ICMP or ICMPv6.
     Icmp(IcmpKind),
@@ -234,7 +237,7 @@ impl Packet {
     pub const fn ports(&self) -> Option<(u16, u16)> {
         match self.transport {
             Transport::Tcp(Tcp { source_port, destination_port, .. })
-            | Transport::Udp { source_port, destination_port } => Some((source_port, destination_port)),
+            | Transport::Udp { source_port, destination_port, .. } => Some((source_port, destination_port)),
             Transport::Icmp(_) | Transport::Fragment | Transport::Other => None,
         }
     }

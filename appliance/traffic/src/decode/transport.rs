@@ -2,8 +2,10 @@
 
 use smoltcp::wire::{TcpPacket, UdpPacket};
 
+use super::dns::LongName;
 use super::{DecodeError, Packet, SynOptions, Tcp, TcpFlags, Transport, Word, icmp, to_u32, words};
 use crate::protocols::{ICMP, ICMPV6, TCP, UDP};
+use crate::services::DNS_PORT;
 
 const TCP_LEN: usize = 20;
 pub(super) const UDP_LEN: usize = 8;
@@ -147,6 +149,12 @@ fn syn_options(mut bytes: &[u8]) -> Option<SynOptions> {
     Some(options)
 }
 
+/// The long name that a datagram to a name server asks for. Padding of the frame may follow it.
+#[inline(never)]
+fn asked_in(datagram: Segment<'_>) -> Option<LongName> {
+    LongName::asked_in(datagram.bytes.get(UDP_LEN..datagram.bytes.len().min(datagram.len_bytes))?)
+}
+
 #[inline]
 fn udp(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
     let header = UdpPacket::new_unchecked(segment.header::<UDP_LEN>()?);
@@ -156,7 +164,9 @@ fn udp(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
     if !is_jumbo && (stated < UDP_LEN || (stated > segment.len_bytes && !segment.is_fragment)) {
         return Err(DecodeError::TransportLength);
     }
-    packet.transport = Transport::Udp { source_port: header.src_port(), destination_port: header.dst_port() };
+    let (source_port, destination_port) = (header.src_port(), header.dst_port());
+    let asked = if destination_port == DNS_PORT { asked_in(segment) } else { None };
+    packet.transport = Transport::Udp { source_port, destination_port, asked };
     packet.payload_len_bytes = to_u32(segment.len_bytes - UDP_LEN);
     Ok(())
 }

@@ -174,6 +174,9 @@ schema! {
     DstServiceSources60s "dst_service_sources_60s" "count" "distinct sources of flows to the destination port in 60 s" 0.0 "";
     // peers: what the source asked the destination for in vain
     PairMissing60s "pair_missing_60s" "count" "requests of the source for what the web (not encrypted) of this host has not, in 60 s, less those that it served" 0.0 "";
+    // peers: what the source may carry out
+    SrcLongNames60s "src_long_names_60s" "count" "distinct names with a label of 24 bytes or more that the source asked name servers for in 60 s, below the domain that it asked about last" 0.0 "";
+    PairResizedPings60s "pair_resized_pings_60s" "count" "pings of the source to this host in 60 s that were of another size than the one before" 0.0 "";
 }
 
 /// Fingerprint of names, units, meanings and undefined values in their order: a model is for exactly one schema.

@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use super::{Direction, FlowEnd, FlowKey, Login};
+use super::{Carrier, Direction, FlowEnd, FlowKey, Login};
+use crate::decode::dns::LongName;
 use crate::decode::{IcmpKind, Packet, SynOptions, Tcp, Transport, Word};
 use crate::limits;
 use crate::services::{LoginDialect, Service};
@@ -100,6 +101,10 @@ pub struct Change {
     pub refused: bool,
     /// What the responder says to the initiator, which has tried to get in or asked the web for something.
     pub answer: Word,
+    /// The long name that the initiator asks a name server for.
+    pub asked: Option<LongName>,
+    /// The initiator's ping is of another size than the one before.
+    pub resized: bool,
     /// The packet ended it.
     pub end: Option<FlowEnd>,
 }
@@ -155,6 +160,8 @@ pub struct Flow {
     sides: [TcpSide; 2],
     /// Whether the initiator was let in.
     pub login: Login,
+    /// What the initiator may carry data in.
+    pub carrier: Carrier,
     /// Where the windows keep what is known of its two sides.
     pub(crate) seats: Seats,
     /// It has ended and lingers only to swallow the last packets.
@@ -191,6 +198,7 @@ impl Flow {
             refused: false,
             sides: [TcpSide::default(); 2],
             login: Login::default(),
+            carrier: Carrier::None,
             seats: Seats::default(),
             ended: false,
         }
@@ -313,6 +321,7 @@ impl Flow {
         if is_forward {
             change.begun = !self.begun && !self.is_made_to_send(packet);
             self.begun |= change.begun;
+            (change.asked, change.resized) = self.carrier.take(packet);
         } else if !matches!(packet.transport, Transport::Icmp(IcmpKind::Error(_))) {
             change.answered = !self.answered;
             self.answered = true;
@@ -519,7 +528,7 @@ impl Impression {
                 (false, true) => (is_answer(source_port, destination_port), true),
                 (false, false) => (flags.rst && Service::is_offered_at(source_port), true),
             },
-            Transport::Udp { source_port, destination_port } => {
+            Transport::Udp { source_port, destination_port, .. } => {
                 (is_early && is_answer(source_port, destination_port), false)
             }
             Transport::Icmp(kind) => (matches!(kind, IcmpKind::EchoReply(_)), false),
@@ -534,4 +543,4 @@ impl Impression {
 }
 
 // A table of 65,536 flows with its index stays below 24 MiB.
-const _: () = assert!(size_of::<Flow>() <= 296);
+const _: () = assert!(size_of::<Flow>() <= 304);

@@ -65,7 +65,7 @@ impl FlowKey {
     pub fn of(packet: &Packet) -> (Self, Direction) {
         let ports = match packet.transport {
             Transport::Tcp(tcp) => (tcp.source_port, tcp.destination_port),
-            Transport::Udp { source_port, destination_port } => (source_port, destination_port),
+            Transport::Udp { source_port, destination_port, .. } => (source_port, destination_port),
             Transport::Icmp(IcmpKind::EchoRequest(identifier) | IcmpKind::EchoReply(identifier)) => {
                 (identifier, identifier)
             }

@@ -3,11 +3,13 @@
 //! [`Flow`] is what is remembered of one conversation and how a packet changes it; [`FlowTable`] holds them, bounded, and
 //! ends those that fell silent. What is done about a change (windows, features) is the extractor's matter.
 
+mod carrier;
 mod conversation;
 mod key;
 mod login;
 mod table;
 
+pub use carrier::Carrier;
 pub use conversation::{Change, FlagCounts, Flow, Impression, PerDirection, Sums};
 pub use key::{Direction, Endpoint, FlowKey};
 pub use login::Login;

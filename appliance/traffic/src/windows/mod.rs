@@ -3,21 +3,22 @@
 //! One flow of a scan, a flood or a password attack looks like any other; many of them in a short time do not. Five
 //! tables hold what was done: by source ([`Address::source`]), by destination host, by destination port, and by source and
 //! destination host for services with passwords (MQTT among them) and for the web, which have a table each: however many pages a
-//! household looks at, nobody who guesses passwords is forgotten for it. Each is bounded; [`table`] says who goes.
+//! household looks at, nobody who guesses passwords is forgotten for it. A sixth is about what may carry data past everybody: by source
+//! and domain the long names asked for, by source and host the pings. Each is bounded; [`table`] says who goes.
 
 mod activity;
 mod sketch;
 mod table;
 mod tally;
 
-pub use tally::{DestinationCounts, FlowCounts, PairCounts, SourceCounts};
+pub use tally::{DestinationCounts, FlowCounts, LeakCounts, PairCounts, SourceCounts};
 
 use table::Table;
-use tally::{DestinationTally, Facts, SourceTally};
+use tally::{DestinationTally, Facts, LeakTally, SourceTally};
 
 use crate::address::Address;
 use crate::arena::{Footprint, Slot};
-use crate::flow::Flow;
+use crate::flow::{Carrier, Flow};
 use crate::limits::Limits;
 use crate::services::Service;
 use crate::time::Timestamp;
@@ -36,12 +37,28 @@ struct Pair {
     host: Address,
 }
 
+/// Who may carry data out, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Leak {
+    source: Address,
+    way: Way,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Way {
+    /// Names below the domain of this fingerprint.
+    Names(u32),
+    /// Pings of this host.
+    Pings(Address),
+}
+
 /// Where a flow's parties were found last: mostly they are still there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seats {
     source: Slot,
     host: Slot,
     service: Slot,
+    /// Of the services that it visits, or of what it may carry data in: no flow has both.
     pair: Slot,
 }
 
@@ -76,6 +93,10 @@ pub enum Deed {
     LoginAccepted,
     /// The responder of the web has not what it was asked for. Only pairs count it.
     Missing,
+    /// The initiator asked a name server for a long name. Only leaks count it.
+    AskedForLongName,
+    /// It sent a ping of another size than the one before. Only leaks count it.
+    ResizedPing,
 }
 
 /// What the features of a flow are made from, each over 2 s and 60 s.
@@ -90,9 +111,11 @@ pub struct Surroundings {
     /// The initiator's connections to services of the same kind at the responder's host; nothing where that is neither a
     /// service with passwords, MQTT, nor of the web.
     pub pair: [PairCounts; 2],
+    /// The initiator's long names below the domain that it asked about last, or its pings of the responder.
+    pub leak: [LeakCounts; 2],
 }
 
-/// The five tables.
+/// The six tables.
 #[derive(Debug)]
 pub struct Windows {
     sources: Table<Party, SourceTally>,
@@ -100,6 +123,7 @@ pub struct Windows {
     services: Table<Party, DestinationTally>,
     logins: Table<Pair, PairCounts>,
     visits: Table<Pair, PairCounts>,
+    leaks: Table<Leak, LeakTally>,
 }
 
 impl Windows {
@@ -112,18 +136,20 @@ impl Windows {
             services: Table::new(limits.destinations, seed),
             logins: Table::new(limits.pairs, seed),
             visits: Table::new(limits.pairs, seed),
+            leaks: Table::new(limits.leaks, seed),
         }
     }
 
     /// What each table takes.
     #[must_use]
-    pub const fn footprints(&self) -> [Footprint; 5] {
+    pub const fn footprints(&self) -> [Footprint; 6] {
         [
             self.sources.footprint("windows of sources"),
             self.hosts.footprint("windows of hosts"),
             self.services.footprint("windows of ports"),
             self.logins.footprint("windows of log-ins"),
             self.visits.footprint("windows of visits"),
+            self.leaks.footprint("windows of leaks"),
         ]
     }
 
@@ -152,6 +178,14 @@ impl Windows {
         self.services.count(&mut seats.service, parties.service, deed, &suffered, now);
     }
 
+    /// Counts a deed by which the flow may carry data out; `what` is the fingerprint of that.
+    pub fn count_leak(&mut self, flow: &mut Flow, deed: Deed, what: u32, now: Timestamp) {
+        let parties = Parties::of(flow);
+        let Some(leak) = parties.leak(flow.carrier) else { return };
+        let facts = Facts { is_tcp: false, is_login: false, to_group: flow.to_group, port: None, peer: what.into() };
+        self.leaks.count(&mut flow.seats.pair, leak, deed, &facts, now);
+    }
+
     /// What is known around a flow now.
     #[must_use]
     pub fn around(&self, flow: &Flow, now: Timestamp) -> Surroundings {
@@ -165,6 +199,9 @@ impl Windows {
                 Service::Web => self.visits.counts(seats.pair, &parties.pair(), now),
                 Service::Other => Default::default(),
             },
+            leak: parties
+                .leak(flow.carrier)
+                .map_or_else(Default::default, |leak| self.leaks.counts(seats.pair, &leak, now)),
         }
     }
 }
@@ -194,5 +231,14 @@ impl Parties {
 
     const fn pair(&self) -> Pair {
         Pair { source: self.source.address, host: self.host.address }
+    }
+
+    fn leak(&self, carrier: Carrier) -> Option<Leak> {
+        let way = match carrier {
+            Carrier::None => return None,
+            Carrier::Names(domain) => Way::Names(domain),
+            Carrier::Pings(_) => Way::Pings(self.host.address),
+        };
+        Some(Leak { source: self.source.address, way })
     }
 }

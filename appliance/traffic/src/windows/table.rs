@@ -50,7 +50,7 @@ impl<K: Hash + Eq + Copy, T: Tally> Table<K, T> {
         *seat = slot;
         let activity = self.activities.get_mut(slot);
         activity.count(deed, facts, now);
-        if deed == Deed::Begun && self.activities.list_of(slot) == NEWCOMERS {
+        if T::begins(deed) && self.activities.list_of(slot) == NEWCOMERS {
             self.consider(slot, now);
         }
     }

@@ -13,7 +13,7 @@ pub(super) struct Facts {
     pub to_group: bool,
     /// The responder's, for TCP and UDP.
     pub port: Option<u16>,
-    /// The address on the other side.
+    /// The address on the other side; of a leak, the fingerprint of what was asked for.
     pub peer: u128,
 }
 
@@ -26,8 +26,13 @@ pub(super) trait Tally: Copy + Default {
 
     fn counts(&self) -> Self::Counts;
 
-    /// Flows begun.
+    /// Flows begun, or what stands for them.
     fn flows(&self) -> u32;
+
+    /// Whether [`Self::flows`] counts such a deed.
+    fn begins(deed: Deed) -> bool {
+        deed == Deed::Begun
+    }
 }
 
 /// Flows over one window.
@@ -92,6 +97,15 @@ pub struct PairCounts {
     pub accepted_logins: u32,
     /// Requests of the web for what it has not.
     pub missing: u32,
+}
+
+/// Counts of what may carry data out over one window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LeakCounts {
+    /// Distinct long names below one domain, estimated.
+    pub names: f32,
+    /// Pings of another size than the one before.
+    pub resized_pings: u32,
 }
 
 impl FlowCounts {
@@ -203,7 +217,9 @@ impl Tally for SourceTally {
             | Deed::FailedLogin
             | Deed::LoginRefused
             | Deed::LoginAccepted
-            | Deed::Missing => {}
+            | Deed::Missing
+            | Deed::AskedForLongName
+            | Deed::ResizedPing => {}
         }
     }
 
@@ -244,6 +260,41 @@ impl Tally for DestinationTally {
     }
 }
 
+/// What a source asked for below a domain, or how it pinged a host.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LeakTally {
+    asked: u32,
+    names: Sketch,
+    resized_pings: u32,
+}
+
+impl Tally for LeakTally {
+    type Counts = LeakCounts;
+
+    fn count(&mut self, deed: Deed, facts: &Facts) {
+        match deed {
+            Deed::AskedForLongName => {
+                add(&mut self.asked);
+                self.names.insert(facts.peer);
+            }
+            Deed::ResizedPing => add(&mut self.resized_pings),
+            _ => {}
+        }
+    }
+
+    fn counts(&self) -> LeakCounts {
+        LeakCounts { names: self.names.estimate(), resized_pings: self.resized_pings }
+    }
+
+    fn flows(&self) -> u32 {
+        self.asked.saturating_add(self.resized_pings)
+    }
+
+    fn begins(_: Deed) -> bool {
+        true
+    }
+}
+
 /// What a source did at one host: the two are known, so that there is nothing distinct to count.
 impl Tally for PairCounts {
     type Counts = Self;
@@ -259,7 +310,7 @@ impl Tally for PairCounts {
             Deed::LoginRefused => add(&mut self.refused_logins),
             Deed::LoginAccepted => add(&mut self.accepted_logins),
             Deed::Missing => add(&mut self.missing),
-            Deed::Answered | Deed::Refused => {}
+            Deed::Answered | Deed::Refused | Deed::AskedForLongName | Deed::ResizedPing => {}
         }
     }
 

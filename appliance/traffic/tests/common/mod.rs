@@ -100,7 +100,7 @@ pub fn tcp(from: ([u8; 4], u16), to: ([u8; 4], u16), text: &str, payload: u32) -
 }
 
 pub fn udp(from: ([u8; 4], u16), to: ([u8; 4], u16), payload: u32) -> Packet {
-    let transport = Transport::Udp { source_port: from.1, destination_port: to.1 };
+    let transport = Transport::Udp { source_port: from.1, destination_port: to.1, asked: None };
     packet(from.0, to.0, 17, transport, 28 + payload, payload)
 }
 

@@ -7,11 +7,21 @@ use traffic::flow::FlowEnd;
 
 use crate::Checkpoint::{End as AtEnd, Packets};
 use crate::connections::{CLIENT, SERVER};
-use crate::frames::{dns_answer, dns_question, echo, end, port_unreachable, udp, udp_fragments};
-use crate::{Case, expected};
+use crate::frames::{dns_answer, dns_question, dns_question_for, echo, end, port_unreachable, udp, udp_fragments};
+use crate::{Case, distinct, expected};
 
-pub fn cases() -> [Case; 7] {
-    [dns(), dns_over_ipv6(), ping(), port_is_unreachable(), fragments(), inside_a_vlan(), to_a_group()]
+pub fn cases() -> [Case; 9] {
+    [
+        dns(),
+        dns_over_ipv6(),
+        long_names(),
+        ping(),
+        pings_of_other_sizes(),
+        port_is_unreachable(),
+        fragments(),
+        inside_a_vlan(),
+        to_a_group(),
+    ]
 }
 
 /// Question and answer 12 ms apart; `lens` are the two IP lengths, 16 bytes apart.
@@ -74,6 +84,38 @@ fn dns_over_ipv6() -> Case {
     Case { name: "dns-over-ipv6", frames, flows: 1, expected }
 }
 
+/// Names with a label of 24 bytes below a domain, one question a flow and one flow a second.
+fn long_names() -> Case {
+    let server = end("203.0.113.53", 53);
+    let (long, other) = ("abcdefghijklmnopqrstuvwx", "other-than-that-is-this-one");
+    let asked = [
+        (format!("{long}.t.example.org"), 1.0),
+        // 23 bytes: the flow asks for nothing that counts.
+        (format!("{}.t.example.org", &long[1..]), 0.0),
+        // The same name, as a resolver writes it that hardens its questions.
+        (format!("{}.T.eXample.ORG", long.to_uppercase()), 1.0),
+        (format!("{other}.example.org"), distinct(2)),
+        (format!("t.{long}.{other}.example.org"), distinct(3)),
+        (format!("{long}.example.net"), 1.0),
+        // The domain itself may be long, and virus scanners ask for fingerprints.
+        (format!("{long}.example"), 0.0),
+        (format!("{long}.i.01.mac.sophosxl.net"), 0.0),
+    ];
+    let frame = |(number, (name, _)): (usize, &(String, f64))| {
+        let client = end(CLIENT, 50_000 + number as u16);
+        (number as u64 * 1_000_000, udp(client, server, &dns_question_for(name), None))
+    };
+    let expected = |(number, (_, names)): (usize, &(String, f64))| {
+        expected(number as u64, Packets(1), [(SrcLongNames60s, *names), (PairResizedPings60s, 0.0)])
+    };
+    Case {
+        name: "long-names",
+        frames: asked.iter().enumerate().map(frame).collect(),
+        flows: 8,
+        expected: asked.iter().enumerate().map(expected).collect(),
+    }
+}
+
 /// Two pings a second apart, each answered after 0.4 ms.
 fn ping() -> Case {
     let (client, server) = (end(CLIENT, 0), end(SERVER, 0));
@@ -112,6 +154,28 @@ fn ping() -> Case {
         flows: 1,
         expected: vec![expected(0, Packets(2), second), expected(0, Packets(4), values)],
     }
+}
+
+/// Two runs of `ping` at once, the second of which sends other sizes, and a third host. None is answered.
+fn pings_of_other_sizes() -> Case {
+    let (client, server, third) = (end(CLIENT, 0), end(SERVER, 0), end("203.0.113.83", 0));
+    let sizes = [(7, 56), (8, 56), (7, 56), (8, 100), (7, 56), (8, 100), (7, 56), (8, 56)];
+    let mut frames: Vec<_> = sizes
+        .iter()
+        .enumerate()
+        .map(|(number, (identifier, size))| (number as u64 * 100_000, echo(8, client, server, *identifier, *size)))
+        .collect();
+    frames.push((1_000_000, echo(8, client, third, 9, 1_000)));
+    let resized = |times| [(PairResizedPings60s, times), (SrcLongNames60s, 0.0)];
+    let expected = vec![
+        // The other run's count for the same two hosts.
+        expected(0, Packets(2), resized(0.0)),
+        expected(0, Packets(4), resized(1.0)),
+        expected(1, Packets(2), resized(1.0)),
+        expected(1, Packets(4), resized(2.0)),
+        expected(2, Packets(1), resized(0.0)),
+    ];
+    Case { name: "pings-of-other-sizes", frames, flows: 3, expected }
 }
 
 /// The error belongs to the flow that it complains of, and is none itself.
