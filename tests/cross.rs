@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use lab::cleanup::work_folder;
-use lab::cross::{AARCH64, ARMV7, cross, place_of, program_for};
+use lab::cross::{AARCH64, ARMV7, cross, place_of, program_for, root};
 use lab::daemon::sluice_program;
 use lab::process::run_any;
 use serde_json::Value;
@@ -84,6 +84,30 @@ fn the_program_for_64_bit_boards_is_static_and_small() {
 #[test]
 fn a_64_bit_board_decides_what_is_decided_here() {
     assert_decides_alike("qemu-aarch64", &PROGRAM);
+}
+
+/// The test programs that cargo says it has built, in its words `Executable unittests src/lib.rs (FILE)`.
+fn test_programs(said: &str) -> Vec<PathBuf> {
+    let named =
+        |line: &str| Some(root().join(line.trim().strip_prefix("Executable ")?.split_once('(')?.1.strip_suffix(')')?));
+    said.lines().filter_map(named).collect()
+}
+
+/// All of the leaf crate: from bytes to features, nothing that asks the kernel.
+#[test]
+fn what_is_tested_of_the_path_of_a_packet_holds_on_a_64_bit_board() {
+    let build = ["test", "--no-run", "--package", "traffic", "--config", "profile.dev.debug=false"];
+    let built = cross(AARCH64, &build).unwrap();
+    assert!(built.success(), "{}{}", built.stdout, built.stderr);
+    let programs = test_programs(&built.stderr);
+    assert!(programs.len() > 10, "{}", built.stderr);
+    for program in programs {
+        let mut command = Command::new("qemu-aarch64");
+        command.arg(&program).arg("--quiet").current_dir(root().join("appliance/traffic"));
+        let finished = run_any(&mut command, LIMIT).unwrap();
+        assert!(finished.success(), "{}:\n{}{}", program.display(), finished.stdout, finished.stderr);
+        assert!(finished.stdout.contains("test result: ok. "), "{}", finished.stdout);
+    }
 }
 
 #[test]
