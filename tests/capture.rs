@@ -145,14 +145,16 @@ fn count_both_ways(hosts: &TwoHosts, live: &mut Live, attempt: u16) -> Result<()
 }
 
 #[test]
-fn long_frames_are_cut_and_keep_their_length() {
+fn frames_that_are_not_short_are_cut_and_keep_their_length() {
     let hosts = TwoHosts::bridged("cap-snap").unwrap();
     let mut live = open(&hosts, RingConfig { snap_bytes: 96, ..RingConfig::default() });
     for family in [0, 1] {
-        send_numbered(&hosts.outside, OUTSIDE[family], INSIDE[family], 0..1, 1_000);
-        let length = 14 + [20, 40][family] + 8 + 1_000;
-        let seen = watch(&hosts, &mut live, |seen, _| !frames_of(seen, OUTSIDE[family], length).is_empty());
-        assert_eq!(frames_of(&seen, OUTSIDE[family], length)[0].bytes.len(), 96);
+        let header_bytes = 14 + [20, 40][family] + 8;
+        for (length, taken) in [(384_u32, 384), (385, 96), (1_000, 96)] {
+            send_numbered(&hosts.outside, OUTSIDE[family], INSIDE[family], 0..1, length as usize - header_bytes);
+            let seen = watch(&hosts, &mut live, |seen, _| !frames_of(seen, OUTSIDE[family], length).is_empty());
+            assert_eq!(frames_of(&seen, OUTSIDE[family], length)[0].bytes.len(), taken);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What was trained is what runs: for each capture the trainer's rows and the vectors that the daemon judges are the same,
-//! bit for bit, whatever the seed of the hash tables, and however far frames were cut off behind their headers.
+//! bit for bit, whatever the seed of the hash tables, and however far frames that are not short were cut off behind their headers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use model_compiler::rows::{Row, Rows};
 use sluice::capture::replay::ReplaySource;
 use sluice::capture::{Arrival, FrameSource, Polled};
 use sluice::config::Config;
+use sluice::linux::capture_filter::SHORT_BYTES;
 use sluice::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use sluice::policy::Decision;
 use traffic::address::Mac;
@@ -27,7 +28,7 @@ use traffic::extractor::Observation;
 use traffic::features::FEATURES;
 use traffic::limits::Limits;
 
-/// How many bytes of each frame are left.
+/// How many bytes are left of each frame that is not short.
 const SNAP_BYTES: usize = 128;
 
 /// How long one run of a program may take.
@@ -63,7 +64,9 @@ fn the_two_programs_write_the_same_rows() {
 }
 
 fn snapped(mut frames: Vec<StoredFrame>, bytes_kept: usize) -> Vec<StoredFrame> {
-    frames.iter_mut().for_each(|frame| frame.bytes.truncate(bytes_kept));
+    for frame in frames.iter_mut().filter(|frame| frame.wire_len > SHORT_BYTES) {
+        frame.bytes.truncate(bytes_kept);
+    }
     frames
 }
 
@@ -225,12 +228,13 @@ impl<'a> Daemon<'a> {
         Self { pipeline: Pipeline::new(&config), judge, frames: 0, cut: 0, misread: None }
     }
 
-    /// Takes the frames of a capture, of each only so many bytes.
+    /// Takes the frames of a capture, of each that is not short only so many bytes.
     fn run(&mut self, file: &Path, bytes_kept: usize) {
         let mut source = ReplaySource::new(vec![file.to_owned()]);
         let mut take = |arrival: &Arrival<'_>| {
             let whole = arrival.frame;
-            let frame = Frame { bytes: &whole.bytes[..whole.bytes.len().min(bytes_kept)], ..whole };
+            let kept = if whole.wire_len_bytes > SHORT_BYTES { bytes_kept } else { usize::MAX };
+            let frame = Frame { bytes: &whole.bytes[..whole.bytes.len().min(kept)], ..whole };
             self.frames += 1;
             self.look_at(&whole, &frame);
             self.pipeline.frame(&Arrival { frame, ..*arrival }, &mut self.judge);

@@ -183,7 +183,7 @@ fn headline(class: ThreatClass, features: &FeatureVector) -> String {
             format!("{} in 60 s for what this host has not", deeds.things(Index::PairMissing60s, "request"))
         }
         ThreatClass::Tunnel if is_some(Index::SrcLongNames60s) => format!(
-            "{} asked for in 60 s below one domain, as programs do that carry data in names",
+            "the records of {} below one domain asked for in 60 s, as programs do that carry data in names",
             deeds.things(Index::SrcLongNames60s, "long name")
         ),
         ThreatClass::Tunnel if is_some(Index::PairResizedPings60s) => format!(
@@ -332,7 +332,7 @@ mod tests {
         assert!(told(ThreatClass::Tunnel)[0].starts_with("36 pings in 60 s to this host"));
         features[Index::SrcLongNames60s as usize] = 41.05;
         let told = behaviour(ThreatClass::Tunnel, &features);
-        assert!(told[0].starts_with("41 long names asked for in 60 s below one domain"));
+        assert!(told[0].starts_with("the records of 41 long names below one domain"));
     }
 
     #[test]

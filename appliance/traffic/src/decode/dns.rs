@@ -20,16 +20,21 @@ pub const MOST_LABELS: usize = LONGEST_NAME / 2;
 /// Max-Ferstenberg/DNS-Tunnel-Detector).
 const LONG_LABEL_LEN: usize = 24;
 
-/// Domains below which programs that many have ask for names made of fingerprints: the virus scanners of McAfee and Sophos (Plixer
-/// FlowPro, "Trusted Domain List"; SANS Internet Storm Center, diary 24844), and pages with Google's advertisements
-/// (`max__benign_development.pcap` of the same source).
-const OF_FINGERPRINTS: [[&[u8]; 2]; 3] = [[b"mcafee", b"com"], [b"sophosxl", b"net"], [b"googlesyndication", b"com"]];
+/// Records that say where a host is: A, AAAA, SVCB and HTTPS (RFC 1035, RFC 3596, RFC 9460). Any page can have a browser ask for these of
+/// as many long names as it likes, and pages that measure, advertise or show one's name servers do so.
+const OF_ADDRESSES: [u16; 4] = [1, 28, 64, 65];
+
+/// The domain below which Sophos' virus scanner asks for texts about fingerprints of files (Plixer FlowPro, "Trusted Domain List"; SANS
+/// Internet Storm Center, diary 24844).
+const OF_FINGERPRINTS: [&[u8]; 2] = [b"sophosxl", b"net"];
 
 /// The name that a query asks for: labels of 1 to 63 bytes of any value, upper or lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question<'a> {
     /// The labels, each behind its length, without the root.
     wire: &'a [u8],
+    /// Which records are asked for (RFC 1035 section 3.2.2); `None` where that was cut off.
+    kind: Option<u16>,
 }
 
 /// The first question of a query. `None` for anything else: an answer, an operation that is no query, a name that is
@@ -56,10 +61,11 @@ pub fn question(message: &[u8]) -> Option<Question<'_>> {
     }
     // Its type and class follow, which a datagram that means something has.
     let wire = body.get(..len).filter(|wire| !wire.is_empty())?;
-    Some(Question { wire })
+    let kind = body.get(len + 1..).and_then(<[u8]>::first_chunk).map(|kind| u16::from_be_bytes(*kind));
+    Some(Question { wire, kind })
 }
 
-/// A name with a long label below its domain, by fingerprints.
+/// A name with a long label below its domain, of which other records than addresses are asked for, by fingerprints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LongName {
     /// That of its last two labels. Where these are no domain that somebody has (`co.uk`), the names of many are taken for those of one.
@@ -69,20 +75,21 @@ pub struct LongName {
 }
 
 impl LongName {
-    /// The name that a query asks for, where it has a long label and is no fingerprint of a program that many have.
+    /// The name that a query asks for, where it may carry data.
     #[must_use]
     pub(super) fn asked_in(message: &[u8]) -> Option<Self> {
-        let question = question(message)?;
+        let question =
+            question(message).filter(|question| question.kind.is_some_and(|kind| !OF_ADDRESSES.contains(&kind)))?;
         // Resolvers write names in upper and lower case as they like (draft-vixie-dnsext-dns0x20).
         let mut wire = [0; LONGEST_NAME];
         let wire = wire.get_mut(..question.wire.len())?;
         wire.copy_from_slice(question.wire);
         wire.make_ascii_lowercase();
-        let name = Question { wire };
+        let name = Question { wire, ..question };
         let below = name.labels().count().checked_sub(2)?;
         let domain = [name.labels().nth(below)?, name.labels().nth(below + 1)?];
         let is_long = name.labels().take(below).any(|label| label.len() >= LONG_LABEL_LEN);
-        (is_long && !OF_FINGERPRINTS.contains(&domain))
+        (is_long && domain != OF_FINGERPRINTS)
             .then(|| Self { domain: fingerprint(domain), name: fingerprint(name.labels()) })
     }
 }

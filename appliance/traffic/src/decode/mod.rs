@@ -134,7 +134,7 @@ pub enum Transport {
         source_port: u16,
         /// Receiver's port.
         destination_port: u16,
-        /// The long name that it asks a name server for.
+        /// The long name that it asks a name server about.
         asked: Option<LongName>,
     },
     /// ICMP or ICMPv6.

@@ -84,34 +84,38 @@ fn dns_over_ipv6() -> Case {
     Case { name: "dns-over-ipv6", frames, flows: 1, expected }
 }
 
-/// Names with a label of 24 bytes below a domain, one question a flow and one flow a second.
+/// Names with a label of 24 bytes below a domain, one question a flow and one flow a second. Most ask for a text (16).
 fn long_names() -> Case {
     let server = end("203.0.113.53", 53);
     let (long, other) = ("abcdefghijklmnopqrstuvwx", "other-than-that-is-this-one");
     let asked = [
-        (format!("{long}.t.example.org"), 1.0),
+        (format!("{long}.t.example.org"), 16, 1.0),
         // 23 bytes: the flow asks for nothing that counts.
-        (format!("{}.t.example.org", &long[1..]), 0.0),
+        (format!("{}.t.example.org", &long[1..]), 16, 0.0),
         // The same name, as a resolver writes it that hardens its questions.
-        (format!("{}.T.eXample.ORG", long.to_uppercase()), 1.0),
-        (format!("{other}.example.org"), distinct(2)),
-        (format!("t.{long}.{other}.example.org"), distinct(3)),
-        (format!("{long}.example.net"), 1.0),
-        // The domain itself may be long, and virus scanners ask for fingerprints.
-        (format!("{long}.example"), 0.0),
-        (format!("{long}.i.01.mac.sophosxl.net"), 0.0),
+        (format!("{}.T.eXample.ORG", long.to_uppercase()), 16, 1.0),
+        (format!("{other}.example.org"), 10, distinct(2)),
+        (format!("t.{long}.{other}.example.org"), 5, distinct(3)),
+        (format!("{long}.example.net"), 16, 1.0),
+        // Its addresses: as a browser asks for whatever a page names.
+        (format!("{long}.one.example.net"), 1, 0.0),
+        (format!("{long}.one.example.net"), 28, 0.0),
+        (format!("{long}.one.example.net"), 65, 0.0),
+        // The domain itself may be long, and a virus scanner asks for fingerprints.
+        (format!("{long}.example"), 16, 0.0),
+        (format!("{long}.i.01.mac.sophosxl.net"), 16, 0.0),
     ];
-    let frame = |(number, (name, _)): (usize, &(String, f64))| {
+    let frame = |(number, (name, kind, _)): (usize, &(String, u8, f64))| {
         let client = end(CLIENT, 50_000 + number as u16);
-        (number as u64 * 1_000_000, udp(client, server, &dns_question_for(name), None))
+        (number as u64 * 1_000_000, udp(client, server, &dns_question_for(name, *kind), None))
     };
-    let expected = |(number, (_, names)): (usize, &(String, f64))| {
+    let expected = |(number, (.., names)): (usize, &(String, u8, f64))| {
         expected(number as u64, Packets(1), [(SrcLongNames60s, *names), (PairResizedPings60s, 0.0)])
     };
     Case {
         name: "long-names",
         frames: asked.iter().enumerate().map(frame).collect(),
-        flows: 8,
+        flows: 11,
         expected: asked.iter().enumerate().map(expected).collect(),
     }
 }

@@ -114,17 +114,17 @@ pub fn port_unreachable(from: End, to: End, payload: &[u8]) -> Vec<u8> {
 
 /// A question for the address of example.com, 29 bytes.
 pub fn dns_question() -> Vec<u8> {
-    dns_question_for("example.com")
+    dns_question_for("example.com", 1)
 }
 
-/// A question for the address of a name (RFC 1035 section 4.1), 18 bytes and the name.
-pub fn dns_question_for(name: &str) -> Vec<u8> {
+/// A question for records of a kind of a name (RFC 1035 section 4.1), 18 bytes and the name.
+pub fn dns_question_for(name: &str, kind: u8) -> Vec<u8> {
     let mut bytes = vec![0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
         bytes.push(label.len() as u8);
         bytes.extend(label.bytes());
     }
-    bytes.extend([0, 0, 1, 0, 1]);
+    bytes.extend([0, 0, kind, 0, 1]);
     bytes
 }
 
