@@ -6,7 +6,7 @@ use std::fmt::Write;
 use traffic::features::FEATURES;
 use traffic::features::schema::schema_hash_text;
 
-use crate::decisions::{Decided, by_place, summarise, table};
+use crate::decisions::{Decided, Decisions, beside_the_stump, by_place, summarise, table};
 use crate::evaluate::{Evaluation, faults, figure};
 use crate::extract::BENIGN;
 use crate::measures::{OfSource, in_words};
@@ -38,7 +38,7 @@ pub fn card(
     rows: &Rows,
     labelled: &[Labelled<'_>],
     evaluations: &[Evaluation],
-    decided: &[Decided],
+    decisions: &Decisions,
     command: &str,
 ) -> Result<String, RecipeError> {
     let mut asked: Vec<&str> = model.asked().into_iter().map(|feature| FEATURES[feature].name).collect();
@@ -60,8 +60,8 @@ pub fn card(
     );
     text.push_str(&data(recipe, rows, labelled)?);
     text.push_str(&choices(recipe));
-    if !decided.is_empty() {
-        text.push_str(&decisions_of_the_appliance(recipe, decided)?);
+    if !decisions.model.is_empty() {
+        text.push_str(&decisions_of_the_appliance(recipe, decisions)?);
     }
     for evaluation in evaluations {
         text.push_str(&measured(evaluation));
@@ -71,7 +71,8 @@ pub fn card(
 }
 
 /// What the appliance did with captures of sources that the model had not seen, and where it was wrong.
-fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<String, RecipeError> {
+fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<String, RecipeError> {
+    let decided = &decisions.model;
     let mut text = format!(
         "## Decided: by the appliance, about captures of sources that the model has not seen\n\n\
          `sluice replay` in mode enforce with the default rules, by a model of all sources but some, about the captures of those. An \
@@ -81,6 +82,14 @@ fn decisions_of_the_appliance(recipe: &Recipe, decided: &[Decided]) -> Result<St
          catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
         table(&summarise(decided, &recipe.class_names()?))
     );
+    if !decisions.stump.is_empty() {
+        line(
+            &mut text,
+            "Beside it the same program with the best single comparison in the place of the model, and the same rules, in the \
+             profile balanced: what the model is worth.\n",
+        );
+        line(&mut text, &beside_the_stump(decisions, &recipe.class_names()?));
+    }
     line(
         &mut text,
         "The same in the profile balanced, by where the captures are from. A tool of the laboratory is a source.\n",

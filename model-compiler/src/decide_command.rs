@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use model_compiler::corpus::LabelledCapture;
-use model_compiler::decisions::{Appliance, by_place, summarise, table};
+use model_compiler::decisions::{Appliance, Decisions, beside_the_stump, by_place, summarise, table};
 use model_compiler::extract::BENIGN;
 use model_compiler::folds::{Grouping, Part, Parts, split};
 use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Rows};
-use model_compiler::train::{Labelled, steps, train};
+use model_compiler::train::{Labelled, steps, train, train_stump};
 
 use crate::bars::Bars;
 use crate::{chosen, named_directory, read_corpus, read_model, recipe};
@@ -48,8 +48,13 @@ pub struct DecideArguments {
     out: PathBuf,
 }
 
-/// A model, with the captures that it is to decide about: it has learnt from none of their sources.
-type Judge<'a> = (Model, Vec<&'a LabelledCapture>);
+/// Who decides about captures, and has learnt from none of their sources.
+struct Judge<'a> {
+    model: Model,
+    /// The best single comparison, by the same rows.
+    stump: Option<Model>,
+    captures: Vec<&'a LabelledCapture>,
+}
 
 /// Trains, replays, prints the summary and writes the decisions.
 ///
@@ -65,21 +70,26 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
         scratch: arguments.out.with_extension("models"),
         config: arguments.config.clone(),
     };
-    let mut all = Vec::new();
+    let mut all = Decisions::default();
     let bars = Bars::new();
     let judges = if arguments.as_it_is {
-        vec![(read_model(&arguments.model.join("model.json"))?, captures.iter().collect())]
+        let model = read_model(&arguments.model.join("model.json"))?;
+        vec![Judge { model, stump: None, captures: captures.iter().collect() }]
     } else {
         judges(&captures, arguments.folds, &recipe, &rows, &labelled, &bars)?
     };
-    for (model, unseen) in judges {
-        bars.say(&format!("{}: {} leaves, {} captures", model.name, model.leaves(), unseen.len()));
-        all.extend(appliance.decide(&model, &unseen, &bars)?);
+    for Judge { model, stump, captures } in judges {
+        bars.say(&format!("{}: {} leaves, {} captures", model.name, model.leaves(), captures.len()));
+        all.model.extend(appliance.decide(&model, &captures, &bars)?);
+        if let Some(stump) = stump {
+            all.stump.extend(appliance.decide(&stump, &captures, &bars)?);
+        }
     }
     drop(bars);
-    println!("{}", table(&summarise(&all, &recipe.class_names()?)));
-    println!("{}", by_place(&all, &recipe.class_names()?));
-    for case in all.iter().filter(|case| case.profile == "balanced") {
+    println!("{}", table(&summarise(&all.model, &recipe.class_names()?)));
+    println!("{}", by_place(&all.model, &recipe.class_names()?));
+    println!("{}", beside_the_stump(&all, &recipe.class_names()?));
+    for case in all.model.iter().filter(|case| case.profile == "balanced") {
         let passed = case.caught_s.is_none() && case.label != BENIGN;
         if passed || !case.wrongful.is_empty() {
             println!("{}{} {:?}", if passed { "passed: " } else { "" }, case.capture, case.wrongful);
@@ -120,12 +130,14 @@ fn judges<'a>(
     for part in split.parts(labelled, &rules) {
         let Part { fold, learnt, .. } = part?;
         let mut model = train(rows, &learnt, recipe, bars)?;
+        let mut stump = train_stump(&learnt, recipe)?;
+        stump.name = format!("stump-without-{fold}");
         model.name = format!("{}-without-{fold}", model.name);
         // From a group without rows of a class no model has learnt anything: the first one is asked.
         let is_first = judges.is_empty();
         let fold_of = |of: &LabelledCapture| fold_of.get(split.grouping.of(&of.name, &of.source));
         let is_unseen = |of: &&LabelledCapture| fold_of(of).map_or(is_first, |its_fold| *its_fold == fold);
-        judges.push((model, captures.iter().filter(is_unseen).collect()));
+        judges.push(Judge { model, stump: Some(stump), captures: captures.iter().filter(is_unseen).collect() });
     }
     Ok(judges)
 }
@@ -204,7 +216,7 @@ mod tests {
         let judged: Vec<Vec<String>> = judges(&captures, parts, &recipe(), &rows, &labelled, &Bars::new())
             .unwrap()
             .into_iter()
-            .map(|(_, of)| of.iter().map(|of| of.name.clone()).collect())
+            .map(|judge| judge.captures.iter().map(|of| of.name.clone()).collect())
             .collect();
         let names: Vec<String> = rows.captures.iter().map(|capture| capture.name.clone()).collect();
         assert_eq!(judged, names.chunks(LABELS.len() * 2).map(<[String]>::to_vec).collect::<Vec<_>>());
@@ -221,7 +233,8 @@ mod tests {
         for (parts, models) in [(Parts::Count(2), 2), (Parts::Each(Grouping::Source), 4)] {
             let judges = judges(&captures, parts, &recipe, &rows, &labelled, &Bars::new()).unwrap();
             assert_eq!(judges.len(), models);
-            let mut judged: Vec<&str> = judges.iter().flat_map(|(_, of)| of).map(|of| of.name.as_str()).collect();
+            let mut judged: Vec<&str> =
+                judges.iter().flat_map(|judge| &judge.captures).map(|of| of.name.as_str()).collect();
             judged.sort_unstable();
             let mut all: Vec<&str> = rows.captures.iter().map(|capture| capture.name.as_str()).collect();
             all.extend(["lab/tunnel/y.pcap", "lab/tunnel/z.pcap"]);
@@ -230,12 +243,14 @@ mod tests {
                 judged, all,
                 "what is to be left out is in no model's list, and what the recipe has no class for is in one"
             );
-            for (model, unseen) in &judges {
-                let sources: BTreeSet<&str> = unseen.iter().map(|capture| capture.source.as_str()).collect();
+            for Judge { model, stump, captures } in &judges {
+                let sources: BTreeSet<&str> = captures.iter().map(|capture| capture.source.as_str()).collect();
                 let of_others = |case: &&Labelled<'_>| !sources.contains(&*rows.captures[case.row.capture].source);
                 let others: Vec<Labelled<'_>> = labelled.iter().filter(of_others).copied().collect();
                 let expected = train(&rows, &others, &recipe, &Silent).unwrap();
                 assert_eq!((&model.trees, &model.ranges), (&expected.trees, &expected.ranges), "{sources:?}");
+                let expected = train_stump(&others, &recipe).unwrap();
+                assert_eq!(stump.as_ref().map(|stump| &stump.trees), Some(&expected.trees), "{sources:?}");
             }
         }
     }

@@ -92,6 +92,16 @@ pub struct Decided {
     pub accused_flows: u64,
 }
 
+/// What `decide` writes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decisions {
+    /// By the models that were trained.
+    pub model: Vec<Decided>,
+    /// About the same captures by the best single comparison in the place of each of them, beside the same rules; nothing where a
+    /// finished model was asked.
+    pub stump: Vec<Decided>,
+}
+
 /// The program that is asked.
 #[derive(Clone, Debug)]
 pub struct Appliance {
@@ -376,6 +386,24 @@ pub fn by_place(decided: &[Decided], class_of: &dyn Fn(&str) -> String) -> Strin
     let by_corpus = table_by("corpus", &|case| corpus_of(&case.capture), decided, class_of);
     let by_source = table_by("source", &|case| &case.source, decided, class_of);
     format!("{by_corpus}\n{by_source}")
+}
+
+/// A table of what the models decided beside what the single comparisons did, in the profile balanced.
+#[must_use]
+pub fn beside_the_stump(decisions: &Decisions, class_of: &dyn Fn(&str) -> String) -> String {
+    let titles = ["caught, %", "captures with a wrongful block, %", "flows taken for attacks, %"];
+    let pairs: Vec<String> = titles.iter().map(|title| format!("{title}: model | comparison")).collect();
+    let mut text = format!("| class | captures | {} |\n|---|---|---|---|---|---|---|---|\n", pairs.join(" | "));
+    let [model, stump] = [&decisions.model, &decisions.stump].map(|decided| summarise(decided, class_of));
+    for (model, stump) in model.iter().zip(&stump).filter(|(model, _)| model.profile == "balanced") {
+        let [[captures, caught, _, _, _, wrongful, _, accused], [_, caught_too, _, _, _, wrongful_too, _, accused_too]] =
+            [model, stump].map(in_words::cells);
+        text.push_str(&format!(
+            "| {} | {captures} | {caught} | {caught_too} | {wrongful} | {wrongful_too} | {accused} | {accused_too} |\n",
+            model.class
+        ));
+    }
+    text
 }
 
 fn table_by(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use clap::error::ErrorKind;
-use model_compiler::decisions::Decided;
+use model_compiler::decisions::Decisions;
 use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
 use model_compiler::folds::{Grouping, Parts};
 use model_compiler::recipe::Recipe;
@@ -80,7 +80,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     }
     if let Some(path) = &arguments.report {
         let model = read_model(&folder.join("model.json"))?;
-        let page = report::report(&model, &recipe, &labelled, &evaluations, &decided)?;
+        let page = report::report(&model, &recipe, &labelled, &evaluations, &decided.model)?;
         fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if arguments.card {
@@ -95,7 +95,7 @@ fn write_card(
     rows: &Rows,
     labelled: &[Labelled<'_>],
     evaluations: &[Evaluation],
-    decided: &[Decided],
+    decided: &Decisions,
 ) -> Result<()> {
     let model = read_model(&folder.join("model.json"))?;
     let text = card::card(&model, recipe, rows, labelled, evaluations, decided, "make model")?;
@@ -103,7 +103,7 @@ fn write_card(
     fs::write(&target, text).with_context(|| format!("cannot write {}", target.display()))
 }
 
-fn read_decisions(path: &Path) -> Result<Vec<Decided>> {
+fn read_decisions(path: &Path) -> Result<Decisions> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text)
         .with_context(|| format!("{} holds no decisions: make them with `decide`", path.display()))

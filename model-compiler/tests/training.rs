@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model_compiler::card::card;
-use model_compiler::decisions::Decided;
+use model_compiler::decisions::{Decided, Decisions};
 use model_compiler::evaluate::{as_it_is, cross_validate};
 use model_compiler::folds::{Grouping, Parts};
 use model_compiler::forest::Combination;
@@ -247,7 +247,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let labelled = labelled(&rows, &recipe).unwrap();
     let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
     let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &Silent).unwrap();
-    let decided = [Decided {
+    let passed = Decided {
         capture: "test/scan__a.pcap".to_owned(),
         source: "public".to_owned(),
         label: "sweep".to_owned(),
@@ -259,8 +259,12 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         wrongful: Vec::new(),
         flows: 40,
         accused_flows: 1,
-    }];
-    let card = card(&model, &recipe, &rows, &labelled, &[measured], &decided, "make model").unwrap();
+    };
+    let caught = Decided { caught_s: Some(1.0), accused_flows: 40, ..passed.clone() };
+    let decisions = Decisions { model: vec![passed], stump: vec![caught] };
+    let card = card(&model, &recipe, &rows, &labelled, &[measured], &decisions, "make model").unwrap();
+    let beside = card.lines().find(|line| line.starts_with("| scan | 1 | 0.00 [")).unwrap();
+    assert!(beside.contains("| 100.00 [") && beside.contains("| 2.50 ["), "what the comparison caught: {beside}");
     assert!(card.contains("| scan | balanced | 1 | 0.00 ["), "a label counts for its class");
     assert!(card.contains("Attacks that passed in the profile balanced, by kind: `test/scan__a.pcap` (1)."));
     assert!(card.contains("Captures with a wrongful block in the profile balanced, by kind: none."));
