@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use lab::packets::{
-    ENCAPSULATIONS, Encapsulation, SENDER, SYN, SYN_ACK, THREE_TAGS, Transport, datagram, icmp, later_fragment, tcp,
-    udp,
+    ENCAPSULATIONS, Encapsulation, SENDER, SYN, SYN_ACK, THREE_TAGS, Transport, datagram, datagram_that_states, icmp,
+    later_fragment, tcp, udp,
 };
 use lab::process::wait_until;
 use lab::two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts};
@@ -395,11 +395,12 @@ fn a_device_in_quarantine_reaches_the_box_and_what_it_needs_to_be_told() {
         for family in [0, 1] {
             let mut all = packets(family);
             all.retain(|(_, _, packet)| !packet.goes_to(53));
-            // A question for a long name carries data.
+            // A question for a long name carries data, whatever length it states.
             let [question, carrier] = [104, 105].map(|bytes| datagram(40_000, 53, &vec![1; bytes]));
+            let liar = datagram_that_states(20, 40_000, 53, &[1; 105]);
             let needed: Vec<_> =
-                all.iter().map(|(kind, ..)| *kind == Kind::Needed).chain([true, true, true, false]).collect();
-            let questions = [udp(40_000, 53), syn(40_000, 53), question, carrier];
+                all.iter().map(|(kind, ..)| *kind == Kind::Needed).chain([true, true, true, false, false]).collect();
+            let questions = [udp(40_000, 53), syn(40_000, 53), question, carrier, liar];
             let sent: Vec<_> = all.into_iter().map(|(.., packet)| packet).chain(questions).collect();
             let quarantine =
                 |mac| vec![Block { subject: Subject::Device(Mac(mac)), action: Action::Quarantine, until }];

@@ -320,7 +320,7 @@ fn an_administrator_can_read_the_table() {
         "ip frag-off & 8191 != 0 accept",
         "ether saddr @quarantine jump quarantine4",
         "ip daddr @own4 accept comment \"to the box\"",
-        "udp dport 53 udp length <= 112 accept comment \"DNS\"",
+        "udp dport 53 ip length <= 132 accept comment \"DNS\"",
         "udp sport 67-68 udp dport 67-68 accept comment \"DHCP\"",
         "type filter hook ingress devices = { lan0, wan0 }",
     ] {

@@ -83,7 +83,13 @@ pub fn udp(source_port: u16, destination_port: u16) -> Transport {
 /// A UDP packet that carries this.
 #[must_use]
 pub fn datagram(source_port: u16, destination_port: u16, payload: &[u8]) -> Transport {
-    let length = big_endian(8 + payload.len());
+    datagram_that_states(8 + payload.len(), source_port, destination_port, payload)
+}
+
+/// The same, whose header states that length.
+#[must_use]
+pub fn datagram_that_states(length: usize, source_port: u16, destination_port: u16, payload: &[u8]) -> Transport {
+    let length = big_endian(length);
     let bytes = [&ports(source_port, destination_port)[..], &length, &[0, 0], payload].concat();
     Transport { protocol: 17, bytes, fragment_offset: 0 }
 }

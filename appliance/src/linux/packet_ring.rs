@@ -34,15 +34,15 @@ pub struct RingConfig {
     pub blocks: u32,
     /// A block that holds a frame is handed over after this time at the earliest and twice this time at the latest, full or not.
     pub retire_ms: u32,
-    /// How many bytes of each frame are kept.
+    /// How many bytes are kept of each frame that is not short ([`capture_filter::SHORT_BYTES`]).
     pub snap_bytes: u32,
 }
 
 impl Default for RingConfig {
-    /// 4 MiB: some 15,000 short frames, or 25 ms of a flood at 600,000 frames per second.
+    /// 4 MiB: some 9,000 frames at least, or 25 ms of a flood at 600,000 frames per second.
     ///
     /// Many small blocks: one that was handed over because its time was up takes as much of the ring as a full one. Where we
-    /// are behind, the ring does not run out of them as long as a full block (some 220 frames) is read in less than `retire_ms`.
+    /// are behind, the ring does not run out of them as long as a full block (some 150 to 220 frames) is read in less than `retire_ms`.
     fn default() -> Self {
         Self { block_bytes: 64 * 1024, blocks: 64, retire_ms: 8, snap_bytes: 192 }
     }
@@ -129,8 +129,8 @@ impl PacketRing {
         set_option(&fd, libc::PACKET_VERSION, &version).map_err(failed("choose TPACKET_V3"))?;
         set_option(&fd, libc::PACKET_IGNORE_OUTGOING, &1).map_err(failed("ignore outgoing frames"))?;
         let filters = Shedding::ALL.map(|shedding| capture_filter::program(config.snap_bytes, shedding));
-        let [whole, ..] = &filters;
-        set_filter(&fd, whole).map_err(failed("set the filter"))?;
+        let [unshed, ..] = &filters;
+        set_filter(&fd, unshed).map_err(failed("set the filter"))?;
         set_ring(&fd, config).map_err(failed("make the ring"))?;
         let memory = Memory::map(&fd, config).map_err(failed("map the ring"))?;
         set_promiscuous(&fd, interface_index).map_err(failed("listen to all addresses"))?;

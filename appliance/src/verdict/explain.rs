@@ -29,7 +29,11 @@ pub struct Part {
 pub fn explain(verdict: Verdict, basis: Basis, features: &FeatureVector) -> String {
     match basis {
         Basis::Model(model) => explain_model(model, verdict, features),
-        Basis::Rule(rule) => format!("{} ({})", headline(verdict.class, features), rule.explain(features)),
+        Basis::Rule(rule) => {
+            let happened =
+                if rule.is_about_the_flow() { of_the_flow(features) } else { headline(verdict.class, features) };
+            format!("{happened} ({})", rule.explain(features))
+        }
         Basis::List { name, began: true } => format!("on the list {name:?}, and began a flow"),
         Basis::List { name, began: false } => {
             format!(
@@ -144,6 +148,13 @@ fn expected(forest: &Forest<'_>, root: &Root, end: usize, class: usize) -> Vec<(
         }
     }
     expected
+}
+
+/// What the flow itself was.
+fn of_the_flow(features: &FeatureVector) -> String {
+    let deeds = Deeds(features);
+    let (sent, came_back) = (deeds.things(Index::FwdPackets, "packet"), deeds.count(Index::BwdPackets));
+    format!("{sent} and {came_back} in return within {} s", round(deeds.value(Index::DurationS)))
 }
 
 /// What happened, for a person who does not know the model.

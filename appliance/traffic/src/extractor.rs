@@ -166,8 +166,8 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
     if let Some(asked) = change.asked {
         windows.count_leak(flow, Deed::AskedForLongName, asked.name, now);
     }
-    if change.resized {
-        windows.count_leak(flow, Deed::ResizedPing, 0, now);
+    if let Some(bytes) = change.resized {
+        windows.count_leak(flow, Deed::ResizedPing, bytes, now);
     }
 }
 

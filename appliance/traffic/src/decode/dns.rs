@@ -20,9 +20,15 @@ pub const MOST_LABELS: usize = LONGEST_NAME / 2;
 /// Max-Ferstenberg/DNS-Tunnel-Detector).
 const LONG_LABEL_LEN: usize = 24;
 
-/// Records that say where a host is: A, AAAA, SVCB and HTTPS (RFC 1035, RFC 3596, RFC 9460). Any page can have a browser ask for these of
-/// as many long names as it likes, and pages that measure, advertise or show one's name servers do so.
-const OF_ADDRESSES: [u16; 4] = [1, 28, 64, 65];
+/// Records that carry data, as tunnels ask for them (iodine, dnscat2, dns2tcp): CNAME, NULL, MX, TXT, KEY, SRV, DNAME, and one for private
+/// use. Any page can have a browser ask for the addresses of as many long names as it likes, and a resolver for what proves them (DS) or
+/// who is responsible for them (NS).
+const OF_DATA: [u16; 8] = [5, 10, 15, 16, 25, 33, 39, 65_399];
+
+/// A longer datagram is not looked at: in each encapsulation that is known, IPv6 in PPPoE in two VLAN tags among them, one up to this
+/// length is taken whole from the wire, so that no longer one may be known from a capture. The longest name fits, with the options that
+/// resolvers add (RFC 6891, RFC 7873).
+const LONGEST_QUESTION_LEN: usize = 314;
 
 /// The domain below which Sophos' virus scanner asks for texts about fingerprints of files (Plixer FlowPro, "Trusted Domain List"; SANS
 /// Internet Storm Center, diary 24844).
@@ -65,7 +71,7 @@ pub fn question(message: &[u8]) -> Option<Question<'_>> {
     Some(Question { wire, kind })
 }
 
-/// A name with a long label below its domain, of which other records than addresses are asked for, by fingerprints.
+/// A name with a long label below its domain, of which records are asked for that carry data, by fingerprints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LongName {
     /// That of its last two labels. Where these are no domain that somebody has (`co.uk`), the names of many are taken for those of one.
@@ -75,11 +81,14 @@ pub struct LongName {
 }
 
 impl LongName {
-    /// The name that a query asks for, where it may carry data.
+    /// The name that a query in a datagram of that length asks for, where it may carry data.
     #[must_use]
-    pub(super) fn asked_in(message: &[u8]) -> Option<Self> {
+    pub(super) fn asked_in(message: &[u8], datagram_len: usize) -> Option<Self> {
+        if datagram_len > LONGEST_QUESTION_LEN {
+            return None;
+        }
         let question =
-            question(message).filter(|question| question.kind.is_some_and(|kind| !OF_ADDRESSES.contains(&kind)))?;
+            question(message).filter(|question| question.kind.is_some_and(|kind| OF_DATA.contains(&kind)))?;
         // Resolvers write names in upper and lower case as they like (draft-vixie-dnsext-dns0x20).
         let mut wire = [0; LONGEST_NAME];
         let wire = wire.get_mut(..question.wire.len())?;
@@ -156,6 +165,30 @@ mod tests {
         // An additional record, as of EDNS, and a second question follow: neither is looked at.
         let more = [&message[..], b"\x05other\0\0\x01\0\x01\0\0\x29\x10\0\0\0\0\0\0\0"].concat();
         assert_eq!(name(&more).as_deref(), Some("Mail.evil.example"));
+    }
+
+    #[test]
+    fn a_name_may_carry_data_where_a_label_is_long_and_what_is_asked_for_is_not_where_it_is() {
+        let asked = |name: &[u8], kind: u8, datagram_len| {
+            LongName::asked_in(&query(&[name, &[0, 0, kind, 0, 1]].concat()), datagram_len)
+        };
+        let name = [label(24), label(1), b"\x07example\x03org".to_vec()].concat();
+        let short = [label(23), label(1), b"\x07example\x03org".to_vec()].concat();
+        let found = asked(&name, 16, 100).unwrap();
+        assert_eq!(asked(&name, 10, LONGEST_QUESTION_LEN), Some(found));
+        assert_eq!(asked(&name.to_ascii_uppercase(), 5, 100), Some(found));
+        assert_eq!(asked(&name, 16, LONGEST_QUESTION_LEN + 1), None, "as if it had been cut");
+        for kind in [1, 2, 6, 28, 43, 48, 65] {
+            assert_eq!(asked(&name, kind, 100), None, "{kind}");
+        }
+        assert_eq!(asked(&short, 16, 100), None);
+        assert_eq!(asked(&[label(24), label(24)].concat(), 16, 100), None, "the domain itself");
+        let whole = query(&[&name[..], &[0, 0, 16, 0, 1]].concat());
+        let kind_at = whole.len() - 4;
+        for len in 0..kind_at + 2 {
+            assert_eq!(LongName::asked_in(&whole[..len], 100), None, "cut to {len} bytes");
+        }
+        assert_eq!(LongName::asked_in(&whole[..kind_at + 2], 100), Some(found));
     }
 
     #[test]

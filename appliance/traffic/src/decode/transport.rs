@@ -152,7 +152,8 @@ fn syn_options(mut bytes: &[u8]) -> Option<SynOptions> {
 /// The long name that a datagram to a name server asks for. Padding of the frame may follow it.
 #[inline(never)]
 fn asked_in(datagram: Segment<'_>) -> Option<LongName> {
-    LongName::asked_in(datagram.bytes.get(UDP_LEN..datagram.bytes.len().min(datagram.len_bytes))?)
+    let message = datagram.bytes.get(UDP_LEN..datagram.bytes.len().min(datagram.len_bytes))?;
+    LongName::asked_in(message, datagram.len_bytes)
 }
 
 #[inline]

@@ -40,6 +40,7 @@ pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
     values.set(Index::PairRefusedLogins60s, pair_long.refused_in_vain() as f32);
     values.set(Index::PairMissing60s, pair_long.missed_in_vain() as f32);
     let [_, leak_long] = &surroundings.leak;
-    values.set(Index::SrcLongNames60s, leak_long.names);
+    values.set(Index::SrcLongNames60s, leak_long.names());
     values.set(Index::PairResizedPings60s, leak_long.resized_pings as f32);
+    values.set(Index::PairPingSizes60s, leak_long.ping_sizes());
 }

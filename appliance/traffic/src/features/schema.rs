@@ -175,8 +175,9 @@ schema! {
     // peers: what the source asked the destination for in vain
     PairMissing60s "pair_missing_60s" "count" "requests of the source for what the web (not encrypted) of this host has not, in 60 s, less those that it served" 0.0 "";
     // peers: what the source may carry out
-    SrcLongNames60s "src_long_names_60s" "count" "distinct names with a label of 24 bytes or more, below the domain asked about last, for whose records the source asked in 60 s, other than for addresses" 0.0 "";
+    SrcLongNames60s "src_long_names_60s" "count" "distinct names with a label of 24 bytes or more, below the domain asked about last, for whose records that carry data (TXT, NULL, CNAME and the like) the source asked in 60 s" 0.0 "";
     PairResizedPings60s "pair_resized_pings_60s" "count" "pings of the source to this host in 60 s that were of another size than the one before" 0.0 "";
+    PairPingSizes60s "pair_ping_sizes_60s" "count" "distinct sizes of those pings" 0.0 "";
 }
 
 /// Fingerprint of names, units, meanings and undefined values in their order: a model is for exactly one schema.

@@ -16,20 +16,21 @@ pub enum Carrier {
 }
 
 impl Carrier {
-    /// Takes a packet of the initiator in. Gives the long name that it asks for, and whether it is a ping of another size than the one
-    /// before: who pings sends the same again and again (RFC 792 asks for no more than that it comes back), and data has the length that
-    /// it has.
-    pub(super) fn take(&mut self, packet: &Packet) -> (Option<LongName>, bool) {
+    /// Takes a packet of the initiator in. Gives the long name that it asks about, and its size in bytes where it is a ping of another size
+    /// than the one before: who pings sends the same again and again (RFC 792 asks for no more than that it comes back), and data has the
+    /// length that it has.
+    pub(super) fn take(&mut self, packet: &Packet) -> (Option<LongName>, Option<u32>) {
         match packet.transport {
             Transport::Udp { asked: Some(asked), .. } => {
                 *self = Self::Names(asked.domain);
-                (Some(asked), false)
+                (Some(asked), None)
             }
             Transport::Icmp(IcmpKind::EchoRequest(_)) => {
                 let before = core::mem::replace(self, Self::Pings(packet.payload_len_bytes));
-                (None, matches!(before, Self::Pings(_)) && before != *self)
+                let is_resized = matches!(before, Self::Pings(_)) && before != *self;
+                (None, is_resized.then_some(packet.payload_len_bytes))
             }
-            _ => (None, false),
+            _ => (None, None),
         }
     }
 }

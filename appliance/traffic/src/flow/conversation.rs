@@ -103,8 +103,8 @@ pub struct Change {
     pub answer: Word,
     /// The long name that the initiator asks a name server for.
     pub asked: Option<LongName>,
-    /// The initiator's ping is of another size than the one before.
-    pub resized: bool,
+    /// The size of the initiator's ping, in bytes, where it is another one than that of the ping before.
+    pub resized: Option<u32>,
     /// The packet ended it.
     pub end: Option<FlowEnd>,
 }

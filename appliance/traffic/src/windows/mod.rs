@@ -37,10 +37,11 @@ struct Pair {
     host: Address,
 }
 
-/// Who may carry data out, and how.
+/// Who may carry data out, and how. By the whole address, in IPv6 as well: nobody is to be accused of what another device of the
+/// household does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Leak {
-    source: Address,
+    initiator: Address,
     way: Way,
 }
 
@@ -178,10 +179,11 @@ impl Windows {
         self.services.count(&mut seats.service, parties.service, deed, &suffered, now);
     }
 
-    /// Counts a deed by which the flow may carry data out; `what` is the fingerprint of that.
+    /// Counts a deed by which the flow may carry data out; `what` is the fingerprint of
+    /// the name, or the size of the ping.
     pub fn count_leak(&mut self, flow: &mut Flow, deed: Deed, what: u32, now: Timestamp) {
         let parties = Parties::of(flow);
-        let Some(leak) = parties.leak(flow.carrier) else { return };
+        let Some(leak) = parties.leak(flow) else { return };
         let facts = Facts { is_tcp: false, is_login: false, to_group: flow.to_group, port: None, peer: what.into() };
         self.leaks.count(&mut flow.seats.pair, leak, deed, &facts, now);
     }
@@ -199,9 +201,7 @@ impl Windows {
                 Service::Web => self.visits.counts(seats.pair, &parties.pair(), now),
                 Service::Other => Default::default(),
             },
-            leak: parties
-                .leak(flow.carrier)
-                .map_or_else(Default::default, |leak| self.leaks.counts(seats.pair, &leak, now)),
+            leak: parties.leak(flow).map_or_else(Default::default, |leak| self.leaks.counts(seats.pair, &leak, now)),
         }
     }
 }
@@ -233,12 +233,12 @@ impl Parties {
         Pair { source: self.source.address, host: self.host.address }
     }
 
-    fn leak(&self, carrier: Carrier) -> Option<Leak> {
-        let way = match carrier {
+    fn leak(&self, flow: &Flow) -> Option<Leak> {
+        let way = match flow.carrier {
             Carrier::None => return None,
             Carrier::Names(domain) => Way::Names(domain),
             Carrier::Pings(_) => Way::Pings(self.host.address),
         };
-        Some(Leak { source: self.source.address, way })
+        Some(Leak { initiator: flow.key.sender(flow.forward()).address(), way })
     }
 }

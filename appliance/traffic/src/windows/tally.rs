@@ -13,7 +13,7 @@ pub(super) struct Facts {
     pub to_group: bool,
     /// The responder's, for TCP and UDP.
     pub port: Option<u16>,
-    /// The address on the other side; of a leak, the fingerprint of what was asked for.
+    /// The address on the other side; of a leak, the fingerprint of the name, or the size of the ping.
     pub peer: u128,
 }
 
@@ -102,10 +102,26 @@ pub struct PairCounts {
 /// Counts of what may carry data out over one window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LeakCounts {
-    /// Distinct long names below one domain, estimated.
-    pub names: f32,
+    /// Long names below one domain.
+    pub asked: u32,
     /// Pings of another size than the one before.
     pub resized_pings: u32,
+    /// Distinct names or sizes of these, estimated: nobody's leak is both.
+    distinct: f32,
+}
+
+impl LeakCounts {
+    /// Distinct names.
+    #[must_use]
+    pub const fn names(&self) -> f32 {
+        if self.asked > 0 { self.distinct } else { 0.0 }
+    }
+
+    /// Distinct sizes.
+    #[must_use]
+    pub const fn ping_sizes(&self) -> f32 {
+        if self.resized_pings > 0 { self.distinct } else { 0.0 }
+    }
 }
 
 impl FlowCounts {
@@ -264,8 +280,8 @@ impl Tally for DestinationTally {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LeakTally {
     asked: u32,
-    names: Sketch,
     resized_pings: u32,
+    distinct: Sketch,
 }
 
 impl Tally for LeakTally {
@@ -273,17 +289,15 @@ impl Tally for LeakTally {
 
     fn count(&mut self, deed: Deed, facts: &Facts) {
         match deed {
-            Deed::AskedForLongName => {
-                add(&mut self.asked);
-                self.names.insert(facts.peer);
-            }
+            Deed::AskedForLongName => add(&mut self.asked),
             Deed::ResizedPing => add(&mut self.resized_pings),
-            _ => {}
+            _ => return,
         }
+        self.distinct.insert(facts.peer);
     }
 
     fn counts(&self) -> LeakCounts {
-        LeakCounts { names: self.names.estimate(), resized_pings: self.resized_pings }
+        LeakCounts { asked: self.asked, resized_pings: self.resized_pings, distinct: self.distinct.estimate() }
     }
 
     fn flows(&self) -> u32 {

@@ -10,11 +10,12 @@ use crate::connections::{CLIENT, SERVER};
 use crate::frames::{dns_answer, dns_question, dns_question_for, echo, end, port_unreachable, udp, udp_fragments};
 use crate::{Case, distinct, expected};
 
-pub fn cases() -> [Case; 9] {
+pub fn cases() -> [Case; 10] {
     [
         dns(),
         dns_over_ipv6(),
         long_names(),
+        long_names_of_neighbours(),
         ping(),
         pings_of_other_sizes(),
         port_is_unreachable(),
@@ -120,6 +121,24 @@ fn long_names() -> Case {
     }
 }
 
+/// Two devices of one IPv6 network, in a VLAN: neither is told of for what the other asks.
+fn long_names_of_neighbours() -> Case {
+    let server = end("2001:db8:53::53", 53);
+    let asked = [("2001:db8::10", "one"), ("2001:db8::10", "two"), ("2001:db8::11", "three"), ("2001:db8::10", "four")];
+    let frame = |(number, (address, first)): (usize, &(&str, &str))| {
+        let name = format!("{first}.abcdefghijklmnopqrstuvwx.example.org");
+        let question = dns_question_for(&name, 16);
+        (number as u64 * 1_000, udp(end(address, 50_000 + number as u16), server, &question, Some(7)))
+    };
+    let of = |flow, names| expected(flow, Packets(1), [(SrcLongNames60s, names)]);
+    Case {
+        name: "long-names-of-neighbours",
+        frames: asked.iter().enumerate().map(frame).collect(),
+        flows: 4,
+        expected: vec![of(0, 1.0), of(1, distinct(2)), of(2, 1.0), of(3, distinct(3))],
+    }
+}
+
 /// Two pings a second apart, each answered after 0.4 ms.
 fn ping() -> Case {
     let (client, server) = (end(CLIENT, 0), end(SERVER, 0));
@@ -170,14 +189,14 @@ fn pings_of_other_sizes() -> Case {
         .map(|(number, (identifier, size))| (number as u64 * 100_000, echo(8, client, server, *identifier, *size)))
         .collect();
     frames.push((1_000_000, echo(8, client, third, 9, 1_000)));
-    let resized = |times| [(PairResizedPings60s, times), (SrcLongNames60s, 0.0)];
+    let resized = |times, sizes| [(PairResizedPings60s, times), (PairPingSizes60s, sizes), (SrcLongNames60s, 0.0)];
     let expected = vec![
         // The other run's count for the same two hosts.
-        expected(0, Packets(2), resized(0.0)),
-        expected(0, Packets(4), resized(1.0)),
-        expected(1, Packets(2), resized(1.0)),
-        expected(1, Packets(4), resized(2.0)),
-        expected(2, Packets(1), resized(0.0)),
+        expected(0, Packets(2), resized(0.0, 0.0)),
+        expected(0, Packets(4), resized(1.0, 1.0)),
+        expected(1, Packets(2), resized(1.0, 1.0)),
+        expected(1, Packets(4), resized(2.0, distinct(2))),
+        expected(2, Packets(1), resized(0.0, 0.0)),
     ];
     Case { name: "pings-of-other-sizes", frames, flows: 3, expected }
 }

@@ -2,8 +2,8 @@
 
 use super::Named;
 use super::headers::{
-    ACK, IPV4, IPV6, PSH, arp, dns, ethernet, extension, fragment, icmp, ipv4, ipv4_back, ipv4_with, ipv6, pppoe, syn,
-    tag, tcp, tcp_with, udp,
+    ACK, IPV4, IPV6, PSH, arp, dns, dns_tunnel, ethernet, extension, fragment, icmp, ipv4, ipv4_back, ipv4_with, ipv6,
+    pppoe, syn, tag, tcp, tcp_with, udp,
 };
 
 /// Link types by the byte that chooses them.
@@ -41,6 +41,7 @@ fn ipv4_frames() -> Vec<Named> {
             on_ethernet(ipv4(6, &tcp(WEB, (101, 501), PSH | ACK, b"GET / HTTP/1.1\r\n\r\n"))),
         ),
         ("ethernet-ipv4-udp-dns", on_ethernet(ipv4(17, &datagram))),
+        ("ethernet-ipv4-udp-dns-tunnel", on_ethernet(ipv4(17, &udp(DNS, &dns_tunnel())))),
         ("ethernet-padded", [on_ethernet(ipv4(6, &tcp(WEB, (101, 501), ACK, &[]))), vec![0; 6]].concat()),
         ("ipv4-options", on_ethernet(ipv4_with(17, 0, &[0x94, 4, 0, 0], &datagram))),
         ("ipv4-first-fragment", on_ethernet(ipv4_with(17, 0x2000, &[], &datagram[..24]))),

@@ -103,6 +103,12 @@ pub fn dns() -> Vec<u8> {
     [&header, &b"\x07example\x03com\x00"[..], &[0, 1, 0, 1]].concat()
 }
 
+/// A question for a text of a name that may carry data.
+pub fn dns_tunnel() -> Vec<u8> {
+    let header = [0, 8, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    [&header, &b"\x1cthis-may-carry-some-data-out\x01t\x07example\x03org\x00"[..], &[0, 16, 0, 1]].concat()
+}
+
 /// Lengths here are small.
 fn short(len: usize) -> [u8; 2] {
     (len as u16).to_be_bytes()

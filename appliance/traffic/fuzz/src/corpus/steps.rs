@@ -2,7 +2,7 @@
 
 use super::Named;
 use super::frames::{ETHERNET, RAW};
-use super::headers::{ACK, FIN, IPV4, PSH, RST, SYN, dns, ethernet, icmp, ipv4, ipv4_back, syn, tcp, udp};
+use super::headers::{ACK, FIN, IPV4, PSH, RST, SYN, dns, dns_tunnel, ethernet, icmp, ipv4, ipv4_back, syn, tcp, udp};
 
 /// Steps of time by the bits that choose them.
 const NOW: u8 = 0;
@@ -117,12 +117,20 @@ pub fn extractor_inputs() -> Vec<Named> {
         ("logins", on_ethernet(&[connection(22), connection(22), connection(22)].concat())),
         ("scan", on_ethernet(&(1..=12).map(|port| (NOW, ipv4(6, &syn((40_000, port))))).collect::<Vec<_>>())),
         ("name-look-up", on_ethernet(&[(NOW, question.clone()), (IN_20_MS, answer)])),
+        ("names-and-pings-carry-data", on_ethernet(&carriers())),
         ("late-answers", on_ethernet(&late_answers())),
         ("refused-by-icmp", on_ethernet(&[(NOW, question.clone()), (IN_20_MS, complaint), (IN_60_S, ping.clone())])),
         ("ping", on_ethernet(&[(NOW, ping.clone()), (IN_20_MS, pong)])),
         ("clock-set-back", on_ethernet(&[(NOW, ping.clone()), (BACK_10_MIN, question.clone()), (IN_60_S, ping)])),
         ("latest-time", [&[RAW, 0xff], &[0xff; 8][..], &[question.len() as u8], &question].concat()),
     ]
+}
+
+/// A name that may carry data, asked for twice, and pings of two sizes.
+fn carriers() -> Vec<(u8, Vec<u8>)> {
+    let question = || (NOW, ipv4(17, &udp((40_000, 53), &dns_tunnel())));
+    let ping = |data: &[u8]| (NOW, ipv4(1, &icmp(8, 0, [0, 9, 0, 1], data)));
+    vec![question(), question(), ping(b"ping"), ping(b"larger"), ping(b"ping")]
 }
 
 /// Three questions, all answered only after the next one.
