@@ -411,19 +411,19 @@ fn blocked_rules(place: &Place, made: Made, rules: &mut Rules) {
 /// (RFC 6891, RFC 7873). Longer ones carry data out. Its length is that of the IP packet: what a UDP header says is up to its sender.
 const QUESTION_BYTES: u16 = 112;
 
-/// Where the length of an IP packet stands, and how much of it is not the datagram (RFC 791, RFC 8200).
-const LENGTHS: [(Key, u32, u16); 2] = [(Key::Ipv4, 2, 20), (Key::Ipv6, 4, 0)];
-
 /// A device in quarantine reaches the box and DNS, so that its owner can be told.
 fn quarantine_rules(place: &Place, rules: &mut Rules) {
     let mut add = |rule| rules.push((place.quarantine_chain, rule));
     add(place.destination("to the box").in_set(own_set(place.key)).accept());
     let (base, transport) = place.transport();
     let to_name_server = |protocol| place.carrying("DNS", protocol).payload(base, transport + 2, &DNS.to_be_bytes());
-    for (_, offset, header_bytes) in LENGTHS.into_iter().filter(|(key, ..)| *key == place.key) {
-        let question = to_name_server(UDP).load(Base::Network, place.offset_bytes + offset, 2);
-        add(question.compare(Compare::AtMost, &(header_bytes + QUESTION_BYTES).to_be_bytes()).accept());
-    }
+    // Where the length of a packet stands, and how much of it is not the datagram (RFC 791, RFC 8200).
+    let (offset, header_bytes) = match place.key {
+        Key::Ipv4 => (2, 20),
+        Key::Ipv6 => (4, 0),
+    };
+    let question = to_name_server(UDP).load(Base::Network, place.offset_bytes + offset, 2);
+    add(question.compare(Compare::AtMost, &(header_bytes + QUESTION_BYTES).to_be_bytes()).accept());
     add(to_name_server(TCP).accept());
     add(place.rule("all else").drop());
 }

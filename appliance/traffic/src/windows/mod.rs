@@ -179,8 +179,7 @@ impl Windows {
         self.services.count(&mut seats.service, parties.service, deed, &suffered, now);
     }
 
-    /// Counts a deed by which the flow may carry data out; `what` is the fingerprint of
-    /// the name, or the size of the ping.
+    /// Counts a deed by which the flow may carry data out; `what` is the fingerprint of the name, or the size of the ping.
     pub fn count_leak(&mut self, flow: &mut Flow, deed: Deed, what: u32, now: Timestamp) {
         let parties = Parties::of(flow);
         let Some(leak) = parties.leak(flow) else { return };
