@@ -179,17 +179,22 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     wait_until_the_daemon_answers(&board, &address);
 }
 
+/// A board with that configuration whose second port is plugged in once its console has told that it goes on without.
+fn with_a_late_port<'a>(network: &'a Network, config: &str, goes_on: &str) -> Machine<'a> {
+    let mut board = Machine::connect(network, &IMAGE, MEMORY_MIB, Some(config)).unwrap().with_late_port();
+    board.power_on().unwrap();
+    wait_until("it waits for the port no longer", PATIENCE, || board.console().contains(goes_on)).unwrap();
+    board.plug_in().unwrap();
+    board
+}
+
 #[test]
 fn a_board_whose_second_port_comes_late_passes_nothing_unwatched_before_its_configuration_is_mended() {
     let network = Network::beside_others().unwrap();
     // Behind the port that comes late.
     let _server = services::dhcp(&network.wan).unwrap();
     let config = "mode = \"enforce\"\non_failure = \"closed\"\nnonsense = 1\n";
-    let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, Some(config)).unwrap().with_late_port();
-    board.power_on().unwrap();
-    wait_until("it goes by eth0 and eth1", PATIENCE, || board.console().contains("bridging eth0 and eth1")).unwrap();
-    board.plug_in().unwrap();
-
+    let board = with_a_late_port(&network, config, "bridging eth0 and eth1");
     let address = board.address().unwrap();
     board.wait_for_log_in(&address).unwrap();
     let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
@@ -206,11 +211,7 @@ fn a_board_whose_second_port_comes_late_makes_the_bridge_that_is_configured_and_
     let network = Network::beside_others().unwrap();
     let _server = services::dhcp(&network.wan).unwrap();
     let config = "mode = \"enforce\"\n[bridge]\nname = \"lan0\"\n";
-    let mut board = Machine::connect(&network, &IMAGE, MEMORY_MIB, Some(config)).unwrap().with_late_port();
-    board.power_on().unwrap();
-    let tells = || board.console().contains("bridging eth0 and eth1, as far as they are there");
-    wait_until("it waits for the port no longer", PATIENCE, tells).unwrap();
-    board.plug_in().unwrap();
+    let board = with_a_late_port(&network, config, "bridging eth0 and eth1, as far as they are there");
     let address = start_up(&board);
     let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
     wait_until("the board forwards", PATIENCE, || pings.answers() > 0).unwrap();

@@ -88,7 +88,9 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     drop(bars);
     println!("{}", table(&summarise(&all.model, &recipe.class_names()?)));
     println!("{}", by_place(&all.model, &recipe.class_names()?));
-    println!("{}", beside_the_stump(&all, &recipe.class_names()?));
+    if !all.stump.is_empty() {
+        println!("{}", beside_the_stump(&all, &recipe.class_names()?));
+    }
     for case in all.model.iter().filter(|case| case.profile == "balanced") {
         let passed = case.caught_s.is_none() && case.label != BENIGN;
         if passed || !case.wrongful.is_empty() {

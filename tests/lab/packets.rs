@@ -100,6 +100,14 @@ pub fn icmp(protocol: u8, kind: u8) -> Transport {
     Transport { protocol, bytes: vec![kind, 0, 0, 0, 0, 1, 0, 1], fragment_offset: 0 }
 }
 
+/// A ping, or the answer to one (8 and 0), with so many bytes of data.
+#[must_use]
+pub fn echo(kind: u8, data_bytes: usize) -> Transport {
+    let mut packet = icmp(1, kind);
+    packet.bytes.resize(packet.bytes.len() + data_bytes, 0);
+    packet
+}
+
 /// A later fragment of a UDP packet, whose bytes look like the ports of a client.
 #[must_use]
 pub fn later_fragment() -> Transport {
