@@ -1,10 +1,12 @@
 //! The first promise: a dead daemon never stops traffic, and its blocks neither vanish nor last for ever.
 
+use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
 use lab::attacks::start_nmap;
 use lab::benign::{PingStream, reaches_the_lan};
+use lab::cleanup::work_folder;
 use lab::daemon::{Config, Daemon};
 use lab::network::{GATEWAY, LAN_HOST, Network};
 use lab::process::{Running, wait_until};
@@ -70,6 +72,32 @@ fn a_restart_after_a_crash_restores_the_blocks_with_their_remaining_time() {
     assert!(!reaches_the_lan(&offender.namespace));
     let report = pings.stop().unwrap();
     assert_eq!(report.received, report.sent, "pings were lost over kill and restart");
+}
+
+#[test]
+fn a_backup_of_a_running_box_comes_back_with_a_restart_and_no_ping_is_lost() {
+    let (network, _nginx) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let [then, since] = [66, 67].map(|number| network.outsider(number).unwrap());
+    block(&daemon, &then.address(), "10m");
+    let backup = work_folder().unwrap().join("box.tar.gz");
+    let done = |words: [&str; 2]| {
+        let finished = daemon.command(&words).unwrap();
+        assert!(finished.success(), "{}", finished.stderr);
+    };
+    done(["backup", backup.to_str().unwrap()]);
+    done(["unblock", &then.address()]);
+    block(&daemon, &since.address(), "10m");
+    daemon.edit("profile = \"balanced\"", "profile = \"strict\"").unwrap();
+    let pings = pings(&network);
+    done(["restore", backup.to_str().unwrap()]);
+    assert!(daemon.kernel_blocks(&since.address()), "the daemon goes on with what it knows");
+    assert!(daemon.command(&["restart"]).unwrap().success());
+    wait_until("the block of the backup stands", PATIENCE, || daemon.kernel_blocks(&then.address())).unwrap();
+    wait_until("that since then does not", PATIENCE, || !daemon.kernel_blocks(&since.address())).unwrap();
+    assert!(fs::read_to_string(daemon.config_file()).unwrap().contains("profile = \"balanced\""));
+    let report = pings.stop().unwrap();
+    assert_eq!(report.received, report.sent, "pings were lost");
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod policy;
 pub mod enforce;
 
 // Around the path.
+pub mod backup;
 pub mod clock;
 pub mod commands;
 pub mod config;

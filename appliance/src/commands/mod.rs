@@ -1,6 +1,7 @@
 //! The command line: what each word does, and how its failure ends the program.
 
 mod audit;
+mod backup;
 mod blocks;
 mod bridge;
 mod check_config;
@@ -190,6 +191,22 @@ enum Command {
     Update(update::UpdateArgs),
     /// Shows what was changed, when, and by whom
     Audit(audit::AuditArgs),
+    /// Writes the configuration, its lists and all that Sluice remembers into one file; the daemon goes on meanwhile
+    Backup {
+        /// The file to write, a tar packed with gzip; `-` is standard output
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Restores what `sluice backup` wrote; it holds from the next start on, and what is there now is kept beside
+    Restore {
+        /// The backup; `-` is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Sets the password of a user of the page
     Passwd {
         /// Who
@@ -316,6 +333,8 @@ impl CommandLine {
             Command::Restart(daemon) => orders::restart(&daemon.socket()?),
             Command::Update(args) => update::update(&args),
             Command::Audit(args) => audit::audit(&args),
+            Command::Backup { file, config } => backup::backup(&config.config, &file),
+            Command::Restore { file, config } => backup::restore(&config.config, &file),
             Command::Passwd { user, config } => passwd::passwd(&Config::load(&config.config)?, &user),
         }
     }

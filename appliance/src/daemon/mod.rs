@@ -35,6 +35,7 @@ use ipnet::IpNet;
 use log::{info, warn};
 use traffic::time::Timestamp;
 
+use crate::backup;
 use crate::capture::live::Live;
 use crate::clock::{self, Stopwatch};
 use crate::config::Config;
@@ -253,6 +254,13 @@ fn system_faults(config: &Config) -> Vec<String> {
 /// The database; where its folder cannot be used, one beside the socket, because protection matters more than history.
 fn open_store(config: &Config, faults: &mut Vec<String>) -> anyhow::Result<Store> {
     let now = clock::now();
+    match backup::put_in_place(&config.state_dir, now) {
+        Ok(None) => {}
+        Ok(Some(kept)) => info!("the restored state is in place; what was there before is in {}", kept.display()),
+        Err(cause) => {
+            faults.push(format!("the restored state cannot be put in place: {cause}; it waits for the next start"));
+        }
+    }
     let Opened { store, set_aside } = match Store::open(&config.state_dir, now) {
         Ok(opened) => opened,
         Err(error) => {

@@ -195,11 +195,8 @@ fn copy_of(path: &Path, version: i64) -> PathBuf {
 
 /// Keeps a copy for the program from before, should it be taken back. Where there is no room for it the change is made all the same.
 fn keep_copy(connection: &Connection, path: &Path, version: i64) {
-    let copied = || -> Result<(), Box<dyn core::error::Error>> {
-        let draft = Draft::of(&copy_of(path, version))?;
-        draft.file.set_permissions(Permissions::from_mode(0o600))?;
-        // SQLite fills a file that is empty.
-        connection.execute("VACUUM INTO ?1", [draft.path().to_string_lossy()])?;
+    let copied = || -> Result<(), Box<dyn core::error::Error + Send + Sync>> {
+        let draft = drafted_copy(connection, &copy_of(path, version))?;
         // Somebody else may have been faster, and what was copied has the new form: the copy is made already.
         let copied =
             Connection::open(draft.path())?.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?;
@@ -213,6 +210,21 @@ fn keep_copy(connection: &Connection, path: &Path, version: i64) {
     if let Err(error) = copied() {
         log::warn!("no copy of the database was kept for the program from before: {error}");
     }
+}
+
+/// Writes a copy of the database as it is at one moment.
+pub(super) fn copy(connection: &Connection, place: &Path) -> Result<(), StoreError> {
+    let failed = |cause| StoreError::Copy { path: place.to_owned(), cause };
+    drafted_copy(connection, place).map_err(failed)?.put().map_err(|cause| failed(cause.into()))
+}
+
+/// A copy that is yet to be put at its place, readable by its owner alone.
+fn drafted_copy(connection: &Connection, place: &Path) -> Result<Draft, Box<dyn core::error::Error + Send + Sync>> {
+    let draft = Draft::of(place)?;
+    draft.file.set_permissions(Permissions::from_mode(0o600))?;
+    // SQLite fills a file that is empty.
+    connection.execute("VACUUM INTO ?1", [draft.path().to_string_lossy()])?;
+    Ok(draft)
 }
 
 /// Whether nothing was ever written to it.

@@ -249,6 +249,24 @@ impl Store {
         Ok(Self::new(path, connection))
     }
 
+    /// The same, and all of the file is read for damage.
+    ///
+    /// # Errors
+    /// As [`Self::join`].
+    pub fn join_checked(directory: &Path) -> Result<Self, StoreError> {
+        let path = file::make(directory)?;
+        let connection = file::open_checked(&path)?;
+        Ok(Self::new(path, connection))
+    }
+
+    /// Writes a copy of the file as it is at one moment, whatever is written meanwhile.
+    ///
+    /// # Errors
+    /// The copy cannot be written; what was there before is there then.
+    pub fn copy_to(&self, place: &Path) -> Result<(), StoreError> {
+        file::copy(&self.connection(), place)
+    }
+
     /// Starts the writer thread.
     ///
     /// # Errors
@@ -447,6 +465,14 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         cause: std::io::Error,
+    },
+    /// A copy of the file.
+    #[error("cannot copy the database to {path}: {cause}")]
+    Copy {
+        /// Where to.
+        path: PathBuf,
+        /// Why not.
+        cause: Box<dyn core::error::Error + Send + Sync>,
     },
     /// Another program's database.
     #[error("{path} is a database of another program; move it away, or choose another state directory")]
