@@ -123,11 +123,12 @@ PUBLIC ?= target/data/labelled
 ROWS ?= target/rows.csv
 DECISIONS ?= target/decisions.json
 REPORT ?= target/report.html
+THRESHOLDS ?= 3,4,6,8,10,12,16,20
 CORPORA = --corpus public=$(PUBLIC) --corpus laboratory=$(CORPUS)
 TRAINER = cargo run --release --quiet --package model-compiler --features train --
 model:
 	$(TRAINER) extract models/$(MODEL) $(CORPORA) --rows $(ROWS)
 	$(TRAINER) train models/$(MODEL) --rows $(ROWS)
 	cargo build --release --package sluice
-	$(TRAINER) decide models/$(MODEL) $(CORPORA) --rows $(ROWS) --sluice target/release/sluice --out $(DECISIONS)
+	$(TRAINER) decide models/$(MODEL) $(CORPORA) --rows $(ROWS) --sluice target/release/sluice --block-evidence $(THRESHOLDS) --out $(DECISIONS)
 	$(TRAINER) evaluate models/$(MODEL) --rows $(ROWS) --decisions $(DECISIONS) --card --report $(REPORT)

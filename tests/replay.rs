@@ -42,7 +42,7 @@ fn replay(file: &Path, more: &[&str]) -> Finished {
     sluice(&[&["replay", file, "--report", "json"], more].concat(), LIMIT).unwrap()
 }
 
-fn report(file: &Path, more: &[&str]) -> Value {
+pub(crate) fn report(file: &Path, more: &[&str]) -> Value {
     let finished = replay(file, more);
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
     serde_json::from_str(&finished.stdout).unwrap()
@@ -292,49 +292,6 @@ fn hundreds_of_datagrams_a_second_that_nobody_answers_are_a_flood_whatever_the_m
         blocked(&report(&file, &["--lan", "198.51.100.0/24", "--model", &model])).len()
     };
     assert_eq!((blocked_of(500), blocked_of(150)), (1, 0));
-}
-
-/// What a device of the household is blocked for that sends these, and gets as much back where they are answered, ten a second.
-fn blocked_for(name: &str, is_answered: bool, sent: impl Iterator<Item = [lab::packets::Transport; 2]>) -> Vec<String> {
-    let [device, server] =
-        ["198.51.100.10", "203.0.113.12"].map(|address| address.parse::<std::net::IpAddr>().unwrap());
-    let frame = |number: usize, back: usize, [from, to]: [std::net::IpAddr; 2], carried: &lab::packets::Transport| {
-        let bytes = lab::packets::ENCAPSULATIONS[0].frame(from, to, 1, carried);
-        let time_us = 1_600_000_000_000_000 + (number * 100_000 + back * 20_000) as u64;
-        lab::frames::Frame { time_us, wire_len: u32::try_from(bytes.len()).unwrap(), bytes }
-    };
-    let frames: Vec<_> = sent
-        .enumerate()
-        .flat_map(|(number, [question, answer])| {
-            let asked = frame(number, 0, [device, server], &question);
-            [Some(asked), is_answered.then(|| frame(number, 1, [server, device], &answer))].into_iter().flatten()
-        })
-        .collect();
-    let file = lab::cleanup::work_folder().unwrap().join(format!("{name}-{is_answered}.pcap"));
-    lab::frames::write_pcap(&file, &frames).unwrap();
-    let report = report(&file, &["--lan", "198.51.100.0/24"]);
-    report["blocks"].as_array().unwrap().iter().map(|block| block["class"].as_str().unwrap().to_owned()).collect()
-}
-
-#[test]
-fn data_in_names_and_in_pings_is_a_tunnel_and_what_looks_like_it_is_none() {
-    use lab::packets::{datagram, echo};
-    let names = |kind: u8| {
-        (0..60_u16).map(move |number| {
-            let name = format!("\x1c{number:028}\x07example\x03org\0");
-            let question = [&[0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], name.as_bytes(), &[0, kind, 0, 1]].concat();
-            [datagram(40_000 + number, 53, &question), datagram(53, 40_000 + number, &question)]
-        })
-    };
-    let (address, text) = (1, 16);
-    assert_eq!(blocked_for("texts", true, names(text)), ["tunnel"]);
-    assert!(blocked_for("texts", false, names(text)).is_empty(), "in whose name nobody answers");
-    assert!(blocked_for("addresses", true, names(address)).is_empty(), "as a page can have a browser ask");
-
-    let pings = |sizes: usize| (0..128).map(move |number| [8, 0].map(|kind| echo(kind, 56 + 10 * (number % sizes))));
-    assert_eq!(blocked_for("pings", true, pings(12)), ["tunnel"]);
-    assert!(blocked_for("pings", false, pings(12)).is_empty(), "nor where nobody is pinged");
-    assert!(blocked_for("two-programs", true, pings(2)).is_empty(), "that ping at once");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod command_line;
 mod configuration;
 mod continuity;
 mod cross;
+mod default_rules;
 mod encapsulations;
 mod floods;
 mod hardware;

@@ -271,7 +271,7 @@ fn the_packet_path_allocates_nothing() {
     let limits = Limits { flows: 256, sources: 16, destinations: 16, pairs: 16, leaks: 16 };
     let config = PipelineConfig {
         limits,
-        tuning: Tuning { profile: Profile::Strict, block_ttl: Duration::from_secs(1), limit_per_s: 1 },
+        tuning: Tuning { thresholds: Profile::Strict.thresholds(), block_ttl: Duration::from_secs(1), limit_per_s: 1 },
         models: Models { active: &BUILT_IN, shadow: Some(another_model()) },
         rules,
         around: Arc::new(Neighbourhood { lan: vec![IpNet::default()], ..Neighbourhood::default() }),
@@ -295,7 +295,11 @@ fn the_packet_path_allocates_nothing() {
     path.pipeline.forgive(Subject::of(frames::SOURCE.into()));
     // Whoever hands other rules over keeps those before.
     drop(path.pipeline.replace_rules(others));
-    path.pipeline.tune(&Tuning { profile: Profile::Lenient, block_ttl: Duration::from_secs(2), limit_per_s: 2 });
+    path.pipeline.tune(&Tuning {
+        thresholds: Profile::Lenient.thresholds(),
+        block_ttl: Duration::from_secs(2),
+        limit_per_s: 2,
+    });
     path.pipeline.idle(path.now.plus(Duration::from_secs(100)), &mut path.listener);
     path.pipeline.finish(&mut path.listener);
     let compared = path.pipeline.compared();

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use model_compiler::corpus::LabelledCapture;
-use model_compiler::decisions::{Appliance, Decisions, beside_the_stump, by_place, summarise, table};
+use model_compiler::decisions::tables::{beside_the_stump, by_place, by_threshold, summarise, table};
+use model_compiler::decisions::{Appliance, BALANCED, Decisions, Setting, Threshold};
 use model_compiler::extract::BENIGN;
 use model_compiler::folds::{Grouping, Part, Parts, split};
 use model_compiler::model::Model;
@@ -43,6 +44,9 @@ pub struct DecideArguments {
     /// Decide by model.json as it is.
     #[arg(long)]
     as_it_is: bool,
+    /// Decide by these thresholds as well, in sums of log-odds: how much evidence it takes to block. Profiles are chosen by that.
+    #[arg(long, value_name = "N,N...", value_delimiter = ',')]
+    block_evidence: Vec<f32>,
     /// Where to write each decision, as JSON: `evaluate --decisions` takes it into the card.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -70,7 +74,10 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
         scratch: arguments.out.with_extension("models"),
         config: arguments.config.clone(),
     };
-    let mut all = Decisions::default();
+    let thresholds = arguments.block_evidence.iter();
+    let thresholds =
+        thresholds.map(|block_evidence| Threshold { block_evidence: *block_evidence, decided: Vec::new() });
+    let mut all = Decisions { thresholds: thresholds.collect(), ..Decisions::default() };
     let bars = Bars::new();
     let judges = if arguments.as_it_is {
         let model = read_model(&arguments.model.join("model.json"))?;
@@ -80,9 +87,13 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     };
     for Judge { model, stump, captures } in judges {
         bars.say(&format!("{}: {} leaves, {} captures", model.name, model.leaves(), captures.len()));
-        all.model.extend(appliance.decide(&model, &captures, &bars)?);
+        all.model.extend(appliance.decide(&model, &captures, &Setting::profiles(), &bars)?);
+        for Threshold { block_evidence, decided } in &mut all.thresholds {
+            let setting = Setting { profile: BALANCED, block_evidence: Some(*block_evidence) };
+            decided.extend(appliance.decide(&model, &captures, &[setting], &bars)?);
+        }
         if let Some(stump) = stump {
-            all.stump.extend(appliance.decide(&stump, &captures, &bars)?);
+            all.stump.extend(appliance.decide(&stump, &captures, &Setting::profiles(), &bars)?);
         }
     }
     drop(bars);
@@ -91,7 +102,10 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     if !all.stump.is_empty() {
         println!("{}", beside_the_stump(&all, &recipe.class_names()?));
     }
-    for case in all.model.iter().filter(|case| case.profile == "balanced") {
+    if !all.thresholds.is_empty() {
+        println!("{}", by_threshold(&all.thresholds, &recipe.class_names()?));
+    }
+    for case in all.model.iter().filter(|case| case.profile == BALANCED) {
         let passed = case.caught_s.is_none() && case.label != BENIGN;
         if passed || !case.wrongful.is_empty() {
             println!("{}{} {:?}", if passed { "passed: " } else { "" }, case.capture, case.wrongful);

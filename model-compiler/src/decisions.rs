@@ -4,6 +4,8 @@
 //! This is the measure that matters to people: an attack is caught once its sender is blocked or what it floods is limited,
 //! and a block of anybody else is wrongful, whatever single verdicts were.
 
+pub mod tables;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
@@ -19,14 +21,15 @@ use traffic::time::Timestamp;
 
 use crate::corpus::LabelledCapture;
 use crate::extract::{BENIGN, attack_begins};
-use crate::folds::corpus_of;
 use crate::json::{self, ModelError};
 use crate::model::Model;
 use crate::progress::Progress;
-use crate::shares::{Share, of_time, quantile};
 
 /// The profiles of the appliance, from the most patient on.
 pub const PROFILES: [&str; 3] = ["lenient", "balanced", "strict"];
+
+/// The profile that most households have.
+pub const BALANCED: &str = "balanced";
 
 /// Captures are replayed so many at a time.
 const AT_ONCE: usize = 2;
@@ -100,6 +103,34 @@ pub struct Decisions {
     /// About the same captures by the best single comparison in the place of each of them, beside the same rules; nothing where a
     /// finished model was asked.
     pub stump: Vec<Decided>,
+    /// By the models again, at other thresholds than those of the profiles, in the order in which they were asked for.
+    pub thresholds: Vec<Threshold>,
+}
+
+/// What was decided where it takes so much evidence to block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// How much it takes, in sums of log-odds.
+    pub block_evidence: f32,
+    /// What was decided.
+    pub decided: Vec<Decided>,
+}
+
+/// How the program is set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Setting {
+    /// The profile.
+    pub profile: &'static str,
+    /// How much evidence it takes to block, in the place of what the profile asks for.
+    pub block_evidence: Option<f32>,
+}
+
+impl Setting {
+    /// Each profile as it is.
+    #[must_use]
+    pub fn profiles() -> [Self; 3] {
+        PROFILES.map(|profile| Self { profile, block_evidence: None })
+    }
 }
 
 /// The program that is asked.
@@ -132,7 +163,7 @@ struct Block {
 }
 
 impl Appliance {
-    /// Replays each capture in each profile, with that model.
+    /// Replays each capture in each setting, with that model.
     ///
     /// # Errors
     /// The program cannot be run, or says nothing sensible.
@@ -140,22 +171,23 @@ impl Appliance {
         &self,
         model: &Model,
         captures: &[&LabelledCapture],
+        settings: &[Setting],
         progress: &dyn Progress,
     ) -> Result<Vec<Decided>, DecisionError> {
-        progress.begin(&format!("replays by {}", model.name), (captures.len() * PROFILES.len()) as u64);
+        progress.begin(&format!("replays by {}", model.name), (captures.len() * settings.len()) as u64);
         let path = self.scratch.join(format!("{}.json", model.name));
         let text = json::write(model)?;
         let written = fs::create_dir_all(&self.scratch).and_then(|()| fs::write(&path, text));
         written.map_err(|source| DecisionError::Write { path: path.clone(), source })?;
-        let tasks = captures.iter().flat_map(|capture| PROFILES.map(|profile| (*capture, profile)));
+        let tasks = captures.iter().flat_map(|capture| settings.iter().map(|setting| (*capture, *setting)));
         let tasks = Mutex::new(tasks);
         let work = || -> Result<Vec<Decided>, DecisionError> {
             let mut done = Vec::new();
             loop {
                 // The lock is held for the taking alone, which cannot panic.
                 let task = tasks.lock().ok().and_then(|mut tasks| tasks.next());
-                let Some((capture, profile)) = task else { return Ok(done) };
-                done.push(self.replay(&path, capture, profile)?);
+                let Some((capture, setting)) = task else { return Ok(done) };
+                done.push(self.replay(&path, capture, setting)?);
                 progress.step();
             }
         };
@@ -174,10 +206,13 @@ impl Appliance {
         Ok(decided)
     }
 
-    fn replay(&self, model: &Path, capture: &LabelledCapture, profile: &str) -> Result<Decided, DecisionError> {
+    fn replay(&self, model: &Path, capture: &LabelledCapture, setting: Setting) -> Result<Decided, DecisionError> {
         let mut command = Command::new(&self.program);
-        command.args(["replay", "--report", "json", "--mode", "enforce", "--profile", profile, "--model"]);
+        command.args(["replay", "--report", "json", "--mode", "enforce", "--profile", setting.profile, "--model"]);
         command.arg(model).arg(&capture.path);
+        if let Some(evidence) = setting.block_evidence {
+            command.arg("--block-evidence").arg(evidence.to_string());
+        }
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
@@ -189,7 +224,7 @@ impl Appliance {
             capture: capture.name.clone(),
             message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         })?;
-        let mut decided = decided(capture, profile, &report);
+        let mut decided = decided(capture, setting.profile, &report);
         if let Some((caught_s, packets)) = decided.caught_s.and_then(|block_s| since_attack_began(capture, block_s)) {
             (decided.caught_s, decided.caught_packets) = (Some(caught_s), Some(packets));
         }
@@ -259,180 +294,13 @@ fn limited_host(address: &str) -> Option<IpAddr> {
     place.parse().or_else(|_| place.parse().map(|socket: SocketAddr| socket.ip())).ok()
 }
 
-/// What was decided about the captures of one class in one profile.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
-    /// The class of the model, or the label where the model knows it under no class.
-    pub class: String,
-    /// The profile.
-    pub profile: &'static str,
-    /// How many captures there are.
-    pub captures: u64,
-    /// In how many of them the attack was caught.
-    pub caught: u64,
-    /// The median of the time until then, in seconds from the beginning of the attack.
-    pub median_caught_s: Option<f64>,
-    /// The time that it took at most in nineteen of twenty that were caught.
-    pub p95_caught_s: Option<f64>,
-    /// The median of the packets until then.
-    pub median_caught_packets: Option<f64>,
-    /// How many packets it took at most in nineteen of twenty.
-    pub p95_caught_packets: Option<f64>,
-    /// The median of the flows that spoke for it.
-    pub median_evidence_flows: Option<f64>,
-    /// How many captures have a wrongful block.
-    pub with_wrongful: u64,
-    /// How many wrongful blocks there are.
-    pub wrongful: u64,
-    /// How many hours all the captures are together.
-    pub hours: f64,
-    /// How many flows all the captures have.
-    pub flows: u64,
-    /// How many of them were taken for attacks.
-    pub accused_flows: u64,
-}
-
-/// A line for each class and profile; `class_of` names the class of a label.
-#[must_use]
-pub fn summarise(decided: &[Decided], class_of: &dyn Fn(&str) -> String) -> Vec<Summary> {
-    let mut groups: BTreeMap<(String, usize), Vec<&Decided>> = BTreeMap::new();
-    for case in decided {
-        let place = PROFILES.iter().position(|profile| *profile == case.profile).unwrap_or_default();
-        groups.entry((class_of(&case.label), place)).or_default().push(case);
-    }
-    groups.into_iter().map(|((class, place), cases)| summary(class, PROFILES[place], &cases)).collect()
-}
-
-fn summary(class: String, profile: &'static str, cases: &[&Decided]) -> Summary {
-    let sorted = |figure: &dyn Fn(&Decided) -> Option<f64>| {
-        let mut values: Vec<f64> = cases.iter().filter_map(|case| figure(case)).collect();
-        values.sort_by(f64::total_cmp);
-        values
-    };
-    let times = sorted(&|case| case.caught_s);
-    let packets = sorted(&|case| case.caught_packets.map(|packets| packets as f64));
-    let flows = sorted(&|case| case.evidence_flows.map(|flows| flows as f64));
-    Summary {
-        class,
-        profile,
-        captures: cases.len() as u64,
-        caught: times.len() as u64,
-        median_caught_s: quantile(&times, 0.5),
-        p95_caught_s: quantile(&times, 0.95),
-        median_caught_packets: quantile(&packets, 0.5),
-        p95_caught_packets: quantile(&packets, 0.95),
-        median_evidence_flows: quantile(&flows, 0.5),
-        with_wrongful: cases.iter().filter(|case| !case.wrongful.is_empty()).count() as u64,
-        wrongful: cases.iter().map(|case| case.wrongful.len() as u64).sum(),
-        hours: cases.iter().map(|case| case.duration_s).sum::<f64>() / 3600.0,
-        flows: cases.iter().map(|case| case.flows).sum(),
-        accused_flows: cases.iter().map(|case| case.accused_flows).sum(),
-    }
-}
-
-/// Summaries as cells of a table, for the card and the report.
-pub mod in_words {
-    use super::{BENIGN, Share, Summary, of_time};
-
-    /// The titles of [`cells`].
-    pub const TITLES: [&str; 8] = [
-        "captures",
-        "caught, %",
-        "time until then, median and 95 %, s",
-        "packets until then, median and 95 %",
-        "flows until then, median",
-        "captures with a wrongful block, %",
-        "wrongful blocks per hour",
-        "flows taken for attacks, %",
-    ];
-
-    /// What was decided about one class in one profile; of shares with 95 % intervals (Wilson).
-    #[must_use]
-    pub fn cells(of: &Summary) -> [String; 8] {
-        let number =
-            |value: Option<f64>, digits| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"));
-        let caught = Share::of(of.caught, of.captures).filter(|_| of.class != BENIGN);
-        [
-            of.captures.to_string(),
-            caught.map_or_else(|| "-".to_owned(), |share| share.to_string()),
-            format!("{} and {}", number(of.median_caught_s, 1), number(of.p95_caught_s, 1)),
-            format!("{} and {}", number(of.median_caught_packets, 0), number(of.p95_caught_packets, 0)),
-            number(of.median_evidence_flows, 0),
-            share_of(of.with_wrongful, of.captures),
-            format!("{} in {:.1} h", of_time(of.wrongful, of.hours), of.hours),
-            share_of(of.accused_flows, of.flows),
-        ]
-    }
-
-    fn share_of(part: u64, whole: u64) -> String {
-        Share::of(part, whole).map_or_else(|| "-".to_owned(), |share| share.to_string())
-    }
-}
-
-/// A table of the summaries for the card, with 95 % intervals.
-#[must_use]
-pub fn table(summaries: &[Summary]) -> String {
-    let titles = in_words::TITLES;
-    let mut text = format!("| class | profile | {} |\n|---|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()));
-    for line in summaries {
-        text.push_str(&format!("| {} | {} | {} |\n", line.class, line.profile, in_words::cells(line).join(" | ")));
-    }
-    text
-}
-
-/// A table of the captures of each corpus and class, and one of those of each source and class, in the profile balanced.
-#[must_use]
-pub fn by_place(decided: &[Decided], class_of: &dyn Fn(&str) -> String) -> String {
-    let by_corpus = table_by("corpus", &|case| corpus_of(&case.capture), decided, class_of);
-    let by_source = table_by("source", &|case| &case.source, decided, class_of);
-    format!("{by_corpus}\n{by_source}")
-}
-
-/// A table of what the models decided beside what the single comparisons did, in the profile balanced.
-#[must_use]
-pub fn beside_the_stump(decisions: &Decisions, class_of: &dyn Fn(&str) -> String) -> String {
-    let titles = ["caught, %", "captures with a wrongful block, %", "flows taken for attacks, %"];
-    let pairs: Vec<String> = titles.iter().map(|title| format!("{title}: model | comparison")).collect();
-    let mut text = format!("| class | captures | {} |\n|---|---|---|---|---|---|---|---|\n", pairs.join(" | "));
-    let [model, stump] = [&decisions.model, &decisions.stump].map(|decided| summarise(decided, class_of));
-    for (model, stump) in model.iter().zip(&stump).filter(|(model, _)| model.profile == "balanced") {
-        let [[captures, caught, _, _, _, wrongful, _, accused], [_, caught_too, _, _, _, wrongful_too, _, accused_too]] =
-            [model, stump].map(in_words::cells);
-        text.push_str(&format!(
-            "| {} | {captures} | {caught} | {caught_too} | {wrongful} | {wrongful_too} | {accused} | {accused_too} |\n",
-            model.class
-        ));
-    }
-    text
-}
-
-fn table_by(
-    title: &str,
-    place_of: &dyn Fn(&Decided) -> &str,
-    decided: &[Decided],
-    class_of: &dyn Fn(&str) -> String,
-) -> String {
-    let mut groups: BTreeMap<(&str, String), Vec<&Decided>> = BTreeMap::new();
-    for case in decided.iter().filter(|case| case.profile == "balanced") {
-        groups.entry((place_of(case), class_of(&case.label))).or_default().push(case);
-    }
-    let line = |place: &str, class: &str, [captures, caught, _, _, _, wrongful, _, accused]: [String; 8]| {
-        format!("| {place} | {class} | {captures} | {caught} | {wrongful} | {accused} |\n")
-    };
-    let mut text = line(title, "class", in_words::TITLES.map(str::to_owned)) + "|---|---|---|---|---|---|\n";
-    for ((place, class), cases) in groups {
-        text.push_str(&line(place, &class, in_words::cells(&summary(class.clone(), "balanced", &cases))));
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::corpus::{Granularity, Scope};
     use crate::recipe::Background;
 
-    fn capture(label: &str, attackers: &[&str], victims: &[&str]) -> LabelledCapture {
+    pub(super) fn capture(label: &str, attackers: &[&str], victims: &[&str]) -> LabelledCapture {
         let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse::<IpAddr>().unwrap().into()).collect();
         LabelledCapture {
             name: format!("test/{label}.pcap"),
@@ -449,7 +317,7 @@ mod tests {
         }
     }
 
-    fn block(t: f64, address: &str, source: &str, action: &str) -> Block {
+    pub(super) fn block(t: f64, address: &str, source: &str, action: &str) -> Block {
         Block {
             t,
             address: address.to_owned(),
@@ -461,7 +329,7 @@ mod tests {
     }
 
     /// Of ten flows, of which four were taken for attacks.
-    fn report(blocks: Vec<Block>) -> Report {
+    pub(super) fn report(blocks: Vec<Block>) -> Report {
         let verdicts = [("benign", 6), ("scan", 3), ("flood", 1)].map(|(class, flows)| (class.to_owned(), flows));
         Report { verdicts: verdicts.into(), blocks }
     }
@@ -539,40 +407,5 @@ mod tests {
         assert_eq!(since_attack_began(&flood, 64.0), Some((64.0, 5)));
         fs::remove_file(&flood.path).unwrap();
         assert_eq!(since_attack_began(&flood, 64.0), None);
-    }
-
-    #[test]
-    fn summaries_count_captures_and_time() {
-        let scan = capture("scan", &["203.0.113.9"], &[]);
-        let caught = |t| decided(&scan, "strict", &report(vec![block(t, "203.0.113.9", "203.0.113.9", "deny")]));
-        let passed = decided(&scan, "strict", &report(Vec::new()));
-        let cases = [caught(1.0), caught(3.0), caught(40.0), passed];
-        let summaries = summarise(&cases, &|label| label.to_uppercase());
-        assert_eq!(summaries.len(), 1);
-        let Summary { class, captures, caught, median_caught_s, p95_caught_s, hours, .. } = &summaries[0];
-        assert_eq!((class.as_str(), *captures, *caught, *hours), ("SCAN", 4, 3, 2.0));
-        assert_eq!((*median_caught_s, *p95_caught_s), (Some(3.0), Some(40.0)));
-        assert_eq!((summaries[0].flows, summaries[0].accused_flows), (40, 16));
-        assert!(table(&summaries).contains("| SCAN | strict | 4 | 75.00 ["), "{}", table(&summaries));
-    }
-
-    #[test]
-    fn captures_are_told_apart_by_corpus_and_by_source() {
-        let of = |name: &str, source: &str, is_caught: bool| {
-            let scan =
-                LabelledCapture { name: name.to_owned(), source: source.to_owned(), ..capture("scan", &[], &[]) };
-            let blocks = if is_caught { vec![block(1.0, "203.0.113.9", "203.0.113.9", "deny")] } else { Vec::new() };
-            decided(&scan, "balanced", &report(blocks))
-        };
-        let cases = [of("a/1", "x", true), of("a/2", "y", false), of("b/1", "y", true)];
-        let text = by_place(&cases, &str::to_owned);
-        for line in [
-            "| a | scan | 2 | 50.00 [",
-            "| b | scan | 1 | 100.00 [",
-            "| x | scan | 1 | 100.00 [",
-            "| y | scan | 2 | 50.00 [",
-        ] {
-            assert!(text.contains(line), "{text}");
-        }
     }
 }

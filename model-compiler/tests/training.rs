@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model_compiler::card::card;
-use model_compiler::decisions::{Decided, Decisions};
+use model_compiler::decisions::{Decided, Decisions, Threshold};
 use model_compiler::evaluate::{as_it_is, cross_validate};
 use model_compiler::folds::{Grouping, Parts};
 use model_compiler::forest::Combination;
@@ -261,10 +261,14 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         accused_flows: 1,
     };
     let caught = Decided { caught_s: Some(1.0), accused_flows: 40, ..passed.clone() };
-    let decisions = Decisions { model: vec![passed], stump: vec![caught] };
+    let thresholds = [(4.0, &caught), (9.0, &passed)]
+        .map(|(block_evidence, of)| Threshold { block_evidence, decided: vec![of.clone()] })
+        .to_vec();
+    let decisions = Decisions { model: vec![passed], stump: vec![caught], thresholds };
     let card = card(&model, &recipe, &rows, &labelled, &[measured], &decisions, "make model").unwrap();
     let beside = card.lines().find(|line| line.starts_with("| scan | 1 | 0.00 [")).unwrap();
     assert!(beside.contains("| 100.00 [") && beside.contains("| 2.50 ["), "what the comparison caught: {beside}");
+    assert!(card.contains("| 4 | 100.00 [") && card.contains("| 9 | 0.00 ["), "what thresholds would catch");
     assert!(card.contains("| scan | balanced | 1 | 0.00 ["), "a label counts for its class");
     assert!(card.contains("Attacks that passed in the profile balanced, by kind: `test/scan__a.pcap` (1)."));
     assert!(card.contains("Captures with a wrongful block in the profile balanced, by kind: none."));

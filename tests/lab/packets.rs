@@ -54,6 +54,15 @@ pub struct Transport {
     fragment_offset: u8,
 }
 
+impl Transport {
+    /// An ICMP message with that code.
+    #[must_use]
+    pub fn with_code(mut self, code: u8) -> Self {
+        self.bytes[1] = code;
+        self
+    }
+}
+
 /// The flags of a TCP packet that opens a connection, and of the one that accepts it.
 pub const SYN: u8 = 0x02;
 /// See [`SYN`].

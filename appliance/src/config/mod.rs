@@ -317,7 +317,7 @@ impl Config {
     #[must_use]
     pub fn tuning(&self) -> Tuning {
         let Policy { profile, limit_per_s, .. } = self.policy;
-        Tuning { profile, block_ttl: self.block_ttl(), limit_per_s }
+        Tuning { thresholds: profile.thresholds(), block_ttl: self.block_ttl(), limit_per_s }
     }
 
     /// The port that faces the internet; none where it is to be found out.

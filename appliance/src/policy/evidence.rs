@@ -84,7 +84,7 @@ impl Evidence {
     /// Takes all memory at once, for so many sources; full: the one that was quiet longest goes. `seed` keys the hash.
     #[must_use]
     pub fn new(capacity: usize, tuning: &Tuning, seed: [u64; 2]) -> Self {
-        let thresholds = tuning.profile.thresholds();
+        let thresholds = tuning.thresholds;
         Self {
             sources: Arena::new(capacity, seed),
             victims: Victims::new(capacity / SOURCES_PER_VICTIM, thresholds, tuning.limit_per_s, seed),
@@ -98,7 +98,7 @@ impl Evidence {
 
     /// Goes by other thresholds from now on. What speaks against somebody stays.
     pub fn tune(&mut self, tuning: &Tuning) {
-        self.thresholds = tuning.profile.thresholds();
+        self.thresholds = tuning.thresholds;
         self.block_ttl = tuning.block_ttl;
         self.victims.tune(self.thresholds, tuning.limit_per_s);
     }

@@ -64,10 +64,10 @@ pub struct Thresholds {
 }
 
 /// How decisions are made in the packet thread. It can be changed while packets come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tuning {
     /// How much evidence it takes.
-    pub profile: Profile,
+    pub thresholds: Thresholds,
     /// How long a block is taken to last until [`Evidence::blocked`] says otherwise.
     pub block_ttl: Duration,
     /// What a service may get that is limited.

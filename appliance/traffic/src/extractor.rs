@@ -157,6 +157,7 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
         (change.answer == Word::Refused && flow.begun, Deed::LoginRefused),
         (change.answer == Word::Accepted && flow.begun, Deed::LoginAccepted),
         (change.answer == Word::Missing && flow.begun, Deed::Missing),
+        (change.odd && flow.begun, Deed::OddProbe),
     ];
     for (happened, deed) in deeds {
         if happened {

@@ -114,3 +114,19 @@ fn pings_have_an_identifier_and_the_rest_has_none() {
     assert_eq!(kind6(135), Transport::Icmp(IcmpKind::Other));
     assert_eq!(decoded(&ip_frame(&ipv4(ICMP, &[8, 0, 0, 0, 0, 7]))), Err(DecodeError::TransportLength));
 }
+
+#[test]
+fn questions_that_no_program_in_use_asks_are_odd() {
+    let packet_of = |kind: u8, code: u8| packet(&ip_frame(&ipv4(ICMP, &[kind, code, 0, 0, 0, 7, 0, 1])));
+    for (kind, code, identifier) in [(8, 123, 7), (15, 0, 0), (17, 0, 0)] {
+        let odd = packet_of(kind, code);
+        assert_eq!((odd.transport, odd.is_odd()), (Transport::Icmp(IcmpKind::Odd(identifier)), true), "{kind}");
+    }
+    // The time is still asked for: some measure by it which way a line is slow.
+    for (kind, code) in [(8, 0), (0, 123), (13, 0), (13, 9), (18, 0)] {
+        assert!(!packet_of(kind, code).is_odd(), "{kind}, {code}");
+    }
+    let odd = packet(&ip_frame(&ipv6(ICMPV6, &[128, 9, 0, 0, 0, 7, 0, 1])));
+    assert_eq!((odd.transport, odd.is_odd()), (Transport::Icmp(IcmpKind::Odd(7)), true));
+    assert!(!packet(&ip_frame(&ipv6(ICMPV6, &[139, 0, 0, 0, 0, 7, 0, 1]))).is_odd());
+}

@@ -9,7 +9,8 @@ mod ranges;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use traffic::features::FEATURES;
 
-use crate::decisions::{self, Decided, Summary, summarise};
+use crate::decisions::Decided;
+use crate::decisions::tables::{Summary, in_words, summarise};
 use crate::evaluate::{Evaluation, OfClass};
 use crate::measures::{self, Curves, Measures};
 use crate::model::Model;
@@ -60,11 +61,11 @@ fn decided_by_the_appliance(summaries: &[Summary]) -> Markup {
     html! {
         h2 { "Decided by the appliance about captures of sources that the model has not seen" }
         div.wide { table {
-            tr { th { "class" } th.word { "profile" } @for title in decisions::in_words::TITLES { th { (title) } } }
+            tr { th { "class" } th.word { "profile" } @for title in in_words::TITLES { th { (title) } } }
             @for summary in summaries {
                 tr {
                     td { (summary.class) } td.word { (summary.profile) }
-                    @for cell in decisions::in_words::cells(summary) { td { (cell) } }
+                    @for cell in in_words::cells(summary) { td { (cell) } }
                 }
             }
         } }

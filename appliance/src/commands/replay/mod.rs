@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{
     Action, Alert, BlockRecord, Blocklist, Bounds, Decision, Made, Mode, Modes, Neighbourhood, Profile, Rails, Refusal,
-    Sighting, Subject, Tuning,
+    Sighting, Subject, Thresholds, Tuning,
 };
 use crate::registry::{self, ModelConfig, RegistryError};
 use crate::verdict::{BUILT_IN, Model, Models, Rulebook};
@@ -64,6 +64,9 @@ pub struct ReplayArgs {
     /// How much evidence it takes until a source is blocked
     #[arg(long, value_enum, default_value_t = Profile::Balanced)]
     pub profile: Profile,
+    /// How much evidence it takes, in sums of log-odds, in the place of what the profile asks for: for choosing profiles
+    #[arg(long, value_name = "N", value_parser = evidence)]
+    pub block_evidence: Option<f32>,
     /// The form of the report on standard output
     #[arg(long, value_enum, default_value_t = ReportForm::Text)]
     pub report: ReportForm,
@@ -147,7 +150,7 @@ pub fn replay(args: &ReplayArgs, config: &ModelConfig, rules: Rulebook) -> Resul
     let vectors = vectors.map(|(path, capture)| VectorFile::create(path, capture)).transpose()?;
     let stopwatch = Stopwatch::start();
     let defaults = Config::default();
-    let tuning = Tuning { profile: args.profile, ..defaults.tuning() };
+    let tuning = Tuning { thresholds: thresholds(args), ..defaults.tuning() };
     let around = Arc::new(Neighbourhood { lan: args.lan.clone(), ..Neighbourhood::default() });
     let limits = Limits::default();
     let mut pipeline = Pipeline::new(&PipelineConfig { limits, tuning, models, rules, around, seed: SEED });
@@ -191,6 +194,16 @@ pub fn replay(args: &ReplayArgs, config: &ModelConfig, rules: Rulebook) -> Resul
     .and_then(|()| out.flush())
     .map_err(ReplayError::Report)?;
     Ok(read?)
+}
+
+fn thresholds(args: &ReplayArgs) -> Thresholds {
+    let of_profile = args.profile.thresholds();
+    Thresholds { block: args.block_evidence.unwrap_or(of_profile.block), ..of_profile }
+}
+
+/// A weight of evidence, as somebody wrote it.
+fn evidence(text: &str) -> Result<f32, &'static str> {
+    text.parse().ok().filter(|weight: &f32| weight.is_finite() && *weight > 0.0).ok_or("a number above 0 is needed")
 }
 
 /// A model as people review it, or a sealed one.

@@ -33,7 +33,11 @@ struct Case {
 
 impl Case {
     fn new(profile: Profile) -> Self {
-        let evidence = Evidence::new(8_192, &Tuning { profile, block_ttl: TTL, limit_per_s: 100 }, [1, 2]);
+        let evidence = Evidence::new(
+            8_192,
+            &Tuning { thresholds: profile.thresholds(), block_ttl: TTL, limit_per_s: 100 },
+            [1, 2],
+        );
         Self {
             evidence,
             decisions: Vec::new(),
@@ -531,7 +535,7 @@ fn other_thresholds_hold_for_what_speaks_against_a_source_already() {
         case.flow(100, "203.0.113.9", 0.95, true);
     }
     assert!(case.classes.is_empty());
-    case.evidence.tune(&Tuning { profile: Profile::Strict, block_ttl: TTL, limit_per_s: 100 });
+    case.evidence.tune(&Tuning { thresholds: Profile::Strict.thresholds(), block_ttl: TTL, limit_per_s: 100 });
     case.flow(100, "203.0.113.9", 0.95, true);
     assert_eq!(case.classes, [ThreatClass::Scan]);
 }

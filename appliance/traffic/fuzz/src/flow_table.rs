@@ -82,7 +82,8 @@ fn transport(kind: u8, ports: u8, flags: u8) -> Option<(u8, Transport)> {
         12 => (if flags & 1 == 0 { 6 } else { 17 }, Transport::Fragment),
         13 if flags & 1 == 0 => (1, Transport::Icmp(IcmpKind::EchoRequest(source_port))),
         13 => (1, Transport::Icmp(IcmpKind::EchoReply(source_port))),
-        14 => (1, Transport::Icmp(IcmpKind::Other)),
+        14 if flags & 1 == 0 => (1, Transport::Icmp(IcmpKind::Other)),
+        14 => (1, Transport::Icmp(IcmpKind::Odd(source_port))),
         _ => (47, Transport::Other),
     })
 }

@@ -23,9 +23,9 @@ pub type Key = (Endpoint, Endpoint, u8, bool, Option<u16>);
 /// The key of the packet's flow, and whether the lower endpoint sent it.
 pub fn key_of(packet: &Packet) -> (Key, bool) {
     let (from, to) = match packet.transport {
-        Transport::Icmp(IcmpKind::EchoRequest(identifier) | IcmpKind::EchoReply(identifier)) => {
-            (identifier, identifier)
-        }
+        Transport::Icmp(
+            IcmpKind::EchoRequest(identifier) | IcmpKind::EchoReply(identifier) | IcmpKind::Odd(identifier),
+        ) => (identifier, identifier),
         _ => packet.ports().unwrap_or((0, 0)),
     };
     let (source, destination) = ((packet.source, from), (packet.destination, to));

@@ -13,19 +13,28 @@ use crate::protocols::{ICMP, ICMPV6, TCP, UDP};
 pub(super) struct Types {
     echo_request: u8,
     echo_reply: u8,
+    /// Questions that no program in use asks; see [`IcmpKind::Odd`].
+    odd: &'static [u8],
     errors: &'static [u8],
     unreachable: u8,
     /// The code of [`Types::unreachable`] that only asks for smaller packets.
     too_big: Option<u8>,
 }
 
-/// RFC 792: unreachable, source quench, redirect, time exceeded, parameter problem.
-pub(super) const V4: Types =
-    Types { echo_request: 8, echo_reply: 0, errors: &[3, 4, 5, 11, 12], unreachable: 3, too_big: Some(4) };
+/// Questions for information (RFC 792) and address masks (RFC 950). Errors (RFC 792): unreachable, source quench, redirect, time
+/// exceeded, parameter problem.
+pub(super) const V4: Types = Types {
+    echo_request: 8,
+    echo_reply: 0,
+    odd: &[15, 17],
+    errors: &[3, 4, 5, 11, 12],
+    unreachable: 3,
+    too_big: Some(4),
+};
 
 /// RFC 4443: unreachable, too big, time exceeded, parameter problem.
 pub(super) const V6: Types =
-    Types { echo_request: 128, echo_reply: 129, errors: &[1, 2, 3, 4], unreachable: 1, too_big: None };
+    Types { echo_request: 128, echo_reply: 129, odd: &[], errors: &[1, 2, 3, 4], unreachable: 1, too_big: None };
 
 impl Types {
     const fn is_echo(&self, kind: u8) -> bool {
@@ -47,8 +56,14 @@ pub(super) fn decode(packet: &mut Packet, segment: Segment<'_>, types: &Types) -
         (IcmpKind::Error(IcmpError { unreachable, about: about(segment, packet.destination) }), BASE_LEN)
     } else if types.is_echo(kind) {
         let [_, _, _, _, high, low, _, _] = *segment.header::<ECHO_LEN>()?;
-        let echo = if kind == types.echo_request { IcmpKind::EchoRequest } else { IcmpKind::EchoReply };
+        let echo = match (kind == types.echo_request, code) {
+            (true, 0) => IcmpKind::EchoRequest,
+            (true, _) => IcmpKind::Odd,
+            (false, _) => IcmpKind::EchoReply,
+        };
         (echo(u16::from_be_bytes([high, low])), ECHO_LEN)
+    } else if types.odd.contains(&kind) {
+        (IcmpKind::Odd(0), BASE_LEN)
     } else {
         (IcmpKind::Other, BASE_LEN)
     };

@@ -152,6 +152,9 @@ pub enum IcmpKind {
     EchoRequest(u16),
     /// The answer to a ping, with its identifier.
     EchoReply(u16),
+    /// A question that no program in use asks and those do that tell systems apart: a ping with a code (RFC 792 and RFC 4443 know
+    /// code 0 alone), with its identifier; for information or an address mask, which nobody answers any more (RFC 6918), with 0.
+    Odd(u16),
     /// A complaint about another packet: its sender was made to send it (RFC 792, RFC 4443 section 3).
     Error(IcmpError),
     /// Anything else, such as neighbour discovery.
@@ -239,6 +242,16 @@ impl Packet {
             Transport::Tcp(Tcp { source_port, destination_port, .. })
             | Transport::Udp { source_port, destination_port, .. } => Some((source_port, destination_port)),
             Transport::Icmp(_) | Transport::Fragment | Transport::Other => None,
+        }
+    }
+
+    /// No program in use sends such a packet, and scanners do.
+    #[must_use]
+    pub const fn is_odd(&self) -> bool {
+        match self.transport {
+            Transport::Tcp(tcp) => tcp.flags.is_odd(),
+            Transport::Icmp(kind) => matches!(kind, IcmpKind::Odd(_)),
+            Transport::Udp { .. } | Transport::Fragment | Transport::Other => false,
         }
     }
 }

@@ -30,7 +30,7 @@ pub fn vector(flow: &Flow, surroundings: &Surroundings) -> FeatureVector {
     flags::fill(&mut values, flow);
     handshake::fill(&mut values, flow);
     service::fill(&mut values, flow);
-    peers::fill(&mut values, surroundings);
+    peers::fill(&mut values, flow, surroundings);
     values.0
 }
 

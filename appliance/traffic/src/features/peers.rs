@@ -1,9 +1,10 @@
 //! Peers: what the source did, and what was done to the destination, over all flows of the last seconds.
 
 use super::{Index, Values};
+use crate::flow::Flow;
 use crate::windows::Surroundings;
 
-pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
+pub(super) fn fill(values: &mut Values, flow: &Flow, surroundings: &Surroundings) {
     let [short, long] = &surroundings.source;
     values.set(Index::SrcFlows2s, short.flows.begun as f32);
     values.set(Index::SrcPorts2s, short.ports);
@@ -43,4 +44,6 @@ pub(super) fn fill(values: &mut Values, surroundings: &Surroundings) {
     values.set(Index::SrcLongNames60s, leak_long.names());
     values.set(Index::PairResizedPings60s, leak_long.resized_pings as f32);
     values.set(Index::PairPingSizes60s, leak_long.ping_sizes());
+    // What else the source does is not to be taken for a probe: packets can be forged in its name.
+    values.set(Index::SrcOddProbes60s, if flow.is_odd { long.odd_probes as f32 } else { 0.0 });
 }

@@ -103,6 +103,8 @@ pub struct Change {
     pub answer: Word,
     /// The long name that the initiator asks a name server for.
     pub asked: Option<LongName>,
+    /// The initiator sent a packet that no program in use sends.
+    pub odd: bool,
     /// The size of the initiator's ping, in bytes, where it is another one than that of the ping before.
     pub resized: Option<u32>,
     /// The packet ended it.
@@ -160,6 +162,8 @@ pub struct Flow {
     sides: [TcpSide; 2],
     /// Whether the initiator was let in.
     pub login: Login,
+    /// The initiator has sent a packet that no program in use sends.
+    pub is_odd: bool,
     /// What the initiator may carry data in.
     pub carrier: Carrier,
     /// Where the windows keep what is known of its two sides.
@@ -198,6 +202,7 @@ impl Flow {
             refused: false,
             sides: [TcpSide::default(); 2],
             login: Login::default(),
+            is_odd: false,
             carrier: Carrier::None,
             seats: Seats::default(),
             ended: false,
@@ -322,6 +327,8 @@ impl Flow {
             change.begun = !self.begun && !self.is_made_to_send(packet);
             self.begun |= change.begun;
             (change.asked, change.resized) = self.carrier.take(packet);
+            change.odd = packet.is_odd();
+            self.is_odd |= change.odd;
         } else if !matches!(packet.transport, Transport::Icmp(IcmpKind::Error(_))) {
             change.answered = !self.answered;
             self.answered = true;

@@ -66,9 +66,9 @@ impl FlowKey {
         let ports = match packet.transport {
             Transport::Tcp(tcp) => (tcp.source_port, tcp.destination_port),
             Transport::Udp { source_port, destination_port, .. } => (source_port, destination_port),
-            Transport::Icmp(IcmpKind::EchoRequest(identifier) | IcmpKind::EchoReply(identifier)) => {
-                (identifier, identifier)
-            }
+            Transport::Icmp(
+                IcmpKind::EchoRequest(identifier) | IcmpKind::EchoReply(identifier) | IcmpKind::Odd(identifier),
+            ) => (identifier, identifier),
             Transport::Icmp(IcmpKind::Error(_) | IcmpKind::Other) | Transport::Fragment | Transport::Other => (0, 0),
         };
         let (mut key, direction) = Self::between((packet.source, packet.destination), ports, packet.protocol);

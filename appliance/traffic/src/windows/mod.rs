@@ -94,6 +94,8 @@ pub enum Deed {
     LoginAccepted,
     /// The responder of the web has not what it was asked for. Only pairs count it.
     Missing,
+    /// The initiator sent a packet that no program in use sends. Only sources count it.
+    OddProbe,
     /// The initiator asked a name server for a long name. Only leaks count it.
     AskedForLongName,
     /// It sent a ping of another size than the one before. Only leaks count it.

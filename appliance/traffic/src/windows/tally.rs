@@ -61,6 +61,8 @@ pub struct SourceCounts {
     pub short_logins: u32,
     /// Of these, those in which the responder said little to what it was told.
     pub meagre_logins: u32,
+    /// Packets that no program in use sends.
+    pub odd_probes: u32,
     /// Distinct destination ports, but of groups, estimated.
     pub ports: f32,
     /// Distinct destination hosts, groups not among them, estimated.
@@ -200,6 +202,7 @@ pub(super) struct SourceTally {
     logins: u32,
     short_logins: u32,
     meagre_logins: u32,
+    odd_probes: u32,
     ports: Sketch,
     hosts: Sketch,
 }
@@ -228,6 +231,7 @@ impl Tally for SourceTally {
             Deed::Refused => add(&mut self.refused),
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
+            Deed::OddProbe => add(&mut self.odd_probes),
             Deed::Established
             | Deed::Ended
             | Deed::FailedLogin
@@ -247,6 +251,7 @@ impl Tally for SourceTally {
             logins: self.logins,
             short_logins: self.short_logins,
             meagre_logins: self.meagre_logins,
+            odd_probes: self.odd_probes,
             ports: self.ports.estimate(),
             hosts: self.hosts.estimate(),
         }
@@ -324,7 +329,7 @@ impl Tally for PairCounts {
             Deed::LoginRefused => add(&mut self.refused_logins),
             Deed::LoginAccepted => add(&mut self.accepted_logins),
             Deed::Missing => add(&mut self.missing),
-            Deed::Answered | Deed::Refused | Deed::AskedForLongName | Deed::ResizedPing => {}
+            Deed::Answered | Deed::Refused | Deed::OddProbe | Deed::AskedForLongName | Deed::ResizedPing => {}
         }
     }
 

@@ -10,7 +10,7 @@ use crate::connections::{CLIENT, SERVER};
 use crate::frames::{dns_answer, dns_question, dns_question_for, echo, end, port_unreachable, udp, udp_fragments};
 use crate::{Case, distinct, expected};
 
-pub fn cases() -> [Case; 10] {
+pub fn cases() -> [Case; 11] {
     [
         dns(),
         dns_over_ipv6(),
@@ -18,6 +18,7 @@ pub fn cases() -> [Case; 10] {
         long_names_of_neighbours(),
         ping(),
         pings_of_other_sizes(),
+        odd_questions(),
         port_is_unreachable(),
         fragments(),
         inside_a_vlan(),
@@ -142,8 +143,8 @@ fn long_names_of_neighbours() -> Case {
 /// Two pings a second apart, each answered after 0.4 ms.
 fn ping() -> Case {
     let (client, server) = (end(CLIENT, 0), end(SERVER, 0));
-    let ask = || echo(8, client, server, 7, 56);
-    let answer = || echo(0, server, client, 7, 56);
+    let ask = || echo([8, 0], client, server, 7, 56);
+    let answer = || echo([0, 0], server, client, 7, 56);
     let frames = vec![(0, ask()), (400, answer()), (1_000_000, ask()), (1_000_400, answer())];
     let values = [
         (FwdPackets, 2.0),
@@ -186,9 +187,9 @@ fn pings_of_other_sizes() -> Case {
     let mut frames: Vec<_> = sizes
         .iter()
         .enumerate()
-        .map(|(number, (identifier, size))| (number as u64 * 100_000, echo(8, client, server, *identifier, *size)))
+        .map(|(number, (identifier, size))| (number as u64 * 100_000, echo([8, 0], client, server, *identifier, *size)))
         .collect();
-    frames.push((1_000_000, echo(8, client, third, 9, 1_000)));
+    frames.push((1_000_000, echo([8, 0], client, third, 9, 1_000)));
     let resized = |times, sizes| [(PairResizedPings60s, times), (PairPingSizes60s, sizes), (SrcLongNames60s, 0.0)];
     let expected = vec![
         // The other run's count for the same two hosts.
@@ -199,6 +200,22 @@ fn pings_of_other_sizes() -> Case {
         expected(2, Packets(1), resized(0.0, 0.0)),
     ];
     Case { name: "pings-of-other-sizes", frames, flows: 3, expected }
+}
+
+/// A ping with a code, which is answered, one without, and a question for an address mask.
+fn odd_questions() -> Case {
+    let (client, server) = (end(CLIENT, 0), end(SERVER, 0));
+    let frames = vec![
+        (0, echo([8, 9], client, server, 7, 120)),
+        (400, echo([0, 9], server, client, 7, 120)),
+        (100_000, echo([8, 0], client, server, 8, 56)),
+        (200_000, echo([17, 0], client, server, 7, 4)),
+    ];
+    let of = |flow, packets, probes, answered| {
+        expected(flow, Packets(packets), [(SrcOddProbes60s, probes), (Answered, answered), (IsIcmp, 1.0)])
+    };
+    let expected = vec![of(0, 1, 1.0, 0.0), of(0, 2, 1.0, 1.0), of(1, 1, 0.0, 0.0), of(2, 1, 2.0, 0.0)];
+    Case { name: "odd-questions", frames, flows: 3, expected }
 }
 
 /// The error belongs to the flow that it complains of, and is none itself.

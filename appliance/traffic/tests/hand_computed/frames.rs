@@ -94,9 +94,9 @@ pub fn udp_fragments(from: End, to: End, payload: &[u8], fragment_len: usize) ->
     parts.iter().enumerate().map(fragment).collect()
 }
 
-/// A frame with an ICMP echo message: type 8 asks, type 0 answers.
-pub fn echo(kind: u8, from: End, to: End, identifier: u16, payload_len: usize) -> Vec<u8> {
-    let mut bytes = vec![kind, 0, 0, 0];
+/// A frame with an ICMP echo message of a type and code: type 8 asks, type 0 answers. Other questions have the same form.
+pub fn echo([kind, code]: [u8; 2], from: End, to: End, identifier: u16, payload_len: usize) -> Vec<u8> {
+    let mut bytes = vec![kind, code, 0, 0];
     bytes.extend(identifier.to_be_bytes());
     bytes.extend([0, 1]);
     bytes.extend(vec![b'p'; payload_len]);
