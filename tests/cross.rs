@@ -11,7 +11,7 @@ use std::time::Duration;
 use lab::cleanup::work_folder;
 use lab::cross::{AARCH64, ARMV7, cross, place_of, program_for, root};
 use lab::daemon::sluice_program;
-use lab::process::run_any;
+use lab::process::{run_any, run_within};
 use serde_json::Value;
 
 /// How long an emulated program may take.
@@ -84,6 +84,29 @@ fn the_program_for_64_bit_boards_is_static_and_small() {
 #[test]
 fn a_64_bit_board_decides_what_is_decided_here() {
     assert_decides_alike("qemu-aarch64", &PROGRAM);
+}
+
+/// Unpacked and not configured: the scripts of a package are for the system that it is on, and tests/packages.rs runs them in one.
+#[test]
+fn the_debian_package_for_64_bit_boards_brings_a_program_that_runs_there_and_its_configuration() {
+    let mut build = Command::new(root().join("packaging/debian/build"));
+    let made = run_within(build.arg(AARCH64).arg(&*PROGRAM), LIMIT).unwrap();
+    let package = root().join(made.trim());
+    let said = |field: &str| {
+        run_within(Command::new("dpkg-deb").arg("--field").arg(&package).arg(field), LIMIT).unwrap().trim().to_owned()
+    };
+    assert_eq!([said("Architecture"), said("Depends")], ["arm64", ""], "it is static");
+    let debian = work_folder().unwrap().join("arm64");
+    let records = debian.join("var/lib/dpkg");
+    ["info", "updates"].iter().for_each(|folder| fs::create_dir_all(records.join(folder)).unwrap());
+    fs::write(records.join("status"), "").unwrap();
+    let mut unpack = Command::new("dpkg");
+    unpack.arg(format!("--root={}", debian.display())).args(["--log=/dev/null", "--force-architecture", "--unpack"]);
+    run_within(unpack.arg(&package), LIMIT).unwrap();
+    let mut check = Command::new("qemu-aarch64");
+    check.arg(debian.join("usr/bin/sluice")).arg("check-config").arg(debian.join("etc/sluice/sluice.toml.dpkg-new"));
+    let checked = run_any(&mut check, LIMIT).unwrap();
+    assert!(checked.success() && checked.stdout.contains("mode observe"), "{}{}", checked.stdout, checked.stderr);
 }
 
 /// The test programs that cargo says it has built, in its words `Executable unittests src/lib.rs (FILE)`.
