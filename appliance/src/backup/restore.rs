@@ -176,6 +176,8 @@ impl Drop for Area {
 
 /// Writes a file whole or not at all. What was there before, if it was something else, is kept; where is returned.
 fn replace(path: &Path, bytes: &[u8], now: Timestamp) -> Result<Option<PathBuf>, BackupError> {
+    // A link stays one.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let failed = |what| BackupError::of(what, path);
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed("make the folder of"))?;

@@ -1,7 +1,7 @@
 //! Writes the archive.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf, absolute};
 
 use flate2::Compression;
@@ -89,7 +89,7 @@ fn append_folder<W: Write>(archive: &mut Builder<W>, state_dir: &Path, folder: &
     Ok(appended)
 }
 
-/// Appends a file as it is now: one that grows meanwhile would spoil the archive.
+/// Appends a file as it is now: one that changes its length meanwhile would spoil the archive.
 fn append<W: Write>(archive: &mut Builder<W>, path: &Path, place: &Path) -> Result<(), BackupError> {
     let file = File::open(path).map_err(BackupError::of("read", path))?;
     let metadata = file.metadata().map_err(BackupError::of("read", path))?;
@@ -100,5 +100,10 @@ fn append<W: Write>(archive: &mut Builder<W>, path: &Path, place: &Path) -> Resu
     header.set_metadata(&metadata);
     // Whoever unpacks it by hand: there are passwords' hashes in it.
     header.set_mode(0o600);
-    archive.append_data(&mut header, place, io::Read::take(file, metadata.len())).map_err(BackupError::Write)
+    let mut bytes = file.take(metadata.len());
+    archive.append_data(&mut header, place, &mut bytes).map_err(BackupError::Write)?;
+    if bytes.limit() > 0 {
+        return Err(BackupError::of("back up", path)(io::Error::other("it became shorter meanwhile; try again")));
+    }
+    Ok(())
 }

@@ -75,7 +75,7 @@ pub struct Tuning {
 }
 
 impl Profile {
-    /// Its thresholds.
+    /// Its thresholds, as the table of thresholds in the model's CARD.md suggests them.
     #[must_use]
     pub const fn thresholds(self) -> Thresholds {
         match self {
