@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Ends the name of a file that is being written.
@@ -20,6 +21,15 @@ pub(crate) struct Draft {
 impl Draft {
     /// Begins to write what is to stand at that place. A draft that was left there by a run that was cut off is lost.
     pub fn of(place: &Path) -> io::Result<Self> {
+        Self::with_mode(place, 0o666)
+    }
+
+    /// The same, which nobody but its owner can read at any time.
+    pub fn private(place: &Path) -> io::Result<Self> {
+        Self::with_mode(place, 0o600)
+    }
+
+    fn with_mode(place: &Path, mode: u32) -> io::Result<Self> {
         let mut path = OsString::from(place);
         path.push(".");
         path.push(DRAFT);
@@ -29,7 +39,7 @@ impl Draft {
             _ => {}
         }
         // What somebody puts there meanwhile, such as a link to another file, is not written into.
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
         Ok(Self { file, path, place: place.to_owned() })
     }
 

@@ -1,6 +1,7 @@
 //! Puts a restored state in place of the one that was in use.
 
-use std::ffi::OsString;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -11,6 +12,9 @@ use traffic::time::Timestamp;
 use super::{DATABASE, RESTORED};
 use crate::store::date;
 
+/// Where what was there before is kept until all of the new is in place.
+const KEEPING: &str = "before.draft";
+
 /// Puts a state that was restored in place, if one waits in the state directory; gives the folder in which what was there before is kept.
 /// Nobody may have the database open. Where it was cut off by a power cut, the next call goes on: a file is either still to be put in place,
 /// or is in place.
@@ -19,33 +23,56 @@ use crate::store::date;
 /// A file cannot be renamed. What waits goes on waiting.
 pub fn put_in_place(state_dir: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
     let waiting = state_dir.join(RESTORED);
-    let entries = match fs::read_dir(&waiting) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-        entries => entries?,
-    };
-    let kept = state_dir.join(format!("before-{}", date::for_file_name(now)));
-    DirBuilder::new().recursive(true).mode(0o700).create(&kept)?;
-    for entry in entries {
-        let name = entry?.file_name();
+    let Some(names) = names(&waiting)? else { return Ok(None) };
+    // Under one name until all is done: what a power cut interrupts goes on in the same folder.
+    let keeping = state_dir.join(KEEPING);
+    DirBuilder::new().recursive(true).mode(0o700).create(&keeping)?;
+    // In their order, the database comes before what belongs to it.
+    for name in names {
         if name == DATABASE {
-            // They belong to the one from before, and would spoil this one.
-            for end in ["-wal", "-shm"] {
-                let mut beside = OsString::from(DATABASE);
-                beside.push(end);
-                keep(state_dir, &kept, &beside)?;
-            }
+            keep_what_belongs_to_the_database(state_dir, &keeping)?;
         }
-        keep(state_dir, &kept, &name)?;
+        keep(state_dir, &keeping, &name)?;
         fs::rename(waiting.join(&name), state_dir.join(&name))?;
     }
     fs::remove_dir(&waiting)?;
+    let kept = free_name(state_dir, now);
+    fs::rename(&keeping, &kept)?;
     File::open(state_dir)?.sync_all()?;
     Ok(Some(kept))
 }
 
-fn keep(state_dir: &Path, kept: &Path, name: &std::ffi::OsStr) -> io::Result<()> {
-    match fs::rename(state_dir.join(name), kept.join(name)) {
+/// What is in a folder, if there is one.
+fn names(folder: &Path) -> io::Result<Option<BTreeSet<OsString>>> {
+    match fs::read_dir(folder) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        entries => entries?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>().map(Some),
+    }
+}
+
+/// Its log and index, which would spoil another one, and its copies in older forms.
+fn keep_what_belongs_to_the_database(state_dir: &Path, keeping: &Path) -> io::Result<()> {
+    let belongs = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(DATABASE) && name != DATABASE);
+    names(state_dir)?.into_iter().flatten().filter(belongs).try_for_each(|name| keep(state_dir, keeping, &name))
+}
+
+fn keep(state_dir: &Path, keeping: &Path, name: &OsStr) -> io::Result<()> {
+    match fs::rename(state_dir.join(name), keeping.join(name)) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
         _ => Ok(()),
     }
+}
+
+/// Without a clock the same second comes again.
+fn free_name(state_dir: &Path, now: Timestamp) -> PathBuf {
+    let date = date::for_file_name(now);
+    let named = |number: u32| match number {
+        0 => state_dir.join(format!("before-{date}")),
+        _ => state_dir.join(format!("before-{date}-{number}")),
+    };
+    let mut number = 0;
+    while named(number).exists() {
+        number += 1;
+    }
+    named(number)
 }

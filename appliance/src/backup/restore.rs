@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Component, Path, PathBuf, absolute};
 
 use flate2::read::GzDecoder;
@@ -20,6 +20,9 @@ use crate::verdict::lists::Source;
 /// No configuration is longer.
 const LONGEST_CONFIG_BYTES: u64 = 1 << 20;
 
+/// Nobody's backup is larger once it is unpacked: what is made to fill disk and memory is given up.
+const MOST_BYTES: u64 = 256 << 20;
+
 /// What was restored.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Restored {
@@ -29,19 +32,22 @@ pub struct Restored {
     pub has_state: bool,
     /// Where what was there before of the configuration and of lists is kept.
     pub kept: Vec<PathBuf>,
+    /// Lists whose places an archive alone may not choose.
+    pub left_out: Vec<PathBuf>,
 }
 
 /// Restores the configuration to that path, the lists to theirs, and lays the state out for the daemon's next start.
 ///
 /// # Errors
-/// The archive is none, is cut off, or was written by a newer Sluice; or a file cannot be written. What was there before is there then.
+/// The archive is none, is cut off, or was written by a newer Sluice: nothing has changed. Or a file cannot be written: the state from before
+/// stays, and what was replaced until then is kept beside.
 pub fn restore(archive: &mut dyn Read, config_path: &Path, now: Timestamp) -> Result<Restored, BackupError> {
-    let mut archive = Archive::new(GzDecoder::new(archive));
+    let mut archive = Archive::new(GzDecoder::new(archive).take(MOST_BYTES));
     let mut entries = archive.entries().map_err(BackupError::Read)?;
     let first = entries.next().ok_or_else(|| BackupError::Foreign("it is empty".to_owned()))?;
     let text = config_text(first.map_err(BackupError::Read)?)?;
     let config = Config::parse(&text, Path::new("the sluice.toml of the backup"))?;
-    let area = Area::new(&config)?;
+    let area = Area::new(&config, config_path)?;
     let mut taken = BTreeSet::new();
     for entry in entries {
         let mut entry = entry.map_err(BackupError::Read)?;
@@ -57,7 +63,8 @@ pub fn restore(archive: &mut dyn Read, config_path: &Path, now: Timestamp) -> Re
 }
 
 fn config_text(mut entry: Entry<'_, impl Read>) -> Result<String, BackupError> {
-    if !entry.path().is_ok_and(|path| path == Path::new(CONFIG)) || entry.size() > LONGEST_CONFIG_BYTES {
+    let is_config = entry.path().is_ok_and(|path| path == Path::new(CONFIG));
+    if !is_config || entry.header().entry_type() != EntryType::Regular || entry.size() > LONGEST_CONFIG_BYTES {
         return Err(BackupError::Foreign(format!("{CONFIG} is not the first in it")));
     }
     let mut text = String::new();
@@ -71,17 +78,15 @@ struct Area {
     state_dir: PathBuf,
     /// Lists, by their place in the archive.
     lists: Vec<(PathBuf, PathBuf)>,
+    /// Those of them that are not written.
+    left_out: Vec<PathBuf>,
 }
 
 impl Area {
     /// A new folder in the state directory: what is laid out there is put in place without being copied.
-    fn new(config: &Config) -> Result<Self, BackupError> {
-        let mut lists = Vec::new();
-        for list in &config.lists {
-            if let Source::File(path) = &list.source {
-                lists.push((place_of_list(path)?, absolute(path).map_err(BackupError::of("find", path))?));
-            }
-        }
+    fn new(config: &Config, config_path: &Path) -> Result<Self, BackupError> {
+        let lists = lists_of(config)?;
+        let left_out = lists_not_to_write(&lists, config_path)?;
         let folder = config.state_dir.join(format!("{RESTORED}.{DRAFT}"));
         match fs::remove_dir_all(&folder) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
@@ -89,7 +94,7 @@ impl Area {
             }
             _ => {}
         }
-        let area = Self { folder, state_dir: config.state_dir.clone(), lists };
+        let area = Self { folder, state_dir: config.state_dir.clone(), lists, left_out };
         make_folder(&area.folder)?;
         Ok(area)
     }
@@ -136,35 +141,46 @@ impl Area {
         }
     }
 
-    /// Puts lists and configuration in place, and the state where the daemon looks for it.
+    /// Puts lists and configuration in place, and at last the state where the daemon looks for it: whatever fails before, it finds none.
     fn finish(self, text: &str, config_path: &Path, now: Timestamp) -> Result<Restored, BackupError> {
         let state = self.folder.join(STATE);
+        self.check_database(&state)?;
+        let mut kept = Vec::new();
+        for (place, path) in self.lists.iter().filter(|(place, _)| self.folder.join(place).exists()) {
+            if !self.left_out.contains(path) {
+                let list = fs::read(self.folder.join(place)).map_err(BackupError::of("read", path))?;
+                kept.extend(replace(path, &list, now)?);
+            }
+        }
+        kept.extend(replace(config_path, text.as_bytes(), now)?);
+        let has_state = state.exists();
+        if has_state {
+            self.lay_out(&state)?;
+        }
+        Ok(Restored { state_dir: self.state_dir.clone(), has_state, kept, left_out: self.left_out.clone() })
+    }
+
+    fn check_database(&self, state: &Path) -> Result<(), BackupError> {
         if state.join(DATABASE).exists() {
-            Store::join_checked(&state).map_err(|error| match error {
+            Store::join_checked(state).map_err(|error| match error {
                 StoreError::Corrupt { what, .. } => BackupError::Foreign(format!("its database is damaged ({what})")),
                 StoreError::Newer { .. } => BackupError::Newer,
                 other => other.into(),
             })?;
         }
-        let mut kept = Vec::new();
-        for (place, path) in self.lists.iter().filter(|(place, _)| self.folder.join(place).exists()) {
-            let list = fs::read(self.folder.join(place)).map_err(BackupError::of("read", path))?;
-            kept.extend(replace(path, &list, now)?);
-        }
-        let has_state = state.exists();
-        if has_state {
-            let waiting = self.state_dir.join(RESTORED);
-            match fs::remove_dir_all(&waiting) {
-                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                    return Err(BackupError::of("remove", waiting)(cause));
-                }
-                _ => {}
+        Ok(())
+    }
+
+    fn lay_out(&self, state: &Path) -> Result<(), BackupError> {
+        let waiting = self.state_dir.join(RESTORED);
+        match fs::remove_dir_all(&waiting) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                return Err(BackupError::of("remove", waiting)(cause));
             }
-            fs::rename(&state, &waiting).map_err(BackupError::of("rename", &state))?;
-            sync_folder(&self.state_dir)?;
+            _ => {}
         }
-        kept.extend(replace(config_path, text.as_bytes(), now)?);
-        Ok(Restored { state_dir: self.state_dir.clone(), has_state, kept })
+        fs::rename(state, &waiting).map_err(BackupError::of("rename", state))?;
+        sync_folder(&self.state_dir)
     }
 }
 
@@ -172,6 +188,26 @@ impl Drop for Area {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The lists that a configuration names as files: their places in an archive, and in the box.
+fn lists_of(config: &Config) -> Result<Vec<(PathBuf, PathBuf)>, BackupError> {
+    let files = config.lists.iter().filter_map(|list| match &list.source {
+        Source::File(path) => Some(path),
+        Source::Url { .. } => None,
+    });
+    files.map(|path| Ok((place_of_list(path)?, absolute(path).map_err(BackupError::of("find", path))?))).collect()
+}
+
+/// Where the configuration comes from the archive too, its lists may be anything that root can write. Only what lies beside the configuration, or
+/// what that of the box names already, is written.
+fn lists_not_to_write(lists: &[(PathBuf, PathBuf)], config_path: &Path) -> Result<Vec<PathBuf>, BackupError> {
+    let here = absolute(config_path).map_err(BackupError::of("find", config_path))?;
+    let folder = Path::new(FILES).join(here.parent().unwrap_or(&here).strip_prefix("/").unwrap_or(&here));
+    // One that has a mistake names none.
+    let known = Config::load(config_path).ok().map_or_else(|| Ok(Vec::new()), |config| lists_of(&config))?;
+    let may_write = |place: &Path| place.starts_with(&folder) || known.iter().any(|(known, _)| known == place);
+    Ok(lists.iter().filter(|(place, _)| !may_write(place)).map(|(_, path)| path.clone()).collect())
 }
 
 /// Writes a file whole or not at all. What was there before, if it was something else, is kept; where is returned.
@@ -190,10 +226,11 @@ fn replace(path: &Path, bytes: &[u8], now: Timestamp) -> Result<Option<PathBuf>,
     };
     let put = |place: &Path, bytes: &[u8]| {
         let mut draft = Draft::of(place)?;
-        io::Write::write_all(&mut draft.file, bytes)?;
         if let Ok(found) = fs::metadata(path) {
+            fchown(&draft.file, Some(found.uid()), Some(found.gid()))?;
             draft.file.set_permissions(found.permissions())?;
         }
+        io::Write::write_all(&mut draft.file, bytes)?;
         draft.put()
     };
     let kept = before.map(|before| {

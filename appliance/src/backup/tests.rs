@@ -128,7 +128,10 @@ fn a_box_comes_back_with_all_that_it_was_and_what_was_there_before_is_kept() {
     fs::write(new.config(), format!("{}# changed\n", new.config_text())).unwrap();
     let restored = new.restore(&moved).unwrap();
     let kept = ["mine.txt", "sluice.toml"].map(|file| new.path(&format!("etc/{file}.before-{DATE}")));
-    assert_eq!(restored, Restored { state_dir: new.state(), has_state: true, kept: kept.to_vec() });
+    assert_eq!(
+        restored,
+        Restored { state_dir: new.state(), has_state: true, kept: kept.to_vec(), left_out: Vec::new() }
+    );
     assert_eq!(fs::read_to_string(new.config()).unwrap(), new.config_text());
     assert_eq!(fs::read_to_string(&kept[0]).unwrap(), "other.example\n");
     assert!(Store::join(&new.state()).unwrap().check_password("other", "a long password").unwrap(), "the daemon runs");
@@ -217,4 +220,51 @@ fn what_is_no_whole_backup_changes_nothing() {
     builder.into_inner().unwrap().finish().unwrap().flush().unwrap();
     assert!(matches!(new.restore(&newer), Err(BackupError::Newer)));
     assert!(!new.state().join("restored").exists());
+}
+
+#[test]
+fn an_archive_alone_does_not_choose_which_files_are_written() {
+    let new = Household::new("backup-lists", "admin");
+    let elsewhere = new.path("elsewhere/list.txt");
+    let foreign = new.config_text().replace("etc/mine.txt", "elsewhere/list.txt");
+    let place = format!("files{}", elsewhere.display());
+    let hostile = archive(&[("sluice.toml", &foreign), (&place, "x")]);
+    let restored = new.restore(&hostile).unwrap();
+    assert_eq!((restored.left_out, elsewhere.exists()), (vec![elsewhere.clone()], false));
+    // Now the configuration of the box names it.
+    assert_eq!(new.restore(&hostile).unwrap().left_out, Vec::<PathBuf>::new());
+    assert_eq!(fs::read_to_string(elsewhere).unwrap(), "x");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_written_leaves_no_state_that_waits() {
+    let new = Household::new("backup-order", "admin");
+    let whole = new.backup();
+    // Nothing can be written beside it.
+    fs::write(new.config(), "[bridge]\nports = [\"a\", \"b\"]\n").unwrap();
+    fs::create_dir(new.path(&format!("etc/sluice.toml.before-{DATE}"))).unwrap();
+    let error = new.restore(&whole).unwrap_err().to_string();
+    assert!(error.starts_with("cannot keep a copy of"), "{error}");
+    assert!(!new.state().join("restored").exists() && !new.state().join("restored.draft").exists());
+}
+
+#[test]
+fn a_list_that_is_named_twice_is_kept_once_and_the_log_of_a_database_stays_with_it() {
+    let new = Household::new("backup-twice", "admin");
+    let again = format!(
+        "{}[[lists]]\nname = \"again\"\npath = {:?}\nclass = \"botnet\"\nconfidence = 0.9\n",
+        new.config_text(),
+        new.path("etc/../etc/mine.txt")
+    );
+    fs::write(new.config(), again).unwrap();
+    new.restore(&new.backup()).unwrap();
+    for name in ["sluice.db-wal", "sluice.db.form1"] {
+        fs::write(new.state().join(name), "of the one before").unwrap();
+    }
+    fs::create_dir(new.state().join(format!("before-{DATE}"))).unwrap();
+    let kept = put_in_place(&new.state(), NOW).unwrap().unwrap();
+    assert!(kept.ends_with(format!("before-{DATE}-1")), "{}", kept.display());
+    for name in ["sluice.db", "sluice.db-wal", "sluice.db.form1"] {
+        assert!(kept.join(name).exists() && (name == "sluice.db" || !new.state().join(name).exists()), "{name}");
+    }
 }

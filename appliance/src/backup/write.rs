@@ -1,8 +1,9 @@
 //! Writes the archive.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Component, Path, PathBuf, absolute};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -34,9 +35,14 @@ pub fn write(config_path: &Path, out: &mut dyn Write) -> Result<Written, BackupE
     let mut archive = Builder::new(GzEncoder::new(out, Compression::default()));
     let mut written = Written::default();
     append(&mut archive, config_path, Path::new(CONFIG))?;
+    let mut places = BTreeSet::new();
     for list in &config.lists {
         let Source::File(path) = &list.source else { continue };
-        match append(&mut archive, path, &place_of_list(path)?) {
+        let place = place_of_list(path)?;
+        if !places.insert(place.clone()) {
+            continue;
+        }
+        match append(&mut archive, path, &place) {
             Err(BackupError::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
                 written.missing.push(path.clone());
             }
@@ -57,10 +63,17 @@ pub fn write(config_path: &Path, out: &mut dyn Write) -> Result<Written, BackupE
     Ok(written)
 }
 
-/// Where a list of the box stands in the archive.
+/// Where a list of the box stands in the archive, which has no room for `..`.
 pub(super) fn place_of_list(path: &Path) -> Result<PathBuf, BackupError> {
-    let whole = absolute(path).map_err(BackupError::of("find", path))?;
-    Ok(Path::new(FILES).join(whole.strip_prefix("/").unwrap_or(&whole)))
+    let mut below_root = PathBuf::new();
+    for part in absolute(path).map_err(BackupError::of("find", path))?.components() {
+        match part {
+            Component::Normal(name) => below_root.push(name),
+            Component::ParentDir => _ = below_root.pop(),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    Ok(Path::new(FILES).join(below_root))
 }
 
 /// A copy of it as it is at one moment, whatever is written meanwhile.
@@ -79,7 +92,8 @@ fn append_folder<W: Write>(archive: &mut Builder<W>, state_dir: &Path, folder: &
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(0),
         entries => entries.map_err(BackupError::of("read", &path))?,
     };
-    let mut names: Vec<PathBuf> = entries.flatten().map(|entry| PathBuf::from(entry.file_name())).collect();
+    let files = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let mut names: Vec<PathBuf> = files.map(|entry| PathBuf::from(entry.file_name())).collect();
     names.sort_unstable();
     let mut appended = 0;
     for name in names.iter().filter(|name| name.extension().is_none_or(|end| end != DRAFT)) {

@@ -1,8 +1,7 @@
 //! `sluice backup` and `restore`: all that a box is, in one file.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -42,8 +41,7 @@ fn write(config: &Path, file: &Path) -> Result<Written, Failure> {
     if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         return make(config, &mut File::options().write(true).open(file).map_err(&failed)?);
     }
-    let mut draft = Draft::of(&fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())).map_err(&failed)?;
-    draft.file.set_permissions(Permissions::from_mode(0o600)).map_err(&failed)?;
+    let mut draft = Draft::private(&fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())).map_err(&failed)?;
     let written = make(config, &mut draft.file)?;
     draft.put().map_err(&failed)?;
     Ok(written)
@@ -64,10 +62,16 @@ pub(super) fn restore(config: &Path, file: &Path) -> Result<(), Failure> {
         let mut file = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
         backup::restore(&mut file, config, clock::now())
     };
-    let Restored { state_dir, has_state, kept } = restored.map_err(failure)?;
+    let Restored { state_dir, has_state, kept, left_out } = restored.map_err(failure)?;
     println!("The configuration is restored to {}.", config.display());
     for path in kept {
         println!("What was there before is in {}.", path.display());
+    }
+    for path in left_out {
+        println!(
+            "The list {} is left out: only lists beside the configuration, or that it named before, are written. `tar` unpacks it.",
+            path.display()
+        );
     }
     if has_state {
         println!(

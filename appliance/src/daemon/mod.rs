@@ -102,12 +102,13 @@ pub fn run(config: &Config, path: &Path) -> anyhow::Result<()> {
 fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -> anyhow::Result<End> {
     check_rights()?;
     check_alone(&config.web.socket)?;
+    let not_restored = take_restored_state(config);
     let gauges = Arc::new(Gauges::default());
     let panel = Panel::start(&config.hardware, Arc::clone(&gauges)).context("cannot start the thread panel")?;
     let ports = config.bridge.ports.clone();
     let bridge = self::bridge(config)?;
     let mut start_faults = bridge.faults.clone();
-    start_faults.extend(system_faults(config));
+    start_faults.extend(system_faults(config).into_iter().chain(not_restored));
     let lists = Lists::load(config);
     let rules = Arc::new(lists.rulebook());
     let source = Live::open([&ports[0], &ports[1]], config.memory.ring())?;
@@ -251,16 +252,21 @@ fn system_faults(config: &Config) -> Vec<String> {
     told.lines().take(SYSTEM_FAULTS).map(str::to_owned).collect()
 }
 
+/// Puts a state that `sluice restore` has laid out in place, before anything of it is read; gives what is wrong with that.
+fn take_restored_state(config: &Config) -> Option<String> {
+    match backup::put_in_place(&config.state_dir, clock::now()) {
+        Ok(None) => None,
+        Ok(Some(kept)) => {
+            info!("the restored state is in place; what was there before is in {}", kept.display());
+            None
+        }
+        Err(cause) => Some(format!("the restored state cannot be put in place: {cause}; it waits for the next start")),
+    }
+}
+
 /// The database; where its folder cannot be used, one beside the socket, because protection matters more than history.
 fn open_store(config: &Config, faults: &mut Vec<String>) -> anyhow::Result<Store> {
     let now = clock::now();
-    match backup::put_in_place(&config.state_dir, now) {
-        Ok(None) => {}
-        Ok(Some(kept)) => info!("the restored state is in place; what was there before is in {}", kept.display()),
-        Err(cause) => {
-            faults.push(format!("the restored state cannot be put in place: {cause}; it waits for the next start"));
-        }
-    }
     let Opened { store, set_aside } = match Store::open(&config.state_dir, now) {
         Ok(opened) => opened,
         Err(error) => {

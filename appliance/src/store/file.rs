@@ -220,8 +220,7 @@ pub(super) fn copy(connection: &Connection, place: &Path) -> Result<(), StoreErr
 
 /// A copy that is yet to be put at its place, readable by its owner alone.
 fn drafted_copy(connection: &Connection, place: &Path) -> Result<Draft, Box<dyn core::error::Error + Send + Sync>> {
-    let draft = Draft::of(place)?;
-    draft.file.set_permissions(Permissions::from_mode(0o600))?;
+    let draft = Draft::private(place)?;
     // SQLite fills a file that is empty.
     connection.execute("VACUUM INTO ?1", [draft.path().to_string_lossy()])?;
     Ok(draft)

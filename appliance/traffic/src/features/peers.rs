@@ -44,6 +44,6 @@ pub(super) fn fill(values: &mut Values, flow: &Flow, surroundings: &Surroundings
     values.set(Index::SrcLongNames60s, leak_long.names());
     values.set(Index::PairResizedPings60s, leak_long.resized_pings as f32);
     values.set(Index::PairPingSizes60s, leak_long.ping_sizes());
-    // What else the source does is not to be taken for a probe: packets can be forged in its name.
+    // What else the source does is not to be taken for a probe: packets can be forged in its name, or be another device's of its /64.
     values.set(Index::SrcOddProbes60s, if flow.is_odd { long.odd_probes as f32 } else { 0.0 });
 }
