@@ -59,6 +59,8 @@ fn two_packets_that_no_program_sends_are_a_scan_and_one_among_others_is_none() {
     let of = |name: &str, probes: &[[Transport; 2]]| blocked_for(name, true, probes.iter().cloned().chain(harmless()));
     assert_eq!(of("null-and-code", &probes[..2]), ["scan"]);
     assert_eq!(of("code-and-mask", &probes[1..]), ["scan"]);
+    let again = [&probes[..1], &probes[..1], &probes[..1]].concat();
+    assert_eq!(of("null-again", &again), [""; 0], "it is sent again, and no second one");
     for (number, name) in ["null", "code", "mask"].into_iter().enumerate() {
         assert_eq!(of(name, &probes[number..=number]), [""; 0], "{name}");
     }

@@ -179,7 +179,7 @@ schema! {
     PairResizedPings60s "pair_resized_pings_60s" "count" "pings of the source to this host in 60 s that were of another size than the one before" 0.0 "";
     PairPingSizes60s "pair_ping_sizes_60s" "count" "distinct sizes of those pings" 0.0 "";
     // peers: how the source tells systems apart
-    SrcOddProbes60s "src_odd_probes_60s" "packets" "packets of the source in 60 s that no program in use sends: TCP with a combination of flags that no connection uses, a ping with a code, a question for information or an address mask; 0 for a flow without one" 0.0 "";
+    SrcOddProbes60s "src_odd_probes_60s" "count" "flows of the source in 60 s in which it sent a packet that no program in use sends: TCP with a combination of flags that no connection uses, a ping with a code, a question for information or an address mask; 0 for a flow without one" 0.0 "";
 }
 
 /// Fingerprint of names, units, meanings and undefined values in their order: a model is for exactly one schema.

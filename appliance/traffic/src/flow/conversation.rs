@@ -103,7 +103,7 @@ pub struct Change {
     pub answer: Word,
     /// The long name that the initiator asks a name server for.
     pub asked: Option<LongName>,
-    /// The initiator sent a packet that no program in use sends.
+    /// The initiator sent a packet that no program in use sends, the first one of this flow.
     pub odd: bool,
     /// The size of the initiator's ping, in bytes, where it is another one than that of the ping before.
     pub resized: Option<u32>,
@@ -327,7 +327,8 @@ impl Flow {
             change.begun = !self.begun && !self.is_made_to_send(packet);
             self.begun |= change.begun;
             (change.asked, change.resized) = self.carrier.take(packet);
-            change.odd = packet.is_odd();
+            // Once: what is sent again, or comes twice to the box, is no second probe.
+            change.odd = packet.is_odd() && !self.is_odd;
             self.is_odd |= change.odd;
         } else if !matches!(packet.transport, Transport::Icmp(IcmpKind::Error(_))) {
             change.answered = !self.answered;

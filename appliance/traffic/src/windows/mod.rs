@@ -94,7 +94,7 @@ pub enum Deed {
     LoginAccepted,
     /// The responder of the web has not what it was asked for. Only pairs count it.
     Missing,
-    /// The initiator sent a packet that no program in use sends. Only sources count it.
+    /// The initiator sent its first packet that no program in use sends. Only sources count it.
     OddProbe,
     /// The initiator asked a name server for a long name. Only leaks count it.
     AskedForLongName,

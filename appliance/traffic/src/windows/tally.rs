@@ -61,7 +61,7 @@ pub struct SourceCounts {
     pub short_logins: u32,
     /// Of these, those in which the responder said little to what it was told.
     pub meagre_logins: u32,
-    /// Packets that no program in use sends.
+    /// Flows with a packet that no program in use sends.
     pub odd_probes: u32,
     /// Distinct destination ports, but of groups, estimated.
     pub ports: f32,

@@ -202,19 +202,22 @@ fn pings_of_other_sizes() -> Case {
     Case { name: "pings-of-other-sizes", frames, flows: 3, expected }
 }
 
-/// A ping with a code, which is answered, one without, and a question for an address mask.
+/// A ping with a code, which is answered and sent again, one without, and a question for an address mask.
 fn odd_questions() -> Case {
     let (client, server) = (end(CLIENT, 0), end(SERVER, 0));
     let frames = vec![
         (0, echo([8, 9], client, server, 7, 120)),
         (400, echo([0, 9], server, client, 7, 120)),
+        (50_000, echo([8, 9], client, server, 7, 120)),
+        (60_000, echo([8, 9], client, server, 7, 120)),
         (100_000, echo([8, 0], client, server, 8, 56)),
         (200_000, echo([17, 0], client, server, 7, 4)),
     ];
     let of = |flow, packets, probes, answered| {
         expected(flow, Packets(packets), [(SrcOddProbes60s, probes), (Answered, answered), (IsIcmp, 1.0)])
     };
-    let expected = vec![of(0, 1, 1.0, 0.0), of(0, 2, 1.0, 1.0), of(1, 1, 0.0, 0.0), of(2, 1, 2.0, 0.0)];
+    let expected =
+        vec![of(0, 1, 1.0, 0.0), of(0, 2, 1.0, 1.0), of(0, 4, 1.0, 1.0), of(1, 1, 0.0, 0.0), of(2, 1, 2.0, 0.0)];
     Case { name: "odd-questions", frames, flows: 3, expected }
 }
 
