@@ -1,6 +1,7 @@
 //! The first promise: a dead daemon never stops traffic, and its blocks neither vanish nor last for ever.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -86,6 +87,7 @@ fn a_backup_of_a_running_box_comes_back_with_a_restart_and_no_ping_is_lost() {
         assert!(finished.success(), "{}", finished.stderr);
     };
     done(["backup", backup.to_str().unwrap()]);
+    assert_eq!(backup.metadata().unwrap().permissions().mode() & 0o777, 0o600, "there are passwords' hashes in it");
     done(["unblock", &then.address()]);
     block(&daemon, &since.address(), "10m");
     daemon.edit("profile = \"balanced\"", "profile = \"strict\"").unwrap();

@@ -6,8 +6,15 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::folder;
+
 /// Ends the name of a file that is being written.
 pub(crate) const DRAFT: &str = "draft";
+
+/// Where a file really is: who put a link in its place wants it to stay one.
+pub(crate) fn behind_links(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
 
 /// A file that is being written beside its place; removed when dropped before it is there.
 #[derive(Debug)]
@@ -54,7 +61,7 @@ impl Draft {
         fs::rename(&self.path, &self.place)?;
         // The name too is to outlive a power cut.
         let folder = self.place.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        folder::sync(folder.unwrap_or(Path::new(".")))
     }
 }
 

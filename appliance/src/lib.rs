@@ -19,6 +19,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 mod draft;
+mod folder;
 pub mod hardware;
 pub mod health;
 mod hexadecimal;

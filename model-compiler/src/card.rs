@@ -95,9 +95,7 @@ fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<
         line(
             &mut text,
             "What the profiles are chosen by: the same at other thresholds. Evidence is a sum of log-odds, of which a flow adds 2.94 at \
-             most; `strict` blocks from 5 on, `balanced` from 12 and `lenient` from 20. What rules block at once needs none. The \
-             other capture with a wrongful block is of a router that asks each device of its household what it is, at five ports \
-             (`elcabezzonn__schtasks`): a household's gateway is never blocked, but others may ask so too.\n",
+             most. What rules block at once needs none.\n",
         );
         line(&mut text, &by_threshold(&decisions.thresholds, &recipe.class_names()?));
     }

@@ -45,16 +45,11 @@ pub struct DecideArguments {
     #[arg(long)]
     as_it_is: bool,
     /// Decide by these thresholds as well, in sums of log-odds: how much evidence it takes to block. Profiles are chosen by that.
-    #[arg(long, value_name = "N,N...", value_delimiter = ',', value_parser = evidence)]
+    #[arg(long, value_name = "N,N...", value_delimiter = ',')]
     block_evidence: Vec<f32>,
     /// Where to write each decision, as JSON: `evaluate --decisions` takes it into the card.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-}
-
-/// A weight of evidence, as `sluice replay` takes it: no hour of training is to end at one that it refuses.
-fn evidence(text: &str) -> Result<f32, &'static str> {
-    text.parse().ok().filter(|weight: &f32| weight.is_finite() && *weight > 0.0).ok_or("a number above 0 is needed")
 }
 
 /// Who decides about captures, and has learnt from none of their sources.

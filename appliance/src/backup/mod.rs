@@ -19,8 +19,9 @@ mod restore;
 mod tests;
 mod write;
 
+use std::fs::{File, TryLockError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use place::put_in_place;
 pub use restore::{Restored, restore};
@@ -28,6 +29,7 @@ pub use write::{Written, write};
 
 use crate::config::ConfigError;
 use crate::store::StoreError;
+use crate::{lists, registry, store};
 
 /// Paths of the archive.
 const CONFIG: &str = "sluice.toml";
@@ -35,8 +37,8 @@ const FILES: &str = "files";
 const STATE: &str = "state";
 
 /// What of the state directory is kept: the database, and the folders beside it.
-const DATABASE: &str = "sluice.db";
-const FOLDERS: [&str; 2] = ["lists", "models"];
+const DATABASE: &str = store::FILE_NAME;
+const FOLDERS: [&str; 2] = [lists::FOLDER, registry::FOLDER];
 
 /// The folder of the state directory in which a restored state waits for the daemon's next start.
 const RESTORED: &str = "restored";
@@ -60,6 +62,9 @@ pub enum BackupError {
         /// Why not.
         cause: io::Error,
     },
+    /// They would take each other's drafts.
+    #[error("another backup or restore is under way in {}; wait for its end", .0.display())]
+    Busy(PathBuf),
     /// The archive cannot be written.
     #[error("cannot write the backup: {0}")]
     Write(io::Error),
@@ -79,5 +84,15 @@ impl BackupError {
     fn of(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |cause| Self::File { what, path, cause }
+    }
+}
+
+/// Holds the state directory for one backup or restore at a time, until it is dropped or its process ends.
+fn take_turn(state_dir: &Path) -> Result<File, BackupError> {
+    let folder = File::open(state_dir).map_err(BackupError::of("open", state_dir))?;
+    match folder.try_lock() {
+        Ok(()) => Ok(folder),
+        Err(TryLockError::WouldBlock) => Err(BackupError::Busy(state_dir.to_owned())),
+        Err(TryLockError::Error(cause)) => Err(BackupError::of("lock", state_dir)(cause)),
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use traffic::time::Timestamp;
 
 use super::{DATABASE, RESTORED};
+use crate::folder;
 use crate::store::date;
 
 /// Where what was there before is kept until all of the new is in place.
@@ -23,10 +23,13 @@ const KEEPING: &str = "before.draft";
 /// A file cannot be renamed. What waits goes on waiting.
 pub fn put_in_place(state_dir: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
     let waiting = state_dir.join(RESTORED);
-    let Some(names) = names(&waiting)? else { return Ok(None) };
     // Under one name until all is done: what a power cut interrupts goes on in the same folder.
     let keeping = state_dir.join(KEEPING);
-    DirBuilder::new().recursive(true).mode(0o700).create(&keeping)?;
+    let names = match names(&waiting)? {
+        None if !keeping.exists() => return Ok(None),
+        names => names.unwrap_or_default(),
+    };
+    folder::make_private(&keeping)?;
     // In their order, the database comes before what belongs to it.
     for name in names {
         if name == DATABASE {
@@ -35,10 +38,10 @@ pub fn put_in_place(state_dir: &Path, now: Timestamp) -> io::Result<Option<PathB
         keep(state_dir, &keeping, &name)?;
         fs::rename(waiting.join(&name), state_dir.join(&name))?;
     }
-    fs::remove_dir(&waiting)?;
+    folder::remove(&waiting)?;
     let kept = free_name(state_dir, now);
     fs::rename(&keeping, &kept)?;
-    File::open(state_dir)?.sync_all()?;
+    folder::sync(state_dir)?;
     Ok(Some(kept))
 }
 

@@ -1,9 +1,9 @@
 //! Reads an archive, and lays out what it holds.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Component, Path, PathBuf, absolute};
 
 use flate2::read::GzDecoder;
@@ -11,9 +11,10 @@ use tar::{Archive, Entry, EntryType};
 use traffic::time::Timestamp;
 
 use super::write::place_of_list;
-use super::{BackupError, CONFIG, DATABASE, FILES, FOLDERS, RESTORED, STATE};
+use super::{BackupError, CONFIG, DATABASE, FILES, FOLDERS, RESTORED, STATE, take_turn};
 use crate::config::Config;
-use crate::draft::{DRAFT, Draft};
+use crate::draft::{DRAFT, Draft, behind_links};
+use crate::folder;
 use crate::store::{Store, StoreError, date};
 use crate::verdict::lists::Source;
 
@@ -80,6 +81,8 @@ struct Area {
     lists: Vec<(PathBuf, PathBuf)>,
     /// Those of them that are not written.
     left_out: Vec<PathBuf>,
+    /// Given back when all else is done.
+    _turn: File,
 }
 
 impl Area {
@@ -88,13 +91,10 @@ impl Area {
         let lists = lists_of(config)?;
         let left_out = lists_not_to_write(&lists, config_path)?;
         let folder = config.state_dir.join(format!("{RESTORED}.{DRAFT}"));
-        match fs::remove_dir_all(&folder) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                return Err(BackupError::of("remove", folder)(cause));
-            }
-            _ => {}
-        }
-        let area = Self { folder, state_dir: config.state_dir.clone(), lists, left_out };
+        make_folder(&config.state_dir)?;
+        let turn = take_turn(&config.state_dir)?;
+        folder::remove(&folder).map_err(BackupError::of("remove", &folder))?;
+        let area = Self { folder, state_dir: config.state_dir.clone(), lists, left_out, _turn: turn };
         make_folder(&area.folder)?;
         Ok(area)
     }
@@ -173,14 +173,9 @@ impl Area {
 
     fn lay_out(&self, state: &Path) -> Result<(), BackupError> {
         let waiting = self.state_dir.join(RESTORED);
-        match fs::remove_dir_all(&waiting) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                return Err(BackupError::of("remove", waiting)(cause));
-            }
-            _ => {}
-        }
+        folder::remove(&waiting).map_err(BackupError::of("remove", &waiting))?;
         fs::rename(state, &waiting).map_err(BackupError::of("rename", state))?;
-        sync_folder(&self.state_dir)
+        folder::sync(&self.state_dir).map_err(BackupError::of("write", &self.state_dir))
     }
 }
 
@@ -212,8 +207,7 @@ fn lists_not_to_write(lists: &[(PathBuf, PathBuf)], config_path: &Path) -> Resul
 
 /// Writes a file whole or not at all. What was there before, if it was something else, is kept; where is returned.
 fn replace(path: &Path, bytes: &[u8], now: Timestamp) -> Result<Option<PathBuf>, BackupError> {
-    // A link stays one.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = &behind_links(path);
     let failed = |what| BackupError::of(what, path);
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed("make the folder of"))?;
@@ -245,10 +239,5 @@ fn replace(path: &Path, bytes: &[u8], now: Timestamp) -> Result<Option<PathBuf>,
 }
 
 fn make_folder(path: &Path) -> Result<(), BackupError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(BackupError::of("make", path))
-}
-
-/// Names too are to outlive a power cut.
-fn sync_folder(path: &Path) -> Result<(), BackupError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(BackupError::of("write", path))
+    folder::make_private(path).map_err(BackupError::of("make", path))
 }

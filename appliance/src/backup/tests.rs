@@ -1,7 +1,6 @@
 //! A box is written into an archive and comes back from it; what is no archive of ours changes nothing.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -11,6 +10,7 @@ use traffic::time::Timestamp;
 
 use super::{BackupError, Restored, Written, put_in_place, restore, write};
 use crate::store::Store;
+use crate::store::small_disk::on_a_small_disk;
 use crate::store::test_directory::TestDirectory;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_197_787);
@@ -95,16 +95,17 @@ impl Household {
 }
 
 /// An archive with these files.
-fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+fn archive<T: AsRef<[u8]>>(files: &[(&str, T)]) -> Vec<u8> {
     let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    for (path, text) in files {
+    for (path, bytes) in files {
+        let bytes = bytes.as_ref();
         let mut header = Header::new_gnu();
         // What no honest program writes: `set_path` refuses it.
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_entry_type(if text.starts_with('>') { EntryType::Symlink } else { EntryType::Regular });
-        header.set_size(text.len() as u64);
+        header.set_entry_type(if bytes.starts_with(b">") { EntryType::Symlink } else { EntryType::Regular });
+        header.set_size(bytes.len() as u64);
         header.set_cksum();
-        archive.append(&header, text.as_bytes()).unwrap();
+        archive.append(&header, bytes).unwrap();
     }
     archive.into_inner().unwrap().finish().unwrap()
 }
@@ -188,7 +189,7 @@ fn what_is_no_whole_backup_changes_nothing() {
         (whole[..whole.len() - 9].to_vec(), "cannot read the backup"),
         (flipped, "cannot read the backup"),
         (b"no archive at all".to_vec(), "cannot read the backup"),
-        (archive(&[]), "it is empty"),
+        (archive::<&str>(&[]), "it is empty"),
         (archive(&[("state/sluice.db", "")]), "sluice.toml is not the first"),
         (archive(&[("sluice.toml", "mode = 7\n")]), "the sluice.toml of the backup:1: mode"),
         (archive(&[config, ("state/../../escaped", "x")]), "state/../../escaped is in it"),
@@ -209,15 +210,8 @@ fn what_is_no_whole_backup_changes_nothing() {
     let database = rusqlite::Connection::open(new.state().join("sluice.db")).unwrap();
     database.pragma_update(None, "user_version", 99).unwrap();
     drop(database);
-    let mut newer = Vec::new();
     let packed = fs::read(new.state().join("sluice.db")).unwrap();
-    let mut builder = Builder::new(GzEncoder::new(&mut newer, Compression::fast()));
-    for (path, bytes) in [(config.0, config.1.as_bytes()), ("state/sluice.db", &packed)] {
-        let mut header = Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        builder.append_data(&mut header, path, bytes).unwrap();
-    }
-    builder.into_inner().unwrap().finish().unwrap().flush().unwrap();
+    let newer = archive(&[(config.0, config.1.as_bytes()), ("state/sluice.db", &packed)]);
     assert!(matches!(new.restore(&newer), Err(BackupError::Newer)));
     assert!(!new.state().join("restored").exists());
 }
@@ -228,7 +222,7 @@ fn an_archive_alone_does_not_choose_which_files_are_written() {
     let elsewhere = new.path("elsewhere/list.txt");
     let foreign = new.config_text().replace("etc/mine.txt", "elsewhere/list.txt");
     let place = format!("files{}", elsewhere.display());
-    let hostile = archive(&[("sluice.toml", &foreign), (&place, "x")]);
+    let hostile = archive(&[("sluice.toml", foreign.as_str()), (&place, "x")]);
     let restored = new.restore(&hostile).unwrap();
     assert_eq!((restored.left_out, elsewhere.exists()), (vec![elsewhere.clone()], false));
     // Now the configuration of the box names it.
@@ -267,4 +261,32 @@ fn a_list_that_is_named_twice_is_kept_once_and_the_log_of_a_database_stays_with_
     for name in ["sluice.db", "sluice.db-wal", "sluice.db.form1"] {
         assert!(kept.join(name).exists() && (name == "sluice.db" || !new.state().join(name).exists()), "{name}");
     }
+}
+
+#[test]
+fn one_at_a_time_and_what_was_put_in_place_but_for_its_name_gets_it() {
+    let new = Household::new("backup-turns", "admin");
+    let whole = new.backup();
+    let turn = super::take_turn(&new.state()).unwrap();
+    assert!(matches!(new.restore(&whole), Err(BackupError::Busy(_))));
+    assert!(matches!(write(&new.config(), &mut Vec::new()), Err(BackupError::Busy(_))));
+    drop(turn);
+    new.restore(&whole).unwrap();
+    let kept = put_in_place(&new.state(), NOW).unwrap().unwrap();
+    fs::rename(&kept, new.state().join("before.draft")).unwrap();
+    assert_eq!(put_in_place(&new.state(), NOW).unwrap(), Some(kept));
+}
+
+#[test]
+fn a_restore_onto_a_disk_without_room_changes_nothing() {
+    on_a_small_disk("backup::tests::a_restore_onto_a_disk_without_room_changes_nothing", 64, |disk| {
+        let config = TestDirectory::new("backup-full");
+        let config = config.path().join("sluice.toml");
+        fs::write(&config, "before").unwrap();
+        let text = format!("state_dir = {disk:?}\n[bridge]\nports = [\"eth0\", \"eth1\"]\n");
+        let large = archive(&[("sluice.toml", text), ("state/models/m@1.model", "m".repeat(1 << 20))]);
+        let error = restore(&mut &large[..], &config, NOW).unwrap_err().to_string();
+        assert!(error.contains("No space left"), "{error}");
+        assert_eq!((fs::read_to_string(&config).unwrap().as_str(), fs::read_dir(disk).unwrap().count()), ("before", 0));
+    });
 }

@@ -1,13 +1,13 @@
 //! `sluice backup` and `restore`: all that a box is, in one file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
 use super::Failure;
-use super::output::OutputError;
+use super::output::{OutputError, replaced};
 use crate::backup::{self, BackupError, Restored, Written};
 use crate::clock;
 use crate::draft::Draft;
@@ -24,7 +24,7 @@ pub(super) fn backup(config: &Path, file: &Path) -> Result<(), Failure> {
         }
         make(config, &mut out)?
     } else {
-        write(config, file)?
+        replaced(file, Draft::private, |place| write(config, place))?
     };
     let Written { files, has_database, missing } = written;
     let database = if has_database { ", the database" } else { "" };
@@ -35,16 +35,9 @@ pub(super) fn backup(config: &Path, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes it beside its place first: a full disk leaves the backup from before.
 fn write(config: &Path, file: &Path) -> Result<Written, Failure> {
-    let failed = OutputError::of(file);
-    if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
-        return make(config, &mut File::options().write(true).open(file).map_err(&failed)?);
-    }
-    let mut draft = Draft::private(&fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())).map_err(&failed)?;
-    let written = make(config, &mut draft.file)?;
-    draft.put().map_err(&failed)?;
-    Ok(written)
+    let written = File::options().write(true).open(file).map_err(OutputError::of(file));
+    make(config, &mut written?)
 }
 
 fn make(config: &Path, out: &mut dyn io::Write) -> Result<Written, Failure> {

@@ -5,14 +5,13 @@
 //! the offender's number again, `flow` the alert's, `packets` how many packets the flow had.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::anyhow;
 use traffic::features::ThreatClass;
 
 use super::Failure;
-use super::output::OutputError;
+use super::output::replaced;
 use super::rows_file::{Leading, RowsFile};
 use crate::config::Config;
 use crate::draft::Draft;
@@ -32,7 +31,7 @@ pub(super) fn export_rows(config: &Config, file: &Path) -> Result<(), Failure> {
     if alerts.is_empty() {
         return Err(anyhow!("no alert is labelled yet; say what alerts were with `sluice label ALERT LABEL`").into());
     }
-    let Exported { rows, of_other_schema, without_features } = replace(file, &alerts)?;
+    let Exported { rows, of_other_schema, without_features } = export(file, &alerts)?;
     println!("{rows} rows of labelled alerts are in {}.", file.display());
     if of_other_schema > 0 {
         println!("{of_other_schema} alerts are left out: a version with other features wrote them down.");
@@ -45,19 +44,8 @@ pub(super) fn export_rows(config: &Config, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the rows beside the file and puts them in its place once they are all there: a table that was exported before is not lost to
-/// a full disk.
-fn replace(file: &Path, alerts: &[Alert]) -> Result<Exported, Failure> {
-    if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
-        // A pipe or a terminal holds nothing that could be lost.
-        return write_rows(alerts, file);
-    }
-    let failed = OutputError::of(file);
-    // A link stays one.
-    let draft = Draft::of(&fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())).map_err(&failed)?;
-    let exported = write_rows(alerts, draft.path())?;
-    draft.put().map_err(&failed)?;
-    Ok(exported)
+fn export(file: &Path, alerts: &[Alert]) -> Result<Exported, Failure> {
+    replaced(file, Draft::of, |place| write_rows(alerts, place))
 }
 
 fn write_rows(alerts: &[Alert], file: &Path) -> Result<Exported, Failure> {
@@ -99,6 +87,7 @@ fn write_rows(alerts: &[Alert], file: &Path) -> Result<Exported, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::Arc;
 
     use traffic::features::FEATURE_COUNT;
@@ -134,10 +123,10 @@ mod tests {
             64,
             |disk| {
                 let file = disk.join("rows.csv");
-                assert_eq!(replace(&file, &labelled(2)).unwrap().rows, 2);
+                assert_eq!(export(&file, &labelled(2)).unwrap().rows, 2);
                 let before = fs::read_to_string(&file).unwrap();
                 assert_eq!(before.lines().count(), 4, "{before}");
-                let full = replace(&file, &labelled(1_000)).unwrap_err();
+                let full = export(&file, &labelled(1_000)).unwrap_err();
                 assert!(format!("{full:?}").contains("No space left"), "{full:?}");
                 assert_eq!(fs::read_to_string(&file).unwrap(), before);
                 assert_eq!(fs::read_dir(disk).unwrap().count(), 1, "the draft is gone");

@@ -1,8 +1,11 @@
 //! A file that a replay writes beside its report. The first failure to write is kept and told at the end.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+use super::Failure;
+use crate::draft::{Draft, behind_links};
 
 /// A file that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,23 @@ pub(super) struct Output {
     path: PathBuf,
     out: BufWriter<File>,
     failure: Option<io::Error>,
+}
+
+/// Has a file written beside its place and puts it there once it is whole: what was there before is not lost to a full disk. A pipe or a
+/// device holds nothing that could be lost, and is written as it is. `draft` makes the draft, `write` is told where to write.
+pub(super) fn replaced<T>(
+    file: &Path,
+    draft: impl FnOnce(&Path) -> io::Result<Draft>,
+    write: impl FnOnce(&Path) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        return write(file);
+    }
+    let failed = OutputError::of(file);
+    let draft = draft(&behind_links(file)).map_err(&failed)?;
+    let written = write(draft.path())?;
+    draft.put().map_err(&failed)?;
+    Ok(written)
 }
 
 impl OutputError {

@@ -4,20 +4,20 @@
 //! one of the two is there whole. Beside each copy is a note with what its server said of it.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::draft::{DRAFT, Draft};
+use crate::folder;
 use crate::hexadecimal::hexadecimal;
 use crate::verdict::rules::Name;
 
 /// The folder, in that of the database.
-const FOLDER: &str = "lists";
+pub(crate) const FOLDER: &str = "lists";
 
 /// Ends of file names. Files with others are left alone.
 const COPY: &str = "list";
@@ -63,7 +63,7 @@ impl Copies {
 
     /// Begins to write a copy or a note.
     pub fn draft(&self, place: &Path) -> io::Result<Draft> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        folder::make_private(&self.folder)?;
         Draft::of(place)
     }
 
@@ -73,7 +73,7 @@ impl Copies {
         match fs::remove_file(copy.with_extension(NOTE)) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
             // It is to stay away after a power cut.
-            _ => File::open(&self.folder)?.sync_all(),
+            _ => folder::sync(&self.folder),
         }
     }
 

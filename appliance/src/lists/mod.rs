@@ -12,6 +12,8 @@ mod fixture;
 mod schedule;
 mod web;
 
+pub(crate) use copies::FOLDER;
+
 use core::mem::replace;
 use core::time::Duration;
 use std::sync::Arc;

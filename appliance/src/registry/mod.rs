@@ -5,21 +5,22 @@
 
 mod choice;
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use model_compiler::sealed::{MAX_BYTES, ModelId, Payload, PublicKey, SealedError, open};
 use sha2::{Digest as _, Sha256};
 
 use crate::draft::Draft;
+use crate::folder;
 use crate::linux::heap;
 use crate::verdict::Model;
 pub use choice::{Choice, Choices, ModelConfig};
 
 /// The folder, in that of the database.
-const FOLDER: &str = "models";
+pub(crate) const FOLDER: &str = "models";
 
 /// Files that are kept at once. Full: no other is taken in.
 pub const MOST_STORED: usize = 16;
@@ -273,7 +274,7 @@ impl Registry {
     }
 
     fn write(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        folder::make_private(&self.folder)?;
         let mut draft = Draft::of(place)?;
         draft.file.write_all(bytes)?;
         draft.put()

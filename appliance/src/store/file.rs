@@ -1,9 +1,9 @@
 //! The database file: made, opened, checked, and set aside when it is corrupt.
 
 use core::time::Duration;
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::fs::{OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -11,8 +11,10 @@ use traffic::time::Timestamp;
 
 use super::{StoreError, date};
 use crate::draft::Draft;
+use crate::folder;
 
-const FILE_NAME: &str = "sluice.db";
+/// The file, in the state directory.
+pub(crate) const FILE_NAME: &str = "sluice.db";
 
 /// `SLUI` in ASCII: tells our file from any other database.
 const APPLICATION_ID: i64 = 0x534c_5549;
@@ -124,11 +126,7 @@ pub(super) const STEPS: [&str; 3] = [TABLES, GROUNDS_OF_ALERTS, MODELS];
 
 /// Makes the directory (0700) and an empty file in it (0600) where they are missing; returns the file's path.
 pub(super) fn make(directory: &Path) -> Result<PathBuf, StoreError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|cause| StoreError::MakeDirectory { path: directory.to_owned(), cause })?;
+    folder::make_private(directory).map_err(|cause| StoreError::MakeDirectory { path: directory.to_owned(), cause })?;
     let path = directory.join(FILE_NAME);
     // SQLite gives its own files beside this one the same rights, so the first file decides for all of them.
     OpenOptions::new()

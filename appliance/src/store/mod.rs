@@ -32,6 +32,7 @@ use crate::policy::{Alert, Allowance, Allowed, BlockRecord, Mode, Modes, PastBlo
 use crate::registry::{Choices, ModelConfig};
 
 pub use audit::{AuditCheck, AuditRow};
+pub(crate) use file::FILE_NAME;
 pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError, check_password_text};
 pub use writer::{QUEUE, QUEUE_CAPACITY, Refused, Writer, WriterError};
 

@@ -1,9 +1,9 @@
 //! The private unix socket: tiny_http behind it, and the threads that answer.
 
-use std::fs::{DirBuilder, Permissions};
+use std::fs::Permissions;
 use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::WebError;
 use super::app::App;
 use super::door::{MAX_BODY_BYTES, PEER_HEADER};
 use super::http::{Answer, Caller, Incoming, Method};
+use crate::folder;
 
 /// Requests that are answered at once. A few, so that one that waits for the control thread does not hold up the others.
 const HANDLERS: usize = 4;
@@ -145,10 +146,7 @@ fn body(request: &mut tiny_http::Request) -> Result<Vec<u8>, Answer> {
 /// at which anybody else could connect.
 fn private_listener(path: &Path) -> Result<UnixListener, WebError> {
     if let Some(directory) = path.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
+        folder::make_private(directory)
             .map_err(|cause| WebError::MakeDirectory { path: directory.to_owned(), cause })?;
     }
     remove_stale(path)?;

@@ -65,7 +65,7 @@ pub struct ReplayArgs {
     #[arg(long, value_enum, default_value_t = Profile::Balanced)]
     pub profile: Profile,
     /// How much evidence it takes, in sums of log-odds, in the place of what the profile asks for: for choosing profiles
-    #[arg(long, value_name = "N", value_parser = evidence)]
+    #[arg(long, value_name = "N")]
     pub block_evidence: Option<f32>,
     /// The form of the report on standard output
     #[arg(long, value_enum, default_value_t = ReportForm::Text)]
@@ -199,11 +199,6 @@ pub fn replay(args: &ReplayArgs, config: &ModelConfig, rules: Rulebook) -> Resul
 fn thresholds(args: &ReplayArgs) -> Thresholds {
     let of_profile = args.profile.thresholds();
     Thresholds { block: args.block_evidence.unwrap_or(of_profile.block), ..of_profile }
-}
-
-/// A weight of evidence, as somebody wrote it.
-fn evidence(text: &str) -> Result<f32, &'static str> {
-    text.parse().ok().filter(|weight: &f32| weight.is_finite() && *weight > 0.0).ok_or("a number above 0 is needed")
 }
 
 /// A model as people review it, or a sealed one.
