@@ -87,12 +87,23 @@ impl BackupError {
     }
 }
 
-/// Holds the state directory for one backup or restore at a time, until it is dropped or its process ends.
-fn take_turn(state_dir: &Path) -> Result<File, BackupError> {
-    let folder = File::open(state_dir).map_err(BackupError::of("open", state_dir))?;
-    match folder.try_lock() {
-        Ok(()) => Ok(folder),
-        Err(TryLockError::WouldBlock) => Err(BackupError::Busy(state_dir.to_owned())),
-        Err(TryLockError::Error(cause)) => Err(BackupError::of("lock", state_dir)(cause)),
+/// The state directory, held for one backup or restore at a time, until it is dropped or its process ends.
+struct Turn(File);
+
+impl Turn {
+    fn take(state_dir: &Path) -> Result<Self, BackupError> {
+        let folder = File::open(state_dir).map_err(BackupError::of("open", state_dir))?;
+        match folder.try_lock() {
+            Ok(()) => Ok(Self(folder)),
+            Err(TryLockError::WouldBlock) => Err(BackupError::Busy(state_dir.to_owned())),
+            Err(TryLockError::Error(cause)) => Err(BackupError::of("lock", state_dir)(cause)),
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Closing it is not enough: a process that is just being started still has it open (flock(2)).
+        let _ = self.0.unlock();
     }
 }

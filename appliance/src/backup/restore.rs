@@ -1,7 +1,7 @@
 //! Reads an archive, and lays out what it holds.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Component, Path, PathBuf, absolute};
@@ -11,7 +11,7 @@ use tar::{Archive, Entry, EntryType};
 use traffic::time::Timestamp;
 
 use super::write::place_of_list;
-use super::{BackupError, CONFIG, DATABASE, FILES, FOLDERS, RESTORED, STATE, take_turn};
+use super::{BackupError, CONFIG, DATABASE, FILES, FOLDERS, RESTORED, STATE, Turn};
 use crate::config::Config;
 use crate::draft::{DRAFT, Draft, behind_links};
 use crate::folder;
@@ -82,7 +82,7 @@ struct Area {
     /// Those of them that are not written.
     left_out: Vec<PathBuf>,
     /// Given back when all else is done.
-    _turn: File,
+    _turn: Turn,
 }
 
 impl Area {
@@ -92,7 +92,7 @@ impl Area {
         let left_out = lists_not_to_write(&lists, config_path)?;
         let folder = config.state_dir.join(format!("{RESTORED}.{DRAFT}"));
         make_folder(&config.state_dir)?;
-        let turn = take_turn(&config.state_dir)?;
+        let turn = Turn::take(&config.state_dir)?;
         folder::remove(&folder).map_err(BackupError::of("remove", &folder))?;
         let area = Self { folder, state_dir: config.state_dir.clone(), lists, left_out, _turn: turn };
         make_folder(&area.folder)?;

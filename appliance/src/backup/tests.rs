@@ -267,7 +267,7 @@ fn a_list_that_is_named_twice_is_kept_once_and_the_log_of_a_database_stays_with_
 fn one_at_a_time_and_what_was_put_in_place_but_for_its_name_gets_it() {
     let new = Household::new("backup-turns", "admin");
     let whole = new.backup();
-    let turn = super::take_turn(&new.state()).unwrap();
+    let turn = super::Turn::take(&new.state()).unwrap();
     assert!(matches!(new.restore(&whole), Err(BackupError::Busy(_))));
     assert!(matches!(write(&new.config(), &mut Vec::new()), Err(BackupError::Busy(_))));
     drop(turn);

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, Header};
 
-use super::{BackupError, CONFIG, DATABASE, FILES, FOLDERS, STATE, take_turn};
+use super::{BackupError, CONFIG, DATABASE, FILES, FOLDERS, STATE, Turn};
 use crate::config::Config;
 use crate::draft::DRAFT;
 use crate::store::Store;
@@ -52,7 +52,7 @@ pub fn write(config_path: &Path, out: &mut dyn Write) -> Result<Written, BackupE
             }
         }
     }
-    let _turn = config.state_dir.exists().then(|| take_turn(&config.state_dir)).transpose()?;
+    let _turn = config.state_dir.exists().then(|| Turn::take(&config.state_dir)).transpose()?;
     if config.state_dir.join(DATABASE).exists() {
         append_database(&mut archive, &config.state_dir)?;
         written.has_database = true;
