@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lab::attacks::start_nmap;
 use lab::benign::{PingStream, reaches_the_lan};
+use lab::cleanup::work_folder;
 use lab::cross::{AARCH64, program_for};
 use lab::machine::{Image, Machine};
 use lab::network::{GATEWAY, LAN_HOST, Network};
@@ -109,6 +110,20 @@ fn cut_power_and_boot(network: &Network, board: &mut Machine<'_>, address: &str)
     board.wait_for_log_in(address).unwrap();
 }
 
+/// What the board was is kept in a file on somebody's computer, as docs/install.md says, and comes back from it.
+fn check_that_a_backup_comes_back(board: &Machine<'_>, address: &str, blocked: &str) {
+    let backup = work_folder().unwrap().join("board-backup.tar.gz");
+    board.shell_into(address, "sluice backup -", &backup).unwrap();
+    board.shell(address, &format!("sluice unblock {blocked}")).unwrap();
+    assert!(!blocks(board, address).iter().any(|block| block == blocked));
+    board.shell_with(address, "sluice restore - && sluice restart", &backup).unwrap();
+    wait_until("the block of the backup stands again", PATIENCE, || {
+        board.shell(address, "sluice status").is_ok() && blocks(board, address).iter().any(|block| block == blocked)
+    })
+    .unwrap();
+    board.check_console().unwrap();
+}
+
 #[test]
 fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     let network = Network::beside_others().unwrap();
@@ -168,6 +183,8 @@ fn a_board_boots_forwards_protects_and_outlives_power_cuts() {
     assert!(audit.contains("all in order"), "{audit}");
     board.check_console().unwrap();
     assert!(reaches_the_lan(&network.outsider(67).unwrap().namespace), "nobody else is blocked");
+
+    check_that_a_backup_comes_back(&board, &address, &attacker.address());
 
     // A configuration that the daemon refuses leaves the household its internet, and somebody can log in and mend it.
     board.shell(&address, "echo 'nonsense = 1' >/etc/sluice/sluice.toml && sync").unwrap();
@@ -400,6 +417,16 @@ fn a_board_outlives_power_cuts_at_any_moment() {
     wait_until("the router is heard", PATIENCE, || !heard().trim_end().ends_with("\t0")).unwrap();
     assert!(!follows_a_router(&board, &address), "it has a way out that nobody configured");
     board.check_console().unwrap();
+    board.cut_power();
+    board.check_data().unwrap();
+
+    // What an error left on the card, and no journal mends, is mended by the next start, and nothing that was remembered is lost.
+    board.damage_data().unwrap();
+    board.power_on().unwrap();
+    let address = start_up(&board);
+    assert!(board.shell(&address, "sluice audit verify").unwrap().contains("all in order"));
+    let after = board.shell(&address, "sluice audit --rows 100000").unwrap();
+    assert!(rows.lines().all(|row| after.contains(row)), "{after}");
     board.cut_power();
     board.check_data().unwrap();
 }

@@ -280,8 +280,20 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// As there.
     pub fn shell_with(&self, address: &str, line: &str, input: &Path) -> Result<String> {
+        self.shell_and_file(address, line, "<", input)
+    }
+
+    /// The same with what it prints written into a file.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn shell_into(&self, address: &str, line: &str, output: &Path) -> Result<()> {
+        self.shell_and_file(address, line, ">", output).map(drop)
+    }
+
+    fn shell_and_file(&self, address: &str, line: &str, redirection: &str, file: &Path) -> Result<String> {
         let mut command = self.network.lan.command("sh");
-        command.args(["-c", "exec ssh \"$@\" <\"$0\""]).arg(input).args(Self::log_in(address)?);
+        command.args(["-c", &format!("exec ssh \"$@\" {redirection}\"$0\"")]).arg(file).args(Self::log_in(address)?);
         run_within(command.arg(line), BOOTING)
     }
 
@@ -332,6 +344,31 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// Something is wrong beyond that; the error holds what e2fsck printed.
     pub fn check_data(&self) -> Result<()> {
+        let (data, _) = self.data()?;
+        run_within(Command::new("e2fsck").arg("-fn").arg(data), SHORT)?;
+        Ok(())
+    }
+
+    /// Damages the file system of the data partition as a kernel finds it: the folder of the state is none any more, and the kernel noted that
+    /// something is wrong. What loses nothing (`e2fsck -p`) does not mend that.
+    ///
+    /// # Errors
+    /// As for [`Self::check_data`], or e2fsck mends it all the same.
+    pub fn damage_data(&self) -> Result<()> {
+        let (data, start) = self.data()?;
+        for deed in ["sif state mode 0", "ssv state 2"] {
+            run(Command::new("debugfs").args(["-w", "-R", deed]).arg(&data))?;
+        }
+        let copy = data.with_extension("copy");
+        fs::copy(&data, &copy)?;
+        let mended = run_any(Command::new("e2fsck").arg("-p").arg(copy), SHORT)?;
+        ensure!(mended.code() == Some(4), "it is no damage: {}{}", mended.stdout, mended.stderr);
+        let words = [format!("if={}", data.display()), format!("of={}", self.disk.display()), format!("seek={start}")];
+        run(Command::new("dd").args(words).args(["conv=notrunc", "status=none"])).map(drop)
+    }
+
+    /// A copy of the data partition with its journal played back, and where the partition begins on the disk.
+    fn data(&self) -> Result<(PathBuf, String)> {
         let data = self.disk.with_extension("data");
         let table = run(Command::new("sfdisk").args(["--dump"]).arg(&self.disk))?;
         let line = table.lines().find(|line| line.contains("name=\"data\"")).context("no partition `data`")?;
@@ -344,8 +381,7 @@ impl<'a> Machine<'a> {
         // 0 is clean; 1 is mended, such as by the journal, which a second look must find to be all.
         let mended = run_any(Command::new("e2fsck").arg("-p").arg(&data), SHORT)?;
         ensure!(matches!(mended.code(), Some(0 | 1)), "{}{}", mended.stdout, mended.stderr);
-        run_within(Command::new("e2fsck").arg("-fn").arg(&data), SHORT)?;
-        Ok(())
+        Ok((data, start.to_owned()))
     }
 
     fn complaint(&self) -> String {
