@@ -136,6 +136,36 @@ fn a_model_judges_as_the_shadow_then_decides_and_gives_way_again() {
 }
 
 #[test]
+fn traffic_unlike_what_the_model_learnt_is_told_until_the_alarm_is_set_higher() {
+    let network = Network::beside_others().unwrap();
+    let _nginx = services::nginx(&network.wan).unwrap();
+    // Less than any household differs from any other.
+    let rules = format!("{NO_RULES}\n[model]\ndrift_alarm = 0.01\n");
+    let daemon = Daemon::start(&network, &Config { rules, ..Config::default() }).unwrap();
+    let told = || daemon.faults().unwrap().contains("traffic differs from what the model learnt: ");
+    assert!(!told());
+    // Of a second 32 flows count, and 2,000 must: this takes a minute.
+    let line = "curl -s --fail -m 10 -H Connection:close -Z --parallel-max 4 -o /dev/null http://203.0.113.1[0-3]/icon.svg?[1-8]";
+    wait_until("the difference is told", PATIENCE * 4, || {
+        network.lan.run_within(line, PATIENCE).unwrap();
+        std::thread::sleep(Duration::from_millis(800));
+        told()
+    })
+    .unwrap();
+    let status = daemon.status().unwrap();
+    let drift = &status["models"]["drift"];
+    assert!(drift["flows"].as_u64().unwrap() >= 2_000, "{drift}");
+    let worst = drift["features"][0]["feature"].as_str().unwrap();
+    assert!(status["faults"].to_string().contains(&format!("learnt: {worst} (")), "{}", status["faults"]);
+    assert_eq!(status["blocks"], json!([]), "it is told, and nobody is blocked for it");
+    assert!(ask(&daemon, &["model", "list"]).contains(worst));
+
+    daemon.edit("drift_alarm = 0.01", "drift_alarm = 100").unwrap();
+    ask(&daemon, &["reload"]);
+    wait_until("it is told no longer", PATIENCE, || !told()).unwrap();
+}
+
+#[test]
 fn what_nobody_trusted_has_signed_is_refused_by_name_and_changes_nothing() {
     let network = Network::new().unwrap();
     let daemon = Daemon::start(&network, &config()).unwrap();
