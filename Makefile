@@ -110,10 +110,10 @@ corpus: packages
 	cargo build --release --package system-tests --bin record-corpus
 	target/release/record-corpus $(CORPUS) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(if $(filter 1,$(AGAIN)),--again)
 
-# Records captures of tools that no model learns from, into a corpus of their own.
+# Records captures that no model learns from, of other tools, a browser and an evening of an hour, into a corpus of their own. An hour.
 UNSEEN ?= target/unseen
 corpus-unseen: packages
-	tests/lab/install-packages ffuf gobuster goldeneye samba sqlmap thc-ipv6 wfuzz
+	tests/lab/install-packages avahi-daemon ffuf gobuster goldeneye mdns-scan minidlna miniupnpc samba sqlmap thc-ipv6 wfuzz
 	cargo build --release --package system-tests --bin record-corpus
 	target/release/record-corpus $(UNSEEN) --unseen --seed $(SEED)
 

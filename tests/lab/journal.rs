@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sluice::clock::Stopwatch;
+use sluice::clock::{self, Stopwatch};
+use traffic::time::Timestamp;
 
 /// The journals that are kept now.
 static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
@@ -28,9 +29,12 @@ pub struct Entry {
     pub what: String,
 }
 
-/// A journal that is kept until it is finished or dropped.
+/// A journal that is kept until it is dropped.
 #[derive(Debug)]
-pub struct Journal(u64);
+pub struct Journal {
+    number: u64,
+    begins: Timestamp,
+}
 
 impl Journal {
     /// Begins one about these namespaces.
@@ -39,20 +43,26 @@ impl Journal {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         with(|kept| kept.push(Kept { number, namespaces, watch: Stopwatch::start(), entries: Vec::new() }));
-        Self(number)
+        Self { number, begins: clock::now() }
     }
 
-    /// Ends it; what it holds.
+    /// When it was begun.
     #[must_use]
-    pub fn finish(self) -> Vec<Entry> {
-        with(|kept| kept.iter_mut().find(|one| one.number == self.0).map(|one| std::mem::take(&mut one.entries)))
+    pub fn begins(&self) -> Timestamp {
+        self.begins
+    }
+
+    /// What it holds by now.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry> {
+        with(|kept| kept.iter().find(|one| one.number == self.number).map(|one| one.entries.clone()))
             .unwrap_or_default()
     }
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        with(|kept| kept.retain(|one| one.number != self.0));
+        with(|kept| kept.retain(|one| one.number != self.number));
     }
 }
 
@@ -66,9 +76,12 @@ pub fn note(namespace: &str, what: &str) {
     });
 }
 
-/// Notes a command line that begins with `ip netns exec NAME`; others are about the laboratory and not in it.
+/// Notes a command line that begins with `ip netns exec NAME`; others are about the laboratory and not in it, and `ss` only looks whether a
+/// server listens.
 pub(crate) fn note_command(line: &str) {
-    if let Some((namespace, what)) = line.strip_prefix("ip netns exec ").and_then(|rest| rest.split_once(' ')) {
+    if let Some((namespace, what)) = line.strip_prefix("ip netns exec ").and_then(|rest| rest.split_once(' '))
+        && !what.starts_with("ss ")
+    {
         note(namespace, what);
     }
 }
@@ -86,9 +99,11 @@ mod tests {
         note("journal-a", "too early");
         let journal = Journal::keep(vec![String::from("journal-a")]);
         note_command("ip netns exec journal-a ping -c 1 somebody");
+        note_command("ip netns exec journal-a ss -l");
         note_command("ip netns exec journal-b ping -c 1 somebody");
         note_command("ip -n journal-a link");
-        let entries = journal.finish();
+        let entries = journal.entries();
+        drop(journal);
         note("journal-a", "too late");
         let noted: Vec<&str> = entries.iter().map(|entry| entry.what.as_str()).collect();
         assert_eq!(noted, ["ping -c 1 somebody"]);

@@ -16,22 +16,13 @@ use traffic::extractor::{Extractor, Observation};
 use traffic::limits::Limits;
 use traffic::time::Timestamp;
 
-use crate::journal::Entry;
+use crate::journal::{Entry, Journal};
 use crate::line::profile::{Direction, Profile};
 use crate::namespace::run;
 use crate::recording::{Label, Order};
 
 /// Most pairs of hosts that a manifest lists; the flows of more are summed up.
 const MOST_PAIRS: usize = 400;
-
-/// What is known of a recording besides its order.
-#[derive(Debug)]
-pub struct Circumstances {
-    /// When it began.
-    pub begins: Timestamp,
-    /// What was done.
-    pub entries: Vec<Entry>,
-}
 
 /// What a capture holds.
 #[derive(Debug, Default)]
@@ -54,13 +45,14 @@ struct Conversation {
     ends: Timestamp,
 }
 
-/// Makes the manifest of a capture that lies in `file`, and is called `relative` in the corpus.
+/// Makes the manifest of a capture that lies in `file`, and is called `relative` in the corpus. What was done before its first packet, such as
+/// the start of servers, has a time below zero.
 ///
 /// # Errors
 /// The capture cannot be read.
-pub fn manifest(file: &Path, relative: &str, order: &Order<'_>, circumstances: &Circumstances) -> Result<Value> {
-    let (label, contents) = (order.label, read(file)?);
-    let first = contents.first.unwrap_or(circumstances.begins);
+pub fn manifest(file: &Path, relative: &str, order: &Order<'_>, journal: &Journal) -> Result<Value> {
+    let (label, contents, entries) = (order.label, read(file)?, journal.entries());
+    let first = contents.first.unwrap_or(journal.begins());
     let attacks = contents.flows.values().filter(|flow| label.speaks_of(flow.initiator, flow.responder)).count();
     let sum = run(Command::new("sha256sum").arg(file))?;
     Ok(json!({
@@ -85,8 +77,8 @@ pub fn manifest(file: &Path, relative: &str, order: &Order<'_>, circumstances: &
         "flows": contents.flows.len(),
         "attack_flows": attacks,
         "flow_labels": pairs(&contents, label, first),
-        "commands": commands(circumstances, first),
-        "tools": tools(&circumstances.entries),
+        "commands": commands(&entries, journal.begins(), first),
+        "tools": tools(&entries),
     }))
 }
 
@@ -163,11 +155,10 @@ fn grouped<'a>(contents: &'a Contents, label: &Label, by_initiator: bool) -> Gro
     groups
 }
 
-fn commands(circumstances: &Circumstances, first: Timestamp) -> Vec<Value> {
-    let before = seconds(first, circumstances.begins);
+fn commands(entries: &[Entry], begins: Timestamp, first: Timestamp) -> Vec<Value> {
+    let before = seconds(first, begins);
     let at = |entry: &Entry| ((entry.at.as_secs_f64() - before) * 1_000.0).round() / 1_000.0;
-    let shown = circumstances.entries.iter();
-    shown.map(|entry| json!({ "at_s": at(entry), "in": host(&entry.namespace), "line": entry.what })).collect()
+    entries.iter().map(|entry| json!({ "at_s": at(entry), "in": host(&entry.namespace), "line": entry.what })).collect()
 }
 
 /// The part of a namespace's name that is the same each time: `lan` of `sluice-lan-1234-0`.
@@ -212,9 +203,9 @@ fn line(profile: &Profile) -> Value {
     json!({ "place": format!("{:?}", profile.place).to_lowercase(), "down": way(&profile.down), "up": way(&profile.up) })
 }
 
-/// The Debian package and version of each program that was started.
+/// The Debian package and version of each program that was started, by a shell or without.
 fn tools(entries: &[Entry]) -> BTreeMap<String, String> {
-    let programs = entries.iter().filter_map(|entry| entry.what.split_whitespace().next());
+    let programs = entries.iter().filter_map(|entry| entry.what.rsplit(" exec ").next()?.split_whitespace().next());
     programs.filter_map(|program| Some((program.to_owned(), version_of(program)?))).collect()
 }
 

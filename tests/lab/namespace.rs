@@ -107,10 +107,10 @@ impl Namespace {
     /// # Errors
     /// `/etc/netns` cannot be written.
     pub fn private_file(&self, file: &str, text: &str) -> Result<()> {
-        let folder = Path::new("/etc/netns").join(&self.name);
+        let file_inside = Path::new("/etc/netns").join(&self.name).join(file);
         let _permit = cleanup::permit_to_make();
-        fs::create_dir_all(&folder).context("cannot make /etc/netns")?;
-        fs::write(folder.join(file), text).with_context(|| format!("cannot write a private /etc/{file}"))
+        fs::create_dir_all(file_inside.parent().unwrap_or(&file_inside)).context("cannot make /etc/netns")?;
+        fs::write(file_inside, text).with_context(|| format!("cannot write a private /etc/{file}"))
     }
 
     /// Runs a closure on a thread of its own that has entered the namespace.

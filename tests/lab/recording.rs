@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::journal::Journal;
 use crate::line::profile::Profile;
-use crate::manifest::{Circumstances, manifest};
+use crate::manifest::manifest;
 use crate::namespace::Namespace;
 use crate::process::{Running, SHORT, wait_until};
 
@@ -150,7 +150,7 @@ impl Corpus {
         self.folder.join("pcap").join(label.class).join(format!("lab__{}.pcap", label.name))
     }
 
-    /// Records on `port0` of the box while `act` runs; the journal of it is about all the `namespaces`. When `act` fails, or
+    /// Records on `port0` of the box while `act` runs; the journal says what was done, and which servers were started before. When `act` fails, or
     /// nothing was recorded that the label speaks of, the capture is thrown away.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Corpus {
     pub fn record(
         &self,
         r#box: &Namespace,
-        namespaces: Vec<String>,
+        journal: &Journal,
         order: &Order<'_>,
         act: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
@@ -169,11 +169,9 @@ impl Corpus {
             fs::remove_file(&beside)?;
         }
         let capture = Capture::start(r#box, "port0", &file, order.snap, "")?;
-        let (journal, begins) = (Journal::keep(namespaces), sluice::clock::now());
         let done = act();
         capture.stop();
-        let circumstances = Circumstances { begins, entries: journal.finish() };
-        match done.and_then(|()| self.describe(&file, order, circumstances)) {
+        match done.and_then(|()| self.describe(&file, order, journal)) {
             Ok(text) => fs::write(&beside, text).context("the manifest")?,
             Err(error) => {
                 fs::remove_file(&file)?;
@@ -183,9 +181,9 @@ impl Corpus {
         self.write_labels()
     }
 
-    fn describe(&self, file: &Path, order: &Order<'_>, circumstances: Circumstances) -> Result<String> {
+    fn describe(&self, file: &Path, order: &Order<'_>, journal: &Journal) -> Result<String> {
         let relative = file.strip_prefix(self.folder.join("pcap"))?.display().to_string();
-        let described = manifest(file, &relative, order, &circumstances)?;
+        let described = manifest(file, &relative, order, journal)?;
         ensure!(described["flows"].as_u64() > Some(0), "nothing was recorded");
         ensure!(
             order.label.is_benign() || described["attack_flows"].as_u64() > Some(0),

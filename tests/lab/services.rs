@@ -38,6 +38,21 @@ pub const WEB_FILES: [(&str, usize); 9] = [
     ("film.bin", 6_000_000),
 ];
 
+/// A page as a browser sees it: its parts come from all servers of the outside world, it asks for news all the time, and once it stands
+/// it wants something of a server that is gone.
+pub const WEB_PAGE: &str = "news.html";
+
+const WEB_PAGE_TEXT: &str = "<!doctype html><meta charset=utf-8><title>News</title><link rel=stylesheet href=style.css>
+<script src=app.js async></script><h1>News</h1><script>
+for (let n = 0; n < 40; n++) {
+  const file = n % 8 ? 'icon.svg' : 'photo.jpg';
+  const server = n % 2 ? `host${n % 4}.example.com` : `203.0.113.${10 + n % 4}`;
+  document.write(`<img src='//${server}/${file}?${n}'>`);
+}
+setInterval(() => fetch('api.json?' + Date.now()), 700);
+addEventListener('load', () => setTimeout(() => { new Image().src = 'http://203.0.113.200/banner.png'; }, 100));
+</script>";
+
 /// How long a server may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
@@ -49,6 +64,7 @@ pub fn create_users(namespace: &Namespace) -> Result<()> {
     let home = home_folder()?;
     let passwd = format!(
         "root:x:0:0:root:/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nftp:x:101:65534::/nonexistent:/bin/false\n\
+         avahi:x:102:65534::/nonexistent:/bin/false\n\
          nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n{USER}:x:0:0::{}:/bin/sh\n",
         home.display()
     );
@@ -109,7 +125,7 @@ pub fn user_key() -> Result<PathBuf> {
     make_key(&work_folder()?.join("user_key"))
 }
 
-/// A real nginx on ports 80 and 443 of all addresses of the namespace, with [`WEB_FILES`]; below `/private/` it asks for the
+/// A real nginx on ports 80 and 443 of all addresses of the namespace, with [`WEB_FILES`] and [`WEB_PAGE`]; below `/private/` it asks for the
 /// name and the password of [`USER`].
 ///
 /// # Errors
@@ -121,6 +137,7 @@ pub fn nginx(namespace: &Namespace) -> Result<Running> {
     for (name, size) in WEB_FILES {
         write_once(&files.join(name), &filler(size))?;
     }
+    write_once(&files.join(WEB_PAGE), WEB_PAGE_TEXT.as_bytes())?;
     write_once(&folder.join("users"), format!("{USER}:{{PLAIN}}{PASSWORD}\n").as_bytes())?;
     let (certificate, key) = certificate()?;
     let config = format!(
@@ -199,6 +216,51 @@ pub fn samba(namespace: &Namespace) -> Result<Running> {
         "tcp",
         445,
     )
+}
+
+/// A real Avahi at one device, which tells of services by mDNS (RFC 6762).
+///
+/// # Errors
+/// avahi-daemon is not installed, or it does not start.
+pub fn avahi(namespace: &Namespace, device: &str, services: &[&str]) -> Result<Running> {
+    create_users(namespace)?;
+    let config = format!(
+        "[server]\nhost-name={}\nallow-interfaces={device}\nenable-dbus=no\n[wide-area]\n[publish]\n[reflector]\n[rlimits]\n",
+        namespace.name()
+    );
+    for (number, service) in services.iter().enumerate() {
+        let text = format!(
+            "<service-group><name replace-wildcards=\"yes\">{service} on %h</name><service><type>{service}</type>\
+             <port>{}</port></service></service-group>",
+            8_000 + number
+        );
+        namespace.private_file(&format!("avahi/services/{number}.service"), &text)?;
+    }
+    let file = work_folder()?.join(format!("{}-avahi.conf", namespace.name()));
+    fs::write(&file, config)?;
+    // Of those that see the same /run only one may be.
+    let line = format!(
+        "mount -t tmpfs tmpfs /run && exec avahi-daemon --no-drop-root --no-rlimits --no-chroot --no-proc-title -f {}",
+        file.display()
+    );
+    let mut command = namespace.command("sh");
+    await_port(namespace, Running::start(command.args(["-c", &line]))?, "udp", 5353)
+}
+
+/// A real media server on port 8200, which tells of itself by SSDP at one device.
+///
+/// # Errors
+/// minidlna is not installed, or it does not start.
+pub fn minidlna(namespace: &Namespace, device: &str) -> Result<Running> {
+    let folder = work_folder()?.join(format!("{}-minidlna", namespace.name()));
+    fs::create_dir_all(&folder)?;
+    let config = format!(
+        "network_interface={device}\nmedia_dir={0}\ndb_dir={0}/db\nlog_dir={0}/log\nport=8200\nnotify_interval=10\nfriendly_name=television\n",
+        folder.display()
+    );
+    let file = folder.join("minidlna.conf");
+    fs::write(&file, config)?;
+    start(namespace, &format!("minidlnad -S -f {} -P {}/pid", file.display(), folder.display()), "tcp", 8200)
 }
 
 /// An iperf3 server on port 5201 of one address: on all of them it would answer UDP from the wrong one.
@@ -283,8 +345,11 @@ pub fn vsftpd(namespace: &Namespace) -> Result<Running> {
 
 /// Starts a server and waits until it (or one before it) listens on the port.
 fn start(namespace: &Namespace, line: &str, protocol: &str, port: u16) -> Result<Running> {
-    let mut server = namespace.start(line)?;
-    let waited = wait_until(&format!("{line} listens"), START_LIMIT, || {
+    await_port(namespace, namespace.start(line)?, protocol, port)
+}
+
+fn await_port(namespace: &Namespace, mut server: Running, protocol: &str, port: u16) -> Result<Running> {
+    let waited = wait_until(&format!("port {port} is listened on"), START_LIMIT, || {
         !server.is_alive() || listens(namespace, protocol, port)
     });
     match waited {

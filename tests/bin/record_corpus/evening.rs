@@ -82,6 +82,11 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
+/// One of an hour, from which no model learns.
+pub fn an_hour() -> Scenario {
+    Scenario::benign("evening", "evening_60_minutes", |s| evening(s, 3_600)).headers()
+}
+
 fn evening(scene: &Scene, seconds: u64) -> Result<()> {
     for node in sockets_from("203.0.113.100", 10, 0)? {
         scene.wan().ip(&format!("addr replace {}/32 dev lo", node.ip()))?;

@@ -10,6 +10,7 @@ mod cases;
 mod chatter;
 mod evening;
 mod floods;
+mod household;
 mod logins;
 mod mixtures;
 mod pages;
@@ -54,7 +55,7 @@ struct Arguments {
     /// One capture of each of the main classes.
     #[arg(long)]
     quick: bool,
-    /// What no model learns from instead: tools that are left out to see how a model takes what it has never met.
+    /// What no model learns from instead, to see how a model takes what it has never met: other tools, a browser, an evening of an hour.
     #[arg(long, conflicts_with_all = ["quick", "cases"])]
     unseen: bool,
     /// The small captures of tests/captures/ instead.

@@ -95,7 +95,7 @@ fn work_off(corpus: &Corpus, jobs: Vec<Job<'_>>, at_a_time: usize) -> Vec<String
 fn run(corpus: &Corpus, job: &Job<'_>) -> Result<()> {
     let scene = Scene::new(job.profile, job.seed).context("the laboratory")?;
     let order = Order { label: &job.label, profile: job.profile, seed: job.seed, snap: job.scenario.snap };
-    corpus.record(&scene.network.r#box, scene.namespaces(), &order, || (job.scenario.act)(&scene))
+    corpus.record(&scene.network.r#box, &scene.journal, &order, || (job.scenario.act)(&scene))
 }
 
 /// Captures, flows of the class, packets and bytes of each class that the corpus holds.

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+use lab::journal::Journal;
 use lab::line::profile::Profile;
 use lab::namespace::Namespace;
 use lab::network::{GATEWAY, INTERNET, INTERNET_V6, LAN_HOST, Network, Outsider};
@@ -21,6 +22,8 @@ pub struct Scene {
     pub attackers: [Outsider; 3],
     /// Two people outside who mean well.
     pub visitors: [Outsider; 2],
+    /// What was done here, the start of the servers included.
+    pub journal: Journal,
     random: Mutex<Random>,
 }
 
@@ -29,6 +32,10 @@ impl Scene {
     pub fn new(profile: &Profile, seed: u64) -> Result<Self> {
         let network = Network::over(profile, seed)?;
         network.bridge()?;
+        let attackers = [network.outsider(66)?, network.outsider(67)?, network.outsider(68)?];
+        let visitors = [network.outsider(40)?, network.outsider(41)?];
+        let outsiders = attackers.iter().chain(&visitors).map(|one| one.namespace.name().to_owned());
+        let journal = Journal::keep(network.namespaces().into_iter().chain(outsiders).collect());
         let servers = vec![
             services::sshd(&network.lan)?,
             services::nginx(&network.lan)?,
@@ -42,10 +49,8 @@ impl Scene {
             services::dnsmasq(&network.wan)?,
         ];
         meet_neighbours(&network)?;
-        let attackers = [network.outsider(66)?, network.outsider(67)?, network.outsider(68)?];
-        let visitors = [network.outsider(40)?, network.outsider(41)?];
         let random = Mutex::new(Random::new(seed));
-        Ok(Self { _servers: servers, network, attackers, visitors, random })
+        Ok(Self { _servers: servers, network, attackers, visitors, journal, random })
     }
 
     /// The hosts of the LAN.
@@ -66,12 +71,6 @@ impl Scene {
     /// A sequence of draws for one purpose: the scenario's seed makes it.
     pub fn random(&self) -> Random {
         Random::new(self.random.lock().unwrap_or_else(PoisonError::into_inner).bits())
-    }
-
-    /// All namespaces in which programs run.
-    pub fn namespaces(&self) -> Vec<String> {
-        let outsiders = self.attackers.iter().chain(&self.visitors).map(|one| one.namespace.name().to_owned());
-        self.network.namespaces().into_iter().chain(outsiders).collect()
     }
 }
 

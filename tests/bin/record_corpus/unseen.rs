@@ -1,5 +1,5 @@
-//! Tools that no model here learns from: what a model makes of their captures says how it takes what it has never met. They are
-//! recorded into a corpus of their own.
+//! What no model here learns from, tools that attack and a [`household`]: what a model makes of their captures says how it takes what it
+//! has never met. They are recorded into a corpus of their own.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use lab::network::{LAN_HOST, LAN_HOST_V6};
 use lab::process::run_any;
 use lab::services;
 
+use crate::household;
 use crate::scenario::{ATTACKER, ATTACKER_V6, FORGED, Scenario};
 
 /// How long one attack may take; the tool is then stopped.
@@ -23,7 +24,7 @@ const PATHS: u32 = 2_000;
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
-    let families = [web_searches(), web_floods(), over_v6(), guessing()];
+    let families = [household::scenarios(), web_searches(), web_floods(), over_v6(), guessing()];
     families.into_iter().flatten().collect()
 }
 
