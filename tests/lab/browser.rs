@@ -59,6 +59,8 @@ impl<'a> Browser<'a> {
             "--disable-component-update",
             "--disable-sync",
             "--no-first-run",
+            // Those of the laboratory are of no authority.
+            "--ignore-certificate-errors",
             "--window-size=1000,2000",
             &format!("--user-data-dir={}", profile.display()),
         ];

@@ -13,10 +13,13 @@ use sluice::clock::Stopwatch;
 
 use crate::journal::note;
 use crate::namespace::Namespace;
+use crate::process::wait_until;
 use crate::random::Random;
 
 /// How often something that waits looks whether it is to end.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long an address may be taken by what is at its end.
+const FREE_WITHIN: Duration = Duration::from_secs(2);
 /// More than any datagram here.
 const LONGEST_BYTES: usize = 2_048;
 
@@ -59,7 +62,17 @@ pub struct Party<'a> {
 
 impl Party<'_> {
     fn bind(&self) -> Result<UdpSocket> {
-        let socket = self.namespace.enter(|| UdpSocket::bind(self.socket))?.with_context(|| self.socket.to_string())?;
+        let try_once =
+            || self.namespace.enter(|| UdpSocket::bind(self.socket))?.with_context(|| self.socket.to_string());
+        let mut bound = try_once();
+        // One that was closed a moment before may still be open in a process that is just being started.
+        let _ = wait_until("the address is free", FREE_WITHIN, || {
+            if bound.is_err() {
+                bound = try_once();
+            }
+            bound.is_ok()
+        });
+        let socket = bound?;
         socket.set_read_timeout(Some(LOOK_AGAIN))?;
         Ok(socket)
     }

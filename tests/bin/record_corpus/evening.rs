@@ -82,7 +82,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// One of an hour, from which no model learns.
+/// One of an hour, from which no model learns, though it learns the same habits from the shorter ones.
 pub fn an_hour() -> Scenario {
     Scenario::benign("evening", "evening_60_minutes", |s| evening(s, 3_600)).headers()
 }

@@ -1,5 +1,5 @@
 //! A household as no model here has met it: a real browser, real programs that look for others and tell of themselves, and an evening
-//! of an hour. They are recorded beside the tools that are left out.
+//! longer than any. They are recorded beside the tools that are left out.
 
 use std::thread::sleep;
 use std::time::Duration;
