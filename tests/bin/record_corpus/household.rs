@@ -23,7 +23,7 @@ pub fn scenarios() -> Vec<Scenario> {
         evening::an_hour(),
         Scenario::benign("chromium", "chromium_reads", |s| read(s, 12, 4_000)),
         Scenario::benign("chromium", "chromium_in_haste", |s| read(s, 40, 300)),
-        Scenario::benign("mdns", "mdns_services", |s| discover(s, 45)),
+        Scenario::benign("mdns", "mdns_services", |s| discover(s, 9)),
     ]
 }
 
@@ -40,26 +40,17 @@ fn read(scene: &Scene, pages: u32, pause_ms: u64) -> Result<()> {
     Ok(())
 }
 
-/// Devices on both sides of the box tell what they offer, by mDNS and SSDP, while others look for it.
-fn discover(scene: &Scene, seconds: u64) -> Result<()> {
+/// Devices on both sides of the box tell what they offer, by mDNS and SSDP, while others look for it: for each service there is, and again and
+/// again for a router that forwards ports, which none here does.
+fn discover(scene: &Scene, times: u32) -> Result<()> {
     let _printer = services::avahi(scene.lan(), "lan0", &["_ipp._tcp", "_hap._tcp", "_airplay._tcp"])?;
     let _television = services::minidlna(scene.lan(), "lan0")?;
     let _router = services::avahi(scene.wan(), "wan0", &["_http._tcp", "_ssh._tcp"])?;
-    let _listening = [scene.lan(), scene.wan()].map(|namespace| namespace.start("mdns-scan"));
-    let rounds = seconds / ROUND_S;
+    let _looking = [scene.lan().start("mdns-scan")?, scene.wan().start("mdns-scan")?];
     let mut random = scene.random();
-    for _ in 0..rounds {
-        look_for_a_router(scene, &mut random)?;
+    for _ in 0..times {
+        run_any(&mut scene.lan().words("upnpc -m lan0 -s"), LIMIT)?;
+        sleep(Duration::from_millis(random.between(500, 5_000)));
     }
-    Ok(())
-}
-
-/// How long a round of looking takes about.
-const ROUND_S: u64 = 5;
-
-/// As programs do that want a port forwarded; none here answers.
-fn look_for_a_router(scene: &Scene, random: &mut Random) -> Result<()> {
-    run_any(&mut scene.lan().words("upnpc -m lan0 -s"), LIMIT)?;
-    sleep(Duration::from_millis(random.between(500, ROUND_S * 1_000)));
     Ok(())
 }
