@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Result;
 use lab::browser::Browser;
 use lab::process::run_any;
-use lab::random::Random;
 use lab::services;
 
 use crate::evening;
