@@ -72,7 +72,10 @@ fn film_bytes() -> usize {
 }
 
 fn blocks(board: &Machine<'_>, address: &str) -> Vec<String> {
-    let status = status(board, address);
+    blocks_in(&status(board, address))
+}
+
+fn blocks_in(status: &Value) -> Vec<String> {
     status["blocks"].as_array().unwrap().iter().map(|block| block["address"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -111,14 +114,16 @@ fn cut_power_and_boot(network: &Network, board: &mut Machine<'_>, address: &str)
 }
 
 /// What the board was is kept in a file on somebody's computer, as docs/install.md says, and comes back from it.
-fn check_that_a_backup_comes_back(board: &Machine<'_>, address: &str, blocked: &str) {
+fn check_that_a_backup_comes_back(board: &Machine<'_>, address: &str, blocked: &String) {
     let backup = work_folder().unwrap().join("board-backup.tar.gz");
     board.shell_into(address, "sluice backup -", &backup).unwrap();
     board.shell(address, &format!("sluice unblock {blocked}")).unwrap();
-    assert!(!blocks(board, address).iter().any(|block| block == blocked));
+    assert!(!blocks(board, address).contains(blocked));
     board.shell_with(address, "sluice restore - && sluice restart", &backup).unwrap();
+    // The daemon does not answer while it starts.
     wait_until("the block of the backup stands again", PATIENCE, || {
-        board.shell(address, "sluice status").is_ok() && blocks(board, address).iter().any(|block| block == blocked)
+        let status = board.shell(address, "sluice status --json");
+        status.is_ok_and(|text| blocks_in(&serde_json::from_str(&text).unwrap()).contains(blocked))
     })
     .unwrap();
     board.check_console().unwrap();

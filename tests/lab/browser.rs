@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cleanup::work_folder;
 use crate::namespace::Namespace;
-use crate::process::{Running, run_within, wait_until};
+use crate::process::{Running, run_within, try_for, wait_until};
 
 /// Where ChromeDriver listens: every namespace has a loopback of its own.
 const DRIVER: &str = "http://127.0.0.1:9515";
@@ -108,7 +108,7 @@ impl<'a> Browser<'a> {
     /// There is none for long: the page may be another one in a moment.
     pub fn type_into(&self, field: &str, text: &str) -> Result<()> {
         let path = format!("//input[@name='{field}']");
-        let typed = patiently(field, || {
+        let typed = try_for(PATIENCE, || {
             let element = self.find(&path)?;
             self.ask("POST", &format!("/element/{element}/value"), Some(&json!({"text": text})))
         });
@@ -124,7 +124,7 @@ impl<'a> Browser<'a> {
         let path = format!(
             "//*[self::button or self::a][@aria-label=\"{name}\" or not(@aria-label) and normalize-space(.)=\"{name}\"]"
         );
-        let pressed = patiently(name, || {
+        let pressed = try_for(PATIENCE, || {
             let element = self.find(&path)?;
             self.ask("POST", &format!("/element/{element}/click"), Some(&json!({})))
         });
@@ -149,18 +149,6 @@ impl<'a> Browser<'a> {
     fn ask(&self, method: &str, what: &str, body: Option<&Value>) -> Result<Value> {
         curl(self.namespace, method, &format!("{DRIVER}/session/{}{what}", self.session), body)
     }
-}
-
-/// Tries until it is done, or for as long as patience lasts; what became of the last try.
-fn patiently(what: &str, mut attempt: impl FnMut() -> Result<Value>) -> Result<Value> {
-    let mut done = attempt();
-    let _ = wait_until(what, PATIENCE, || {
-        if done.is_err() {
-            done = attempt();
-        }
-        done.is_ok()
-    });
-    done
 }
 
 /// The value of the driver's answer.

@@ -76,12 +76,9 @@ pub fn note(namespace: &str, what: &str) {
     });
 }
 
-/// Notes a command line that begins with `ip netns exec NAME`; others are about the laboratory and not in it, and `ss` only looks whether a
-/// server listens.
+/// Notes a command line that begins with `ip netns exec NAME`; others are about the laboratory and not in it.
 pub(crate) fn note_command(line: &str) {
-    if let Some((namespace, what)) = line.strip_prefix("ip netns exec ").and_then(|rest| rest.split_once(' '))
-        && !what.starts_with("ss ")
-    {
+    if let Some((namespace, what)) = line.strip_prefix("ip netns exec ").and_then(|rest| rest.split_once(' ')) {
         note(namespace, what);
     }
 }
@@ -99,7 +96,6 @@ mod tests {
         note("journal-a", "too early");
         let journal = Journal::keep(vec![String::from("journal-a")]);
         note_command("ip netns exec journal-a ping -c 1 somebody");
-        note_command("ip netns exec journal-a ss -l");
         note_command("ip netns exec journal-b ping -c 1 somebody");
         note_command("ip -n journal-a link");
         let entries = journal.entries();

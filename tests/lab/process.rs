@@ -196,6 +196,21 @@ pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) 
     }
 }
 
+/// Tries until it is done, or the time is up.
+///
+/// # Errors
+/// That of the last try.
+pub fn try_for<T>(limit: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let watch = Stopwatch::start();
+    loop {
+        let done = attempt();
+        if done.is_ok() || watch.elapsed() > limit {
+            return done;
+        }
+        sleep(LOOK_AGAIN);
+    }
+}
+
 /// The command as a person would type it.
 fn describe(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

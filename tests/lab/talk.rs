@@ -13,7 +13,7 @@ use sluice::clock::Stopwatch;
 
 use crate::journal::note;
 use crate::namespace::Namespace;
-use crate::process::wait_until;
+use crate::process::try_for;
 use crate::random::Random;
 
 /// How often something that waits looks whether it is to end.
@@ -62,17 +62,10 @@ pub struct Party<'a> {
 
 impl Party<'_> {
     fn bind(&self) -> Result<UdpSocket> {
-        let try_once =
-            || self.namespace.enter(|| UdpSocket::bind(self.socket))?.with_context(|| self.socket.to_string());
-        let mut bound = try_once();
         // One that was closed a moment before may still be open in a process that is just being started.
-        let _ = wait_until("the address is free", FREE_WITHIN, || {
-            if bound.is_err() {
-                bound = try_once();
-            }
-            bound.is_ok()
-        });
-        let socket = bound?;
+        let socket = try_for(FREE_WITHIN, || {
+            self.namespace.enter(|| UdpSocket::bind(self.socket))?.with_context(|| self.socket.to_string())
+        })?;
         socket.set_read_timeout(Some(LOOK_AGAIN))?;
         Ok(socket)
     }

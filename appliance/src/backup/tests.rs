@@ -270,6 +270,8 @@ fn one_at_a_time_and_what_was_put_in_place_but_for_its_name_gets_it() {
     let turn = super::Turn::take(&new.state()).unwrap();
     assert!(matches!(new.restore(&whole), Err(BackupError::Busy(_))));
     assert!(matches!(write(&new.config(), &mut Vec::new()), Err(BackupError::Busy(_))));
+    // As a process has it that is just being started.
+    let _inherited = turn.0.try_clone().unwrap();
     drop(turn);
     new.restore(&whole).unwrap();
     let kept = put_in_place(&new.state(), NOW).unwrap().unwrap();
