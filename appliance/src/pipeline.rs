@@ -11,6 +11,7 @@ use traffic::extractor::{Extractor, Observation};
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
+use traffic::protocols::{TCP, UDP};
 use traffic::services::DNS_PORT;
 use traffic::time::Timestamp;
 
@@ -225,20 +226,26 @@ impl Judgement {
     /// Whose frame it was that led to the checkpoint. Flows that ended by their silence meanwhile have no sender.
     fn see_sender(&mut self, seen: &Observation<'_>, frame: &Frame<'_>, port: Port) {
         let (Some(sender), Some(mac)) = (seen.sender, frame.sender()) else { return };
-        let is_first = seen.packets == 1 && sender == seen.initiator;
-        let is_routed = is_first && hop_limit(frame).is_some_and(was_routed);
+        let begins = sender == seen.initiator && self.flow_verdicts.origin(seen.flow).is_none();
+        let is_routed = begins && hop_limit(frame).is_some_and(was_routed);
         self.devices.see(mac, port, sender, is_routed, seen.time);
-        if is_first {
+        if begins {
             let device = self.devices.device(mac, port, sender, seen.time);
             let is_inside = self.devices.is_inside(port);
             self.flow_verdicts.begun(seen.flow, Origin { device, is_inside, is_routed });
         }
     }
 
+    /// Where the flow began. Where no port is known to be the household's, all come from outside.
+    fn origin(&self, flow: u64) -> Option<Origin> {
+        self.flow_verdicts.origin(flow).or_else(|| (!self.devices.know_sides()).then(Origin::default))
+    }
+
     fn checkpoint(&mut self, seen: &Observation<'_>, listener: &mut dyn Listener) {
-        let origin = self.flow_verdicts.origin(seen.flow);
-        listener.checkpoint(seen, origin.device);
-        let subject = Subject::offender(origin.device, seen.initiator);
+        let origin = self.origin(seen.flow);
+        let device = origin.and_then(|origin| origin.device);
+        listener.checkpoint(seen, device);
+        let subject = Subject::offender(device, seen.initiator);
         if seen.meagre_login {
             self.evidence.meagre_login(subject, seen.time);
         }
@@ -314,7 +321,7 @@ impl Judgement {
         let Some((list, asked)) = dns::question(payload).and_then(|question| self.rules.listed_name(question)) else {
             return;
         };
-        let origin = self.flow_verdicts.origin(flow);
+        let origin = self.origin(flow);
         let sighting = Sighting { origin, ..sighting_by_name(&packet, time, list, asked) };
         self.evidence.alert_at_once(&sighting, &mut |decision| listener.decision(decision));
         if list.config.block {
@@ -327,9 +334,13 @@ impl Judgement {
 }
 
 /// Whether what a flow looks like speaks against its initiator. Where that was never seen sending, nothing is its doing. That a password was
-/// guessed shows when the connection ends: until then, whoever mistyped it before may be logging in.
+/// guessed shows when the connection ends: until then, whoever mistyped it before may be logging in. Fragments without ports are a flow of
+/// their own, which is never answered: what they are shows in the flow of the first ones.
 fn is_to_be_heard(class: ThreatClass, seen: &Observation<'_>) -> bool {
-    seen.begun && (class != ThreatClass::BruteForce || seen.end.is_some_and(|end| end != FlowEnd::Segment))
+    let is_of_fragments = matches!(seen.protocol, TCP | UDP) && seen.responder_port.is_none();
+    seen.begun
+        && !is_of_fragments
+        && (class != ThreatClass::BruteForce || seen.end.is_some_and(|end| end != FlowEnd::Segment))
 }
 
 /// What a rule of the class benign excuses of: what is told from harmless traffic by counting connections.
@@ -338,7 +349,7 @@ const fn is_excusable(class: ThreatClass) -> bool {
 }
 
 /// A flow that its initiator is accused for.
-fn sighting(seen: &Observation<'_>, origin: Origin, verdict: Verdict, basis: Basis) -> Sighting {
+fn sighting(seen: &Observation<'_>, origin: Option<Origin>, verdict: Verdict, basis: Basis) -> Sighting {
     Sighting {
         time: seen.time,
         last_packet: seen.last_packet,
@@ -356,12 +367,18 @@ fn sighting(seen: &Observation<'_>, origin: Origin, verdict: Verdict, basis: Bas
 }
 
 /// A flow that a list accuses: whoever is on it is the offender, also where the other side began.
-fn sighting_by_list(seen: &Observation<'_>, origin: Origin, list: &List, began: bool) -> Sighting {
+fn sighting_by_list(seen: &Observation<'_>, origin: Option<Origin>, list: &List, began: bool) -> Sighting {
     let listed = sighting(seen, origin, list.config.verdict, Basis::List { name: list.config.name, began });
     if began {
         return listed;
     }
-    Sighting { source: seen.responder, origin: Origin::default(), destination: seen.initiator, port: None, ..listed }
+    Sighting {
+        source: seen.responder,
+        origin: Some(Origin::default()),
+        destination: seen.initiator,
+        port: None,
+        ..listed
+    }
 }
 
 /// A question for a name that is on a list: whoever asks is the offender. The datagram alone proves nothing.
@@ -370,7 +387,7 @@ fn sighting_by_name(packet: &Packet, time: Timestamp, list: &List, asked: AskedN
         time,
         last_packet: time,
         source: packet.source,
-        origin: Origin::default(),
+        origin: None,
         destination: packet.destination,
         protocol: packet.protocol,
         port: Some(DNS_PORT),
@@ -390,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_guessed_password_shows_when_the_connection_ends_and_a_scan_at_once() {
-        let heard = |class, begun, end| {
+        let heard_of = |class, begun, end, responder_port| {
             let seen = Observation {
                 time: Timestamp::EPOCH,
                 last_packet: Timestamp::EPOCH,
@@ -398,7 +415,7 @@ mod tests {
                 initiator: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 responder: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 initiator_port: None,
-                responder_port: None,
+                responder_port,
                 protocol: 6,
                 vlan: None,
                 packets: 8,
@@ -411,6 +428,11 @@ mod tests {
             };
             is_to_be_heard(class, &seen)
         };
+        let heard = |class, begun, end| heard_of(class, begun, end, Some(22));
+        assert!(
+            !heard_of(ThreatClass::Flood, true, None, None),
+            "fragments of a tunnel in use are never answered themselves"
+        );
         assert!(heard(ThreatClass::Scan, true, None));
         assert!(!heard(ThreatClass::Scan, false, None), "nobody was seen doing it");
         assert!(!heard(ThreatClass::BruteForce, true, None));

@@ -22,7 +22,7 @@ const DEVICES: usize = 512;
 pub(super) const MOST_ADDRESSES: usize = 2;
 
 /// For how long an address is taken for the card's, and who was seen to speak for others to do so.
-const A_DAY: Duration = Duration::from_secs(86_400);
+pub(super) const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// Whether a packet of this hop limit came through a router or two: hosts begin with 64, 128 or 255. One that was sent with a
 /// smaller number on purpose, as for groups and by traceroute, says nothing.
@@ -54,6 +54,10 @@ pub struct Neighbourhood {
 }
 
 impl Neighbourhood {
+    fn v4_lan(&self) -> impl Iterator<Item = &IpNet> {
+        self.lan.iter().filter(|network| matches!(network, IpNet::V4(_)))
+    }
+
     fn side(&self, port: Port) -> Side {
         match self.internet_port {
             Some(internet) if internet == port => Side::Outside,
@@ -70,8 +74,10 @@ struct Card {
     v4: [Option<(Ipv4Addr, Timestamp)>; MOST_ADDRESSES],
     /// It sent from an IPv6 address of the household.
     has_v6: bool,
-    /// When it was last seen to speak for others.
-    for_others: Option<Timestamp>,
+    /// When it was last seen to speak for others, by what a router does to a packet.
+    routes: Option<Timestamp>,
+    /// When by its addresses, and how often the networks of the household had changed by then: it says nothing by others.
+    claims: Option<(Timestamp, u32)>,
 }
 
 /// The network cards that were seen.
@@ -79,13 +85,15 @@ struct Card {
 pub struct Devices {
     cards: Arena<Mac, Card, 1>,
     around: Arc<Neighbourhood>,
+    /// How often the IPv4 networks of the household have changed.
+    lan_changes: u32,
 }
 
 impl Devices {
     /// Takes all memory at once.
     #[must_use]
     pub fn new(around: Arc<Neighbourhood>, seed: [u64; 2]) -> Self {
-        Self { cards: Arena::new(DEVICES, seed), around }
+        Self { cards: Arena::new(DEVICES, seed), around, lan_changes: 0 }
     }
 
     /// What the table takes.
@@ -95,6 +103,9 @@ impl Devices {
 
     /// Takes in what the network looks like now.
     pub fn learn(&mut self, around: Arc<Neighbourhood>) {
+        if !around.v4_lan().eq(self.around.v4_lan()) {
+            self.lan_changes += 1;
+        }
         self.around = around;
     }
 
@@ -105,19 +116,32 @@ impl Devices {
             return;
         }
         let is_at_home = self.is_at_home(address);
+        let knows_home = self.around.v4_lan().next().is_some();
         let slot = self.cards.find_or_insert(Slot::NONE, mac, || Card::NEW);
         let card = self.cards.get_mut(slot);
         if is_routed {
-            card.for_others = Some(now);
+            card.routes = Some(now);
         }
         match address {
-            IpAddr::V4(v4) if is_at_home => card.add(v4, now),
+            IpAddr::V4(v4) if is_at_home => {
+                if !card.add(v4, now) {
+                    card.claims = Some((now, self.lan_changes));
+                }
+            }
             // Before it has an address a device asks for one from none or from one that it made up.
             IpAddr::V4(v4) if v4.is_unspecified() || v4.is_link_local() => {}
-            IpAddr::V4(_) => card.for_others = Some(now),
+            // After a start this box may have no address yet, and so not know which are the household's.
+            IpAddr::V4(_) if !knows_home => {}
+            IpAddr::V4(_) => card.claims = Some((now, self.lan_changes)),
             // Which IPv6 networks are the household's is often not known.
             IpAddr::V6(_) => card.has_v6 |= is_at_home,
         }
+    }
+
+    /// Whether it is known which port is the household's.
+    #[must_use]
+    pub fn know_sides(&self) -> bool {
+        self.around.internet_port.is_some()
     }
 
     /// Whether the port is known to be the household's.
@@ -134,7 +158,8 @@ impl Devices {
             return None;
         }
         let card = self.cards.get(self.cards.find(&mac)?);
-        let speaks_for_others = card.for_others.is_some_and(|seen| now.since(seen) < A_DAY);
+        let claims = card.claims.filter(|(_, lan_changes)| *lan_changes == self.lan_changes).map(|(seen, _)| seen);
+        let speaks_for_others = card.routes.into_iter().chain(claims).any(|seen| now.since(seen) < A_DAY);
         let is_at_home = card.has_v6 || card.v4.iter().any(Option::is_some);
         (is_at_home && !speaks_for_others).then_some(mac)
     }
@@ -145,16 +170,15 @@ impl Devices {
 }
 
 impl Card {
-    const NEW: Self = Self { v4: [None; MOST_ADDRESSES], has_v6: false, for_others: None };
+    const NEW: Self = Self { v4: [None; MOST_ADDRESSES], has_v6: false, routes: None, claims: None };
 
-    fn add(&mut self, address: Ipv4Addr, now: Timestamp) {
+    /// Takes an address in, where there is room.
+    fn add(&mut self, address: Ipv4Addr, now: Timestamp) -> bool {
         let is_free = |place: &Option<(Ipv4Addr, Timestamp)>| place.is_none_or(|(_, last)| now.since(last) >= A_DAY);
         // Its own place comes first, or it would take a second one.
         let own = self.v4.iter().position(|place| place.is_some_and(|(known, _)| known == address));
-        match own.or_else(|| self.v4.iter().position(is_free)).and_then(|place| self.v4.get_mut(place)) {
-            Some(place) => *place = Some((address, now)),
-            None => self.for_others = Some(now),
-        }
+        let place = own.or_else(|| self.v4.iter().position(is_free)).and_then(|place| self.v4.get_mut(place));
+        place.map(|place| *place = Some((address, now))).is_some()
     }
 }
 
@@ -234,6 +258,28 @@ mod tests {
         let mut gateway = devices(vec![CARD], Some(OUTSIDE));
         see(&mut gateway, "198.51.100.1");
         assert_eq!(device(&gateway, "198.51.100.1", INSIDE), None);
+    }
+
+    #[test]
+    fn what_a_card_sent_before_its_network_was_known_says_nothing_of_it() {
+        let around = |lan: &[&str]| {
+            let lan = lan.iter().map(|network| network.parse().expect("network")).collect();
+            Arc::new(Neighbourhood { lan, routers: Vec::new(), internet_port: Some(OUTSIDE) })
+        };
+        let mut devices = Devices::new(around(&["2001:db8:1::/64"]), [1, 2]);
+        see(&mut devices, "198.51.100.7");
+        devices.learn(around(&["198.51.100.0/24"]));
+        see(&mut devices, "198.51.100.7");
+        assert_eq!(device(&devices, "198.51.100.7", INSIDE), Some(CARD), "this box got its address after it");
+
+        devices.learn(around(&["203.0.113.0/24"]));
+        see(&mut devices, "198.51.100.7");
+        assert_eq!(device(&devices, "2001:db8:1::7", INSIDE), None);
+        devices.learn(around(&["203.0.113.0/24", "198.51.100.0/24"]));
+        assert_eq!(device(&devices, "198.51.100.7", INSIDE), Some(CARD), "the network had another number for a while");
+        devices.see(CARD, INSIDE, [198, 51, 100, 7].into(), true, NOW);
+        devices.learn(around(&["198.51.100.0/24"]));
+        assert_eq!(device(&devices, "198.51.100.7", INSIDE), None, "a router stays one");
     }
 
     #[test]

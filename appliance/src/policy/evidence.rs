@@ -217,7 +217,7 @@ impl Evidence {
         if minute != self.alert_minute {
             (self.alert_minute, self.alerts_in_minute) = (minute, [0; 2]);
         }
-        let is_known = sighting.proven || sighting.origin.device.is_some();
+        let is_known = sighting.proven || sighting.device().is_some();
         let in_minute = &mut self.alerts_in_minute[usize::from(is_known)];
         if *in_minute == ALERTS_PER_MINUTE {
             self.alerts_suppressed += 1;
@@ -321,7 +321,7 @@ impl Entry {
         let is_enough = all >= threshold || sighting.suffices();
         let is_proven = proven >= threshold || sighting.suffices() && sighting.proven;
         let action = match (is_proven, is_enough) {
-            (true, _) | (false, true) if sighting.origin.device.is_some() => Action::Quarantine,
+            (true, _) | (false, true) if sighting.device().is_some() => Action::Quarantine,
             (true, _) => Action::Deny,
             (false, true) => Action::DenyNew,
             (false, false) => return None,

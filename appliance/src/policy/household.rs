@@ -13,6 +13,7 @@ use traffic::features::Index;
 use traffic::time::Timestamp;
 
 use super::Subject;
+use super::devices::A_DAY;
 
 /// Devices that are remembered. Full: the one that was not seen for longest goes.
 const DEVICES: usize = 256;
@@ -107,8 +108,18 @@ struct Device {
     last: Timestamp,
     /// It has asked somebody and was answered: it is no invention of another device.
     was_answered: bool,
-    /// The one that was seen last comes last.
-    addresses: Vec<IpAddr>,
+    /// With when each was seen last; the one that was seen last comes last.
+    addresses: Vec<(IpAddr, Timestamp)>,
+}
+
+impl Device {
+    fn has(&self, address: IpAddr, now: Timestamp, within: Duration) -> bool {
+        self.addresses_within(now, within).any(|own| own == address)
+    }
+
+    fn addresses_within(&self, now: Timestamp, within: Duration) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().filter(move |(_, last)| now.since(*last) < within).map(|(address, _)| *address)
+    }
 }
 
 /// Devices and servers.
@@ -149,26 +160,28 @@ impl Household {
         self.servers.iter().any(|server| server.who == who && server.is_in_use(now))
     }
 
-    /// The addresses that a device was seen with of late, and no other device: one that two claim is nobody's, or a device
-    /// could hide behind that of another.
-    pub fn addresses_of(&self, who: Subject) -> impl Iterator<Item = IpAddr> {
+    /// The addresses that a device was seen with in the last day, and no other network card: one that two claim is nobody's, or a
+    /// device could hide behind that of another.
+    pub fn addresses_of(&self, who: Subject, now: Timestamp) -> impl Iterator<Item = IpAddr> {
         let others = move |address: &IpAddr| {
-            self.devices.iter().any(|(other, device)| *other != who && device.addresses.contains(address))
+            let mut cards = self.devices.iter().filter(|(other, _)| matches!(other, Subject::Device(_)));
+            cards.any(|(other, device)| *other != who && device.has(*address, now, A_DAY))
         };
-        let own = self.devices.get(&who).into_iter().flat_map(|device| device.addresses.iter().copied());
+        let own = self.devices.get(&who).into_iter().flat_map(move |device| device.addresses_within(now, A_DAY));
         own.filter(move |address| !others(address))
     }
 
     /// Whether a device that is known by its network card was seen with this address of late.
     #[must_use]
     pub fn knows_a_device_at(&self, address: IpAddr, now: Timestamp) -> bool {
-        self.devices.iter().any(|(who, device)| {
-            matches!(who, Subject::Device(_)) && now.since(device.last) < IN_USE && device.addresses.contains(&address)
-        })
+        self.devices.iter().any(|(who, device)| matches!(who, Subject::Device(_)) && device.has(address, now, IN_USE))
     }
 
-    /// Takes in that a device has an address.
+    /// Takes in that a device has an address. Where its network card is known by now, it is no device of its own by its address.
     pub fn see_device(&mut self, who: Subject, address: IpAddr, now: Timestamp) {
+        if matches!(who, Subject::Device(_)) && address.is_ipv4() {
+            self.devices.remove(&Subject::of(address));
+        }
         if self.devices.len() >= DEVICES && !self.devices.contains_key(&who) {
             let longest_unseen = self.devices.iter().min_by_key(|(_, device)| device.last).map(|(who, _)| *who);
             longest_unseen.map(|who| self.devices.remove(&who));
@@ -176,11 +189,11 @@ impl Household {
         let device =
             self.devices.entry(who).or_insert_with(|| Device { last: now, was_answered: false, addresses: Vec::new() });
         device.last = now;
-        device.addresses.retain(|known| *known != address);
+        device.addresses.retain(|(known, _)| *known != address);
         if device.addresses.len() == ADDRESSES {
             device.addresses.remove(0);
         }
-        device.addresses.push(address);
+        device.addresses.push((address, now));
     }
 
     fn see_server(&mut self, who: Subject, service: Service, now: Timestamp) {
@@ -255,6 +268,24 @@ mod tests {
         assert_eq!(household.servers.len(), SERVERS);
         assert!(serves(&household, "203.0.113.0", 0));
         assert!(!serves(&household, &format!("203.0.113.{}", 199 + SERVERS), 0));
+    }
+
+    #[test]
+    fn an_address_is_the_cards_that_had_it_to_itself_in_the_last_day() {
+        const CARDS: [Subject; 2] =
+            [Subject::Device(Mac([2, 0, 0, 0, 0, 1])), Subject::Device(Mac([2, 0, 0, 0, 0, 2]))];
+        let mut household = Household::default();
+        let address: IpAddr = [198, 51, 100, 7].into();
+        let at = Timestamp::from_secs;
+        let has = |household: &Household, who, now| household.addresses_of(who, now).any(|own| own == address);
+        see(&mut household, "198.51.100.7", "203.0.113.80", None, 0);
+        household.see_device(CARDS[0], address, at(1));
+        assert!(has(&household, CARDS[0], at(1)), "who it was before its card was known is no other device");
+        household.see_device(CARDS[1], address, at(2));
+        assert!(!has(&household, CARDS[0], at(2)) && !has(&household, CARDS[1], at(2)), "one of them has forged it");
+        household.see_device(CARDS[1], address, at(A_DAY.as_secs() + 1));
+        assert!(has(&household, CARDS[1], at(A_DAY.as_secs() + 1)), "the other has left it");
+        assert!(!has(&household, CARDS[0], at(A_DAY.as_secs() + 1)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ const GRACES: usize = 1_024;
 /// Gateways that are remembered. Full: the one that was learned first goes.
 const GATEWAYS: usize = 16;
 
-/// Networks of the household that are remembered. Full: no more are learned.
+/// Networks of the household that are remembered. Full: the first goes that is none any more.
 const LANS: usize = 64;
 
 /// Why a server in use is protected.
@@ -61,8 +61,16 @@ impl Rails {
                 self.gateways.insert(0, gateway);
             }
         }
-        for network in lan {
-            if !self.lan.contains(&network) && self.lan.len() < LANS {
+        for &network in &lan {
+            if self.lan.contains(&network) {
+                continue;
+            }
+            if self.lan.len() == LANS
+                && let Some(place) = self.lan.iter().position(|former| !lan.contains(former))
+            {
+                self.lan.remove(place);
+            }
+            if self.lan.len() < LANS {
                 self.lan.push(network);
             }
         }
@@ -98,7 +106,7 @@ impl Rails {
 
     /// Takes in whom a sighting shows.
     pub fn see_offender(&mut self, sighting: &Sighting, now: Timestamp) {
-        if let Some(device) = sighting.origin.device.filter(|_| !self.is_no_devices(sighting.source)) {
+        if let Some(device) = sighting.device().filter(|_| !self.is_no_devices(sighting.source)) {
             self.household.see_device(Subject::Device(device), sighting.source, now);
         }
     }
@@ -111,16 +119,19 @@ impl Rails {
     /// Why nobody must be blocked for a sighting, though its offender alone may be. Whoever is on the household's side and not
     /// known by its card may be a router with all of the household behind it: one of an address that is none of the
     /// household's, or one that passes packets on, as their hop limit tells. Whoever is on the internet's side and has proven
-    /// nothing may have forged the address of a device.
+    /// nothing may have forged the address of a device. Who was not seen sending may be on either side.
     #[must_use]
     pub fn protect_origin(&self, sighting: &Sighting) -> Option<&'static str> {
         let offender = sighting.offender();
         if !matches!(offender, Subject::Source(_)) {
             return None;
         }
+        let Some(origin) = sighting.origin else {
+            return Some("on which side of this box it is was not seen");
+        };
         let is_of_the_household = sighting.source.is_ipv4() && self.is_at_home(offender);
-        if sighting.origin.is_inside {
-            let is_one_of_many = is_of_the_household && !sighting.origin.is_routed;
+        if origin.is_inside {
+            let is_one_of_many = is_of_the_household && !origin.is_routed;
             return (!is_one_of_many).then_some("it is on the household's side, and others may be behind its address");
         }
         let is_a_devices = is_of_the_household && self.household.knows_a_device_at(sighting.source, sighting.time);
@@ -154,7 +165,7 @@ impl Rails {
     }
 
     fn protect_device(&self, subject: Subject, now: Timestamp) -> Option<&'static str> {
-        let addresses: Vec<IpAddr> = self.household.addresses_of(subject).collect();
+        let addresses: Vec<IpAddr> = self.household.addresses_of(subject, now).collect();
         if addresses.iter().filter(|address| address.is_ipv4()).count() > MOST_ADDRESSES {
             return Some("it has so many addresses that others must be behind it");
         }
@@ -258,5 +269,43 @@ fn can_be_a_sender(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !v4.is_broadcast() && v4.octets()[0] != 0,
         IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARD: Subject = Subject::Device(Mac([2, 0, 0x5e, 0, 0, 7]));
+    const A_DAY_S: u64 = 86_400;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_secs(seconds)
+    }
+
+    #[test]
+    fn another_lease_each_day_is_one_device_and_three_on_one_day_are_others_behind_it() {
+        let mut daily = Rails::default();
+        let mut repeater = Rails::default();
+        for lease in 0..5_u8 {
+            daily.household.see_device(CARD, [198, 51, 100, lease].into(), at(A_DAY_S * u64::from(lease)));
+            repeater.household.see_device(CARD, [198, 51, 100, lease].into(), at(u64::from(lease)));
+        }
+        assert_eq!(daily.protect(CARD, at(A_DAY_S * 4)), None);
+        assert!(repeater.protect(CARD, at(4)).is_some_and(|why| why.contains("others must be behind it")));
+    }
+
+    #[test]
+    fn the_networks_of_today_are_known_however_many_there_were() {
+        let network = |third: usize| format!("198.18.{third}.0/24").parse::<IpNet>().expect("network");
+        let mut rails = Rails::default();
+        let own = network(200);
+        for third in 0..LANS * 2 {
+            rails.learn(None, Vec::new(), vec![own, network(third)]);
+        }
+        assert_eq!(rails.lan.len(), LANS);
+        for known in [own, network(LANS * 2 - 1)] {
+            assert!(rails.lan.contains(&known), "{known}");
+        }
     }
 }

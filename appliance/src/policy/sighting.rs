@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use std::sync::Arc;
 
+use traffic::address::Mac;
 use traffic::features::{FeatureVector, Index};
 use traffic::time::Timestamp;
 
@@ -19,7 +20,7 @@ pub struct Sighting {
     /// Who began the flow.
     pub source: IpAddr,
     /// Where the flow began.
-    pub origin: Origin,
+    pub origin: Option<Origin>,
     /// The other side.
     pub destination: IpAddr,
     /// IP protocol number.
@@ -42,7 +43,13 @@ impl Sighting {
     /// Who did it: a device of the household by its network card, which nobody outside can forge, or else the address.
     #[must_use]
     pub fn offender(&self) -> Subject {
-        Subject::offender(self.origin.device, self.source)
+        Subject::offender(self.device(), self.source)
+    }
+
+    /// The device of the household that it came from, where its frames show it.
+    #[must_use]
+    pub fn device(&self) -> Option<Mac> {
+        self.origin.and_then(|origin| origin.device)
     }
 
     /// What it was done to, where that is a service of a single host or a group of neighbours. Fragments without ports show none.

@@ -41,7 +41,8 @@ struct Remembered {
     /// The worst that the shadow model would have had it taken for; not a [`Verdict`], which would take more room here.
     shadow_class: ThreatClass,
     shadow_confidence: f32,
-    origin: Origin,
+    /// Not known of a flow whose initiator was not seen sending since it is remembered.
+    origin: Option<Origin>,
 }
 
 // A table of 65,536 stays at 2 MiB.
@@ -49,13 +50,7 @@ const _: () = assert!(size_of::<Remembered>() <= 32);
 
 impl Remembered {
     const fn nothing(flow: u32) -> Self {
-        Self {
-            flow,
-            verdict: UNKNOWN,
-            shadow_class: BENIGN.class,
-            shadow_confidence: BENIGN.confidence,
-            origin: Origin { device: None, is_inside: false, is_routed: false },
-        }
+        Self { flow, verdict: UNKNOWN, shadow_class: BENIGN.class, shadow_confidence: BENIGN.confidence, origin: None }
     }
 }
 
@@ -77,16 +72,16 @@ impl FlowVerdicts {
         Footprint { name: "verdicts", entries: self.0.len(), bytes }
     }
 
-    /// Where the flow began, as far as that is remembered.
+    /// Where the flow began, where that is remembered.
     #[must_use]
-    pub fn origin(&self, flow: u64) -> Origin {
+    pub fn origin(&self, flow: u64) -> Option<Origin> {
         let remembered = &self.0[self.place(flow)];
-        if remembered.flow == flow as u32 { remembered.origin } else { Origin::default() }
+        if remembered.flow == flow as u32 { remembered.origin } else { None }
     }
 
     /// Remembers where the flow began.
     pub fn begun(&mut self, flow: u64, origin: Origin) {
-        self.remembered(flow).origin = origin;
+        self.remembered(flow).origin = Some(origin);
     }
 
     /// Takes a verdict in: what the flow was taken for before it, and with it.
@@ -152,8 +147,8 @@ mod tests {
         let origin = Origin { device: Some(Mac([2, 0, 0, 0, 0, 1])), is_inside: true, is_routed: false };
         flows.begun(1, origin);
         flows.record(1, BENIGN, false);
-        assert_eq!((flows.origin(1), flows.origin(5)), (origin, Origin::default()));
+        assert_eq!((flows.origin(1), flows.origin(5)), (Some(origin), None));
         flows.record(5, BENIGN, false);
-        assert_eq!((flows.origin(1), flows.origin(5)), (Origin::default(), Origin::default()));
+        assert_eq!((flows.origin(1), flows.origin(5)), (None, None));
     }
 }

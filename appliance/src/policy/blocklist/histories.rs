@@ -90,7 +90,7 @@ impl History {
             Deed::DecideDevice(host) => {
                 let device = Some(Mac([2, 0, 0, 0, 0, host % 8]));
                 let origin = Origin { device, is_inside: true, is_routed: false };
-                let seen = Sighting { origin, ..sighting(&address(host % 8), now.as_secs(), false) };
+                let seen = Sighting { origin: Some(origin), ..sighting(&address(host % 8), now.as_secs(), false) };
                 format!("{:?}", list.decide(&seen, seen.offender(), Action::Quarantine, 5, now))
             }
             Deed::DecideLimit(host) => {

@@ -151,7 +151,7 @@ pub(super) fn sighting(address: &str, at_s: u64, proven: bool) -> Sighting {
         time: Timestamp::from_secs(at_s),
         last_packet: Timestamp::from_secs(at_s),
         source: address.parse().expect("address"),
-        origin: Origin::default(),
+        origin: Some(Origin::default()),
         protocol: 6,
         destination: "198.51.100.10".parse().expect("address"),
         port: Some(22),
@@ -338,7 +338,7 @@ const CARD: Mac = Mac([2, 0, 0x5e, 0x10, 0, 7]);
 /// Decides that the device is to be held, on evidence from this address.
 fn decide_device(list: &mut Blocklist, address: &str, at_s: u64) -> Result<Made, Refusal> {
     let seen = Sighting {
-        origin: Origin { device: Some(CARD), is_inside: true, is_routed: false },
+        origin: Some(Origin { device: Some(CARD), is_inside: true, is_routed: false }),
         ..sighting(address, at_s, false)
     };
     list.decide(&seen, seen.offender(), Action::Quarantine, 5, Timestamp::from_secs(at_s))
@@ -506,7 +506,7 @@ fn what_is_only_said_for_one_class_is_done_for_another_and_the_trips_count_it_th
     let mut decide_of = |host: u8, class| {
         let origin = Origin { device: Some(Mac([2, 0, 0, 0, 0, host])), is_inside: true, is_routed: false };
         let verdict = Verdict { class, confidence: 0.99 };
-        let seen = Sighting { origin, verdict, ..sighting(&format!("198.51.100.{host}"), 100, true) };
+        let seen = Sighting { origin: Some(origin), verdict, ..sighting(&format!("198.51.100.{host}"), 100, true) };
         list.decide(&seen, seen.offender(), Action::Quarantine, 5, NOW)
     };
     for host in [7, 8] {
@@ -543,17 +543,19 @@ fn nobody_is_blocked_who_may_have_the_household_behind_him() {
     let mut rails = Rails::default();
     rails.lan = vec!["198.51.100.0/24".parse().expect("network")];
     let mut list = Blocklist::new(rails, ENFORCE, bounds());
-    let mut decide_from = |address: &str, is_inside, is_routed| {
-        let origin = Origin { device: None, is_inside, is_routed };
+    let mut decide_from = |address: &str, is_inside: Option<bool>, is_routed| {
+        let origin = is_inside.map(|is_inside| Origin { device: None, is_inside, is_routed });
         let seen = Sighting { origin, ..sighting(address, 100, true) };
         list.decide(&seen, seen.offender(), Action::Deny, 5, NOW)
     };
     for (address, is_routed) in [("203.0.113.7", false), ("2001:db8:9::7", false), ("198.51.100.7", true)] {
-        let refused = decide_from(address, true, is_routed);
+        let refused = decide_from(address, Some(true), is_routed);
         assert!(matches!(refused, Err(Refusal::Protected(_))), "{address}: {refused:?}");
     }
-    assert!(decide_from("198.51.100.8", true, false).is_ok(), "one of many behind a repeater");
-    assert!(decide_from("203.0.113.8", false, true).is_ok(), "everybody outside");
+    let refused = decide_from("2001:db8:9::8", None, false);
+    assert!(matches!(refused, Err(Refusal::Protected(_))), "it was not seen where it came in: {refused:?}");
+    assert!(decide_from("198.51.100.8", Some(true), false).is_ok(), "one of many behind a repeater");
+    assert!(decide_from("203.0.113.8", Some(false), true).is_ok(), "everybody outside");
 }
 
 #[test]
@@ -571,7 +573,7 @@ fn no_device_is_blocked_because_its_address_is_forged_outside() {
         let (asker, server) = ([198, 51, 100, 7].into(), [203, 0, 113, 80].into());
         list.rails.see(&Exchange { time: NOW, asker, device: Some(CARD), server, service: None });
         let origin = Origin { device: None, is_inside: false, is_routed: false };
-        let seen = Sighting { origin, ..sighting(address, 100, proven) };
+        let seen = Sighting { origin: Some(origin), ..sighting(address, 100, proven) };
         let decided = list.decide(&seen, seen.offender(), Action::DenyNew, 5, NOW);
         assert_eq!(decided.is_ok(), is_blocked, "{address} {proven}: {decided:?}");
     }

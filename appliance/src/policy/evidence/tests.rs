@@ -119,7 +119,7 @@ impl Case {
             time: Timestamp::from_secs(1_000 + at_s),
             last_packet: Timestamp::from_secs((1_000 + at_s).saturating_add_signed(-self.silent_s)),
             source: address.parse().expect("address"),
-            origin: Origin { device: self.device, is_inside: true, is_routed: false },
+            origin: Some(Origin { device: self.device, is_inside: true, is_routed: false }),
             protocol: 6,
             destination: "198.51.100.10".parse().expect("address"),
             port: Some(if self.goes_to_many_ports { self.of_floods } else { 22 }),
