@@ -77,3 +77,18 @@ fn a_port_that_was_removed_and_is_back_works_as_before_with_its_blocks() {
     assert!(daemon.command(&["unblock", &offender.address()]).unwrap().success());
     wait_until("only the block was in the way", PATIENCE, || ping(&offender.namespace, lan_host)).unwrap();
 }
+
+#[test]
+fn a_bridge_that_another_program_takes_apart_is_put_together_with_its_blocks() {
+    let network = Network::new().unwrap();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let offender = network.outsider(66).unwrap();
+    assert!(daemon.command(&["block", &offender.address(), "--for", "10m"]).unwrap().success());
+    for taken_apart in ["link set port1 nomaster", "link del br0"] {
+        network.r#box.ip(taken_apart).unwrap();
+        assert_is_as_before(&network, &daemon);
+        let members = network.r#box.ip("link show master br0").unwrap();
+        assert!(members.contains("port0") && members.contains("port1"), "{taken_apart}: {members}");
+        assert!(!ping(&offender.namespace, LAN_HOST.parse().unwrap()), "{taken_apart}: it is blocked still");
+    }
+}

@@ -34,14 +34,14 @@ pub(super) const REPAIR_SHOWN: Duration = Duration::from_secs(600);
 /// Messages that are carried out before the snapshot is made anew.
 const MESSAGES_AT_ONCE: usize = 256;
 
-/// How old may be what is known of the surroundings when a block is decided.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-
 /// What may happen often is logged once in this time.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// A block that was held back is tried again after this time.
 const HELD_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long evidence against one that is protected counts as settled.
+const PROTECTED_PAUSE: Duration = Duration::from_secs(600);
 
 /// Events that wait for the store. Full: the newest is lost, and counted by the store's writer.
 const UNRECORDED: usize = 1_024;
@@ -219,22 +219,17 @@ impl Keeper {
                     self.block_made(made, now, state);
                 }
             },
-            Err(Refusal::Protected(why)) => info!("{subject} is not blocked: {why}"),
+            // What protects it may end: evidence is weighed anew after a while.
+            Err(Refusal::Protected(why)) => {
+                info!("{subject} is not blocked: {why}");
+                self.tell(Outcome::Blocked { subject, until: now.plus(PROTECTED_PAUSE) });
+            }
             Err(Refusal::Stands(until)) => self.tell(Outcome::Blocked { subject, until }),
             Err(Refusal::Held(held)) => self.held_back(subject, held, now),
             Err(Refusal::Full | Refusal::NotProposed) => {
                 self.tell(Outcome::Blocked { subject, until: now.plus(HELD_PAUSE) });
                 state.full = Some(ControlError::Full.to_string());
             }
-        }
-    }
-
-    fn resolved(&mut self, name: String, addresses: Vec<IpAddr>, now: Timestamp, state: &mut State) {
-        if self.blocklist.rails.allow.resolved(&name, addresses.clone()) {
-            info!("{name} of the allowlist is {addresses:?} now");
-            self.record(Event::Resolved { name, addresses });
-            self.lift_protected(now);
-            state.is_stale = true;
         }
     }
 
@@ -312,7 +307,7 @@ impl Keeper {
         self.tell(Outcome::Forgiven { subject });
     }
 
-    fn tell(&self, outcome: Outcome) {
+    pub(super) fn tell(&self, outcome: Outcome) {
         // Where the packet thread is behind, old evidence fades by itself, and what is blocked longer is decided on again.
         let _ = self.outcomes.try_send(outcome);
     }
@@ -365,6 +360,10 @@ impl Keeper {
         if let Some(last) = state.last_tick.replace(now).filter(|last| last.is_from_before_a_reset(now)) {
             warn!("the clock was set back by {} s", last.since(now).as_secs());
             self.blocklist.clock_set_back(last.since(now));
+            // Or a restart would bring them back until the time that the wrong clock said.
+            let standing: Vec<BlockRecord> =
+                self.blocklist.standing().filter(|block| block.is_enforced()).cloned().collect();
+            standing.into_iter().for_each(|block| self.record(Event::Blocked(block)));
         }
     }
 
@@ -389,58 +388,6 @@ impl Keeper {
             && let Err(error) = self.enforcer.keep_alive()
         {
             state.enforce_fault = Some(error.to_string());
-        }
-    }
-
-    /// Who is protected may have changed since the last look: a gateway may have come up a moment ago.
-    pub(super) fn look_around(&mut self, state: &mut State) {
-        if state.last_look.is_some_and(|last| last.elapsed() < LOOK_INTERVAL) {
-            return;
-        }
-        state.last_look = Some(Stopwatch::start());
-        let around = (self.surroundings)(&self.settings);
-        state.unhooked |= around.ports_changed;
-        self.gauges.set_own_mac(around.own_mac);
-        (state.internet_port, state.placement) = (around.internet_port, around.placement);
-        state.blind_spots = around.tell(&mut self.blocklist.rails);
-        self.tell_neighbourhood(state);
-        self.tell_tuning(state);
-        self.blocklist.rails.managers = self.handle.managers.all();
-        while let Ok(exchange) = self.exchanges.try_recv() {
-            self.blocklist.rails.see(&exchange);
-        }
-    }
-
-    /// Tells the packet thread what the network looks like, where that has changed or was not taken.
-    fn tell_neighbourhood(&self, state: &mut State) {
-        let Rails { lan, routers, .. } = &self.blocklist.rails;
-        let around = Neighbourhood { lan: lan.clone(), routers: routers.clone(), internet_port: state.internet_port };
-        if state.told.as_deref() != Some(&around) {
-            let around = Arc::new(around);
-            let taken = self.outcomes.try_send(Outcome::Around(Arc::clone(&around))).is_ok();
-            state.told = taken.then_some(around);
-        }
-    }
-
-    pub(super) fn lift_protected(&mut self, now: Timestamp) {
-        for block in self.blocklist.lift_protected(now).into_iter().filter(BlockRecord::is_enforced) {
-            info!("the block of {} is lifted: it is protected now", block.subject);
-            self.record(Event::Unblocked { past: block.ended(now), actor: String::from("sluice") });
-            if self.pause.is_none()
-                && let Err(error) = self.enforcer.unblock(&[block.subject])
-            {
-                // The comparison that follows finds what is left.
-                warn!("{}: {error}", block.subject);
-            }
-        }
-        for block in self.blocklist.soften_needed(now).into_iter().filter(BlockRecord::is_enforced) {
-            info!("{} is blocked by {} only: the household needs its answers", block.subject, block.action.name());
-            if self.pause.is_none()
-                && let Err(error) = self.enforcer.block(&(&block).into(), now)
-            {
-                warn!("{}: {error}", block.subject);
-            }
-            self.record(Event::Blocked(block));
         }
     }
 

@@ -8,6 +8,7 @@ mod library;
 mod managers;
 mod models;
 mod pause;
+mod protection;
 mod pulse;
 mod requests;
 mod settings;

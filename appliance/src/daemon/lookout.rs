@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::io;
 
 use ipnet::IpNet;
-use log::info;
+use log::{info, warn};
 
 use super::bridge_config;
 use crate::capture::Port;
@@ -27,13 +27,18 @@ const FRAMES_PER_SURVEY: usize = 512;
 /// What gets lost of what is heard is logged once in this time. In a large network it does no harm: the routers are few.
 const LOG_PAUSE: Duration = Duration::from_secs(3_600);
 
-/// Asks the kernel, listens, and mends the bridge where a port was removed and made again.
+/// A bridge that another program takes apart is put together again once in this time.
+const MEND_PAUSE: Duration = Duration::from_secs(10);
+
+/// Asks the kernel, listens, and mends the bridge where a port was removed and made again, or taken out of it.
 pub(super) struct Lookout {
     links: Links,
     bridge: BridgeConfig,
     bridge_index: u32,
     /// Indices of the ports at the last look: one that was made again has another.
     ports: [Option<u32>; 2],
+    /// When the bridge was put together again because it had been taken apart.
+    last_mended: Option<Stopwatch>,
     ears: [Option<Ear>; 2],
     picture: Picture,
     since_start: Stopwatch,
@@ -52,6 +57,7 @@ impl Lookout {
             bridge: bridge_config(config),
             bridge_index,
             ports: [None; 2],
+            last_mended: None,
             ears: [None, None],
             picture: Picture::new(config.internet_port()),
             since_start: Stopwatch::start(),
@@ -179,7 +185,15 @@ impl Lookout {
     fn mend(&mut self, all: &[Link], around: &mut Surroundings) {
         let ports = self.port_indices(all);
         let is_new = |(now, before): (&Option<u32>, &Option<u32>)| now.is_some() && now != before;
-        if ports.iter().zip(&self.ports).any(is_new) {
+        let is_anew = ports.iter().zip(&self.ports).any(is_new);
+        let taken_apart = self.taken_apart(all).filter(|_| !is_anew);
+        let is_to_be_mended = taken_apart.is_some() && self.last_mended.is_none_or(|last| last.elapsed() >= MEND_PAUSE);
+        if is_to_be_mended {
+            self.last_mended = Some(Stopwatch::start());
+            taken_apart.iter().for_each(|fault| warn!("{fault}"));
+        }
+        around.faults.extend(taken_apart);
+        if is_anew || is_to_be_mended {
             match bridge::ensure(&self.bridge) {
                 Ok(_) => around.ports_changed = true,
                 // Tried again with the next look, because the indices are not taken over.
@@ -194,6 +208,20 @@ impl Lookout {
         around.faults.extend(all.iter().filter(|link| self.is_unplugged(link)).map(|link| {
             format!("port `{}` has no carrier: plug its cable in, or look at what is at its other end", link.name)
         }));
+    }
+
+    /// That a port which is there is none of the bridge's, or the bridge is gone: nothing passes then.
+    fn taken_apart(&self, all: &[Link]) -> Option<String> {
+        let BridgeConfig { name, ports, .. } = &self.bridge;
+        let bridge = all.iter().find(|link| link.name == *name).map(|bridge| bridge.index);
+        let is_outside = |link: &&Link| ports.contains(&link.name) && (bridge.is_none() || link.master != bridge);
+        let outside = all.iter().find(is_outside)?;
+        Some(format!(
+            "port `{}` was taken out of the bridge `{name}` by another program, and nothing passes: it is put back every {} s; keep \
+             that program from the ports of Sluice",
+            outside.name,
+            MEND_PAUSE.as_secs()
+        ))
     }
 
     /// A port that is down is told of by the packet thread.
