@@ -38,7 +38,7 @@ pub(super) struct UpdateArgs {
     /// Restarts into the other slot once; a box that comes up healthy keeps it, any other one restarts into this slot by itself
     #[arg(long = "try", conflicts_with = "file")]
     is_trial_wanted: bool,
-    /// For the boot of a box: says what became of the last trial, if there is something to say
+    /// For the boot of a box: notes that the slot is up, and says what became of the last trial, if there is something to say
     #[arg(long, hide = true, conflicts_with_all = ["file", "is_trial_wanted"])]
     faults: bool,
     /// For the boot of a box: keeps the slot that is tried once the box is healthy, and fails if it does not become so
@@ -71,8 +71,21 @@ pub(super) fn update(args: &UpdateArgs) -> Result<(), Failure> {
         None if args.is_trial_wanted => Slots::take(at_once, Access::Change)?.try_other(&args.daemon)?,
         None if args.restart => restart()?,
         None if args.confirm => confirm(&args.daemon)?,
-        None if args.faults => Slots::take(FlockArg::LockExclusive, Access::Look)?.tell_faults(),
+        None if args.faults => come_up()?,
         None => Slots::take(at_once, Access::Look)?.show(),
+    }
+    Ok(())
+}
+
+/// Says what a person should know of the slots, and notes that this one is up where its starts are counted.
+fn come_up() -> anyhow::Result<()> {
+    let slots = Slots::take(FlockArg::LockExclusive, Access::Look)?;
+    slots.tell_faults();
+    let (running, is_trial) = (slots.disk.running, slots.disk.is_trial);
+    let is_to_be_noted = slots.environment.starts_after(running, is_trial).is_some();
+    drop(slots);
+    if is_to_be_noted {
+        Slots::take(FlockArg::LockExclusive, Access::Change)?.environment.come_up(running, is_trial)?;
     }
     Ok(())
 }
@@ -168,8 +181,8 @@ impl Slots {
                      console"
                 ));
             }
-            None if kept != running => say(&format!(
-                "slot {running} runs because slot {kept} could not be loaded; bring its system again with `sluice update FILE`"
+            _ if kept != running && !self.disk.is_trial => say(&format!(
+                "slot {running} runs because slot {kept} could not be started; bring its system again with `sluice update FILE`"
             )),
             _ => {}
         }
@@ -183,7 +196,7 @@ impl Slots {
                 .map_or_else(|| "holds no system".to_owned(), |version| format!("version {version}"));
             let is = |told: bool, words: &'static str| if told { words } else { "" };
             let runs = is(slot == self.disk.running, ", runs");
-            let kept = is(slot == self.environment.kept(), ", is started");
+            let kept = is(slot == self.environment.started(), ", is started");
             let trial = is(self.environment.trial() == Some(slot), ", is tried at the next start");
             let is_being_tried = slot == self.disk.running && self.disk.is_on_trial(&self.environment);
             let tried = self.environment.tried() == Some(slot) && self.environment.trial().is_none();
