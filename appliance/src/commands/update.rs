@@ -137,7 +137,7 @@ impl Slots {
         };
         let image = Path::new(IMAGE);
         let taken = Taken { board: read_text(&image.join("board"))?, keys: trusted_keys(&image.join("update-keys"))? };
-        let installed = install(BufReader::new(input), &taken, &self.disk, &mut self.environment);
+        let installed = install(BufReader::new(input), &taken, &self.disk, &self.boot, &mut self.environment);
         let Installed { slot, version } = installed.with_context(|| file.display().to_string())?;
         note(daemon, &format!("update: version {version} in slot {slot}"));
         say(&format!(
@@ -157,9 +157,7 @@ impl Slots {
             Health::Healthy => {}
             ill @ Health::Ill(_) => return Err(UpdateError::Unhealthy(ill).into()),
         }
-        let argument = self.boot.trial_argument();
-        self.environment.try_once(slot, argument.is_some())?;
-        if let Some(argument) = argument {
+        if let Some(argument) = self.boot.try_once(slot, &mut self.environment)? {
             fs::write(Path::new(WORK).join(RESTART_ARGUMENT), argument).context("cannot leave word for the restart")?;
         }
         note(daemon, &format!("update: tries version {version} in slot {slot}"));
