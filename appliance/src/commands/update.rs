@@ -80,8 +80,10 @@ pub(super) fn update(args: &UpdateArgs) -> Result<(), Failure> {
 /// Says what a person should know of the slots, and notes that this one is up where its starts are counted.
 fn come_up() -> anyhow::Result<()> {
     let slots = Slots::take(FlockArg::LockExclusive, Access::Look)?;
-    slots.tell_faults();
     let (running, is_trial) = (slots.disk.running, slots.disk.is_trial);
+    if let Some(fault) = slots.environment.fault(running, is_trial) {
+        say(&fault);
+    }
     let is_to_be_noted = slots.environment.starts_after(running, is_trial).is_some();
     drop(slots);
     if is_to_be_noted {
@@ -165,25 +167,6 @@ impl Slots {
         let status = Command::new("reboot").status().context("cannot run `reboot`; restart the box yourself")?;
         ensure!(status.success(), "`reboot` failed; restart the box yourself");
         Ok(())
-    }
-
-    /// What a person should know of the last trial.
-    fn tell_faults(&self) {
-        let (running, kept) = (self.disk.running, self.environment.kept());
-        match self.environment.tried() {
-            Some(tried) if tried != running => {
-                let version = self.environment.version(tried).unwrap_or("unknown");
-                say(&format!(
-                    "version {version} was tried and the box did not come up healthy with it, so the version from before runs \
-                     again; bring another one with `sluice update FILE`, or see what was wrong with `sluice update --try` and the \
-                     console"
-                ));
-            }
-            _ if kept != running && !self.disk.is_trial => say(&format!(
-                "slot {running} runs because slot {kept} could not be started; bring its system again with `sluice update FILE`"
-            )),
-            _ => {}
-        }
     }
 
     fn show(&self) {

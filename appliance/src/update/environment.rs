@@ -76,6 +76,26 @@ impl Environment {
         self.get(version_name(slot))
     }
 
+    /// What a person should know of the slots while this one runs.
+    #[must_use]
+    pub fn fault(&self, running: Slot, is_trial: bool) -> Option<String> {
+        let (kept, other) = (self.kept(), running.other());
+        let Some(version) = self.version(other) else {
+            return Some(format!(
+                "slot {other} holds no system, so there is nothing to fall back to; an update was cut off: `sluice update FILE` again"
+            ));
+        };
+        if self.tried() == Some(other) {
+            return Some(format!(
+                "version {version} was tried and the box did not come up healthy with it, so the version from before runs again; bring \
+                 another one with `sluice update FILE`, or see what was wrong with `sluice update --try` and the console"
+            ));
+        }
+        (kept != running && !is_trial).then(|| {
+            format!("slot {running} runs because slot {kept} could not be started; bring its system again with `sluice update FILE`")
+        })
+    }
+
     /// What [`Self::come_up`] writes, if there is something to write: where `starts` is empty, nobody counts.
     #[must_use]
     pub fn starts_after(&self, running: Slot, is_trial: bool) -> Option<&'static str> {
@@ -225,6 +245,24 @@ pub(super) mod tests {
         // A trial says nothing of the kept slot, and nobody stays with what was tried and not kept.
         assert_eq!(after("xx", "tried=b\n", Slot::B, true), (some.clone(), Slot::A));
         assert_eq!(after("xx", "tried=b\n", Slot::B, false), (some, Slot::A));
+    }
+
+    #[test]
+    fn a_person_is_told_what_is_wrong_with_the_other_slot() {
+        let folder = TestDirectory::new("faults");
+        let fault = |lines: &str, running, is_trial| {
+            let lines = format!("slot=a\n{lines}");
+            Environment::read(&environment(folder.path(), &lines)).unwrap().fault(running, is_trial).unwrap_or_default()
+        };
+        let both = |tried: &str| format!("version_a=1.0\nversion_b=1.1\ntried={tried}\n");
+        assert_eq!(fault(&both(""), Slot::A, false), "");
+        assert_eq!(fault(&both("b"), Slot::B, true), "", "it is not over yet");
+        assert!(fault(&both("b"), Slot::A, false).starts_with("version 1.1 was tried"));
+        for tried in ["", "b"] {
+            assert!(fault(&both(tried), Slot::B, false).starts_with("slot b runs because slot a could not be started"));
+        }
+        let cut_off = fault("version_a=1.0\nversion_b=\n", Slot::A, false);
+        assert!(cut_off.starts_with("slot b holds no system, so there is nothing to fall back to"), "{cut_off}");
     }
 
     #[test]
