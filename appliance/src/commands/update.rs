@@ -38,6 +38,9 @@ pub(super) struct UpdateArgs {
     /// Restarts into the other slot once; a box that comes up healthy keeps it, any other one restarts into this slot by itself
     #[arg(long = "try", conflicts_with = "file")]
     is_trial_wanted: bool,
+    /// With --try: also where the box is not healthy now, because the other system is to mend that
+    #[arg(long, requires = "is_trial_wanted")]
+    anyway: bool,
     /// For the boot of a box: notes that the slot is up, and says what became of the last trial, if there is something to say
     #[arg(long, hide = true, conflicts_with_all = ["file", "is_trial_wanted"])]
     faults: bool,
@@ -68,7 +71,7 @@ pub(super) fn update(args: &UpdateArgs) -> Result<(), Failure> {
     let at_once = FlockArg::LockExclusiveNonblock;
     match &args.file {
         Some(file) => Slots::take(at_once, Access::Change)?.install(file, &args.daemon)?,
-        None if args.is_trial_wanted => Slots::take(at_once, Access::Change)?.try_other(&args.daemon)?,
+        None if args.is_trial_wanted => Slots::take(at_once, Access::Change)?.try_other(args.anyway, &args.daemon)?,
         None if args.restart => restart()?,
         None if args.confirm => confirm(&args.daemon)?,
         None if args.faults => come_up()?,
@@ -149,16 +152,13 @@ impl Slots {
         Ok(())
     }
 
-    fn try_other(&mut self, daemon: &DaemonArgs) -> anyhow::Result<()> {
+    fn try_other(&mut self, anyway: bool, daemon: &DaemonArgs) -> anyhow::Result<()> {
         let slot = self.disk.running.other();
         if self.disk.is_on_trial(&self.environment) {
             return Err(UpdateError::OnTrial(self.disk.running).into());
         }
         let version = self.environment.version(slot).ok_or(UpdateError::NothingToTry(slot))?.to_owned();
-        match look(daemon) {
-            Health::Healthy => {}
-            ill @ Health::Ill(_) => return Err(UpdateError::Unhealthy(ill).into()),
-        }
+        look(daemon).check_before_trial(anyway)?;
         if let Some(argument) = self.boot.try_once(slot, &mut self.environment)? {
             fs::write(Path::new(WORK).join(RESTART_ARGUMENT), argument).context("cannot leave word for the restart")?;
         }
