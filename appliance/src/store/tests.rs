@@ -176,7 +176,8 @@ fn a_corrupt_file_is_set_aside_and_a_fresh_one_begun() {
     assert!(matches!(Store::join(directory.path()), Err(StoreError::Corrupt { .. })), "a command never sets it aside");
     let opened = Store::open(directory.path(), at(0)).unwrap();
     let aside = directory.path().join("sluice.db.corrupt-2026-11-20T180307Z");
-    assert_eq!(opened.set_aside, Some(SetAside::Corrupt(aside.clone())), "the caller is told");
+    let told = SetAside::Corrupt { path: aside.clone(), carried: Vec::new() };
+    assert_eq!(opened.set_aside, Some(told), "the caller is told");
     assert_eq!(std::fs::read(aside).unwrap(), [0x5a; 8192]);
     write_all(&opened.store, [audit(1)]);
     drop(opened.store);
