@@ -107,6 +107,10 @@ mod tests {
         let opened = Store::open(directory.path(), at(200)).unwrap();
         let told = opened.set_aside.unwrap().to_string();
         assert!(told.contains("passwords, ") && !told.contains("audit"), "{told}");
+        let names = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let aside =
+            names.filter(|name| name.to_string_lossy().contains(".corrupt-") && !name.to_string_lossy().contains("Z-"));
+        assert_eq!(aside.count(), 1, "the one before is gone");
         assert!(opened.store.check_password("anna", "a long password").unwrap());
         assert_eq!(opened.store.verify_audit().unwrap(), AuditCheck::Whole { rows: 0, newest_hash: String::new() });
     }
