@@ -137,6 +137,26 @@ fn the_configuration_of_a_board_names_its_light_and_its_watchdog() {
     }
 }
 
+#[test]
+fn the_data_partition_takes_the_rest_of_the_disk_and_is_checked_every_so_many_starts() {
+    let folder = new_folder("disk");
+    fs::create_dir_all(folder.join("boot/grub")).unwrap();
+    fs::write(folder.join("rootfs.squashfs"), "a root").unwrap();
+    let disk = folder.join("disk.img");
+    let made = Command::new(board_folder().join("disk")).arg("qemu-aarch64").arg(&folder).arg(&disk).arg("1").output();
+    let made = made.unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let sizes = ["BOOT_MIB", "ROOT_MIB", "DATA_MIB"].map(|word| meta("qemu-aarch64", word).parse::<u64>().unwrap());
+    let start_mib = 1 + sizes[0] + 2 * sizes[1];
+    assert_eq!(disk.metadata().unwrap().len() >> 20, start_mib + sizes[2] + 1);
+    let place = format!("{}?offset={}", disk.display(), start_mib << 20);
+    let told = Command::new("dumpe2fs").args(["-h", &place]).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("sluice-data"), "{told}");
+    assert!(told.lines().any(|line| line.starts_with("Maximum mount count:") && line.ends_with(" 20")), "{told}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
 /// A new folder of this test's own.
 fn new_folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("sluice-buildroot-{name}-{}", std::process::id()));

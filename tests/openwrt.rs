@@ -305,6 +305,21 @@ impl<'a> Booted<'a> {
 }
 
 #[test]
+fn an_upgrade_of_openwrt_keeps_what_somebody_wrote_and_packs_no_database_in_use() {
+    let folder = work_folder().unwrap().join("keep");
+    for file in ["own.toml", "extra.toml", "lists/mine.txt", "state/sluice.db", "state/sluice.db-wal"] {
+        let file = folder.join("etc/sluice").join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "").unwrap();
+    }
+    // As /sbin/sysupgrade reads the list.
+    let line = "find $(sed 's|^/||' \"$0\") -type f | sort";
+    let list = root().join("packaging/openwrt/net/sluice/files/sluice.keep");
+    let kept = run_within(Command::new("sh").args(["-c", line]).arg(list).current_dir(folder), SHORT).unwrap();
+    assert_eq!(kept, "etc/sluice/extra.toml\netc/sluice/lists/mine.txt\netc/sluice/own.toml\n");
+}
+
+#[test]
 fn the_service_waits_for_its_bridge_starts_reloads_and_keeps_what_was_right() {
     let router = Router::new("openwrt-service");
     let network = Namespace::new("openwrt").unwrap();

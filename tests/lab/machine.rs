@@ -355,33 +355,38 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// As for [`Self::check_data`], or e2fsck mends it all the same.
     pub fn damage_data(&self) -> Result<()> {
-        let (data, start) = self.data()?;
+        let (data, start_mib) = self.data()?;
         for deed in ["sif state mode 0", "ssv state 2"] {
             run(Command::new("debugfs").args(["-w", "-R", deed]).arg(&data))?;
         }
         let copy = data.with_extension("copy");
-        fs::copy(&data, &copy)?;
+        run(Command::new("cp").arg("--sparse=always").args([&data, &copy]))?;
         let mended = run_any(Command::new("e2fsck").arg("-p").arg(copy), SHORT)?;
         ensure!(mended.code() == Some(4), "it is no damage: {}{}", mended.stdout, mended.stderr);
-        let words = [format!("if={}", data.display()), format!("of={}", self.disk.display()), format!("seek={start}")];
-        run(Command::new("dd").args(words).args(["conv=notrunc", "status=none"])).map(drop)
+        let words =
+            [format!("if={}", data.display()), format!("of={}", self.disk.display()), format!("seek={start_mib}")];
+        run(Command::new("dd").args(words).args(["bs=1M", "conv=notrunc", "status=none"])).map(drop)
     }
 
-    /// A copy of the data partition with its journal played back, and where the partition begins on the disk.
-    fn data(&self) -> Result<(PathBuf, String)> {
+    /// A copy of the data partition with its journal played back, and at which MiB of the disk the partition begins.
+    fn data(&self) -> Result<(PathBuf, u64)> {
         let data = self.disk.with_extension("data");
         let table = run(Command::new("sfdisk").args(["--dump"]).arg(&self.disk))?;
         let line = table.lines().find(|line| line.contains("name=\"data\"")).context("no partition `data`")?;
-        let word = |name: &str| {
-            line.split([',', ':']).find_map(|word| word.trim().strip_prefix(name)?.trim().strip_prefix('='))
+        // In sectors; `buildroot/board/disk` has all partitions in whole MiB.
+        let mib = |name: &str| {
+            let mut words = line.split([',', ':']);
+            let sectors = words.find_map(|word| word.trim().strip_prefix(name)?.trim().strip_prefix('='));
+            Ok::<_, anyhow::Error>(sectors.context("no such word")?.trim().parse::<u64>()? / 2048)
         };
-        let (start, size) = (word("start").context("no start")?.trim(), word("size").context("no size")?.trim());
-        let words = [format!("if={}", self.disk.display()), format!("of={}", data.display()), format!("skip={start}")];
-        run(Command::new("dd").args(words).args([format!("count={size}"), "status=none".to_owned()]))?;
+        let (start_mib, mib) = (mib("start")?, mib("size")?);
+        let words = [format!("if={}", self.disk.display()), format!("of={}", data.display())];
+        let place = [format!("skip={start_mib}"), format!("count={mib}")];
+        run(Command::new("dd").args(words).args(place).args(["bs=1M", "conv=sparse", "status=none"]))?;
         // 0 is clean; 1 is mended, such as by the journal, which a second look must find to be all.
         let mended = run_any(Command::new("e2fsck").arg("-p").arg(&data), SHORT)?;
         ensure!(matches!(mended.code(), Some(0 | 1)), "{}{}", mended.stdout, mended.stderr);
-        Ok((data, start.to_owned()))
+        Ok((data, start_mib))
     }
 
     fn complaint(&self) -> String {

@@ -15,7 +15,11 @@ use crate::store::date;
 /// Where what was there before is kept until all of the new is in place.
 const KEEPING: &str = "before.draft";
 
-/// Puts a state that was restored in place, if one waits in the state directory; gives the folder in which what was there before is kept.
+/// What the name of that folder begins with from then on; the date is behind it.
+const KEPT: &str = "before-";
+
+/// Puts a state that was restored in place, if one waits in the state directory; gives the folder in which what was there before is kept,
+/// the only one of its kind.
 /// Nobody may have the database open. Where it was cut off by a power cut, the next call goes on: a file is either still to be put in place,
 /// or is in place.
 ///
@@ -39,7 +43,9 @@ pub fn put_in_place(state_dir: &Path, now: Timestamp) -> io::Result<Option<PathB
         fs::rename(waiting.join(&name), state_dir.join(&name))?;
     }
     folder::remove(&waiting)?;
-    let kept = free_name(state_dir, now);
+    // A small disk has no room for several.
+    folder::remove_all(state_dir, KEPT)?;
+    let kept = state_dir.join(format!("{KEPT}{}", date::for_file_name(now)));
     fs::rename(&keeping, &kept)?;
     folder::sync(state_dir)?;
     Ok(Some(kept))
@@ -64,18 +70,4 @@ fn keep(state_dir: &Path, keeping: &Path, name: &OsStr) -> io::Result<()> {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
         _ => Ok(()),
     }
-}
-
-/// Without a clock the same second comes again.
-fn free_name(state_dir: &Path, now: Timestamp) -> PathBuf {
-    let date = date::for_file_name(now);
-    let named = |number: u32| match number {
-        0 => state_dir.join(format!("before-{date}")),
-        _ => state_dir.join(format!("before-{date}-{number}")),
-    };
-    let mut number = 0;
-    while named(number).exists() {
-        number += 1;
-    }
-    named(number)
 }

@@ -255,9 +255,14 @@ fn a_list_that_is_named_twice_is_kept_once_and_the_log_of_a_database_stays_with_
     for name in ["sluice.db-wal", "sluice.db.form1"] {
         fs::write(new.state().join(name), "of the one before").unwrap();
     }
-    fs::create_dir(new.state().join(format!("before-{DATE}"))).unwrap();
+    // Without a clock the same second comes again.
+    let earlier = [format!("before-{DATE}"), "before-2026-11-19T180307Z".to_owned()].map(|name| new.state().join(name));
+    for folder in &earlier {
+        fs::create_dir(folder).unwrap();
+        fs::write(folder.join("sluice.db"), "of an earlier one").unwrap();
+    }
     let kept = put_in_place(&new.state(), NOW).unwrap().unwrap();
-    assert!(kept.ends_with(format!("before-{DATE}-1")), "{}", kept.display());
+    assert!(kept == earlier[0] && !earlier[1].exists(), "{}", kept.display());
     for name in ["sluice.db", "sluice.db-wal", "sluice.db.form1"] {
         assert!(kept.join(name).exists() && (name == "sluice.db" || !new.state().join(name).exists()), "{name}");
     }

@@ -38,7 +38,10 @@ pub(super) struct UpdateArgs {
     /// Restarts into the other slot once; a box that comes up healthy keeps it, any other one restarts into this slot by itself
     #[arg(long = "try", conflicts_with = "file")]
     is_trial_wanted: bool,
-    /// For the boot of a box: says what became of the last trial, if there is something to say
+    /// With --try: also where the box is not healthy now, because the other system is to mend that
+    #[arg(long, requires = "is_trial_wanted")]
+    anyway: bool,
+    /// For the boot of a box: notes that the slot is up, and says what became of the last trial, if there is something to say
     #[arg(long, hide = true, conflicts_with_all = ["file", "is_trial_wanted"])]
     faults: bool,
     /// For the boot of a box: keeps the slot that is tried once the box is healthy, and fails if it does not become so
@@ -68,11 +71,26 @@ pub(super) fn update(args: &UpdateArgs) -> Result<(), Failure> {
     let at_once = FlockArg::LockExclusiveNonblock;
     match &args.file {
         Some(file) => Slots::take(at_once, Access::Change)?.install(file, &args.daemon)?,
-        None if args.is_trial_wanted => Slots::take(at_once, Access::Change)?.try_other(&args.daemon)?,
+        None if args.is_trial_wanted => Slots::take(at_once, Access::Change)?.try_other(args.anyway, &args.daemon)?,
         None if args.restart => restart()?,
         None if args.confirm => confirm(&args.daemon)?,
-        None if args.faults => Slots::take(FlockArg::LockExclusive, Access::Look)?.tell_faults(),
+        None if args.faults => come_up()?,
         None => Slots::take(at_once, Access::Look)?.show(),
+    }
+    Ok(())
+}
+
+/// Says what a person should know of the slots, and notes that this one is up where its starts are counted.
+fn come_up() -> anyhow::Result<()> {
+    let slots = Slots::take(FlockArg::LockExclusive, Access::Look)?;
+    let (running, is_trial) = (slots.disk.running, slots.disk.is_trial);
+    if let Some(fault) = slots.environment.fault(running, is_trial) {
+        say(&fault);
+    }
+    let is_to_be_noted = slots.environment.starts_after(running, is_trial).is_some();
+    drop(slots);
+    if is_to_be_noted {
+        Slots::take(FlockArg::LockExclusive, Access::Change)?.environment.come_up(running, is_trial)?;
     }
     Ok(())
 }
@@ -124,7 +142,7 @@ impl Slots {
         };
         let image = Path::new(IMAGE);
         let taken = Taken { board: read_text(&image.join("board"))?, keys: trusted_keys(&image.join("update-keys"))? };
-        let installed = install(BufReader::new(input), &taken, &self.disk, &mut self.environment);
+        let installed = install(BufReader::new(input), &taken, &self.disk, &self.boot, &mut self.environment);
         let Installed { slot, version } = installed.with_context(|| file.display().to_string())?;
         note(daemon, &format!("update: version {version} in slot {slot}"));
         say(&format!(
@@ -134,19 +152,14 @@ impl Slots {
         Ok(())
     }
 
-    fn try_other(&mut self, daemon: &DaemonArgs) -> anyhow::Result<()> {
+    fn try_other(&mut self, anyway: bool, daemon: &DaemonArgs) -> anyhow::Result<()> {
         let slot = self.disk.running.other();
         if self.disk.is_on_trial(&self.environment) {
             return Err(UpdateError::OnTrial(self.disk.running).into());
         }
         let version = self.environment.version(slot).ok_or(UpdateError::NothingToTry(slot))?.to_owned();
-        match look(daemon) {
-            Health::Healthy => {}
-            ill @ Health::Ill(_) => return Err(UpdateError::Unhealthy(ill).into()),
-        }
-        let argument = self.boot.trial_argument();
-        self.environment.try_once(slot, argument.is_some())?;
-        if let Some(argument) = argument {
+        look(daemon).check_before_trial(anyway)?;
+        if let Some(argument) = self.boot.try_once(slot, &mut self.environment)? {
             fs::write(Path::new(WORK).join(RESTART_ARGUMENT), argument).context("cannot leave word for the restart")?;
         }
         note(daemon, &format!("update: tries version {version} in slot {slot}"));
@@ -154,25 +167,6 @@ impl Slots {
         let status = Command::new("reboot").status().context("cannot run `reboot`; restart the box yourself")?;
         ensure!(status.success(), "`reboot` failed; restart the box yourself");
         Ok(())
-    }
-
-    /// What a person should know of the last trial.
-    fn tell_faults(&self) {
-        let (running, kept) = (self.disk.running, self.environment.kept());
-        match self.environment.tried() {
-            Some(tried) if tried != running => {
-                let version = self.environment.version(tried).unwrap_or("unknown");
-                say(&format!(
-                    "version {version} was tried and the box did not come up healthy with it, so the version from before runs \
-                     again; bring another one with `sluice update FILE`, or see what was wrong with `sluice update --try` and the \
-                     console"
-                ));
-            }
-            None if kept != running => say(&format!(
-                "slot {running} runs because slot {kept} could not be loaded; bring its system again with `sluice update FILE`"
-            )),
-            _ => {}
-        }
     }
 
     fn show(&self) {
@@ -183,7 +177,7 @@ impl Slots {
                 .map_or_else(|| "holds no system".to_owned(), |version| format!("version {version}"));
             let is = |told: bool, words: &'static str| if told { words } else { "" };
             let runs = is(slot == self.disk.running, ", runs");
-            let kept = is(slot == self.environment.kept(), ", is started");
+            let kept = is(slot == self.environment.started(), ", is started");
             let trial = is(self.environment.trial() == Some(slot), ", is tried at the next start");
             let is_being_tried = slot == self.disk.running && self.disk.is_on_trial(&self.environment);
             let tried = self.environment.tried() == Some(slot) && self.environment.trial().is_none();

@@ -193,6 +193,8 @@ fn copy_of(path: &Path, version: i64) -> PathBuf {
 
 /// Keeps a copy for the program from before, should it be taken back. Where there is no room for it the change is made all the same.
 fn keep_copy(connection: &Connection, path: &Path, version: i64) {
+    // Nobody goes back further than to the program before: what older ones left only takes the room of this copy.
+    (1..version).for_each(|older| _ = std::fs::remove_file(copy_of(path, older)));
     let copied = || -> Result<(), Box<dyn core::error::Error + Send + Sync>> {
         let draft = drafted_copy(connection, &copy_of(path, version))?;
         // Somebody else may have been faster, and what was copied has the new form: the copy is made already.
@@ -200,8 +202,6 @@ fn keep_copy(connection: &Connection, path: &Path, version: i64) {
             Connection::open(draft.path())?.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?;
         if copied == version {
             draft.put()?;
-            // Nobody goes back further than to the program before: what older ones left only takes room.
-            (1..version).for_each(|older| _ = std::fs::remove_file(copy_of(path, older)));
         }
         Ok(())
     };
@@ -263,8 +263,13 @@ fn open_error(path: &Path, cause: rusqlite::Error) -> StoreError {
     }
 }
 
-/// Renames the file, and the log and index that belong to it, to names with the reason and the date; returns the new path.
+/// Renames the file, and the log and index that belong to it, to names with the reason and the date; returns the new path. What was set
+/// aside for that reason before goes: a small disk has no room for several.
 pub(super) fn set_aside(path: &Path, why: &str, now: Timestamp) -> Result<PathBuf, StoreError> {
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+    if let Err(error) = folder::remove_all(path.parent().unwrap_or(path), &format!("{file_name}.{why}-")) {
+        log::warn!("what was set aside before stays: {error}");
+    }
     let suffix = format!(".{why}-{}", date::for_file_name(now));
     let renamed = |end: &str| {
         let (mut from, mut to) = (path.as_os_str().to_owned(), path.as_os_str().to_owned());

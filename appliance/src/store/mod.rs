@@ -2,7 +2,7 @@
 //!
 //! [`Store`] opens the file and answers questions; [`Writer`] is the one thread that writes what the daemon hands over,
 //! in batches that spare the SD card. What can go wrong here never reaches the path of a packet: a corrupt file is set
-//! aside under a name with its date and a fresh one begun, and a full disk leaves the events waiting in memory.
+//! aside under a name with its date and a fresh one begun with what can still be read, and a full disk leaves the events waiting in memory.
 //!
 //! Rows are kept by count, not by age, so that the file has a size that it never passes: see [`ALERT_ROWS`],
 //! [`LABELLED_ROWS`], [`BLOCK_ROWS`] and [`AUDIT_ROWS`].
@@ -14,6 +14,7 @@ pub mod date;
 mod file;
 mod reserve;
 mod rows;
+mod salvage;
 mod settings;
 mod users;
 mod writer;
@@ -167,7 +168,12 @@ pub struct Opened {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetAside {
     /// It was damaged; a new one was begun.
-    Corrupt(PathBuf),
+    Corrupt {
+        /// Where it is.
+        path: PathBuf,
+        /// What could still be read of it and is in the new one, in words.
+        carried: Vec<&'static str>,
+    },
     /// A newer Sluice had brought it into a form that this one does not know; the copy from before that is in its place.
     Newer(PathBuf),
 }
@@ -175,8 +181,12 @@ pub enum SetAside {
 impl Display for SetAside {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Corrupt(path) => {
-                write!(f, "the database was damaged and set aside as {}; a new one was begun", path.display())
+            Self::Corrupt { path, carried } => {
+                write!(f, "the database was damaged and set aside as {}; a new one was begun, ", path.display())?;
+                match carried.as_slice() {
+                    [] => f.write_str("because nothing of it can be read"),
+                    carried => write!(f, "into which came along what could be read: {}", carried.join(", ")),
+                }
             }
             Self::Newer(path) => write!(
                 f,
@@ -222,22 +232,20 @@ impl Store {
         match file::open_checked(&path) {
             Ok(connection) => Ok(Opened { store: Self::new(path, connection), set_aside: None }),
             Err(StoreError::Corrupt { .. }) => {
-                let aside = SetAside::Corrupt(file::set_aside(&path, "corrupt", now)?);
-                Self::open_instead(directory, aside)
+                let aside = file::set_aside(&path, "corrupt", now)?;
+                let connection = file::open_checked(&file::make(directory)?)?;
+                let carried = salvage::carry_over(&connection, &aside);
+                let set_aside = Some(SetAside::Corrupt { path: aside, carried });
+                Ok(Opened { store: Self::new(path, connection), set_aside })
             }
             Err(StoreError::Newer { .. }) if file::has_copy(&path) => {
-                let aside = SetAside::Newer(file::set_aside(&path, "newer", now)?);
+                let set_aside = Some(SetAside::Newer(file::set_aside(&path, "newer", now)?));
                 file::take_copy(&path)?;
-                Self::open_instead(directory, aside)
+                let connection = file::open_checked(&path)?;
+                Ok(Opened { store: Self::new(path, connection), set_aside })
             }
             Err(error) => Err(error),
         }
-    }
-
-    fn open_instead(directory: &Path, aside: SetAside) -> Result<Opened, StoreError> {
-        let path = file::make(directory)?;
-        let connection = file::open_checked(&path)?;
-        Ok(Opened { store: Self::new(path, connection), set_aside: Some(aside) })
     }
 
     /// Opens the file for a command, beside a daemon that may be running: nothing is checked or set aside.

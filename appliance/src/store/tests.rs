@@ -176,7 +176,8 @@ fn a_corrupt_file_is_set_aside_and_a_fresh_one_begun() {
     assert!(matches!(Store::join(directory.path()), Err(StoreError::Corrupt { .. })), "a command never sets it aside");
     let opened = Store::open(directory.path(), at(0)).unwrap();
     let aside = directory.path().join("sluice.db.corrupt-2026-11-20T180307Z");
-    assert_eq!(opened.set_aside, Some(SetAside::Corrupt(aside.clone())), "the caller is told");
+    let told = SetAside::Corrupt { path: aside.clone(), carried: Vec::new() };
+    assert_eq!(opened.set_aside, Some(told), "the caller is told");
     assert_eq!(std::fs::read(aside).unwrap(), [0x5a; 8192]);
     write_all(&opened.store, [audit(1)]);
     drop(opened.store);
@@ -237,16 +238,21 @@ fn a_program_from_before_goes_on_with_the_copy_that_the_newer_one_kept() {
 
 #[test]
 fn one_copy_is_kept_that_of_the_program_before() {
-    let directory = TestDirectory::new("copies");
-    std::fs::create_dir_all(directory.path()).unwrap();
-    let copy = |form: u8| directory.path().join(format!("sluice.db.form{form}"));
-    std::fs::write(copy(1), b"of a program that nobody goes back to").unwrap();
-    let before = Connection::open(directory.path().join("sluice.db")).unwrap();
-    before.execute_batch(&file::STEPS[..2].concat()).unwrap();
-    before.execute_batch(&format!("PRAGMA application_id = {}; PRAGMA user_version = 2", 0x534c_5549)).unwrap();
-    drop(before);
-    drop(open(&directory));
-    assert!(copy(2).exists() && !copy(1).exists());
+    for has_room in [true, false] {
+        let directory = TestDirectory::new("copies");
+        std::fs::create_dir_all(directory.path()).unwrap();
+        let copy = |form: u8| directory.path().join(format!("sluice.db.form{form}"));
+        std::fs::write(copy(1), b"of a program that nobody goes back to").unwrap();
+        if !has_room {
+            std::fs::create_dir(copy(2)).unwrap();
+        }
+        let before = Connection::open(directory.path().join("sluice.db")).unwrap();
+        before.execute_batch(&file::STEPS[..2].concat()).unwrap();
+        before.execute_batch(&format!("PRAGMA application_id = {}; PRAGMA user_version = 2", 0x534c_5549)).unwrap();
+        drop(before);
+        drop(open(&directory));
+        assert!(copy(2).is_file() == has_room && !copy(1).exists(), "the older one goes first");
+    }
 }
 
 #[test]

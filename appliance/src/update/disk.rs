@@ -178,13 +178,24 @@ impl Boot {
         self.place.join(if self.firmware_starts.is_none() { "grub/grubenv" } else { "slots.env" })
     }
 
+    /// Has the next start try a slot, and the one after that start what runs now. Returns what the restart must tell the firmware.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn try_once(&self, slot: Slot, environment: &mut Environment) -> Result<Option<&'static str>, UpdateError> {
+        self.start(slot.other())?;
+        let argument = self.trial_argument();
+        environment.try_once(slot, argument.is_some())?;
+        Ok(argument)
+    }
+
     /// What the restart must tell the firmware for a trial; nothing to GRUB, which reads it in the environment.
-    #[must_use]
-    pub fn trial_argument(&self) -> Option<&'static str> {
+    fn trial_argument(&self) -> Option<&'static str> {
         self.firmware_starts.map(|_| "0 tryboot")
     }
 
-    /// Has the firmware start a slot from now on, and the other one in a trial. GRUB reads that in the environment.
+    /// Has the firmware start a slot from now on, and the other one in a trial; writes only what is not there yet. GRUB reads that in the
+    /// environment.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -193,6 +204,9 @@ impl Boot {
         let (kept, other) = if slot == Slot::A { (a, b) } else { (b, a) };
         let text = format!("[all]\ntryboot_a_b=1\nboot_partition={kept}\n[tryboot]\nboot_partition={other}\n");
         let path = self.place.join("autoboot.txt");
+        if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+            return Ok(());
+        }
         // In its place: one sector, whole or not at all. On FAT another file that takes its name would not be.
         let written = OpenOptions::new().write(true).create(true).truncate(false).open(&path).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -247,7 +261,9 @@ fn read(path: &Path) -> Result<String, UpdateError> {
 pub(super) mod tests {
     use core::mem::ManuallyDrop;
     use std::os::unix::fs::symlink;
+    use std::time::UNIX_EPOCH;
 
+    use super::super::environment::tests::environment;
     use super::*;
     use crate::store::test_directory::TestDirectory;
 
@@ -305,20 +321,42 @@ pub(super) mod tests {
         assert_eq!((disk.running, disk.is_trial), (Slot::B, true));
     }
 
+    /// The boot partition as if it were mounted on that folder.
+    pub(in super::super) fn boot(disk: &Disk, folder: &Path) -> ManuallyDrop<Boot> {
+        ManuallyDrop::new(Boot { place: folder.to_owned(), firmware_starts: disk.firmware_starts() })
+    }
+
+    const PI: [(&str, u64); 5] = [("boot", 4), ("root-a", 8), ("root-b", 8), ("boot-a", 4), ("boot-b", 4)];
+
+    #[test]
+    fn a_trial_on_a_raspberry_pi_falls_back_to_what_runs_whatever_was_kept() {
+        let folder = system("pi-trial", "sluice.slot=b", &PI);
+        let disk = Disk::find(folder.path()).unwrap();
+        let boot = boot(&disk, folder.path());
+        // The firmware has started b by itself, because it could not read a.
+        boot.start(Slot::A).unwrap();
+        let mut environment = Environment::read(&environment(folder.path(), "slot=a\n")).unwrap();
+        assert_eq!(boot.try_once(Slot::A, &mut environment).unwrap(), Some("0 tryboot"));
+        let autoboot = fs::read_to_string(folder.path().join("autoboot.txt")).unwrap();
+        assert_eq!(autoboot, "[all]\ntryboot_a_b=1\nboot_partition=5\n[tryboot]\nboot_partition=4\n");
+        assert_eq!((environment.kept(), environment.tried()), (Slot::B, Some(Slot::A)));
+    }
+
     #[test]
     fn the_firmware_of_a_raspberry_pi_is_told_in_its_own_file() {
-        let partitions = [("boot", 4), ("root-a", 8), ("root-b", 8), ("boot-a", 4), ("boot-b", 4)];
-        let folder = system("pi", "sluice.slot=a", &partitions);
+        let folder = system("pi", "sluice.slot=a", &PI);
         let disk = Disk::find(folder.path()).unwrap();
-        let place = folder.path().to_owned();
-        // Nothing is mounted there.
-        let boot = ManuallyDrop::new(Boot { place, firmware_starts: disk.firmware_starts() });
+        let boot = boot(&disk, folder.path());
         assert_eq!((boot.environment(), boot.trial_argument()), (folder.path().join("slots.env"), Some("0 tryboot")));
         let autoboot = || fs::read_to_string(folder.path().join("autoboot.txt")).unwrap();
         boot.start(Slot::B).unwrap();
         assert_eq!(autoboot(), "[all]\ntryboot_a_b=1\nboot_partition=5\n[tryboot]\nboot_partition=4\n");
         boot.start(Slot::A).unwrap();
         assert_eq!(autoboot(), "[all]\ntryboot_a_b=1\nboot_partition=4\n[tryboot]\nboot_partition=5\n");
+        let file = fs::File::options().write(true).open(folder.path().join("autoboot.txt")).unwrap();
+        file.set_modified(UNIX_EPOCH).unwrap();
+        boot.start(Slot::A).unwrap();
+        assert_eq!(file.metadata().unwrap().modified().unwrap(), UNIX_EPOCH, "it says so already");
     }
 
     #[test]

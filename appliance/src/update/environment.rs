@@ -10,6 +10,7 @@
 //! | `trial` | what is started the next time only; GRUB empties it before it does so |
 //! | `tried` | what `trial` was last; empty once that is kept |
 //! | `version_a`, `version_b` | the version that the slot holds; empty where it holds none, or half of one |
+//! | `starts` | an `x` that GRUB adds for each start of `slot`, emptied once that is up; at `xxx` GRUB starts the other slot first |
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -20,6 +21,9 @@ use super::disk::Slot;
 
 /// How long the file is.
 const BLOCK_BYTES: usize = 1024;
+
+/// What GRUB takes for a kept slot that does not come up.
+const MOST_STARTS: &str = "xxx";
 
 const HEADER: &str = "# GRUB Environment Block\n";
 
@@ -72,12 +76,51 @@ impl Environment {
         self.get(version_name(slot))
     }
 
+    /// What a person should know of the slots while this one runs.
+    #[must_use]
+    pub fn fault(&self, running: Slot, is_trial: bool) -> Option<String> {
+        let (kept, other) = (self.kept(), running.other());
+        let Some(version) = self.version(other) else {
+            return Some(format!(
+                "slot {other} holds no system, so there is nothing to fall back to; an update was cut off: `sluice update FILE` again"
+            ));
+        };
+        if self.tried() == Some(other) {
+            return Some(format!(
+                "version {version} was tried and the box did not come up healthy with it, so the version from before runs again; bring \
+                 another one with `sluice update FILE`, or see what was wrong with `sluice update --try` and the console"
+            ));
+        }
+        (kept != running && !is_trial).then(|| {
+            format!("slot {running} runs because slot {kept} could not be started; bring its system again with `sluice update FILE`")
+        })
+    }
+
+    /// What [`Self::come_up`] writes, if there is something to write: where `starts` is empty, nobody counts.
+    #[must_use]
+    pub fn starts_after(&self, running: Slot, is_trial: bool) -> Option<&'static str> {
+        let counted = self.get("starts")?;
+        let starts = if running == self.kept() { "" } else { MOST_STARTS };
+        // A trial counts for itself, and a slot that was tried and not kept is none to go on with.
+        let counts = running == self.kept() || !is_trial && self.tried() != Some(running);
+        (counts && starts != counted).then_some(starts)
+    }
+
+    /// The slot that runs is up: if it is the kept one its starts are counted anew, and if it runs in the place of the kept one it goes on to.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn come_up(&mut self, running: Slot, is_trial: bool) -> Result<(), UpdateError> {
+        self.starts_after(running, is_trial).map_or(Ok(()), |starts| self.write(&[("starts", starts)]))
+    }
+
     /// A slot is about to be written: it holds nothing and is not started, and nothing is tried.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn begin(&mut self, slot: Slot) -> Result<(), UpdateError> {
-        self.write(&[("slot", slot.other().name()), (version_name(slot), ""), ("trial", ""), ("tried", "")])
+        let other = slot.other().name();
+        self.write(&[("slot", other), (version_name(slot), ""), ("trial", ""), ("tried", ""), ("starts", "")])
     }
 
     /// A slot is whole.
@@ -88,13 +131,20 @@ impl Environment {
         self.write(&[(version_name(slot), version)])
     }
 
-    /// The next start tries a slot; where the firmware is told so in another way, this only remembers it.
+    /// The slot that the next start begins with unless another one is tried: the kept one, if it came up lately.
+    #[must_use]
+    pub fn started(&self) -> Slot {
+        if self.get("starts") == Some(MOST_STARTS) { self.kept().other() } else { self.kept() }
+    }
+
+    /// The next start tries a slot, and the one after that starts the other one, which runs now; where the firmware is told of the trial in
+    /// another way, this only remembers it.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn try_once(&mut self, slot: Slot, firmware_is_told: bool) -> Result<(), UpdateError> {
         let trial = if firmware_is_told { "" } else { slot.name() };
-        self.write(&[("trial", trial), ("tried", slot.name())])
+        self.write(&[("slot", slot.other().name()), ("trial", trial), ("tried", slot.name()), ("starts", "")])
     }
 
     /// A slot is started from now on.
@@ -102,7 +152,7 @@ impl Environment {
     /// # Errors
     /// It cannot be written.
     pub fn keep(&mut self, slot: Slot) -> Result<(), UpdateError> {
-        self.write(&[("slot", slot.name()), ("trial", ""), ("tried", "")])
+        self.write(&[("slot", slot.name()), ("trial", ""), ("tried", ""), ("starts", "")])
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -173,6 +223,65 @@ pub(super) mod tests {
         assert_eq!((environment.kept(), environment.trial(), environment.tried()), (Slot::B, None, None));
     }
 
+    /// An environment in which slot a is kept and GRUB has counted so, with these lines beside.
+    fn counted(folder: &TestDirectory, starts: &str, lines: &str) -> Environment {
+        Environment::read(&environment(folder.path(), &format!("slot=a\nstarts={starts}\n{lines}"))).unwrap()
+    }
+
+    #[test]
+    fn a_kept_slot_that_comes_up_is_counted_anew_and_one_that_runs_in_its_place_goes_on_to() {
+        let folder = TestDirectory::new("starts");
+        let after = |starts: &str, lines: &str, running, is_trial| {
+            let mut environment = counted(&folder, starts, lines);
+            environment.come_up(running, is_trial).unwrap();
+            let after = Environment::read(&environment.path).unwrap();
+            (after.get("starts").map(str::to_owned), after.started())
+        };
+        let (most, some) = (Some("xxx".to_owned()), Some("xx".to_owned()));
+        assert_eq!(after("x", "", Slot::A, false), (None, Slot::A));
+        assert_eq!(after("xxx", "tried=b\n", Slot::A, false), (None, Slot::A));
+        assert_eq!(after("xx", "", Slot::B, false), (most, Slot::B));
+        assert_eq!(after("", "", Slot::B, false), (None, Slot::A), "nobody counts");
+        // A trial says nothing of the kept slot, and nobody stays with what was tried and not kept.
+        assert_eq!(after("xx", "tried=b\n", Slot::B, true), (some.clone(), Slot::A));
+        assert_eq!(after("xx", "tried=b\n", Slot::B, false), (some, Slot::A));
+    }
+
+    #[test]
+    fn a_person_is_told_what_is_wrong_with_the_other_slot() {
+        let folder = TestDirectory::new("faults");
+        let fault = |lines: &str, running, is_trial| {
+            let lines = format!("slot=a\n{lines}");
+            Environment::read(&environment(folder.path(), &lines)).unwrap().fault(running, is_trial).unwrap_or_default()
+        };
+        let both = |tried: &str| format!("version_a=1.0\nversion_b=1.1\ntried={tried}\n");
+        assert_eq!(fault(&both(""), Slot::A, false), "");
+        assert_eq!(fault(&both("b"), Slot::B, true), "", "it is not over yet");
+        assert!(fault(&both("b"), Slot::A, false).starts_with("version 1.1 was tried"));
+        for tried in ["", "b"] {
+            assert!(fault(&both(tried), Slot::B, false).starts_with("slot b runs because slot a could not be started"));
+        }
+        let cut_off = fault("version_a=1.0\nversion_b=\n", Slot::A, false);
+        assert!(cut_off.starts_with("slot b holds no system, so there is nothing to fall back to"), "{cut_off}");
+    }
+
+    #[test]
+    fn whoever_chooses_a_slot_has_its_starts_counted_anew() {
+        let folder = TestDirectory::new("starts-anew");
+        for deed in 0..3 {
+            // Slot b runs because a did not come up: b is what the next start falls back to.
+            let mut environment = counted(&folder, "xxx", "");
+            assert_eq!((environment.kept(), environment.started()), (Slot::A, Slot::B));
+            match deed {
+                0 => environment.begin(Slot::A).unwrap(),
+                1 => environment.try_once(Slot::A, false).unwrap(),
+                _ => environment.keep(Slot::B).unwrap(),
+            }
+            let environment = Environment::read(&environment.path).unwrap();
+            assert_eq!((environment.kept(), environment.started()), (Slot::B, Slot::B), "{deed}");
+        }
+    }
+
     #[test]
     fn the_file_stays_as_grub_wants_it_and_keeps_what_others_wrote() {
         let folder = TestDirectory::new("environment");
@@ -180,7 +289,10 @@ pub(super) mod tests {
         Environment::read(&path).unwrap().try_once(Slot::B, false).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.len(), 1024);
-        assert!(text.starts_with("# GRUB Environment Block\ntheirs=1\nslot=a\ntrial=b\ntried=b\n####"), "{text}");
+        assert!(
+            text.starts_with("# GRUB Environment Block\ntheirs=1\nslot=a\ntrial=b\ntried=b\nstarts=\n####"),
+            "{text}"
+        );
         assert!(text.ends_with('#'));
     }
 

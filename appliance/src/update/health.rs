@@ -3,6 +3,7 @@
 use core::fmt::{self, Display, Formatter};
 use core::time::Duration;
 
+use super::UpdateError;
 use crate::clock::Stopwatch;
 use crate::hardware::lights::Light;
 use crate::web::ClientError;
@@ -36,6 +37,18 @@ impl Health {
             }
             Ok(_) => Self::Healthy,
             Err(error) => Self::Ill(error.to_string()),
+        }
+    }
+
+    /// Refuses a trial that would probably not be kept, unless it is wanted `anyway`: it may bring what mends the box, and is taken back if
+    /// it does not.
+    ///
+    /// # Errors
+    /// The box is ill.
+    pub fn check_before_trial(self, anyway: bool) -> Result<(), UpdateError> {
+        match self {
+            ill @ Self::Ill(_) if !anyway => Err(UpdateError::Unhealthy(ill)),
+            _ => Ok(()),
         }
     }
 }
@@ -98,6 +111,15 @@ mod tests {
         assert_eq!(played(|_| true), (Health::Healthy, 10));
         assert_eq!(played(|second| second >= 100), (Health::Healthy, 110));
         assert_eq!(played(|second| second != 5), (Health::Healthy, 16), "a break begins the time anew");
+    }
+
+    #[test]
+    fn a_trial_of_a_box_that_is_ill_must_be_wanted() {
+        let ill = || Health::Ill("starting".into());
+        let refused = ill().check_before_trial(false).unwrap_err().to_string();
+        assert!(refused.contains("(starting)") && refused.contains("`sluice update --try --anyway`"), "{refused}");
+        ill().check_before_trial(true).unwrap();
+        Health::Healthy.check_before_trial(false).unwrap();
     }
 
     #[test]

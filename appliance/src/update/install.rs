@@ -13,7 +13,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use sha2::{Digest as _, Sha256};
 
 use super::UpdateError;
-use super::disk::{Disk, Partition, Slot};
+use super::disk::{Boot, Disk, Partition, Slot};
 use super::environment::Environment;
 use super::file::{Manifest, Opened, Part, open};
 use crate::hexadecimal::hexadecimal;
@@ -47,6 +47,7 @@ pub fn install(
     file: impl Read,
     taken: &Taken,
     disk: &Disk,
+    boot: &Boot,
     environment: &mut Environment,
 ) -> Result<Installed, UpdateError> {
     // What is being tried may have to be taken back: then the other slot must be as it was. Said before a file is waited for.
@@ -59,6 +60,8 @@ pub fn install(
     }
     let slot = disk.running.other();
     let places = places(&manifest, &disk.parts(slot))?;
+    // The firmware may have started this slot by itself, in the place of the one that is about to hold what nobody has tried.
+    boot.start(disk.running)?;
     environment.begin(slot)?;
     let mut starts = Vec::new();
     for (part, partition) in &places {
@@ -155,7 +158,7 @@ fn hash_on_disk(partition: &mut File, bytes: u64) -> io::Result<String> {
 mod tests {
     use std::fs;
 
-    use super::super::disk::tests::system;
+    use super::super::disk::tests::{boot, system};
     use super::super::environment::tests::environment;
     use super::super::file::tests::{key, manifest, sign};
     use super::*;
@@ -184,7 +187,8 @@ mod tests {
         fn install(&mut self, manifest: &str, parts: Parts<'_>) -> Result<Slot, UpdateError> {
             let file = sign(&key(1), manifest, parts);
             let taken = Taken { board: "this-board".to_owned(), keys: vec![key(1).public()] };
-            install(&file[..], &taken, &self.disk, &mut self.environment).map(|installed| installed.slot)
+            let boot = boot(&self.disk, self.folder.path());
+            install(&file[..], &taken, &self.disk, &boot, &mut self.environment).map(|installed| installed.slot)
         }
 
         fn partition(&self, number: u32) -> Vec<u8> {
@@ -256,11 +260,13 @@ mod tests {
     #[test]
     fn a_slot_that_could_not_be_loaded_is_tried_like_any_other_once_it_is_written_anew() {
         let mut r#box = Box::new("unloadable", "sluice.slot=b");
-        assert_eq!(r#box.environment.kept(), Slot::A, "GRUB has started b all the same");
+        assert_eq!(r#box.environment.kept(), Slot::A, "b was started all the same");
         let (root, boot) = parts();
         let parts = [("root", &root[..]), ("boot", &boot)];
         assert_eq!(r#box.install(&manifest("1.2", "this-board", &parts), &parts).unwrap(), Slot::A);
         assert_eq!(r#box.environment.kept(), Slot::B);
+        let autoboot = fs::read_to_string(r#box.folder.path().join("autoboot.txt")).unwrap();
+        assert!(autoboot.contains("boot_partition=4\n[tryboot]\nboot_partition=5"), "{autoboot}");
     }
 
     #[test]

@@ -130,7 +130,10 @@ pub enum UpdateError {
     #[error("slot {0} is being tried; wait until it is kept (`sluice update` says so), or restart to take it back")]
     OnTrial(Slot),
     /// A trial would not be kept.
-    #[error("the box is not healthy as it is ({0}), so no trial would be kept; mend that first (`sluice status`)")]
+    #[error(
+        "the box is not healthy as it is ({0}), so a trial may not be kept; mend that first (`sluice status`), or where it is this \
+         version that is broken say `sluice update --try --anyway`"
+    )]
     Unhealthy(Health),
 }
 
