@@ -128,6 +128,30 @@ pub fn forwards(config: &BridgeConfig) -> bool {
     bridge.is_some() && config.ports.iter().all(holds)
 }
 
+/// An address of a port itself, at which nobody reaches the box: what a port receives goes to its bridge. What is wrong, and the
+/// remedy. Addresses that the kernel makes up for each link (fe80::/10, 169.254.0.0/16) are nobody's way in.
+#[must_use]
+pub fn stranded(port: &Link, addresses: &[(u32, IpNet)], bridge: &str) -> Option<[String; 2]> {
+    let is_way_in = |network: &IpNet| match network {
+        IpNet::V4(v4) => !v4.addr().is_link_local(),
+        IpNet::V6(v6) => !v6.addr().is_unicast_link_local(),
+    };
+    let own = addresses.iter().filter(|(link, network)| *link == port.index && is_way_in(network));
+    let own: Vec<String> = own.map(|(_, network)| network.to_string()).collect();
+    let (name, own) = (&port.name, (!own.is_empty()).then(|| own.join(" and "))?);
+    Some(if port.master.is_some() {
+        [
+            format!("{name} has the address {own}: the box is not reached there, because {name} is a port of a bridge"),
+            format!("give it to {bridge} instead (docs/install.md)"),
+        ]
+    } else {
+        [
+            format!("{name} has the address {own}: the box will not be reached there once it is a port"),
+            format!("give it to {bridge} first (docs/install.md)"),
+        ]
+    })
+}
+
 /// Refuses what can be refused before anything is changed.
 fn check(config: &BridgeConfig, all: &[Link]) -> Result<(), BridgeError> {
     let [first, second] = &config.ports;

@@ -3,10 +3,13 @@
 use std::io;
 use std::path::Path;
 
+use ipnet::IpNet;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use super::Step;
+use crate::config::Bridge;
+use crate::hardware::bridge::stranded;
 use crate::linux::links::{Link, Links};
 use crate::linux::offloads;
 
@@ -14,14 +17,15 @@ use crate::linux::offloads;
 const LEAST_FREE_BYTES: u64 = 4 << 20;
 
 /// A step for each port, and one for both together.
-pub(super) fn ports(names: &[String; 2]) -> Vec<Step> {
-    let all = match Links::open().and_then(|mut links| links.all()) {
-        Ok(all) => all,
+pub(super) fn ports(bridge: &Bridge) -> Vec<Step> {
+    let Bridge { name: bridge, ports: names, .. } = bridge;
+    let (all, addresses) = match Links::open().and_then(|mut links| Ok((links.all()?, links.addresses()?))) {
+        Ok(found) => found,
         Err(error) => {
             return vec![Step::failed("ports", format!("the interfaces cannot be read: {error}"), "see `ip link`")];
         }
     };
-    let mut steps: Vec<Step> = names.iter().map(|name| port(name, &all)).collect();
+    let mut steps: Vec<Step> = names.iter().map(|name| port(name, &all, &addresses, bridge)).collect();
     let [first, second] = names.each_ref().map(|name| all.iter().find(|link| link.name == *name));
     if let Some((first, second)) = first.zip(second) {
         steps.push(same_mtu(first, second));
@@ -29,13 +33,16 @@ pub(super) fn ports(names: &[String; 2]) -> Vec<Step> {
     steps
 }
 
-fn port(port: &str, all: &[Link]) -> Step {
+fn port(port: &str, all: &[Link], addresses: &[(u32, IpNet)], bridge: &str) -> Step {
     let name = format!("port {port}");
     let Some(link) = all.iter().find(|link| link.name == port) else {
         let others: Vec<_> = all.iter().map(|link| link.name.as_str()).filter(|name| *name != "lo").collect();
         let remedy = format!("set bridge.ports in sluice.toml; interfaces here: {}", others.join(", "));
         return Step::failed(&name, "there is no such interface", remedy);
     };
+    if let Some([seen, remedy]) = stranded(link, addresses, bridge) {
+        return Step::failed(&name, seen, remedy);
+    }
     if !link.is_up {
         return Step::failed(&name, "it is down", format!("start sluice, or: ip link set {port} up"));
     }
@@ -124,6 +131,7 @@ mod tests {
             kind: None,
         };
         let all = [link("eth7"), link("lo")];
+        let port = |name, all: &[Link]| port(name, all, &[], "br0");
         let missing = port("eth0", &all).to_string();
         assert!(missing.ends_with("interfaces here: eth7"), "{missing}");
         assert!(port("eth7", &all).to_string().contains("no carrier"));
