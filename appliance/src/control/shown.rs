@@ -42,6 +42,7 @@ impl Keeper {
             ports: last.ports.clone(),
             internet_port: state.internet_port.map(|port| port.of(&last.ports).clone()),
             placement: state.placement,
+            page: self.gauges.page.get(),
         });
     }
 
@@ -66,6 +67,7 @@ impl Keeper {
         }
         faults.extend(self.gauges.list_faults.get());
         faults.extend(self.gauges.order_fault.get());
+        faults.extend(self.gauges.page_fault.get());
         faults.extend(self.gauges.front_faults.get());
         faults.extend(self.gauges.watchdog_fault.get());
         faults.extend(self.model_faults());

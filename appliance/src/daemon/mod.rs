@@ -450,6 +450,7 @@ fn first_snapshot(config: &Config, modes: Modes, models: ShownModels) -> Snapsho
         ports: config.bridge.ports.clone(),
         internet_port: None,
         placement: Placement::default(),
+        page: None,
         is_starting: true,
         paused_left: None,
         cannot_enforce: false,

@@ -129,14 +129,10 @@ pub fn forwards(config: &BridgeConfig) -> bool {
 }
 
 /// An address of a port itself, at which nobody reaches the box: what a port receives goes to its bridge. What is wrong, and the
-/// remedy. Addresses that the kernel makes up for each link (fe80::/10, 169.254.0.0/16) are nobody's way in.
+/// remedy.
 #[must_use]
 pub fn stranded(port: &Link, addresses: &[(u32, IpNet)], bridge: &str) -> Option<[String; 2]> {
-    let is_way_in = |network: &IpNet| match network {
-        IpNet::V4(v4) => !v4.addr().is_link_local(),
-        IpNet::V6(v6) => !v6.addr().is_unicast_link_local(),
-    };
-    let own = addresses.iter().filter(|(link, network)| *link == port.index && is_way_in(network));
+    let own = addresses.iter().filter(|(link, network)| *link == port.index && !is_of_the_link(network.addr()));
     let own: Vec<String> = own.map(|(_, network)| network.to_string()).collect();
     let (name, own) = (&port.name, (!own.is_empty()).then(|| own.join(" and "))?);
     Some(if port.master.is_some() {
@@ -150,6 +146,15 @@ pub fn stranded(port: &Link, addresses: &[(u32, IpNet)], bridge: &str) -> Option
             format!("give it to {bridge} first (docs/install.md)"),
         ]
     })
+}
+
+/// Whether it holds on one cable alone (fe80::/10, 169.254.0.0/16): nobody looks for the box at such an address.
+#[must_use]
+pub fn is_of_the_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
 }
 
 /// Refuses what can be refused before anything is changed.

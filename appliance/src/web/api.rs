@@ -52,6 +52,8 @@ pub struct State {
     pub internet_port: Option<String>,
     /// Where the box stands, in plain words.
     pub placement: String,
+    /// Where the page can be opened from the network; missing where it cannot.
+    pub page: Option<String>,
     /// Frames captured.
     pub packets: u64,
     /// Their bytes.
@@ -269,6 +271,8 @@ pub struct OrderDone {
     pub changed: Vec<String>,
     /// Keys that say something else and hold from the next start on.
     pub at_next_start: Vec<String>,
+    /// Why the page cannot be opened now.
+    pub page_fault: Option<String>,
 }
 
 /// The answer to whatever went wrong.
@@ -298,6 +302,7 @@ impl State {
             bridge: snapshot.bridge.clone(),
             ports: snapshot.ports.clone(),
             internet_port: snapshot.internet_port.clone(),
+            page: snapshot.page.map(|at| format!("http://{at}/")),
             placement: snapshot.placement.words().to_owned(),
             packets: snapshot.packets,
             bytes: snapshot.bytes,

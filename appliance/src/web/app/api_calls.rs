@@ -43,7 +43,8 @@ impl App {
         match outcome {
             Ok(done) => {
                 let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect();
-                Answer::json(200, &OrderDone { changed: owned(done.changed), at_next_start: owned(done.at_next_start) })
+                let (changed, at_next_start) = (owned(done.changed), owned(done.at_next_start));
+                Answer::json(200, &OrderDone { changed, at_next_start, page_fault: done.page_fault })
             }
             Err((status, error)) => Answer::json(status, &Failed { error }),
         }
