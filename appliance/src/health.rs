@@ -91,6 +91,8 @@ pub struct Gauges {
     compared: Mutex<Option<Compared>>,
     /// Why the last reload or restart left everything as it was; `None` where it did not.
     pub order_fault: Told<Option<String>>,
+    /// Names of the allowlist that could not be looked up when that was tried last.
+    pub failed_names: Told<Vec<String>>,
     /// Where the page can be opened from the network; `None` where it cannot.
     pub page: Told<Option<SocketAddr>>,
     /// Why it cannot, though it should; `None` where nothing is wrong.
