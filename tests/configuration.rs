@@ -107,6 +107,8 @@ fn a_good_file_is_accepted() {
     let folder = lab::cleanup::work_folder().unwrap();
     let finished = check(&file("good.toml", &Config::default().text(&folder)));
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    let missing = "\n  warning: no interface port0 here; interfaces: ";
+    assert!(finished.stdout.contains(missing), "the file may be for another machine: {}", finished.stdout);
     let finished = check(&file("empty.toml", ""));
     assert_eq!(finished.code(), Some(0), "every key has a default: {}", finished.stderr);
 }

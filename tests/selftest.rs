@@ -116,6 +116,15 @@ fn what_is_wrong_is_named_with_its_remedy() {
     let line = only_failure(&selftest(&network, &config, &[]));
     assert!(line.contains("port port0: it is up, but has no carrier; "), "{line}");
     network.lan.ip("link set lan0 up").unwrap();
+    network.r#box.run(["ethtool", "-K", "port0", "gro", "on"]).unwrap();
+    let finished = selftest(&network, &config, &[]);
+    assert_eq!(finished.code(), Some(0), "{}{}", finished.stdout, finished.stderr);
+    assert!(
+        finished.stdout.contains("port port0: up, with carrier; gro on; Sluice turns it off\n"),
+        "{}",
+        finished.stdout
+    );
+    network.r#box.run(["ethtool", "-K", "port0", "gro", "off"]).unwrap();
     network.r#box.ip("addr add 198.51.100.5/24 dev port0").unwrap();
     let line = only_failure(&selftest(&network, &config, &[]));
     let told = "port0 has the address 198.51.100.5/24: the box will not be reached there once it is a port; give it to br0 first";
@@ -187,6 +196,9 @@ fn a_daemon_beside_it_loses_neither_packets_nor_blocks() {
     assert!(!audit.contains("nftables table right"), "{audit}");
     let faults = daemon.faults().unwrap();
     assert!(!faults.contains("self-test"), "{faults}");
+    network.r#box.run(["ethtool", "-K", "port0", "gro", "on"]).unwrap();
+    let line = only_failure(&selftest(&network, &daemon.config_file(), &[]));
+    assert!(line.contains("port port0: it merges packets: gro is on; sluice restart, or: ethtool"), "{line}");
 }
 
 #[test]

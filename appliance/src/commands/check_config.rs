@@ -9,7 +9,7 @@ use super::Failure;
 use crate::config::{Bridge, Config};
 use crate::control::{Judges, Library};
 use crate::enforce::OnFailure;
-use crate::hardware::bridge::stranded;
+use crate::hardware::bridge::{present, stranded};
 use crate::hardware::panel::Hardware;
 use crate::linux::links::Links;
 use crate::lists::Lists;
@@ -85,8 +85,11 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
 fn warnings(bridge: &Bridge) -> Vec<String> {
     match Links::open().and_then(|mut links| Ok((links.all()?, links.addresses()?))) {
         Ok((all, addresses)) => {
-            let ports = all.iter().filter(|link| bridge.ports.contains(&link.name));
-            ports.filter_map(|port| stranded(port, &addresses, &bridge.name)).map(|told| told.join("; ")).collect()
+            let warning = |name: &String| match all.iter().find(|link| link.name == *name) {
+                Some(port) => stranded(port, &addresses, &bridge.name).map(|told| told.join("; ")),
+                None => Some(format!("no interface {name} here; interfaces: {}", or_none(present(&all).iter()))),
+            };
+            bridge.ports.iter().filter_map(warning).collect()
         }
         Err(error) => vec![format!("the interfaces cannot be read: {error}; see `ip link`")],
     }

@@ -180,10 +180,15 @@ fn check(config: &BridgeConfig, all: &[Link]) -> Result<(), BridgeError> {
 }
 
 fn find<'a>(name: &str, all: &'a [Link]) -> Result<&'a Link, BridgeError> {
-    all.iter().find(|link| link.name == name).ok_or_else(|| BridgeError::NoInterface {
-        name: name.to_owned(),
-        present: all.iter().map(|link| link.name.clone()).filter(|name| name != "lo").collect(),
-    })
+    all.iter()
+        .find(|link| link.name == name)
+        .ok_or_else(|| BridgeError::NoInterface { name: name.to_owned(), present: present(all) })
+}
+
+/// The names of the interfaces that could be ports.
+#[must_use]
+pub fn present(all: &[Link]) -> Vec<String> {
+    all.iter().map(|link| link.name.clone()).filter(|name| name != "lo").collect()
 }
 
 fn attach(links: &mut Links, port: &Link, bridge: &Link, faults: &mut Vec<String>) -> Result<(), BridgeError> {
