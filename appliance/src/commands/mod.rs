@@ -207,14 +207,10 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Sets the password of a user of the page
-    Passwd {
-        /// Who
-        #[arg(value_name = "USER", default_value = "admin")]
-        user: String,
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
+    /// Sets the password of a user of the page, makes a new one, or removes one
+    Passwd(passwd::PasswdArgs),
+    /// Lists the users of the page
+    Users(ConfigArgs),
 }
 
 /// Where the configuration is.
@@ -335,7 +331,8 @@ impl CommandLine {
             Command::Audit(args) => audit::audit(&args),
             Command::Backup { file, config } => backup::backup(&config.config, &file),
             Command::Restore { file, config } => backup::restore(&config.config, &file),
-            Command::Passwd { user, config } => passwd::passwd(&Config::load(&config.config)?, &user),
+            Command::Passwd(args) => passwd::passwd(&args),
+            Command::Users(args) => passwd::users(&Config::load(&args.config)?),
         }
     }
 }
