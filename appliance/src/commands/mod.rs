@@ -300,8 +300,9 @@ impl CommandLine {
             Command::Replay(args) => {
                 let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
                 let lists = Lists::load(&config);
-                lists.faults(clock::now()).iter().for_each(|fault| eprintln!("{fault}"));
-                Ok(replay::replay(&args, &config.model, lists.rulebook())?)
+                let not_taken = replay::not_taken(&args, &config);
+                lists.faults(clock::now()).iter().chain(&not_taken).for_each(|told| eprintln!("{told}"));
+                Ok(replay::replay(&args, &config, lists.rulebook())?)
             }
             Command::CheckConfig { config } => check_config::check_config(&config),
             Command::Selftest { json, without_ports, config } => {
