@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read, stdin};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::{ConfigArgs, Failure};
+use super::{ConfigArgs, Failure, check_rights, store};
 use crate::clock;
 use crate::config::Config;
 use crate::store::Store;
@@ -33,7 +33,9 @@ pub(super) struct PasswdArgs {
 }
 
 pub(super) fn passwd(args: &PasswdArgs) -> Result<(), Failure> {
-    let store = Store::join(&Config::load(&args.config.config)?.state_dir)?;
+    let config = Config::load(&args.config.config)?;
+    check_rights(&config.state_dir)?;
+    let store = Store::join(&config.state_dir)?;
     match &args.remove {
         Some(user) => {
             store.remove_user(user, clock::now(), ACTOR)?;
@@ -69,7 +71,7 @@ fn set(store: &Store, user: &str, is_to_be_new: bool) -> anyhow::Result<()> {
 
 /// Lists the users.
 pub(super) fn users(config: &Config) -> Result<(), Failure> {
-    let users = Store::join(&config.state_dir)?.users()?;
+    let users = store(config)?.users()?;
     if users.is_empty() {
         println!(
             "There is no user yet: `sluice passwd` makes the first one, or the page by the code in `sluice status`."

@@ -16,7 +16,7 @@ use crate::control::{LONGEST_PAUSE, ModelRequest, Request, Snapshot};
 use crate::policy::{LONGEST_BLOCK, Mode, Modes};
 
 /// Longest reason.
-const MAX_BECAUSE_CHARACTERS: usize = 200;
+pub const MAX_BECAUSE_CHARACTERS: usize = 200;
 
 /// What takes a label back.
 const NO_LABEL: &str = "none";
