@@ -27,13 +27,22 @@ const MOST_EXPOSED: &str = "35";
 const UNIT: &str = "/usr/lib/systemd/system/sluice.service";
 
 /// What the package brings along, beside folders.
-const FILES: [&str; 6] = [
+const FILES: [&str; 15] = [
     "/etc/sluice/sluice.toml",
     "/usr/bin/sluice",
     UNIT,
     "/usr/share/doc/sluice/README.md",
     "/usr/share/doc/sluice/LICENSE-APACHE",
     "/usr/share/doc/sluice/copyright",
+    "/usr/share/doc/sluice/docs/hardware.md",
+    "/usr/share/doc/sluice/docs/install.md",
+    "/usr/share/doc/sluice/docs/wiring-before-router.svg",
+    "/usr/share/doc/sluice/docs/wiring-behind-router.svg",
+    "/usr/share/doc/sluice/docs/wiring-gpio.svg",
+    "/usr/share/doc/sluice/docs/wiring-past-the-box.svg",
+    "/usr/share/doc/sluice/features.md",
+    "/usr/share/doc/sluice/models/README.md",
+    "/usr/share/doc/sluice/models/forest/CARD.md",
 ];
 
 /// A Debian below a folder.

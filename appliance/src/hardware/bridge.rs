@@ -10,6 +10,7 @@ use std::{fs, io};
 use ipnet::IpNet;
 use traffic::address::Mac;
 
+use crate::DOCUMENTS;
 use crate::linux::links::{Gateway, Link, Links};
 use crate::linux::netlink::NetlinkError;
 use crate::linux::offloads;
@@ -138,12 +139,12 @@ pub fn stranded(port: &Link, addresses: &[(u32, IpNet)], bridge: &str) -> Option
     Some(if port.master.is_some() {
         [
             format!("{name} has the address {own}: the box is not reached there, because {name} is a port of a bridge"),
-            format!("give it to {bridge} instead (docs/install.md)"),
+            format!("give it to {bridge} instead ({DOCUMENTS}/docs/install.md)"),
         ]
     } else {
         [
             format!("{name} has the address {own}: the box will not be reached there once it is a port"),
-            format!("give it to {bridge} first (docs/install.md)"),
+            format!("give it to {bridge} first ({DOCUMENTS}/docs/install.md)"),
         ]
     })
 }
