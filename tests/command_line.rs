@@ -118,6 +118,42 @@ fn without_root_the_daemon_says_so_in_one_line() {
     assert_ne!(finished.code(), Some(0));
     assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
     assert!(finished.stderr.contains("root"), "no remedy: {}", finished.stderr);
+    for words in [&["audit"][..], &["passwd"], &["users"], &["export-rows", "/dev/null"], &["backup", "/dev/null"]] {
+        let mut command = network.r#box.command("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy_for_everybody());
+        let finished = run_any(command.args(words).arg("--config").arg(&config), SHORT).unwrap();
+        assert_eq!((finished.code(), finished.stderr.lines().count()), (Some(1), 1), "{words:?}: {}", finished.stderr);
+        assert!(finished.stderr.contains("; run as root"), "{words:?}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn what_was_never_written_down_is_not_begun_by_a_question() {
+    let folder = lab::cleanup::work_folder().unwrap().join("no-state");
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = folder.join("sluice.toml");
+    std::fs::write(&config, Config::default().text(&folder)).unwrap();
+    for words in [&["audit"][..], &["audit", "verify"], &["users"], &["export-rows", "/dev/null"]] {
+        let finished = sluice(&[words, &["--config", config.to_str().unwrap()]].concat(), SHORT).unwrap();
+        assert_eq!(finished.code(), Some(1), "{words:?}: {}", finished.stdout);
+        assert!(finished.stderr.contains("state/sluice.db: there is no database; "), "{words:?}: {}", finished.stderr);
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "something was made");
+}
+
+#[test]
+fn what_is_wrong_with_a_word_is_told_in_the_words_of_the_command_line() {
+    let long = "x".repeat(201);
+    for (words, told) in [
+        (&["pause", "--for", "2d"][..], "`2d` is more than a day, the longest pause"),
+        (&["block", "203.0.113.9", "--why", &long], "give one line of at most 200 characters"),
+        (&["block", "203.0.113.9", "--why", "a\nb"], "give one line of at most 200 characters"),
+        (&["label", "x", "benign"], "`x` is no number of an alert; `sluice status` lists the alerts"),
+    ] {
+        let finished = sluice(words, SHORT).unwrap();
+        assert_eq!(finished.code(), Some(2), "{words:?}");
+        assert!(finished.stderr.contains(told), "{words:?}: {}", finished.stderr);
+    }
 }
 
 /// A copy of the program where any user may run it: the build folder may be closed to others.

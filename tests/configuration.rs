@@ -99,7 +99,25 @@ fn the_way_out_is_told() {
 fn a_missing_file_is_named() {
     let finished = sluice(&["check-config", "/nowhere/sluice.toml"], SHORT).unwrap();
     assert_eq!(finished.code(), Some(2));
-    assert!(finished.stderr.contains("/nowhere/sluice.toml"), "{}", finished.stderr);
+    let told = "/nowhere/sluice.toml: cannot read the configuration: ";
+    assert!(
+        finished.stderr.contains(told) && finished.stderr.contains("another file with --config"),
+        "{}",
+        finished.stderr
+    );
+    let named = sluice(&["check-config", "--config", "/nowhere/sluice.toml"], SHORT).unwrap();
+    assert_eq!((named.code(), named.stderr), (Some(2), finished.stderr), "as the message says");
+}
+
+#[test]
+fn what_is_no_text_file_is_refused_with_the_remedy() {
+    let folder = lab::cleanup::work_folder().unwrap();
+    let told = check(&folder).stderr;
+    assert!(told.contains("name a file in it with --config"), "{told}");
+    let latin = folder.join("latin1.toml");
+    fs::write(&latin, b"mode = \"observe\"\n# f\xfcr zuhause\n").unwrap();
+    let told = check(&latin).stderr;
+    assert!(told.contains("latin1.toml:2: byte 4 of the line is no UTF-8; save the file as text in UTF-8"), "{told}");
 }
 
 #[test]
@@ -107,6 +125,8 @@ fn a_good_file_is_accepted() {
     let folder = lab::cleanup::work_folder().unwrap();
     let finished = check(&file("good.toml", &Config::default().text(&folder)));
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    let missing = "\n  warning: no interface port0 here; interfaces: ";
+    assert!(finished.stdout.contains(missing), "the file may be for another machine: {}", finished.stdout);
     let finished = check(&file("empty.toml", ""));
     assert_eq!(finished.code(), Some(0), "every key has a default: {}", finished.stderr);
 }

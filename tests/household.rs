@@ -125,17 +125,24 @@ fn a_name_on_the_allowlist_is_looked_up() {
     let (network, _servers) = stage();
     let [friend, stranger] = [66, 67].map(|number| network.outsider(number).unwrap());
     network.r#box.private_file("hosts", &format!("{} friend.example.org\n", friend.address())).unwrap();
-    let allow = vec![String::from("friend.example.org")];
+    network.r#box.private_file("resolv.conf", "nameserver 127.0.0.1\n").unwrap();
+    let allow = ["friend.example.org", "nas.example.invalid"].map(str::to_owned).to_vec();
     let mut daemon = Daemon::start(&network, &Config { allow, ..Config::default() }).unwrap();
     let refuses = |daemon: &Daemon<'_>| {
         let finished = daemon.command(&["block", &friend.address()]).unwrap();
         finished.stderr.contains("it is on the allowlist")
     };
     wait_until("the name is known", PATIENCE, || refuses(&daemon)).unwrap();
+    let unprotected = "nas.example.invalid of policy.allow has no address: that device is not protected";
+    wait_until("the other one is a fault", PATIENCE, || daemon.faults().unwrap().contains(unprotected)).unwrap();
     // What a name was is known after a restart, also where nobody can be asked.
     network.r#box.private_file("hosts", "").unwrap();
     daemon.stop().unwrap();
     daemon.start_again().unwrap();
     assert!(refuses(&daemon), "its addresses are forgotten");
+    wait_until("the other one is a fault", PATIENCE, || daemon.faults().unwrap().contains(unprotected)).unwrap();
+    assert!(!daemon.faults().unwrap().contains("friend.example.org"), "it is protected all the same");
+    let refused = daemon.command(&["allow", "0.0.0.0/0"]).unwrap().stderr;
+    assert!(refused.contains("`0.0.0.0/0` is too wide: "), "{refused}");
     assert!(daemon.command(&["block", &stranger.address()]).unwrap().success());
 }

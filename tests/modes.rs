@@ -150,7 +150,12 @@ fn in_a_pause_nothing_is_stopped_and_afterwards_everything_is_again() {
     {
         assert!(audit.lines().any(|line| line.contains(actor) && line.contains(what)), "{what:?} is not in {audit}");
     }
+    ask(&daemon, &["pause"]);
     ask(&daemon, &["mode", "observe"]);
+    let summary = daemon.status().unwrap()["summary"].to_string();
+    assert!(summary.contains("stops nothing afterwards either, because the mode is observe"), "{summary}");
+    let resumed = daemon.command(&["resume"]).unwrap().stdout;
+    assert_eq!(resumed, "The pause is over. Nothing is stopped all the same: the mode is observe.\n");
     assert!(daemon.command(&["pause"]).unwrap().stderr.contains("observe mode"));
     assert!(!daemon.command(&["pause", "--for", "2d"]).unwrap().success(), "a pause that is as good as for ever");
 }

@@ -27,13 +27,22 @@ const MOST_EXPOSED: &str = "35";
 const UNIT: &str = "/usr/lib/systemd/system/sluice.service";
 
 /// What the package brings along, beside folders.
-const FILES: [&str; 6] = [
+const FILES: [&str; 15] = [
     "/etc/sluice/sluice.toml",
     "/usr/bin/sluice",
     UNIT,
     "/usr/share/doc/sluice/README.md",
     "/usr/share/doc/sluice/LICENSE-APACHE",
     "/usr/share/doc/sluice/copyright",
+    "/usr/share/doc/sluice/docs/hardware.md",
+    "/usr/share/doc/sluice/docs/install.md",
+    "/usr/share/doc/sluice/docs/wiring-before-router.svg",
+    "/usr/share/doc/sluice/docs/wiring-behind-router.svg",
+    "/usr/share/doc/sluice/docs/wiring-gpio.svg",
+    "/usr/share/doc/sluice/docs/wiring-past-the-box.svg",
+    "/usr/share/doc/sluice/features.md",
+    "/usr/share/doc/sluice/models/README.md",
+    "/usr/share/doc/sluice/models/forest/CARD.md",
 ];
 
 /// A Debian below a folder.
@@ -203,7 +212,8 @@ fn a_package_is_installed_started_upgraded_removed_and_purged() {
 fn installs_and_starts_nothing(debian: &Debian) {
     let installed = debian.run("dpkg --install /sluice.deb");
     assert!(installed.success(), "{}{}", installed.stdout, installed.stderr);
-    assert!(installed.stdout.contains("systemctl enable --now sluice"), "{}", installed.stdout);
+    let told = ["have the system make the\nbridge, with the machine's address", "then systemctl enable sluice"];
+    assert!(told.iter().all(|part| installed.stdout.contains(part)), "{}", installed.stdout);
     let listed = debian.run("dpkg --listfiles sluice").stdout;
     let files: Vec<_> = listed.lines().filter(|path| debian.path(path).is_file()).collect();
     assert_eq!(files.len(), FILES.len(), "{files:?}");

@@ -92,3 +92,14 @@ fn a_bridge_that_another_program_takes_apart_is_put_together_with_its_blocks() {
         assert!(!ping(&offender.namespace, LAN_HOST.parse().unwrap()), "{taken_apart}: it is blocked still");
     }
 }
+
+#[test]
+fn an_address_of_a_port_at_which_nobody_reaches_the_box_is_a_fault_until_it_is_gone() {
+    let network = Network::new().unwrap();
+    network.r#box.ip("addr add 198.51.100.5/24 dev port0").unwrap();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    wait_for_fault(&daemon, "port0 has the address 198.51.100.5/24: the box is not reached there");
+    assert!(daemon.faults().unwrap().contains("give it to br0 instead"));
+    network.r#box.ip("addr del 198.51.100.5/24 dev port0").unwrap();
+    wait_until("no fault is shown", PATIENCE, || !daemon.faults().unwrap().contains("has the address")).unwrap();
+}

@@ -1,6 +1,7 @@
 //! Reading the configuration again while the daemon runs.
 
 use std::fs;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use lab::benign::{PingStream, fetch, reaches_the_lan};
@@ -133,4 +134,22 @@ fn a_mode_that_was_set_while_the_box_runs_holds_until_the_file_says_another() {
         daemon.start_again().unwrap();
         assert_eq!(mode(&daemon), configured);
     }
+}
+
+#[test]
+fn a_page_whose_port_is_taken_is_told_by_the_command_and_until_it_opens() {
+    let network = Network::new().unwrap();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let status = || daemon.command(&["status"]).unwrap().stdout;
+    wait_until("the page is told", PATIENCE, || status().contains(&format!("\npage http://{BOX}:8080/\n"))).unwrap();
+    let taken = network.r#box.enter(|| TcpListener::bind((BOX, 8081))).unwrap().unwrap();
+    daemon.edit("listen_port = 8080", "listen_port = 8081").unwrap();
+    let told = format!("the page is not open: another program listens at {BOX}:8081; set another web.listen_port");
+    taken_over(&daemon, &format!("But {told}"));
+    wait_until("it is a fault", PATIENCE, || daemon.faults().unwrap().contains(&told)).unwrap();
+    assert!(status().contains("\nno page is open\n"), "{}", status());
+    assert_eq!(daemon.status().unwrap()["light"], "fault");
+    drop(taken);
+    wait_until("the page opens", PATIENCE, || status().contains(&format!("\npage http://{BOX}:8081/\n"))).unwrap();
+    assert!(!daemon.faults().unwrap().contains("the page is not open"));
 }

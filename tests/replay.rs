@@ -498,6 +498,52 @@ fn what_is_no_capture_fails_with_one_line() {
     let finished = replay(Path::new("/nowhere.pcap"), &[]);
     assert_eq!(finished.code(), Some(1));
     assert!(finished.stderr.contains("/nowhere.pcap"), "{}", finished.stderr);
+    assert_eq!(finished.stdout, "", "there is nothing to report of");
+    let finished = replay(&capture("syn-scan"), &["/nowhere.pcap"]);
+    assert_eq!((finished.code(), finished.stdout.as_str()), (Some(1), ""), "{}", finished.stderr);
+}
+
+#[test]
+fn a_link_type_that_is_not_known_is_named() {
+    let folder = lab::cleanup::work_folder().unwrap();
+    let mut pcap = fs::read(capture("syn-scan")).unwrap();
+    pcap[20] = 127;
+    let mut pcapng = pcapng_of(&lab::frames::read_pcap(&capture("syn-scan")).unwrap());
+    pcapng[36] = 105;
+    for (name, bytes, told) in [
+        ("radio.pcap", pcap, "its link type is 127 (Wi-Fi with radio headers), which is not known"),
+        ("radio.pcapng", pcapng, "its link type is 105 (Wi-Fi), which is not known"),
+    ] {
+        let file = folder.join(name);
+        fs::write(&file, bytes).unwrap();
+        let finished = replay(&file, &[]);
+        assert_eq!(finished.code(), Some(1), "{name}: {}", finished.stdout);
+        assert!(finished.stderr.contains(told), "{name}: {}", finished.stderr);
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn the_policy_of_the_configuration_is_taken_but_for_what_the_command_line_says() {
+    let file = lab::cleanup::work_folder().unwrap().join("policy.toml");
+    let with = |policy: &str, more: &[&str]| {
+        fs::write(&file, format!("[policy]\n{policy}\n")).unwrap();
+        let more = [more, &["--config", file.to_str().unwrap()]].concat();
+        report(&capture("syn-scan"), &more)["blocks"].clone()
+    };
+    let of = |blocks: &Value| (blocks[0]["address"].as_str().unwrap().to_owned(), blocks[0]["ttl_s"].clone());
+    let (scanner, ttl_s) = of(&with("", &[]));
+    assert_eq!(ttl_s, 600);
+    assert_eq!(of(&with("ladder_s = [77]", &[])), (scanner.clone(), 77.into()));
+    assert_eq!(with(&format!("allow = [\"{scanner}\"]"), &[]), Value::Array(Vec::new()));
+    let t = |profile: &str, more: &[&str]| with(&format!("profile = \"{profile}\""), more)[0]["t"].as_f64().unwrap();
+    assert!(t("strict", &[]) < t("lenient", &[]));
+    assert_eq!(t("strict", &[]), t("lenient", &["--profile", "strict"]));
+    let allow = "allow = [\"nas.example.org\"]\n[model]\nactive = \"forest@3\"";
+    with(allow, &[]);
+    let told = replay(&capture("syn-scan"), &["--config", file.to_str().unwrap()]).stderr;
+    assert!(told.contains("policy.toml: policy.allow: nas.example.org is not looked up in a replay\n"), "{told}");
+    assert!(told.contains("policy.toml: model.active: forest@3 is not taken; name its file with --model\n"), "{told}");
 }
 
 #[test]

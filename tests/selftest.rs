@@ -54,6 +54,11 @@ fn selftest(network: &Network, config: &PathBuf, words: &[&str]) -> Finished {
     run_any(&mut command(network, config, words), PATIENCE).unwrap()
 }
 
+fn check_config(network: &Network, config: &PathBuf) -> String {
+    let mut command = network.r#box.command(sluice_program().unwrap());
+    run_any(command.arg("check-config").arg(config), PATIENCE).unwrap().stdout
+}
+
 /// All that a test may not leave behind: interfaces, their state, and rules.
 fn left_in(network: &Network) -> String {
     // Counters and the time that blocks have left go on by themselves.
@@ -111,6 +116,25 @@ fn what_is_wrong_is_named_with_its_remedy() {
     let line = only_failure(&selftest(&network, &config, &[]));
     assert!(line.contains("port port0: it is up, but has no carrier; "), "{line}");
     network.lan.ip("link set lan0 up").unwrap();
+    network.r#box.run(["ethtool", "-K", "port0", "gro", "on"]).unwrap();
+    let finished = selftest(&network, &config, &[]);
+    assert_eq!(finished.code(), Some(0), "{}{}", finished.stdout, finished.stderr);
+    assert!(
+        finished.stdout.contains("port port0: up, with carrier; gro on; Sluice turns it off\n"),
+        "{}",
+        finished.stdout
+    );
+    network.r#box.run(["ethtool", "-K", "port0", "gro", "off"]).unwrap();
+    network.r#box.ip("addr add 198.51.100.5/24 dev port0").unwrap();
+    let line = only_failure(&selftest(&network, &config, &[]));
+    let told = "port0 has the address 198.51.100.5/24: the box will not be reached there once it is a port; give it to br0 first";
+    assert!(line.contains(&format!("port port0: {told}")), "{line}");
+    let checked = check_config(&network, &config);
+    assert!(checked.contains(": fine, but see the warnings below\n"), "{checked}");
+    assert!(checked.contains(&format!("\n  warning: {told}")), "{checked}");
+    network.r#box.ip("addr del 198.51.100.5/24 dev port0").unwrap();
+    let checked = check_config(&network, &config);
+    assert!(checked.contains(": fine\n") && !checked.contains("warning"), "{checked}");
     network.r#box.ip("link set port0 mtu 1400").unwrap();
     let line = only_failure(&selftest(&network, &config, &[]));
     assert!(line.contains("MTU: 1400 at port0, 1500 at port1; "), "{line}");
@@ -172,6 +196,9 @@ fn a_daemon_beside_it_loses_neither_packets_nor_blocks() {
     assert!(!audit.contains("nftables table right"), "{audit}");
     let faults = daemon.faults().unwrap();
     assert!(!faults.contains("self-test"), "{faults}");
+    network.r#box.run(["ethtool", "-K", "port0", "gro", "on"]).unwrap();
+    let line = only_failure(&selftest(&network, &daemon.config_file(), &[]));
+    assert!(line.contains("port port0: it merges packets: gro is on; sluice restart, or: ethtool"), "{line}");
 }
 
 #[test]

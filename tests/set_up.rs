@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use lab::daemon::{Config, Daemon};
+use lab::daemon::{Config, Daemon, sluice_program};
 use lab::network::{BOX, Network};
-use lab::process::{SHORT, run_within, wait_until};
+use lab::process::{Finished, SHORT, run_any, run_within, wait_until};
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,4 +101,38 @@ fn a_password_that_root_sets_ends_the_set_up_code() {
     let form = format!("code={code}&password=battery+staple&again=battery+staple");
     assert!(page(&network, "/setup", "", Some(&form)).contains("/?setup=over"));
     assert!(page(&network, "/login", "", Some("name=admin&password=correct+horse")).contains("sluice_session="));
+}
+
+/// `echo PASSWORD | sluice passwd …`: what it printed.
+fn passwd(network: &Network, daemon: &Daemon<'_>, words: &[&str]) -> Finished {
+    let mut command = network.r#box.command("sh");
+    command.args(["-c", "echo 'battery staple' | \"$@\"", "sh"]).arg(sluice_program().unwrap());
+    run_any(command.args(["passwd", "--config"]).arg(daemon.config_file()).args(words), SHORT).unwrap()
+}
+
+#[test]
+fn a_mistyped_name_makes_no_user_and_whoever_is_removed_is_logged_out() {
+    let network = Network::new().unwrap();
+    let daemon = start(&network);
+    let first = passwd(&network, &daemon, &[]);
+    assert_eq!(first.stdout, "The new user admin may do everything; the password is set.\n", "{}", first.stderr);
+    let mistyped = passwd(&network, &daemon, &["amdin"]);
+    assert_eq!(mistyped.code(), Some(1));
+    assert!(mistyped.stderr.contains("there is no user amdin (there is admin); with --new"), "{}", mistyped.stderr);
+    assert!(passwd(&network, &daemon, &["--new", "anna"]).stdout.contains("The new user anna"));
+    assert!(passwd(&network, &daemon, &["--new", "anna"]).stderr.contains("there is a user anna already"));
+    assert_eq!(passwd(&network, &daemon, &["anna"]).stdout, "The password of anna is set.\n");
+    let users = || daemon.command(&["users"]).unwrap().stdout;
+    assert!(users().starts_with("admin, ") && users().contains("\nanna, "), "{}", users());
+
+    let answer = page(&network, "/login", "", Some("name=anna&password=battery+staple"));
+    let cookie = answer.lines().find_map(|line| line.strip_prefix("Set-Cookie: ")).unwrap().split(';').next().unwrap();
+    assert!(page(&network, "/", cookie, None).contains("anna"));
+    assert_eq!(passwd(&network, &daemon, &["--remove", "anna"]).stdout, "anna is removed, and logged out.\n");
+    assert!(!page(&network, "/", cookie, None).contains("anna"));
+    assert!(passwd(&network, &daemon, &["--remove", "admin"]).stderr.contains("admin is the only user"));
+    let audit = daemon.command(&["audit"]).unwrap().stdout;
+    for told in ["local: made the user anna", "local: set the password of user anna", "local: removed the user anna"] {
+        assert!(audit.contains(told), "{told:?} is not in {audit}");
+    }
 }

@@ -230,7 +230,7 @@ impl<'a> Daemon<'a> {
 
     /// Takes the frames of a capture, of each that is not short only so many bytes.
     fn run(&mut self, file: &Path, bytes_kept: usize) {
-        let mut source = ReplaySource::new(vec![file.to_owned()]);
+        let mut source = ReplaySource::open(vec![file.to_owned()]).unwrap();
         let mut take = |arrival: &Arrival<'_>| {
             let whole = arrival.frame;
             let kept = if whole.wire_len_bytes > SHORT_BYTES { bytes_kept } else { usize::MAX };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lab::attacks::{Flood, flood};
 use lab::benign::PingStream;
 use lab::daemon::{Config, Daemon};
-use lab::network::{GATEWAY, INTERNET, LAN_HOST, NAME_SERVER, Network, SECOND_LAN_HOST};
+use lab::network::{BOX, GATEWAY, INTERNET, LAN_HOST, NAME_SERVER, Network, SECOND_LAN_HOST};
 use lab::packets::{ENCAPSULATIONS, Encapsulation, SENDER, THREE_TAGS, Transport, datagram, icmp, tcp, udp};
 use lab::process::wait_until;
 use lab::services;
@@ -127,6 +127,19 @@ fn the_page_is_at_the_address_that_the_box_is_given_and_moves_with_it() {
     network.r#box.ip("addr add 198.51.100.4/24 dev br0").unwrap();
     wait_until("the page has moved", PATIENCE, || answers("198.51.100.4")).unwrap();
     assert!(daemon.status().is_ok());
+}
+
+#[test]
+fn an_address_at_which_there_is_no_page_is_told() {
+    let network = Network::new().unwrap();
+    let daemon = Daemon::start(&network, &bare()).unwrap();
+    network.r#box.ip("addr add 100.64.1.2/24 dev br0").unwrap();
+    let told = "the page is not open: the internet may reach 100.64.1.2, and br0 has no other address";
+    wait_until("it is a fault", PATIENCE, || daemon.faults().unwrap().contains(told)).unwrap();
+    network.r#box.ip(&format!("addr add {BOX}/24 dev br0")).unwrap();
+    let page = format!("http://{BOX}:8080/");
+    wait_until("the page opens", PATIENCE, || daemon.status().unwrap()["page"] == page.as_str()).unwrap();
+    assert!(!daemon.faults().unwrap().contains(told));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Counters of every stage: fixed in size, written by the packet thread, read by everybody.
 
+use core::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -90,6 +91,12 @@ pub struct Gauges {
     compared: Mutex<Option<Compared>>,
     /// Why the last reload or restart left everything as it was; `None` where it did not.
     pub order_fault: Told<Option<String>>,
+    /// Names of the allowlist that could not be looked up when that was tried last.
+    pub failed_names: Told<Vec<String>>,
+    /// Where the page can be opened from the network; `None` where it cannot.
+    pub page: Told<Option<SocketAddr>>,
+    /// Why it cannot, though it should; `None` where nothing is wrong.
+    pub page_fault: Told<Option<String>>,
     /// What is wrong with lights, relay and button.
     pub front_faults: Told<Vec<String>>,
     /// What is wrong with the watchdog; `None` where nothing is.

@@ -32,3 +32,6 @@ pub mod surroundings;
 mod typed_code;
 pub mod update;
 pub mod web;
+
+/// Where the Debian package puts documents: the README, `docs/`, `features.md`, and `models/`.
+pub const DOCUMENTS: &str = "/usr/share/doc/sluice";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::Failure;
+use super::{Failure, store};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::store::date::iso;
 use crate::store::{AuditCheck, Store};
@@ -29,7 +29,7 @@ enum AuditCommand {
 }
 
 pub(super) fn audit(args: &AuditArgs) -> Result<(), Failure> {
-    let store = Store::join(&Config::load(&args.config)?.state_dir)?;
+    let store = store(&Config::load(&args.config)?)?;
     match args.command {
         None => list(&store, args.rows),
         Some(AuditCommand::Verify) => verify(&store),

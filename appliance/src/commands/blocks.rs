@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::Failure;
 use crate::control::Request;
-use crate::web::{Client, said};
+use crate::web::Client;
 
 /// Asks the daemon, and prints what was done.
 pub(super) fn ask(socket: &Path, request: &Request) -> Result<(), Failure> {
     let done = Client::new(socket).ask_for(request)?;
-    println!("{}", said(request, &done.address));
+    println!("{}", done.said);
     Ok(())
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use traffic::arena::Footprint;
 
 use super::Failure;
-use crate::config::Config;
+use crate::config::{Bridge, Config};
 use crate::control::{Judges, Library};
 use crate::enforce::OnFailure;
+use crate::hardware::bridge::{present, stranded};
 use crate::hardware::panel::Hardware;
+use crate::linux::links::Links;
 use crate::lists::Lists;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::policy::Mode;
@@ -24,9 +26,11 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     let judges = judges(&config);
     let lists = Lists::load(&config);
     let faults: Vec<String> = judges.faults().map(str::to_owned).chain(lists.faults(clock::now())).collect();
-    match faults.len() {
-        0 => println!("{}: fine", path.display()),
-        count => println!("{}: no mistake, but not all of it can be used ({count} faults)", path.display()),
+    let warnings = warnings(bridge);
+    match (faults.len(), warnings.is_empty()) {
+        (0, true) => println!("{}: fine", path.display()),
+        (0, false) => println!("{}: fine, but see the warnings below", path.display()),
+        (count, _) => println!("{}: no mistake, but not all of it can be used ({count} faults)", path.display()),
     }
     println!("  mode {}, profile {:?}", config.mode.name(), policy.profile);
     match (config.on_failure, config.mode) {
@@ -71,8 +75,24 @@ pub(super) fn check_config(path: &Path) -> Result<(), Failure> {
     );
     lists.summaries(clock::now()).iter().for_each(|summary| println!("  {summary}"));
     faults.iter().for_each(|fault| println!("  fault: {fault}"));
+    warnings.iter().for_each(|warning| println!("  warning: {warning}"));
     print_memory(&config, judges.in_force(), lists.rulebook());
     Ok(())
+}
+
+/// What a person should see to before the ports become ports of the bridge. The file may be checked on another machine than the
+/// one that it is for: that is no mistake.
+fn warnings(bridge: &Bridge) -> Vec<String> {
+    match Links::open().and_then(|mut links| Ok((links.all()?, links.addresses()?))) {
+        Ok((all, addresses)) => {
+            let warning = |name: &String| match all.iter().find(|link| link.name == *name) {
+                Some(port) => stranded(port, &addresses, &bridge.name).map(|told| told.join("; ")),
+                None => Some(format!("no interface {name} here; interfaces: {}", or_none(present(&all).iter()))),
+            };
+            bridge.ports.iter().filter_map(warning).collect()
+        }
+        Err(error) => vec![format!("the interfaces cannot be read: {error}; see `ip link`")],
+    }
 }
 
 /// What `[hardware]` names.

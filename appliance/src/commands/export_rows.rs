@@ -10,9 +10,9 @@ use std::path::Path;
 use anyhow::anyhow;
 use traffic::features::ThreatClass;
 
-use super::Failure;
 use super::output::replaced;
 use super::rows_file::{Leading, RowsFile};
+use super::{Failure, store};
 use crate::config::Config;
 use crate::draft::Draft;
 use crate::policy::{Alert, Subject, Vector};
@@ -27,7 +27,7 @@ struct Exported {
 }
 
 pub(super) fn export_rows(config: &Config, file: &Path) -> Result<(), Failure> {
-    let alerts = Store::join(&config.state_dir)?.labelled_alerts()?;
+    let alerts = store(config)?.labelled_alerts()?;
     if alerts.is_empty() {
         return Err(anyhow!("no alert is labelled yet; say what alerts were with `sluice label ALERT LABEL`").into());
     }

@@ -21,16 +21,20 @@ mod update;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 use traffic::features::ThreatClass;
 
 use crate::clock;
 use crate::config::{Config, ConfigError, DEFAULT_PATH};
-use crate::control::Request;
+use crate::control::{LONGEST_PAUSE, Request};
 use crate::linux::signals::end_where_nobody_reads;
 use crate::lists::Lists;
 use crate::policy::{Allowed, LONGEST_BLOCK, Mode, Subject};
-use crate::web::{ClientError, LabelWord};
+use crate::store::{FILE_NAME, Store};
+use crate::web::{ClientError, LabelWord, MAX_BECAUSE_CHARACTERS};
 
 /// Sluice stops attackers between two Ethernet ports, and says why.
 #[derive(Debug, Parser)]
@@ -50,9 +54,11 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Checks the configuration and says what it means
     CheckConfig {
-        /// The configuration
-        #[arg(value_name = "FILE", default_value = DEFAULT_PATH)]
-        config: PathBuf,
+        /// The configuration, also without --config
+        #[arg(value_name = "FILE", conflicts_with = "config")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        config: ConfigArgs,
     },
     /// Proves that this box sees, recognises and stops an attacker; touches no traffic and no running daemon
     Selftest {
@@ -87,7 +93,7 @@ enum Command {
     /// Says what an alert was, for the page, the audit log, and a model that is trained with it
     Label {
         /// The number of the alert
-        #[arg(value_name = "ALERT")]
+        #[arg(value_name = "ALERT", value_parser = alert_number)]
         alert: u64,
         /// What it was: a class such as scan, `benign` where the alert was wrong, `none` to take the label back
         #[arg(value_name = "LABEL")]
@@ -113,7 +119,7 @@ enum Command {
         #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = duration)]
         ttl: Duration,
         /// Why; it is written down
-        #[arg(long, value_name = "TEXT", default_value = "blocked by hand")]
+        #[arg(long, value_name = "TEXT", default_value = "blocked by hand", value_parser = reason)]
         why: String,
         #[command(flatten)]
         daemon: DaemonArgs,
@@ -167,7 +173,7 @@ enum Command {
     /// Stops nothing for a while, as if the box were a wire; then, after `sluice resume` or a restart, blocks hold again
     Pause {
         /// For how long, a day at most: 90s, 10m, 1h
-        #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = duration)]
+        #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = pause)]
         ttl: Duration,
         #[command(flatten)]
         daemon: DaemonArgs,
@@ -207,14 +213,10 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Sets the password of a user of the page
-    Passwd {
-        /// Who
-        #[arg(value_name = "USER", default_value = "admin")]
-        user: String,
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
+    /// Sets the password of a user of the page, makes a new one, or removes one
+    Passwd(passwd::PasswdArgs),
+    /// Lists the users of the page
+    Users(ConfigArgs),
 }
 
 /// Where the configuration is.
@@ -304,10 +306,11 @@ impl CommandLine {
             Command::Replay(args) => {
                 let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
                 let lists = Lists::load(&config);
-                lists.faults(clock::now()).iter().for_each(|fault| eprintln!("{fault}"));
-                Ok(replay::replay(&args, &config.model, lists.rulebook())?)
+                let not_taken = replay::not_taken(&args, &config);
+                lists.faults(clock::now()).iter().chain(&not_taken).for_each(|told| eprintln!("{told}"));
+                Ok(replay::replay(&args, &config, lists.rulebook())?)
             }
-            Command::CheckConfig { config } => check_config::check_config(&config),
+            Command::CheckConfig { file, config } => check_config::check_config(&file.unwrap_or(config.config)),
             Command::Selftest { json, without_ports, config } => {
                 selftest::selftest(&Config::load(&config.config)?, json, without_ports)
             }
@@ -333,11 +336,55 @@ impl CommandLine {
             Command::Restart(daemon) => orders::restart(&daemon.socket()?),
             Command::Update(args) => update::update(&args),
             Command::Audit(args) => audit::audit(&args),
-            Command::Backup { file, config } => backup::backup(&config.config, &file),
+            Command::Backup { file, config } => {
+                check_rights(&Config::load(&config.config)?.state_dir)?;
+                backup::backup(&config.config, &file)
+            }
             Command::Restore { file, config } => backup::restore(&config.config, &file),
-            Command::Passwd { user, config } => passwd::passwd(&Config::load(&config.config)?, &user),
+            Command::Passwd(args) => passwd::passwd(&args),
+            Command::Users(args) => passwd::users(&Config::load(&args.config)?),
         }
     }
+}
+
+/// The database for a command that asks for what is in it, or changes that: none is begun.
+fn store(config: &Config) -> Result<Store, Failure> {
+    check_rights(&config.state_dir)?;
+    let path = config.state_dir.join(FILE_NAME);
+    if !path.exists() {
+        let path = path.display();
+        return Err(anyhow!("{path}: there is no database; Sluice has not run yet, or state_dir is another one").into());
+    }
+    Ok(Store::join(&config.state_dir)?)
+}
+
+/// What Sluice remembers belongs to root alone.
+fn check_rights(state_dir: &Path) -> anyhow::Result<()> {
+    // The nearest one that is there: what is missing below it may have to be made.
+    let there = state_dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    match access(there, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Err(Errno::EACCES) => Err(anyhow!("no right to use {}; run as root", state_dir.display())),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The number of an alert.
+fn alert_number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number of an alert; `sluice status` lists the alerts with theirs"))
+}
+
+/// Why somebody is blocked.
+fn reason(text: &str) -> Result<String, String> {
+    if text.chars().count() > MAX_BECAUSE_CHARACTERS || text.chars().any(char::is_control) {
+        return Err(format!("give one line of at most {MAX_BECAUSE_CHARACTERS} characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// How long a pause lasts.
+fn pause(text: &str) -> Result<Duration, String> {
+    let ttl = duration(text)?;
+    if ttl > LONGEST_PAUSE { Err(format!("`{text}` is more than a day, the longest pause")) } else { Ok(ttl) }
 }
 
 /// A class that somebody can be accused of.

@@ -9,8 +9,8 @@ use model_compiler::sealed::ModelId;
 use super::{DaemonArgs, Failure};
 use crate::control::ModelRequest;
 use crate::registry::Choice;
+use crate::web::Client;
 use crate::web::api::{DisagreementRow, DriftRow, DriftState, Events, ModelState, State};
-use crate::web::{Client, said_of_models};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
@@ -68,7 +68,7 @@ pub(super) fn model(daemon: &DaemonArgs, command: ModelCommand) -> Result<(), Fa
         ModelCommand::Remove { model } => ModelRequest::Remove(model),
     };
     let done = Client::new(&socket).change_models(&request)?;
-    println!("{}", said_of_models(&request, &done.address));
+    println!("{}", done.said);
     Ok(())
 }
 

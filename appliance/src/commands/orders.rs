@@ -24,6 +24,9 @@ pub(super) fn reload(daemon: &DaemonArgs) -> Result<(), Failure> {
     if !done.at_next_start.is_empty() {
         println!("Not before the next start (`sluice restart`): {}.", done.at_next_start.join(", "));
     }
+    if let Some(fault) = done.page_fault {
+        println!("But {fault}.");
+    }
     Ok(())
 }
 

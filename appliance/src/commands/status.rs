@@ -34,6 +34,10 @@ fn write_text(out: &mut impl Write, state: &State) -> io::Result<()> {
     }
     writeln!(out, "mode {mode}, bridge {bridge} of {} and {}, model {model}, up {uptime_s} s", ports[0], ports[1])?;
     writeln!(out, "{}", state.orientation())?;
+    match &state.page {
+        Some(page) => writeln!(out, "page {page}")?,
+        None => writeln!(out, "no page is open")?,
+    }
     let State { packets, bytes, flows, undecodable, ring_drops, passed_over, dropped_packets, .. } = state;
     writeln!(out, "{packets} packets ({bytes} bytes) seen, {dropped_packets} stopped, {flows} flows now")?;
     writeln!(

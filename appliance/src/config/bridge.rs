@@ -88,6 +88,28 @@ fn is_interface_name(name: &str) -> bool {
     (1..=15).contains(&name.len()) && name.chars().all(allowed) && name != "." && name != ".."
 }
 
+/// Exactly two names.
+pub(super) fn ports<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[String; 2], D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    names.try_into().map_err(|names: Vec<String>| {
+        let what = format!("name two ports, such as [\"eth0\", \"eth1\"], not {}", names.len());
+        serde::de::Error::custom(what)
+    })
+}
+
+/// Addresses of the box, each with the length of its prefix.
+pub(super) fn own_addresses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let own = |text: &String| {
+        text.parse().map_err(|_| match text.parse() {
+            Ok(IpAddr::V4(v4)) => format!("`{v4}` has no prefix length; write it with one, such as {v4}/24"),
+            Ok(IpAddr::V6(v6)) => format!("`{v6}` has no prefix length; write it with one, such as {v6}/64"),
+            Err(_) => format!("`{text}` is no address with its prefix length (198.51.100.2/24, 2001:db8:1::2/64)"),
+        })
+    };
+    texts.iter().map(own).collect::<Result<_, _>>().map_err(serde::de::Error::custom)
+}
+
 /// Addresses of hosts.
 pub(super) fn addresses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;

@@ -8,7 +8,7 @@ const NEAR: f64 = 0.75;
 /// The line, counted from 1, and the words for what the TOML reader refused.
 pub(super) fn describe(text: &str, error: &toml::de::Error) -> (usize, String) {
     let span = error.span().unwrap_or(0..0);
-    let line = line_at(text, span.start);
+    let line = line_at(text.as_bytes(), span.start);
     let message = error.message().trim();
     let mut what = message.lines().collect::<Vec<_>>().join(", ");
     if let Some((line, what)) = in_table(text, message) {
@@ -59,8 +59,15 @@ pub(super) fn line_of_key(text: &str, path: &str) -> usize {
     1
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+fn line_at(text: &[u8], offset: usize) -> usize {
+    text.iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Where bytes are no text, and what to do.
+pub(super) fn not_utf8(bytes: &[u8], offset: usize) -> (usize, String) {
+    let before = bytes.get(..offset).unwrap_or_default();
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    (line_at(bytes, offset), format!("byte {column} of the line is no UTF-8; save the file as text in UTF-8"))
 }
 
 /// The key that the line sets.
@@ -122,7 +129,36 @@ mod tests {
             ("policy.ladder_s = [604801]\n", "sluice.toml:1: policy.ladder_s: give 1 to 8 lengths, "),
             ("policy.ladder_s = [60, 50]\n", "sluice.toml:1: policy.ladder_s: give 1 to 8 lengths, "),
             ("[bridge]\nports = [\"a\", \"a\"]\n", "sluice.toml:2: bridge.ports: name two different interfaces"),
-            ("[bridge]\nports = [\"eth0\"]\n", "sluice.toml:2: ports: invalid length 1, expected an array of length 2"),
+            (
+                "[bridge]\nports = [\"eth0\"]\n",
+                "sluice.toml:2: ports: name two ports, such as [\"eth0\", \"eth1\"], not 1",
+            ),
+            ("[bridge]\nports = [\"a\", \"b\", \"c\"]\n", "sluice.toml:2: ports: name two ports, such as "),
+            (
+                "[bridge]\naddresses = [\"198.51.100.2\"]\n",
+                "sluice.toml:2: addresses: `198.51.100.2` has no prefix length; write it with one, such as 198.51.100.2/24",
+            ),
+            (
+                "[bridge]\naddresses = [\"2001:db8::2\"]\n",
+                "sluice.toml:2: addresses: `2001:db8::2` has no prefix length; write it with one, such as 2001:db8::2/64",
+            ),
+            (
+                "[bridge]\naddresses = [\"br0\"]\n",
+                "sluice.toml:2: addresses: `br0` is no address with its prefix length",
+            ),
+            (
+                "[web]\nlisten_port = 70000\n",
+                "sluice.toml:2: listen_port: 70000 is no port; give a number from 0 to 65535",
+            ),
+            ("[web]\nlisten_port = -1\n", "sluice.toml:2: listen_port: -1 is no port; "),
+            (
+                "[web]\nhost_names = [\"http://sluice.lan\"]\n",
+                "sluice.toml:2: host_names: `http://sluice.lan` is no name of a host; give the name alone, such as sluice.lan",
+            ),
+            ("[web]\nhost_names = [\"sluice.lan:8080\"]\n", "sluice.toml:2: host_names: `sluice.lan:8080` is no name"),
+            ("state_dir = \"\"\n", "sluice.toml:1: state_dir: `` is no whole path; give one that begins with /"),
+            ("state_dir = \"state\"\n", "sluice.toml:1: state_dir: `state` is no whole path"),
+            ("[web]\nsocket = \"sock\"\n", "sluice.toml:2: web.socket: `sock` is no whole path"),
             (
                 "[bridge]\nports = [\"a\", \"b\"]\ninternet_port = \"c\"\n",
                 "sluice.toml:3: bridge.internet_port: `c` is none of bridge.ports; give \"a\", \"b\", or \"auto\"",

@@ -10,8 +10,10 @@ mod lists;
 mod memory;
 mod mistake;
 mod rules;
+mod web;
 
 use core::time::Duration;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -79,10 +81,12 @@ pub struct Bridge {
     /// Its name; made where there is none.
     pub name: String,
     /// Its two ports.
+    #[serde(deserialize_with = "bridge::ports")]
     pub ports: [String; 2],
     /// The port that faces the internet, or [`FOUND_OUT`].
     pub internet_port: String,
     /// Its addresses, each with the length of its prefix; the page is at the first one, or else at one that the bridge is given.
+    #[serde(deserialize_with = "bridge::own_addresses")]
     pub addresses: Vec<IpNet>,
     /// Routers by which the box itself reaches the internet: one of IPv4 and one of IPv6 at most.
     #[serde(deserialize_with = "bridge::addresses")]
@@ -125,8 +129,10 @@ pub struct Policy {
 #[serde(deny_unknown_fields, default)]
 pub struct Web {
     /// Port of the page; 0 for no page.
+    #[serde(deserialize_with = "web::port")]
     pub listen_port: u16,
     /// Names under which the page may be asked for, besides the address.
+    #[serde(deserialize_with = "web::host_names")]
     pub host_names: Vec<String>,
     /// The socket of the commands.
     pub socket: PathBuf,
@@ -191,7 +197,7 @@ impl Default for Web {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: cannot read the configuration: {cause}; name another file with --config", path.display())]
+    #[error("{}: cannot read the configuration: {cause}; {}", path.display(), remedy(cause.kind()))]
     Read {
         /// The file.
         path: PathBuf,
@@ -210,14 +216,29 @@ pub enum ConfigError {
     },
 }
 
+/// What to do about a file that cannot be read.
+const fn remedy(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::PermissionDenied => "run as root",
+        ErrorKind::IsADirectory => "name a file in it with --config",
+        _ => "name another file with --config",
+    }
+}
+
 impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
     /// It cannot be read, or something in it is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?;
-        Self::parse(&text, path)
+        let bytes = std::fs::read(path).map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?;
+        match core::str::from_utf8(&bytes) {
+            Ok(text) => Self::parse(text, path),
+            Err(error) => {
+                let (line, what) = mistake::not_utf8(&bytes, error.valid_up_to());
+                Err(ConfigError::Mistake { path: path.to_owned(), line, what })
+            }
+        }
     }
 
     /// The socket that a file names, whatever else is wrong with it; `None` where it cannot be told.
@@ -254,9 +275,15 @@ impl Config {
 
     /// What no single value shows to be wrong: the key and what to do.
     fn contradiction(&self) -> Option<(&'static str, String)> {
-        let Self { bridge, policy, model, memory, hardware, .. } = self;
+        let Self { bridge, policy, model, memory, hardware, state_dir, web, .. } = self;
         if let Some(found) = bridge::contradiction(bridge) {
             return Some(found);
+        }
+        for (key, path) in [("state_dir", state_dir), ("web.socket", &web.socket)] {
+            if !path.is_absolute() {
+                let what = format!("`{}` is no whole path; give one that begins with /", path.display());
+                return Some((key, what));
+            }
         }
         if !is_ladder(&policy.ladder_s) {
             let what = format!(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use traffic::features::{FEATURES, ThreatClass};
 
 use super::mistake::nearest;
+use crate::DOCUMENTS;
 use crate::verdict::Verdict;
 use crate::verdict::rules::{
     Comparison, Condition, LONGEST_NAME_BYTES, MOST_CONDITIONS, MOST_RULES, NoCondition, Rule,
@@ -98,7 +99,7 @@ fn condition(text: &str) -> Result<Condition, String> {
         NoCondition::Feature(feature) => {
             let known: Vec<&str> = FEATURES.iter().map(|feature| feature.name).collect();
             let meant = meant(&feature, &known);
-            format!("there is no feature `{feature}`{meant} (all are in traffic/src/features/README.md)")
+            format!("there is no feature `{feature}`{meant} (all are in {DOCUMENTS}/features.md)")
         }
     })
 }

@@ -14,7 +14,7 @@ mod requests;
 mod settings;
 mod shown;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub internet_port: Option<String>,
     /// Where the box stands.
     pub placement: Placement,
+    /// Where the page can be opened from the network; none where it cannot.
+    pub page: Option<SocketAddr>,
     /// Not everything runs yet.
     pub is_starting: bool,
     /// Enforcement pauses, for so long yet.
@@ -262,6 +264,8 @@ pub struct Done {
     pub changed: Vec<&'static str>,
     /// Keys that say something else and hold from the next start on.
     pub at_next_start: Vec<&'static str>,
+    /// Why the page cannot be opened now.
+    pub page_fault: Option<String>,
 }
 
 /// Why an order was not carried out. Everything is as it was, but after [`Self::Unconfirmed`].

@@ -10,6 +10,7 @@ use traffic::time::Timestamp;
 
 use super::keeper::Keeper;
 use super::{ControlError, Handle, Message, Outcome, REPLY_TIMEOUT, Reply};
+use crate::DOCUMENTS;
 use crate::pipeline::Compared;
 use crate::registry::{Choice, Choices, ModelConfig, RegistryError, Stored};
 use crate::store::Event;
@@ -277,7 +278,7 @@ impl ShownModels {
         let feature = FEATURES.get(feature)?;
         Some(format!(
             "traffic differs from what the model learnt: {} ({}) has a stability index of {:.1}; look at `sluice model list`, let a model \
-             learn from your traffic (models/README.md), or raise model.drift_alarm",
+             learn from your traffic ({DOCUMENTS}/models/README.md), or raise model.drift_alarm",
             feature.name, feature.meaning, drift.index
         ))
     }

@@ -42,6 +42,7 @@ impl Keeper {
             ports: last.ports.clone(),
             internet_port: state.internet_port.map(|port| port.of(&last.ports).clone()),
             placement: state.placement,
+            page: self.gauges.page.get(),
         });
     }
 
@@ -65,7 +66,10 @@ impl Keeper {
             faults.push(String::from("the packet thread hangs: nothing new is recognised; restart sluice"));
         }
         faults.extend(self.gauges.list_faults.get());
+        let allow = &self.blocklist.rails.allow;
+        faults.extend(self.gauges.failed_names.get().iter().filter_map(|name| allow.unprotected(name)));
         faults.extend(self.gauges.order_fault.get());
+        faults.extend(self.gauges.page_fault.get());
         faults.extend(self.gauges.front_faults.get());
         faults.extend(self.gauges.watchdog_fault.get());
         faults.extend(self.model_faults());

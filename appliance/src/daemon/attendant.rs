@@ -55,7 +55,7 @@ impl Attendant<'_> {
 
     fn wait(&mut self, threads: &[&JoinHandle<()>]) -> anyhow::Result<End> {
         loop {
-            self.door.tend(&mut self.web);
+            self.door.tend(&mut self.web, &self.reload.gauges);
             self.reload.tend();
             let mut wanted = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             // Interrupted or not, the signal itself is asked for next.
@@ -107,7 +107,8 @@ impl Attendant<'_> {
                 let config = &self.reload.config;
                 self.web.set_host_names(config.web.host_names.clone());
                 self.door.lead_to(config, &mut self.web);
-                Ok(done)
+                self.door.tend(&mut self.web, &self.reload.gauges);
+                Ok(Done { page_fault: self.reload.gauges.page_fault.get(), ..done })
             }
             Order::Restart => {
                 self.program.try_out().map_err(|why| {

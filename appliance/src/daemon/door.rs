@@ -2,15 +2,18 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use std::io::ErrorKind;
 
 use ipnet::IpNet;
 use log::{info, warn};
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
+use crate::hardware::bridge::is_of_the_link;
+use crate::health::Gauges;
 use crate::linux::links::Links;
 use crate::linux::netlink::NetlinkError;
-use crate::web::WebServer;
+use crate::web::{WebError, WebServer};
 
 /// How often it is looked whether the page can be opened, or has to move.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -20,7 +23,8 @@ pub(super) struct DoorKeeper {
     site: Site,
     open_at: Option<SocketAddr>,
     looked: Option<Stopwatch>,
-    told: bool,
+    /// Why it is not open, as it was told last.
+    fault: Option<String>,
 }
 
 /// What the configuration says about it.
@@ -42,7 +46,7 @@ impl Site {
 
 impl DoorKeeper {
     pub fn new(config: &Config) -> Self {
-        Self { site: Site::of(config), open_at: None, looked: None, told: false }
+        Self { site: Site::of(config), open_at: None, looked: None, fault: None }
     }
 
     /// Takes in where the configuration wants the page.
@@ -53,39 +57,71 @@ impl DoorKeeper {
         }
     }
 
-    /// Opens the door as soon as there is an address, and at another one where that has changed.
-    pub fn tend(&mut self, web: &mut WebServer) {
-        if self.site.port == 0 || self.looked.is_some_and(|looked| looked.elapsed() < INTERVAL) {
+    /// Opens the door as soon as there is an address, and at another one where that has changed; what became of it is told.
+    pub fn tend(&mut self, web: &mut WebServer, gauges: &Gauges) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < INTERVAL) {
             return;
         }
         self.looked = Some(Stopwatch::start());
-        let Some(address) = self.address() else { return };
+        let opened = if self.site.port == 0 { Ok(None) } else { self.open(web) };
+        gauges.page.set(opened.as_ref().ok().copied().flatten());
+        let fault = opened.err();
+        if let Some(fault) = &fault
+            && self.fault.as_ref() != Some(fault)
+        {
+            warn!("{fault}; trying on");
+        }
+        gauges.page_fault.set(fault.clone());
+        self.fault = fault;
+    }
+
+    /// Where the page is now; none without an address. What is wrong where it should be reached and is not.
+    fn open(&mut self, web: &mut WebServer) -> Result<Option<SocketAddr>, String> {
+        let Some(address) = self.address()? else { return Ok(None) };
         let wanted = SocketAddr::new(address, self.site.port);
         if self.open_at == Some(wanted) {
-            return;
+            return Ok(self.open_at);
         }
         if self.open_at.take().is_some() {
             web.close_door();
         }
-        match web.open_door(wanted) {
-            Ok(at) => {
-                info!("the page is at http://{at}/");
-                (self.open_at, self.told) = (Some(wanted), false);
-            }
-            Err(error) if !self.told => {
-                warn!("{error}; trying on");
-                self.told = true;
-            }
-            Err(_) => {}
-        }
+        let at = web.open_door(wanted).map_err(|error| self.refusal(&error))?;
+        info!("the page is at http://{at}/");
+        self.open_at = Some(wanted);
+        Ok(self.open_at)
     }
 
-    /// Where the page shall be now; where that cannot be told, it stays where it is.
-    fn address(&self) -> Option<IpAddr> {
+    /// Where the page shall be now. Where that cannot be told, it stays where it is; without any address there is nowhere to open it.
+    fn address(&self) -> Result<Option<IpAddr>, String> {
         let open_at = self.open_at.map(|at| at.ip());
-        match self.site.address {
-            Some(address) => Some(address),
-            None => choose(&addresses(&self.site.bridge).ok()?, open_at),
+        if self.site.address.is_some() {
+            return Ok(self.site.address);
+        }
+        let Ok(addresses) = addresses(&self.site.bridge) else { return Ok(open_at) };
+        let chosen = choose(&addresses, open_at);
+        let others: Vec<String> = addresses.iter().filter(|it| !is_of_the_link(**it)).map(IpAddr::to_string).collect();
+        if chosen.is_none() && !others.is_empty() {
+            return Err(format!(
+                "the page is not open: the internet may reach {}, and {} has no other address; give it one of your household, or set \
+                 bridge.addresses in sluice.toml",
+                others.join(" and "),
+                self.site.bridge
+            ));
+        }
+        Ok(chosen)
+    }
+
+    fn refusal(&self, error: &WebError) -> String {
+        let Self { site: Site { bridge, .. }, .. } = self;
+        match error {
+            WebError::Listen { address, cause } if cause.kind() == ErrorKind::AddrInUse => format!(
+                "the page is not open: another program listens at {address}; set another web.listen_port in sluice.toml, or end it"
+            ),
+            WebError::Listen { address, cause } if cause.kind() == ErrorKind::AddrNotAvailable => format!(
+                "the page is not open: {bridge} does not have the address {}; set bridge.addresses in sluice.toml to one that it has",
+                address.ip()
+            ),
+            other => format!("the page is not open: {other}"),
         }
     }
 }

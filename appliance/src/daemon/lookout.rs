@@ -74,10 +74,11 @@ impl Lookout {
     /// Looks once.
     pub fn look(&mut self, settings: &Settings) -> Surroundings {
         let mut around = Surroundings::default();
-        match self.links.addresses() {
+        let addresses = self.links.addresses();
+        match &addresses {
             Ok(addresses) => {
                 around.own = Some(addresses.iter().map(|(_, network)| network.addr()).collect());
-                around.lan = if settings.learns_lan { self.household(&addresses) } else { Vec::new() };
+                around.lan = if settings.learns_lan { self.household(addresses) } else { Vec::new() };
             }
             Err(error) => around.faults.push(format!("the box's own addresses cannot be read: {error}")),
         }
@@ -86,7 +87,10 @@ impl Lookout {
             Err(error) => around.faults.push(format!("the gateways cannot be read: {error}")),
         }
         match self.links.all() {
-            Ok(all) => self.mend(&all, &mut around),
+            Ok(all) => {
+                self.mend(&all, &mut around);
+                self.tell_stranded(&all, addresses.as_deref().unwrap_or_default(), &mut around);
+            }
             Err(error) => around.faults.push(format!("the interfaces cannot be read: {error}")),
         }
         if self.since_survey.is_none_or(|since| since.elapsed() >= SURVEY_INTERVAL) {
@@ -222,6 +226,13 @@ impl Lookout {
             outside.name,
             MEND_PAUSE.as_secs()
         ))
+    }
+
+    /// Whoever looks for the box at an address of a port waits in vain.
+    fn tell_stranded(&self, all: &[Link], addresses: &[(u32, IpNet)], around: &mut Surroundings) {
+        let ports = all.iter().filter(|link| self.bridge.ports.contains(&link.name));
+        let stranded = ports.filter_map(|port| bridge::stranded(port, addresses, &self.bridge.name));
+        around.faults.extend(stranded.map(|told| told.join("; ")));
     }
 
     /// A port that is down is told of by the packet thread.

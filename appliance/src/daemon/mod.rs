@@ -158,7 +158,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     if let Some(watch) = table_watch {
         watch_table(watch, handle.clone())?;
     }
-    names::look_up(handle.clone())?;
+    names::look_up(handle.clone(), Arc::clone(&gauges))?;
     let web_config = WebConfig { socket_path: config.web.socket.clone(), host_names: config.web.host_names.clone() };
     if let Some(panel) = &panel {
         panel.attach(Works { handle: handle.clone(), store: Arc::clone(&store) });
@@ -450,6 +450,7 @@ fn first_snapshot(config: &Config, modes: Modes, models: ShownModels) -> Snapsho
         ports: config.bridge.ports.clone(),
         internet_port: None,
         placement: Placement::default(),
+        page: None,
         is_starting: true,
         paused_left: None,
         cannot_enforce: false,

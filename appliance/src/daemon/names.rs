@@ -1,19 +1,22 @@
 //! Looks up the names of the allowlist again and again: addresses of dynamic DNS change every day, and names are added while
 //! the daemon runs.
 //!
-//! A name that cannot be looked up keeps the addresses that it had; the store keeps them over a restart.
+//! A name that cannot be looked up keeps the addresses that it had; the store keeps them over a restart. One that never had any
+//! protects nobody, which is a fault.
 
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::ToSocketAddrs;
+use std::sync::Arc;
 
 use log::warn;
 
 use super::spawn;
 use crate::clock::{Stopwatch, back_off};
 use crate::control::Handle;
+use crate::health::Gauges;
 
 /// How often it is looked whether a name is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -36,7 +39,7 @@ struct Lookup {
 }
 
 /// Starts a thread that tells the control thread of the addresses of names. It ends with the program.
-pub(super) fn look_up(handle: Handle) -> anyhow::Result<()> {
+pub(super) fn look_up(handle: Handle, gauges: Arc<Gauges>) -> anyhow::Result<()> {
     let mut lookups: BTreeMap<String, Lookup> = BTreeMap::new();
     spawn("names", move || {
         loop {
@@ -48,6 +51,8 @@ pub(super) fn look_up(handle: Handle) -> anyhow::Result<()> {
                     lookups.insert(name.clone(), ask(name, failures, &handle));
                 }
             }
+            let failed = lookups.iter().filter(|(_, lookup)| lookup.failures > 0).map(|(name, _)| name.clone());
+            gauges.failed_names.set(failed.collect());
             std::thread::sleep(LOOK_INTERVAL);
         }
     })?;

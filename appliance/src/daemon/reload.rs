@@ -81,7 +81,7 @@ impl Reload {
         self.library.configure(settings(&next), &self.handle, actor)?;
         self.replace_lists(lists);
         self.config = next;
-        Ok(Done { changed: at_once, at_next_start })
+        Ok(Done { changed: at_once, at_next_start, page_fault: None })
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn settings(config: &Config) -> Settings {
     }
 }
 
-fn words(Done { changed, at_next_start }: &Done) -> String {
+fn words(Done { changed, at_next_start, .. }: &Done) -> String {
     let changed = if changed.is_empty() { String::from("nothing") } else { changed.join(", ") };
     let later = at_next_start.join(", ");
     if later.is_empty() {

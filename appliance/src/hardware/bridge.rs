@@ -10,6 +10,7 @@ use std::{fs, io};
 use ipnet::IpNet;
 use traffic::address::Mac;
 
+use crate::DOCUMENTS;
 use crate::linux::links::{Gateway, Link, Links};
 use crate::linux::netlink::NetlinkError;
 use crate::linux::offloads;
@@ -128,6 +129,35 @@ pub fn forwards(config: &BridgeConfig) -> bool {
     bridge.is_some() && config.ports.iter().all(holds)
 }
 
+/// An address of a port itself, at which nobody reaches the box: what a port receives goes to its bridge. What is wrong, and the
+/// remedy.
+#[must_use]
+pub fn stranded(port: &Link, addresses: &[(u32, IpNet)], bridge: &str) -> Option<[String; 2]> {
+    let own = addresses.iter().filter(|(link, network)| *link == port.index && !is_of_the_link(network.addr()));
+    let own: Vec<String> = own.map(|(_, network)| network.to_string()).collect();
+    let (name, own) = (&port.name, (!own.is_empty()).then(|| own.join(" and "))?);
+    Some(if port.master.is_some() {
+        [
+            format!("{name} has the address {own}: the box is not reached there, because {name} is a port of a bridge"),
+            format!("give it to {bridge} instead ({DOCUMENTS}/docs/install.md)"),
+        ]
+    } else {
+        [
+            format!("{name} has the address {own}: the box will not be reached there once it is a port"),
+            format!("give it to {bridge} first ({DOCUMENTS}/docs/install.md)"),
+        ]
+    })
+}
+
+/// Whether it holds on one cable alone (fe80::/10, 169.254.0.0/16): nobody looks for the box at such an address.
+#[must_use]
+pub fn is_of_the_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
 /// Refuses what can be refused before anything is changed.
 fn check(config: &BridgeConfig, all: &[Link]) -> Result<(), BridgeError> {
     let [first, second] = &config.ports;
@@ -151,10 +181,15 @@ fn check(config: &BridgeConfig, all: &[Link]) -> Result<(), BridgeError> {
 }
 
 fn find<'a>(name: &str, all: &'a [Link]) -> Result<&'a Link, BridgeError> {
-    all.iter().find(|link| link.name == name).ok_or_else(|| BridgeError::NoInterface {
-        name: name.to_owned(),
-        present: all.iter().map(|link| link.name.clone()).filter(|name| name != "lo").collect(),
-    })
+    all.iter()
+        .find(|link| link.name == name)
+        .ok_or_else(|| BridgeError::NoInterface { name: name.to_owned(), present: present(all) })
+}
+
+/// The names of the interfaces that could be ports.
+#[must_use]
+pub fn present(all: &[Link]) -> Vec<String> {
+    all.iter().map(|link| link.name.clone()).filter(|name| name != "lo").collect()
 }
 
 fn attach(links: &mut Links, port: &Link, bridge: &Link, faults: &mut Vec<String>) -> Result<(), BridgeError> {

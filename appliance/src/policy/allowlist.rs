@@ -19,6 +19,10 @@ const ALLOWANCES: usize = 256;
 /// Longest name of a host (RFC 1035 section 2.3.4).
 const LONGEST_NAME: usize = 253;
 
+/// The shortest prefixes that are taken, of IPv4 and of IPv6.
+const WIDEST_V4: u8 = 8;
+const WIDEST_V6: u8 = 16;
+
 /// Whom an entry of the allowlist means.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Allowed {
@@ -110,6 +114,21 @@ impl Allowlist {
         })
     }
 
+    /// What is wrong with a name that cannot be looked up: nothing where its addresses are known from before.
+    #[must_use]
+    pub fn unprotected(&self, name: &str) -> Option<String> {
+        let is_it = |allowed: &Allowed| matches!(allowed, Allowed::Name(own) if own == name);
+        let has_address = self.resolved.get(name).is_some_and(|addresses| !addresses.is_empty());
+        if has_address || !self.entries().any(is_it) {
+            return None;
+        }
+        let place = if self.configured.iter().any(is_it) { "policy.allow" } else { "`sluice allow`" };
+        Some(format!(
+            "{name} of {place} has no address: that device is not protected; give its address, or see that the box's name server \
+             knows the name"
+        ))
+    }
+
     /// All networks and addresses, those of names included.
     pub fn networks(&self) -> impl Iterator<Item = IpNet> {
         let named =
@@ -164,27 +183,37 @@ impl fmt::Display for Allowed {
 
 /// A text means nobody who could be allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is neither an address (198.51.100.7), nor a network (198.51.100.0/24), nor a device (02:00:5e:10:00:01), nor the full name of a host (nas.example.org)"
-)]
-pub struct NobodyAllowed(String);
+pub enum NotAllowable {
+    /// Nobody at all.
+    #[error(
+        "`{0}` is neither an address (198.51.100.7), nor a network (198.51.100.0/24), nor a device (02:00:5e:10:00:01), nor the full name of a host (nas.example.org)"
+    )]
+    Nobody(String),
+    /// So many that next to nobody were left to be blocked.
+    #[error(
+        "`{0}` is too wide: next to nobody could be blocked; allow a network of /{WIDEST_V4} or smaller (IPv6: /{WIDEST_V6}), or have \
+         nothing blocked by the mode observe"
+    )]
+    TooWide(IpNet),
+}
 
 impl FromStr for Allowed {
-    type Err = NobodyAllowed;
+    type Err = NotAllowable;
 
-    fn from_str(text: &str) -> Result<Self, NobodyAllowed> {
+    fn from_str(text: &str) -> Result<Self, NotAllowable> {
         let text = text.trim();
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self::Network(address.to_canonical().into()));
         }
         if let Ok(network) = text.parse::<IpNet>() {
-            return Ok(Self::Network(network.trunc()));
+            let is_too_wide = network.prefix_len() < if network.addr().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 };
+            return if is_too_wide { Err(NotAllowable::TooWide(network)) } else { Ok(Self::Network(network.trunc())) };
         }
         if let Ok(mac) = text.parse::<Mac>() {
             return Ok(Self::Device(mac));
         }
         let name = text.trim_end_matches('.').to_ascii_lowercase();
-        if is_host_name(&name) { Ok(Self::Name(name)) } else { Err(NobodyAllowed(text.to_owned())) }
+        if is_host_name(&name) { Ok(Self::Name(name)) } else { Err(NotAllowable::Nobody(text.to_owned())) }
     }
 }
 
@@ -230,6 +259,33 @@ mod tests {
             let told = wrong.parse::<Allowed>().expect_err(wrong).to_string();
             assert!(told.starts_with(&format!("`{wrong}` is neither an address")), "{told}");
         }
+    }
+
+    #[test]
+    fn what_would_leave_nobody_to_be_blocked_is_refused_with_the_remedy() {
+        for wide in ["0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/7", "::/0", "2000::/15"] {
+            let told = wide.parse::<Allowed>().expect_err(wide).to_string();
+            assert!(told.starts_with(&format!("`{wide}` is too wide")) && told.contains("mode observe"), "{told}");
+        }
+        for text in ["10.0.0.0/8", "2001::/16"] {
+            assert_eq!(allowed(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_name_without_an_address_protects_nobody() {
+        let mut list = Allowlist::new(vec![allowed("nas.example.org")]);
+        let until = Some(Timestamp::from_secs(100));
+        assert!(list.allow(Allowance { allowed: allowed("tv.example.org"), until, actor: "local".into() }));
+        for (name, told) in [
+            ("nas.example.org", "nas.example.org of policy.allow has no address: that device is not protected; "),
+            ("tv.example.org", "tv.example.org of `sluice allow` has no address: "),
+        ] {
+            assert!(list.unprotected(name).is_some_and(|fault| fault.starts_with(told)), "{name}");
+            list.resolved(name, vec![[192, 0, 2, 1].into()]);
+            assert_eq!(list.unprotected(name), None, "{name} is known");
+        }
+        assert_eq!(list.unprotected("printer.example.org"), None, "it is not on the list");
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub fn prove(config: &Config) -> Vec<Step> {
 /// Looks at the ports and the disk that the configuration names.
 #[must_use]
 pub fn look_around(config: &Config) -> Vec<Step> {
-    let mut steps = surroundings::ports(&config.bridge.ports);
+    let mut steps = surroundings::ports(config);
     steps.push(surroundings::state_folder(&config.state_dir));
     steps
 }

@@ -3,25 +3,30 @@
 use std::io;
 use std::path::Path;
 
+use ipnet::IpNet;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use super::Step;
+use crate::config::Config;
+use crate::hardware::bridge::{present, stranded};
 use crate::linux::links::{Link, Links};
 use crate::linux::offloads;
+use crate::web::{Client, ClientError};
 
 /// What the database should find free.
 const LEAST_FREE_BYTES: u64 = 4 << 20;
 
 /// A step for each port, and one for both together.
-pub(super) fn ports(names: &[String; 2]) -> Vec<Step> {
-    let all = match Links::open().and_then(|mut links| links.all()) {
-        Ok(all) => all,
+pub(super) fn ports(config: &Config) -> Vec<Step> {
+    let names = &config.bridge.ports;
+    let (all, addresses) = match Links::open().and_then(|mut links| Ok((links.all()?, links.addresses()?))) {
+        Ok(found) => found,
         Err(error) => {
             return vec![Step::failed("ports", format!("the interfaces cannot be read: {error}"), "see `ip link`")];
         }
     };
-    let mut steps: Vec<Step> = names.iter().map(|name| port(name, &all)).collect();
+    let mut steps: Vec<Step> = names.iter().map(|name| port(name, &all, &addresses, config)).collect();
     let [first, second] = names.each_ref().map(|name| all.iter().find(|link| link.name == *name));
     if let Some((first, second)) = first.zip(second) {
         steps.push(same_mtu(first, second));
@@ -29,13 +34,15 @@ pub(super) fn ports(names: &[String; 2]) -> Vec<Step> {
     steps
 }
 
-fn port(port: &str, all: &[Link]) -> Step {
+fn port(port: &str, all: &[Link], addresses: &[(u32, IpNet)], config: &Config) -> Step {
     let name = format!("port {port}");
     let Some(link) = all.iter().find(|link| link.name == port) else {
-        let others: Vec<_> = all.iter().map(|link| link.name.as_str()).filter(|name| *name != "lo").collect();
-        let remedy = format!("set bridge.ports in sluice.toml; interfaces here: {}", others.join(", "));
+        let remedy = format!("set bridge.ports in sluice.toml; interfaces here: {}", present(all).join(", "));
         return Step::failed(&name, "there is no such interface", remedy);
     };
+    if let Some([seen, remedy]) = stranded(link, addresses, &config.bridge.name) {
+        return Step::failed(&name, seen, remedy);
+    }
     if !link.is_up {
         return Step::failed(&name, "it is down", format!("start sluice, or: ip link set {port} up"));
     }
@@ -44,10 +51,14 @@ fn port(port: &str, all: &[Link]) -> Step {
     }
     match offloads::look(port) {
         Ok(offloads) if offloads.still_on.is_empty() => Step::ok(&name, "up, with carrier, offloads off"),
+        // The daemon turns them off when it starts.
+        Ok(offloads) if matches!(Client::new(&config.web.socket).state(), Err(ClientError::NoDaemon { .. })) => {
+            Step::ok(&name, format!("up, with carrier; {} on; Sluice turns it off", offloads.still_on.join(", ")))
+        }
         Ok(offloads) => {
             let on = offloads.still_on;
             let turn_off: Vec<_> = on.iter().map(|name| format!("{name} off")).collect();
-            let remedy = format!("start sluice, or: ethtool -K {port} {}", turn_off.join(" "));
+            let remedy = format!("sluice restart, or: ethtool -K {port} {}", turn_off.join(" "));
             Step::failed(&name, format!("it merges packets: {} is on", on.join(", ")), remedy)
         }
         Err(cause) => {
@@ -124,6 +135,7 @@ mod tests {
             kind: None,
         };
         let all = [link("eth7"), link("lo")];
+        let port = |name, all: &[Link]| port(name, all, &[], &Config::default());
         let missing = port("eth0", &all).to_string();
         assert!(missing.ends_with("interfaces here: eth7"), "{missing}");
         assert!(port("eth7", &all).to_string().contains("no carrier"));

@@ -34,7 +34,7 @@ use crate::registry::{Choices, ModelConfig};
 
 pub use audit::{AuditCheck, AuditRow};
 pub(crate) use file::FILE_NAME;
-pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError, check_password_text};
+pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError, RemovalError, User, check_password_text};
 pub use writer::{QUEUE, QUEUE_CAPACITY, Refused, Writer, WriterError};
 
 /// Alerts that are kept; the oldest go.

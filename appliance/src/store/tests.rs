@@ -384,7 +384,26 @@ fn passwords_are_checked_and_their_change_is_recorded() {
     assert_eq!(store.password_changed("admin").unwrap(), Some(at(2)));
     let rows = store.audit_rows(9).unwrap();
     assert_eq!(rows.len(), 2);
-    assert!(rows.iter().all(|row| row.what == "set the password of user admin" && row.actor == "local"));
+    let told: Vec<_> = rows.iter().map(|row| (row.actor.as_str(), row.what.as_str())).collect();
+    assert_eq!(told, [("local", "set the password of user admin"), ("local", "made the user admin")]);
+}
+
+#[test]
+fn a_user_is_removed_but_for_the_last_one() {
+    let directory = TestDirectory::new("users");
+    let store = open(&directory);
+    for (user, is_new) in [("anna", true), ("anna", false), ("amdin", true)] {
+        assert_eq!(store.set_password(user, "correct horse", at(1), "local").unwrap(), is_new, "{user}");
+    }
+    let names = || store.users().unwrap().into_iter().map(|user| user.name).collect::<Vec<_>>();
+    assert_eq!(names(), ["amdin", "anna"]);
+    assert!(matches!(store.remove_user("admin", at(2), "local"), Err(RemovalError::Unknown { .. })));
+    store.remove_user("amdin", at(2), "local").unwrap();
+    assert!(!store.check_password("amdin", "correct horse").unwrap());
+    assert_eq!(store.password_changed("amdin").unwrap(), None, "log-ins end");
+    assert!(matches!(store.remove_user("anna", at(3), "local"), Err(RemovalError::Last { .. })));
+    assert_eq!(names(), ["anna"]);
+    assert_eq!(store.audit_rows(1).unwrap()[0].what, "removed the user amdin");
 }
 
 #[test]

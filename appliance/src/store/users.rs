@@ -61,22 +61,86 @@ pub enum PasswordError {
     Store(#[from] StoreError),
 }
 
+/// Why a user was not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemovalError {
+    /// There is none of that name.
+    #[error("there is no user {user}; `sluice users` lists them")]
+    Unknown {
+        /// The name.
+        user: String,
+    },
+    /// Then nobody could log in, and the set-up code would let in whoever reads it.
+    #[error("{user} is the only user: somebody has to be left to log in")]
+    Last {
+        /// Who.
+        user: String,
+    },
+    /// The file.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A user of the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// When the password was set last.
+    pub changed: Timestamp,
+}
+
 impl Store {
-    /// Sets a user's password, in the name of `actor`; makes the user where he is new. The daemon may run meanwhile, and
-    /// its log-ins of that user end.
+    /// Sets a user's password, in the name of `actor`; makes the user where he is new, and says whether he is. The daemon may run
+    /// meanwhile, and its log-ins of that user end.
     ///
     /// # Errors
     /// The name or the password won't do, or the file cannot be written.
-    pub fn set_password(&self, user: &str, password: &str, now: Timestamp, actor: &str) -> Result<(), PasswordError> {
+    pub fn set_password(&self, user: &str, password: &str, now: Timestamp, actor: &str) -> Result<bool, PasswordError> {
         check_name(user)?;
         check_password_text(password)?;
         let hash = self.hash(password)?;
-        let what = format!("set the password of user {user}");
         let put = self.change_users(|change| {
+            let is_new = !is_user(change, user)?;
+            let done = if is_new { "made the user" } else { "set the password of user" };
             put_user(change, user, &hash, now)?;
-            audit::append(change, now, actor, &what)
+            audit::append(change, now, actor, &format!("{done} {user}"))?;
+            Ok(is_new)
         });
         Ok(put.map_err(StoreError::write("the password"))?)
+    }
+
+    /// Removes a user, in the name of `actor`; never the last one. The daemon may run meanwhile, and its log-ins of that user end.
+    ///
+    /// # Errors
+    /// There is no such user, or nobody else, or the file cannot be written.
+    pub fn remove_user(&self, user: &str, now: Timestamp, actor: &str) -> Result<(), RemovalError> {
+        let removed = self.change_users(|change| {
+            if !is_user(change, user)? {
+                return Ok(Err(RemovalError::Unknown { user: user.to_owned() }));
+            }
+            if change.query_row("SELECT count(*) FROM users", [], |row| row.get::<_, i64>(0))? < 2 {
+                return Ok(Err(RemovalError::Last { user: user.to_owned() }));
+            }
+            change.execute("DELETE FROM users WHERE name = ?1", [user])?;
+            audit::append(change, now, actor, &format!("removed the user {user}"))?;
+            Ok(Ok(()))
+        });
+        removed.map_err(StoreError::write("the users"))?
+    }
+
+    /// The users, by name.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn users(&self) -> Result<Vec<User>, StoreError> {
+        let connection = self.connection();
+        let users = || {
+            let mut query = connection.prepare("SELECT name, changed FROM users ORDER BY name")?;
+            let user = |row: &rusqlite::Row<'_>| Ok(User { name: row.get(0)?, changed: from_sql_time(row.get(1)?) });
+            query.query_map([], user)?.collect()
+        };
+        users().map_err(StoreError::read("the users"))
     }
 
     /// Sets the password of the first user, in the name of `actor` who knew the set-up code; false, and nothing is done, where
@@ -174,6 +238,10 @@ impl Store {
 
 fn any_user(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT EXISTS (SELECT 1 FROM users)", [], |row| row.get(0))
+}
+
+fn is_user(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM users WHERE name = ?1)", [name], |row| row.get(0))
 }
 
 fn put_user(connection: &Connection, user: &str, hash: &str, now: Timestamp) -> rusqlite::Result<()> {

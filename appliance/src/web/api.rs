@@ -52,6 +52,8 @@ pub struct State {
     pub internet_port: Option<String>,
     /// Where the box stands, in plain words.
     pub placement: String,
+    /// Where the page can be opened from the network; missing where it cannot.
+    pub page: Option<String>,
     /// Frames captured.
     pub packets: u64,
     /// Their bytes.
@@ -260,6 +262,8 @@ pub struct ModelChange {
 pub struct Done {
     /// Whom or what it was about, after all: for an IPv6 address its /64.
     pub address: String,
+    /// What was done, in a sentence.
+    pub said: String,
 }
 
 /// The answer to `POST /api/reload` and `POST /api/restart`.
@@ -269,6 +273,8 @@ pub struct OrderDone {
     pub changed: Vec<String>,
     /// Keys that say something else and hold from the next start on.
     pub at_next_start: Vec<String>,
+    /// Why the page cannot be opened now.
+    pub page_fault: Option<String>,
 }
 
 /// The answer to whatever went wrong.
@@ -287,7 +293,7 @@ impl State {
             mode: snapshot.modes.general.name().to_owned(),
             class_modes: snapshot.modes.own().map(|(class, mode)| (class.name().into(), mode.name().into())).collect(),
             summary: match snapshot.paused_left {
-                Some(_) => String::from("Everything passes: enforcement pauses, and goes on by itself."),
+                Some(_) => pausing(&snapshot.modes).to_owned(),
                 None => summary(&snapshot.modes, faults.is_empty()).to_owned(),
             },
             light: Light::of(snapshot, now).name().to_owned(),
@@ -298,6 +304,7 @@ impl State {
             bridge: snapshot.bridge.clone(),
             ports: snapshot.ports.clone(),
             internet_port: snapshot.internet_port.clone(),
+            page: snapshot.page.map(|at| format!("http://{at}/")),
             placement: snapshot.placement.words().to_owned(),
             packets: snapshot.packets,
             bytes: snapshot.bytes,
@@ -393,6 +400,14 @@ impl BlockRow {
 
 fn seconds(time: Timestamp) -> f64 {
     time.as_nanos() as f64 / 1e9
+}
+
+fn pausing(modes: &Modes) -> &'static str {
+    if modes.may_block() {
+        "Everything passes: enforcement pauses, and goes on by itself."
+    } else {
+        "Everything passes: enforcement pauses, and stops nothing afterwards either, because the mode is observe."
+    }
 }
 
 fn summary(modes: &Modes, well: bool) -> &'static str {

@@ -12,11 +12,11 @@ use super::api::{
     SubjectRequest,
 };
 use super::http::Incoming;
-use crate::control::{LONGEST_PAUSE, ModelRequest, Request};
-use crate::policy::{LONGEST_BLOCK, Mode};
+use crate::control::{LONGEST_PAUSE, ModelRequest, Request, Snapshot};
+use crate::policy::{LONGEST_BLOCK, Mode, Modes};
 
 /// Longest reason.
-const MAX_BECAUSE_CHARACTERS: usize = 200;
+pub const MAX_BECAUSE_CHARACTERS: usize = 200;
 
 /// What takes a label back.
 const NO_LABEL: &str = "none";
@@ -96,12 +96,14 @@ pub(super) fn by_form(name: &str, request: &Incoming) -> Result<Request, Problem
     }
 }
 
-/// What is said when it is done; `whom` is what the control thread answered.
-#[must_use]
-pub fn said(request: &Request, whom: &str) -> String {
+/// What is said when it is done; `whom` is what the control thread answered, between these two states of the box.
+pub(super) fn said(request: &Request, whom: &str, before: &Snapshot, after: &Snapshot) -> String {
     match request {
         Request::Block { ttl, .. } => format!("{whom} is blocked for {}.", super::words::duration(*ttl)),
         Request::Approve { .. } => format!("{whom} is blocked."),
+        Request::Unblock { subject } if !before.blocks.iter().any(|it| it.subject == *subject && it.is_enforced()) => {
+            format!("The block of {whom} is dismissed.")
+        }
         Request::Unblock { .. } => format!("{whom} is unblocked."),
         Request::Allow { ttl: None, .. } => format!("{whom} is allowed."),
         Request::Allow { ttl: Some(ttl), .. } => format!("{whom} is allowed for {}.", super::words::duration(*ttl)),
@@ -110,14 +112,23 @@ pub fn said(request: &Request, whom: &str) -> String {
         Request::Label { class: None, .. } => format!("The label of {whom} is taken back."),
         Request::SetMode { mode, .. } => format!("The mode for {whom} is {} now.", mode.name()),
         Request::Pause { ttl } => format!("Nothing is stopped for {}.", super::words::duration(*ttl)),
-        Request::Resume => String::from("Attackers are stopped again."),
+        Request::Resume => String::from(resumed(&after.modes)),
         Request::Acknowledge => String::from("The light shows the next attack."),
     }
 }
 
+/// What the modes make of the end of a pause.
+fn resumed(modes: &Modes) -> &'static str {
+    match modes.general {
+        Mode::Enforce => "Attackers are stopped again.",
+        Mode::Approve => "What you have approved is stopped again.",
+        Mode::Observe if modes.may_block() => "What the modes of single classes stop is stopped again.",
+        Mode::Observe => "The pause is over. Nothing is stopped all the same: the mode is observe.",
+    }
+}
+
 /// The same about models.
-#[must_use]
-pub fn said_of_models(request: &ModelRequest, which: &str) -> String {
+pub(super) fn said_of_models(request: &ModelRequest, which: &str) -> String {
     match request {
         ModelRequest::Load { .. } | ModelRequest::Shadow(Some(_)) => {
             format!("{which} judges beside the active model, and decides nothing.")
@@ -217,4 +228,35 @@ fn time(seconds: u64) -> Result<Duration, Problem> {
 
 fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|error| (400, format!("{text:?}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::BlockState;
+    use crate::web::fixture::snapshot;
+
+    #[test]
+    fn what_is_said_is_true_of_what_stood_and_of_the_mode() {
+        let mut state = snapshot(crate::clock::now());
+        let subject = state.blocks[0].subject;
+        for (block, told) in [
+            (BlockState::Enforced, "it is unblocked."),
+            (BlockState::Proposed, "The block of it is dismissed."),
+            (BlockState::Observed, "The block of it is dismissed."),
+        ] {
+            state.blocks[0].state = block;
+            assert_eq!(said(&Request::Unblock { subject }, "it", &state, &state), told);
+        }
+        for (general, scans, told) in [
+            (Mode::Enforce, Mode::Enforce, "Attackers are stopped again."),
+            (Mode::Approve, Mode::Approve, "What you have approved is stopped again."),
+            (Mode::Observe, Mode::Enforce, "What the modes of single classes stop is stopped again."),
+            (Mode::Observe, Mode::Observe, "The pause is over. Nothing is stopped all the same: the mode is observe."),
+        ] {
+            state.modes = Modes::all(general);
+            state.modes.set(Some(ThreatClass::Scan), scans);
+            assert_eq!(said(&Request::Resume, "it", &state, &state), told);
+        }
+    }
 }

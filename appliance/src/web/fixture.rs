@@ -49,6 +49,7 @@ pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
         ports: ["eth0".to_owned(), "eth1".to_owned()],
         internet_port: Some("eth1".to_owned()),
         placement: Placement::LanSide,
+        page: None,
         is_starting: false,
         paused_left: None,
         cannot_enforce: false,
@@ -113,7 +114,9 @@ pub(super) fn control(first: Snapshot) -> (Handle, std::sync::mpsc::Receiver<Str
     std::thread::spawn(move || {
         for Ordered { order, reply, .. } in orders {
             let _ = reply.send(match order {
-                Order::Reload => Ok(Done { changed: vec!["policy.profile"], at_next_start: vec!["memory"] }),
+                Order::Reload => {
+                    Ok(Done { changed: vec!["policy.profile"], at_next_start: vec!["memory"], page_fault: None })
+                }
                 Order::Restart => Err(OrderError::Program(String::from("the new program would not run"))),
             });
         }

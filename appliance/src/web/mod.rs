@@ -34,7 +34,7 @@ use std::sync::Arc;
 use crate::control::{Handle, Library};
 use crate::store::{Store, Writer};
 
-pub use asked::{LabelWord, said, said_of_models};
+pub use asked::{LabelWord, MAX_BECAUSE_CHARACTERS};
 pub use client::{Client, ClientError};
 
 /// Where the daemon listens for the commands.

@@ -25,10 +25,10 @@ use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::pipeline::{EndedFlow, Listener, Pipeline, PipelineConfig};
 use crate::policy::{
-    Action, Alert, BlockRecord, Blocklist, Bounds, Decision, Made, Mode, Modes, Neighbourhood, Profile, Rails, Refusal,
-    Sighting, Subject, Thresholds, Tuning,
+    Action, Alert, Allowed, Allowlist, BlockRecord, Blocklist, Bounds, Decision, Made, Mode, Modes, Neighbourhood,
+    Profile, Rails, Refusal, Sighting, Subject, Thresholds, Tuning,
 };
-use crate::registry::{self, ModelConfig, RegistryError};
+use crate::registry::{self, RegistryError};
 use crate::verdict::{BUILT_IN, Model, Models, Rulebook};
 use events::EventFile;
 use vectors::VectorFile;
@@ -45,7 +45,8 @@ pub struct ReplayArgs {
     /// Captures (pcap or pcapng, also packed with gzip); `-` is standard input. Several are taken as parts of one, in order
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// The rules and lists of this configuration are judged beside the model, in the place of the default ones
+    /// Takes rules, lists and model.keys of this configuration, and of [policy] allow, lan (or else the networks of bridge.addresses),
+    /// profile, ladder_s and limit_per_s; not its mode, its models, and how much may be blocked at most
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The model in this file decides in the place of the built-in one: a model.json, or a sealed one that a key in model.keys of
@@ -55,15 +56,16 @@ pub struct ReplayArgs {
     /// The model in this file judges beside it and decides nothing; the report says where they differ
     #[arg(long, value_name = "FILE")]
     pub shadow: Option<PathBuf>,
-    /// A network of the household: its devices get quarantine, or deny_new at most. Can be given several times
+    /// A network of the household: its devices get quarantine, or deny_new at most. Can be given several times; in the place of
+    /// those of --config
     #[arg(long, value_name = "CIDR", value_parser = crate::config::network)]
     pub lan: Vec<IpNet>,
     /// What is done with decisions
     #[arg(long, value_enum, default_value_t = Mode::Enforce)]
     pub mode: Mode,
-    /// How much evidence it takes until a source is blocked
-    #[arg(long, value_enum, default_value_t = Profile::Balanced)]
-    pub profile: Profile,
+    /// How much evidence it takes until a source is blocked: balanced, or what --config says, where it is not given
+    #[arg(long, value_enum)]
+    pub profile: Option<Profile>,
     /// How much evidence it takes, in sums of log-odds, in the place of what the profile asks for: for choosing profiles
     #[arg(long, value_name = "N")]
     pub block_evidence: Option<f32>,
@@ -136,30 +138,43 @@ struct MadeBlock {
     evidence_flows: u32,
 }
 
+/// What the configuration says that a replay does not go by, where a person might expect it.
+#[must_use]
+pub fn not_taken(args: &ReplayArgs, config: &Config) -> Vec<String> {
+    let Some(path) = &args.config else { return Vec::new() };
+    let names = config.policy.allow.iter().filter(|allowed| matches!(allowed, Allowed::Name(_)));
+    let mut told: Vec<String> =
+        names.map(|name| format!("policy.allow: {name} is not looked up in a replay")).collect();
+    let chosen = config.model.active.stored().filter(|_| args.model.is_none());
+    told.extend(chosen.map(|id| format!("model.active: {id} is not taken; name its file with --model")));
+    told.into_iter().map(|what| format!("{}: {what}", path.display())).collect()
+}
+
 /// Replays the captures, with these rules and lists beside the model, and prints the report. Where one of them cannot be read
 /// to its end, the report is about what was read, and the error follows it.
 ///
 /// # Errors
 /// A capture, a file to be written, or standard output cannot be used.
-pub fn replay(args: &ReplayArgs, config: &ModelConfig, rules: Rulebook) -> Result<(), ReplayError> {
-    let read = |path: &Option<PathBuf>| path.as_deref().map(|path| read_model(path, &config.keys)).transpose();
+pub fn replay(args: &ReplayArgs, config: &Config, rules: Rulebook) -> Result<(), ReplayError> {
+    let read = |path: &Option<PathBuf>| path.as_deref().map(|path| read_model(path, &config.model.keys)).transpose();
     let models = Models { active: read(&args.model)?.unwrap_or(&BUILT_IN), shadow: read(&args.shadow)? };
     let rules = Arc::new(rules);
+    let source = ReplaySource::open(args.files.clone())?;
     let events = args.events.as_deref().map(EventFile::create).transpose()?;
     let vectors = args.vectors.as_deref().zip(args.files.first());
     let vectors = vectors.map(|(path, capture)| VectorFile::create(path, capture)).transpose()?;
     let stopwatch = Stopwatch::start();
-    let defaults = Config::default();
-    let tuning = Tuning { thresholds: thresholds(args), ..defaults.tuning() };
-    let around = Arc::new(Neighbourhood { lan: args.lan.clone(), ..Neighbourhood::default() });
+    let tuning = Tuning { thresholds: thresholds(args, config), ..config.tuning() };
+    let lan = if args.lan.is_empty() { config.lan() } else { args.lan.clone() };
+    let around = Arc::new(Neighbourhood { lan: lan.clone(), ..Neighbourhood::default() });
     let limits = Limits::default();
     let mut pipeline = Pipeline::new(&PipelineConfig { limits, tuning, models, rules, around, seed: SEED });
     let mut rails = Rails::default();
-    rails.lan.clone_from(&args.lan);
+    (rails.lan, rails.allow) = (lan, Allowlist::new(config.policy.allow.clone()));
     let mut outcome = Outcome {
         mode: args.mode,
         models,
-        drift_alarm: config.drift_alarm,
+        drift_alarm: config.model.drift_alarm,
         first: None,
         blocklist: Blocklist::new(
             rails,
@@ -168,7 +183,7 @@ pub fn replay(args: &ReplayArgs, config: &ModelConfig, rules: Rulebook) -> Resul
                 max_blocks: MAX_BLOCKS,
                 max_blocks_per_minute: u32::MAX,
                 max_share_of_lan: 1.0,
-                ..defaults.bounds()
+                ..config.bounds()
             },
         ),
         blocked: Vec::new(),
@@ -177,7 +192,7 @@ pub fn replay(args: &ReplayArgs, config: &ModelConfig, rules: Rulebook) -> Resul
         events,
         vectors,
     };
-    let read = run_through(args.files.clone(), &mut pipeline, &mut outcome);
+    let read = run_through(source, &mut pipeline, &mut outcome);
     pipeline.finish(&mut outcome);
     if let Some(events) = outcome.events.take() {
         events.close()?;
@@ -196,8 +211,8 @@ pub fn replay(args: &ReplayArgs, config: &ModelConfig, rules: Rulebook) -> Resul
     Ok(read?)
 }
 
-fn thresholds(args: &ReplayArgs) -> Thresholds {
-    let of_profile = args.profile.thresholds();
+fn thresholds(args: &ReplayArgs, config: &Config) -> Thresholds {
+    let of_profile = args.profile.unwrap_or(config.policy.profile).thresholds();
     Thresholds { block: args.block_evidence.unwrap_or(of_profile.block), ..of_profile }
 }
 
@@ -213,8 +228,11 @@ fn read_model(path: &Path, keys: &[PublicKey]) -> Result<&'static Model, ReplayE
     Ok(Model::load(model.name.clone(), &model))
 }
 
-fn run_through(files: Vec<PathBuf>, pipeline: &mut Pipeline, outcome: &mut Outcome) -> Result<(), ReplaySourceError> {
-    let mut source = ReplaySource::new(files);
+fn run_through(
+    mut source: ReplaySource,
+    pipeline: &mut Pipeline,
+    outcome: &mut Outcome,
+) -> Result<(), ReplaySourceError> {
     let mut take = |arrival: &Arrival<'_>| {
         outcome.first.get_or_insert(arrival.time);
         pipeline.frame(arrival, outcome);

@@ -29,7 +29,8 @@ impl App {
             if names_a_file && matches!(request.caller, Caller::Network(_)) {
                 return Err((403, String::from("files are loaded on the box itself: `sluice model load FILE`")));
             }
-            done(self.library.carry_out(asked, &self.handle, &actor))
+            let address = done(self.library.carry_out(asked.clone(), &self.handle, &actor))?;
+            Ok(Done { said: asked::said_of_models(&asked, &address), address })
         });
         told(outcome)
     }
@@ -43,7 +44,8 @@ impl App {
         match outcome {
             Ok(done) => {
                 let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect();
-                Answer::json(200, &OrderDone { changed: owned(done.changed), at_next_start: owned(done.at_next_start) })
+                let (changed, at_next_start) = (owned(done.changed), owned(done.at_next_start));
+                Answer::json(200, &OrderDone { changed, at_next_start, page_fault: done.page_fault })
             }
             Err((status, error)) => Answer::json(status, &Failed { error }),
         }
@@ -55,20 +57,23 @@ impl App {
         if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
             return Answer::text(403, "This form is out of date, or came from elsewhere. Open the page again.");
         }
-        let outcome = asked::by_form(name, request)
-            .and_then(|asked| self.ask(asked.clone(), visitor.actor()).map(|whom| asked::said(&asked, &whom)));
+        let outcome =
+            asked::by_form(name, request).and_then(|asked| self.ask(asked, visitor.actor()).map(|done| done.said));
         if let Some(session) = self.sessions().find(request.cookie_value(COOKIE).unwrap_or_default(), now) {
             session.notice = Some(outcome.unwrap_or_else(|(_, why)| why));
         }
         Answer::see("/")
     }
 
-    fn ask(&self, asked: Request, actor: &str) -> Result<String, Problem> {
+    fn ask(&self, asked: Request, actor: &str) -> Result<Done, Problem> {
         // The control thread has no way to look an alert up, and must not wait for the disk.
         if let Request::Label { alert, .. } = &asked {
             self.check_written(*alert)?;
         }
-        done(self.handle.ask(asked, actor))
+        let before = self.handle.snapshot();
+        let address = done(self.handle.ask(asked.clone(), actor))?;
+        let said = asked::said(&asked, &address, &before, &self.handle.snapshot());
+        Ok(Done { address, said })
     }
 
     /// Who may change things by JSON. A browser that was lured here sends the cookie too, but neither the token nor, from
@@ -85,9 +90,9 @@ impl App {
     }
 }
 
-fn told(outcome: Result<String, Problem>) -> Answer {
+fn told(outcome: Result<Done, Problem>) -> Answer {
     match outcome {
-        Ok(address) => Answer::json(200, &Done { address }),
+        Ok(done) => Answer::json(200, &done),
         Err((status, error)) => Answer::json(status, &Failed { error }),
     }
 }

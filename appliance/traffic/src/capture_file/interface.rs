@@ -10,6 +10,8 @@ const NANOS_PER_S: u64 = 1_000_000_000;
 pub(super) struct Interface {
     /// What the frames begin with.
     pub link: LinkType,
+    /// The number of that in the file.
+    link_number: u16,
     /// Longest captured length; 0 for no limit.
     pub snap_len_bytes: u32,
     /// Time units in a second, at least 1.
@@ -22,13 +24,19 @@ pub(super) struct Interface {
 
 impl Interface {
     /// `None` where a second has no unit.
-    pub const fn new(link: LinkType, snap_len_bytes: u32, units_per_s: u64, offset_s: i64) -> Option<Self> {
+    pub const fn new(link_number: u16, snap_len_bytes: u32, units_per_s: u64, offset_s: i64) -> Option<Self> {
         let nanos_per_unit = match NANOS_PER_S.checked_rem(units_per_s) {
             None => return None,
             Some(0) => Some(NANOS_PER_S / units_per_s),
             Some(_) => None,
         };
-        Some(Self { link, snap_len_bytes, units_per_s, nanos_per_unit, offset_s })
+        let link = link_type(link_number);
+        Some(Self { link, link_number, snap_len_bytes, units_per_s, nanos_per_unit, offset_s })
+    }
+
+    /// The number of a link type that is not known.
+    pub fn unknown_link(&self) -> Option<u16> {
+        (self.link == LinkType::Unsupported).then_some(self.link_number)
     }
 
     /// So many units after the epoch.
@@ -55,7 +63,7 @@ impl Interface {
 }
 
 /// Link types by the number in the file (the tcpdump group's registry of LINKTYPE values).
-pub(super) const fn link_type(number: u16) -> LinkType {
+const fn link_type(number: u16) -> LinkType {
     match number {
         1 => LinkType::Ethernet,
         12 | 14 | 101 | 228 | 229 => LinkType::RawIp,

@@ -116,6 +116,15 @@ impl CaptureFile {
         self.frames
     }
 
+    /// The number of a link type that is not known, as far as the capture was read: no frame of it can be decoded.
+    #[must_use]
+    pub fn unknown_link(&self) -> Option<u16> {
+        match &self.format {
+            Format::Pcap(pcap) => pcap.unknown_link(),
+            Format::Pcapng(pcapng) => pcapng.unknown_link(),
+        }
+    }
+
     /// Reads up to and including the next frame and hands it to `sink`; false at the end of the capture.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The pcap format (draft-ietf-opsawg-pcap): a header, and records of one frame each.
 
-use super::interface::{Interface, link_type};
+use super::interface::Interface;
 use super::window::Window;
 use super::{Captured, Stop, field, number};
 
@@ -42,10 +42,15 @@ impl Pcap {
         };
         window.consume(HEADER_LEN);
         // Behind the link type, in the higher bits, there may be the length of checksums.
-        let link = link_type((number(field(&header, 20)?, is_big_endian) & 0xffff) as u16);
+        let link_number = (number(field(&header, 20)?, is_big_endian) & 0xffff) as u16;
         let snap_len_bytes = number(field(&header, 16)?, is_big_endian);
-        let interface = Interface::new(link, snap_len_bytes, units_per_s, 0);
+        let interface = Interface::new(link_number, snap_len_bytes, units_per_s, 0);
         Ok(interface.map(|interface| Self { is_big_endian, record_header_len, interface }))
+    }
+
+    /// The number of the link type, where it is not known.
+    pub fn unknown_link(&self) -> Option<u16> {
+        self.interface.unknown_link()
     }
 
     /// Reads the next record; `None` at the end.

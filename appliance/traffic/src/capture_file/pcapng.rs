@@ -1,7 +1,7 @@
 //! The pcapng format (draft-ietf-opsawg-pcapng): blocks, of which those with frames and those that describe interfaces are
 //! read, and the others passed over.
 
-use super::interface::{Interface, link_type};
+use super::interface::Interface;
 use super::window::Window;
 use super::{Captured, Stop, field, number};
 use crate::time::Timestamp;
@@ -52,6 +52,11 @@ impl Pcapng {
     pub fn open(window: &mut Window) -> Result<Option<Self>, Stop> {
         let is_pcapng = window.fill(4)? && number(field(window.bytes(), 0)?, false) == SECTION_HEADER;
         Ok(is_pcapng.then(|| Self { is_big_endian: false, interfaces: Vec::new(), last: Timestamp::EPOCH }))
+    }
+
+    /// The number of a link type that is not known, of the interfaces described so far.
+    pub fn unknown_link(&self) -> Option<u16> {
+        self.interfaces.iter().find_map(Interface::unknown_link)
     }
 
     /// Reads up to the next frame; `None` at the end.
@@ -154,7 +159,7 @@ impl Pcapng {
     /// Remembers an interface.
     fn describe(&mut self, block: &[u8]) -> Result<(), Stop> {
         let [first, second, ..] = field(block, HEADER_LEN)?;
-        let link = link_type(self.short([first, second]));
+        let link_number = self.short([first, second]);
         let snap_len_bytes = number(field(block, 12)?, self.is_big_endian);
         let (mut units_per_s, mut offset_s) = (Some(1_000_000), 0);
         let mut options = block.get(DESCRIPTION_HEADER_LEN..block.len() - TRAILER_LEN).ok_or(Stop::Damaged)?;
@@ -169,7 +174,7 @@ impl Pcapng {
             }
             options = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         }
-        let interface = Interface::new(link, snap_len_bytes, units_per_s.ok_or(Stop::Damaged)?, offset_s);
+        let interface = Interface::new(link_number, snap_len_bytes, units_per_s.ok_or(Stop::Damaged)?, offset_s);
         if self.interfaces.len() < MAX_INTERFACES {
             self.interfaces.push(interface.ok_or(Stop::Damaged)?);
         }
