@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Failure, model};
 use crate::web::Client;
-use crate::web::api::{AllowanceRow, Events, State};
+use crate::web::api::{AllowanceRow, Events, ObservedRow, State};
 
 pub(super) fn status(socket: &Path, json: bool) -> Result<(), Failure> {
     let state = Client::new(socket).state()?;
@@ -65,6 +65,7 @@ fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
         };
         writeln!(out, "  {state}{address} {action} until {until} by {}: {because}", block.actor)?;
     }
+    write_observed(out, &events.observed)?;
     for AllowanceRow { who, until, actor, .. } in &events.allowances {
         let until = until.as_deref().map_or_else(|| "for good".to_owned(), |until| format!("until {until}"));
         writeln!(out, "allowed {until} by {actor}: {who}")?;
@@ -76,6 +77,19 @@ fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
         let label = alert.label.as_ref().map(|label| format!(" (labelled {label})")).unwrap_or_default();
         let (number, because) = (alert.number, &alert.because);
         writeln!(out, "  {number}: {time} {class} by {source} against {destination}{port}{label}: {because}")?;
+    }
+    Ok(())
+}
+
+/// Who would have been blocked while the box only observed.
+fn write_observed(out: &mut impl Write, observed: &[ObservedRow]) -> io::Result<()> {
+    if !observed.is_empty() {
+        writeln!(out, "would have been blocked in the last 7 days (`sluice explain` with the address says more):")?;
+    }
+    for ObservedRow { block, times } in observed {
+        let (address, action, since, until) = (&block.address, &block.action, &block.since, &block.until);
+        let often = if *times > 1 { format!(", {times} times in all") } else { String::new() };
+        writeln!(out, "  {address} {action} from {since} until {until}{often}: {}", block.because)?;
     }
     Ok(())
 }

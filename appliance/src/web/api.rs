@@ -2,6 +2,7 @@
 //! [`super::explanation`]. Core types are not serializable: what others
 //! rely on is written down here, and changes only on purpose.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -13,12 +14,19 @@ use super::words;
 use crate::control::Snapshot;
 use crate::hardware::lights::Light;
 use crate::policy::{Alert, Allowance, BlockRecord, BlockState, Mode, Modes};
+use crate::store::ObservedBlock;
 use crate::store::date::iso;
 use crate::surroundings::Placement;
 
 /// Blocks of each state that are listed; the rest are counted. `nft list table netdev sluice`, or bridge in place of netdev, lists
 /// all.
 pub const BLOCKS_LISTED: usize = 200;
+
+/// How long it is told who would have been blocked.
+pub const OBSERVED_SHOWN: Duration = Duration::from_secs(7 * 86_400);
+
+/// How many of them are listed.
+pub const OBSERVED_LISTED: u32 = 50;
 
 /// In the order in which they matter to a person.
 const BLOCK_STATES: [BlockState; 3] = [BlockState::Proposed, BlockState::Enforced, BlockState::Observed];
@@ -85,6 +93,10 @@ pub struct Events {
     pub blocks_proposed: u64,
     /// How many would be done in another mode, listed or not.
     pub blocks_observed: u64,
+    /// Who would have been blocked in the last 7 days, had the mode been another: each once, the last first and at most
+    /// [`OBSERVED_LISTED`].
+    #[serde(default)]
+    pub observed: Vec<ObservedRow>,
     /// Who is allowed for a while.
     pub allowances: Vec<AllowanceRow>,
     /// Which models are chosen, and what is said of them.
@@ -157,6 +169,16 @@ pub struct BlockRow {
     pub because: String,
     /// Who decided.
     pub actor: String,
+}
+
+/// Somebody who would have been blocked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedRow {
+    /// The last block that would have been made.
+    #[serde(flatten)]
+    pub block: BlockRow,
+    /// How many would have been made in the time that is told of.
+    pub times: u32,
 }
 
 /// Who is allowed for a while.
@@ -332,6 +354,7 @@ impl Events {
             blocks_standing: count(BlockState::Enforced),
             blocks_proposed: count(BlockState::Proposed),
             blocks_observed: count(BlockState::Observed),
+            observed: Vec::new(),
             allowances: snapshot.allowances.iter().map(|allowance| AllowanceRow::of(allowance, now)).collect(),
             models: ModelState::of(&snapshot.models),
             setup_code: None,
@@ -388,6 +411,12 @@ impl BlockRow {
             because: block.because.to_string(),
             actor: block.actor.to_string(),
         }
+    }
+}
+
+impl ObservedRow {
+    pub(super) fn of(observed: &ObservedBlock, now: Timestamp) -> Self {
+        Self { block: BlockRow::of(&observed.record, now), times: observed.times }
     }
 }
 

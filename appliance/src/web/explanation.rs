@@ -345,11 +345,20 @@ fn done(alert: &Alert, blocks: &[KnownBlock], now: Timestamp) -> Vec<String> {
 /// A block in sentences: what, since and until when, and why in that strength.
 fn measure(known: &KnownBlock, proven: Option<bool>, now: Timestamp) -> Vec<String> {
     let BlockRecord { subject, action, state, since, until, actor, because, class, .. } = &known.record;
-    let (since, end, name) = (iso(*since), iso(*until), action.name());
+    let (has_ended, since, end, name) = (*until <= now, iso(*since), iso(*until), action.name());
+    if *state == BlockState::Observed && (has_ended || known.ended_early.is_some()) {
+        return vec![
+            format!(
+                "{subject} would have been blocked ({name}) in mode enforce from {since} until {end}; the box only observed, and \
+                 nothing was done."
+            ),
+            format!("Its reason: {because}."),
+        ];
+    }
     if let Some((ended, by)) = &known.ended_early {
         return vec![format!("{subject} was blocked ({name}) at {since}, which {by} ended at {}.", iso(*ended))];
     }
-    if *until <= now {
+    if has_ended {
         return vec![format!("{subject} was blocked ({name}) at {since}, until {end}.")];
     }
     let left = words::duration(until.since(now));

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::api::{AlertRow, BlockRow, Events, ModelState, State};
+use super::api::{AlertRow, BlockRow, Events, ModelState, ObservedRow, State};
 use super::words;
 use crate::hardware::lights::Light;
 use crate::policy::{Action, BlockState, Mode};
@@ -252,6 +252,30 @@ fn blocks(events: &Events, form_token: &str) -> Markup {
             section {
                 h2 { "Would be blocked " span class="count" { (words::count(events.blocks_observed)) } }
                 @for block in &observed { (block_card(block, form_token)) }
+            }
+        }
+        @if !events.observed.is_empty() {
+            section {
+                h2 { "Would have been blocked in the last 7 days" }
+                @for row in &events.observed { (observed_card(row)) }
+            }
+        }
+    }
+}
+
+fn observed_card(row: &ObservedRow) -> Markup {
+    let ObservedRow { block, times } = row;
+    html! {
+        article {
+            div class="what" {
+                strong class="address" { (block.address) }
+                span class="tag" { (block.deed) }
+            }
+            p class="because" { (block.because) }
+            p class="fine" {
+                (ago(&block.since, block.age_s)) ", until " time datetime=(block.until) { (block.until) }
+                @if *times > 1 { " · " (times) " times" }
+                " · " (block.measure)
             }
         }
     }

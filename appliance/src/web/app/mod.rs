@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use traffic::time::Timestamp;
 
-use super::api::State;
+use super::api::{OBSERVED_LISTED, OBSERVED_SHOWN, ObservedRow, State};
 use super::asked;
 use super::guard;
 use super::http::{Answer, Caller, Incoming, Method};
@@ -190,8 +190,20 @@ impl App {
         let mut state = State::of(&self.handle.snapshot(), now, visitor.is_administrator());
         if let Some(events) = &mut state.events {
             events.setup_code = self.set_up.code();
+            events.observed = self.observed(now);
         }
         state
+    }
+
+    /// Who would have been blocked of late.
+    fn observed(&self, now: Timestamp) -> Vec<ObservedRow> {
+        match self.store.observed(now.minus(OBSERVED_SHOWN), OBSERVED_LISTED) {
+            Ok(observed) => observed.iter().map(|block| ObservedRow::of(block, now)).collect(),
+            Err(error) => {
+                log::warn!("{error}");
+                Vec::new()
+            }
+        }
     }
 
     fn page(&self, request: &Incoming, now: Timestamp) -> Answer {

@@ -1,0 +1,48 @@
+//! What the page shows to whoever is logged in, beside what goes on at the moment.
+
+use std::time::Duration;
+
+use super::Client;
+use super::explanation::About;
+use super::fixture::{Page, open_page, snapshot};
+use crate::clock;
+use crate::policy::{BlockRecord, BlockState, Subject};
+use crate::store::Event;
+
+/// Writes down that an attacker would have been blocked for ten minutes, so long ago.
+fn observe(page: &Page, address: &str, days: u64) -> BlockRecord {
+    let [block, ..] = &snapshot(clock::now()).blocks[..] else { panic!("no block") };
+    let since = clock::now().minus(Duration::from_secs(days * 86_400 + 3_600));
+    let block = BlockRecord {
+        subject: Subject::of(address.parse().unwrap()),
+        state: BlockState::Observed,
+        since,
+        until: since.plus(Duration::from_secs(600)),
+        ..block.clone()
+    };
+    page.writer.send(Event::Observed(block.clone())).unwrap();
+    page.writer.flush().unwrap();
+    block
+}
+
+#[test]
+fn who_would_have_been_blocked_in_a_week_of_observing_is_listed_and_explained() {
+    let page = open_page("observed");
+    let cookie = page.log_in();
+    let title = "Would have been blocked in the last 7 days";
+    assert!(!page.get("/", &cookie).body.contains(title), "there was nobody");
+    for (address, days) in [("203.0.113.5", 6), ("203.0.113.5", 1), ("203.0.113.6", 3), ("203.0.113.7", 7)] {
+        observe(&page, address, days);
+    }
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    let listed = client.state().unwrap().events.unwrap().observed;
+    let told: Vec<(&str, u32)> = listed.iter().map(|row| (row.block.address.as_str(), row.times)).collect();
+    assert_eq!(told, [("203.0.113.5", 2), ("203.0.113.6", 1)], "the last first, and nobody of longer ago");
+    let html = page.get("/", &cookie).body;
+    for words in [title, "203.0.113.5", "203.0.113.6", "1 day ago", "3 days ago", " · 2 times"] {
+        assert!(html.contains(words), "the page lacks {words:?}");
+    }
+    assert!(!page.get("/", "").body.contains("203.0.113.5"), "a stranger is not told");
+    let About { done, .. } = client.explain_all_of("203.0.113.7".parse().unwrap()).unwrap();
+    assert!(done[0].starts_with("203.0.113.7 would have been blocked (deny_new) in mode enforce from "), "{done:?}");
+}
