@@ -188,6 +188,7 @@ impl Keeper {
     fn alert(&mut self, sighting: &Sighting) {
         let alert = sighting.alert(self.next_alert);
         self.next_alert += 1;
+        self.log_alert(&alert);
         self.alerts.truncate(SHOWN_ALERTS - 1);
         self.alerts.push_front(alert.clone());
         self.record(Event::Alert(alert));

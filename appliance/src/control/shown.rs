@@ -2,10 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
+use log::{Level, log};
+
 use super::keeper::{Keeper, REPAIR_SHOWN, State};
 use super::{Pause, Snapshot};
 use crate::clock;
-use crate::policy::BlockRecord;
+use crate::policy::{Alert, BlockRecord, Subject};
 
 impl Keeper {
     /// Makes the snapshot anew.
@@ -43,6 +45,17 @@ impl Keeper {
             internet_port: state.internet_port.map(|port| port.of(&last.ports).clone()),
             placement: state.placement,
         });
+    }
+
+    /// A line of the log for each alert; how many there are in a minute is bounded where they are raised. What a device of the
+    /// household does is a warning: somebody should look at that device.
+    pub(super) fn log_alert(&self, alert: &Alert) {
+        let Alert { number, class, source, destination, because, .. } = alert;
+        let offender = alert.offender();
+        let who = if offender == Subject::of(*source) { String::new() } else { format!(" ({offender})") };
+        let port = alert.port.map(|port| format!(" port {port}")).unwrap_or_default();
+        let level = if self.blocklist.rails.is_at_home(offender) { Level::Warn } else { Level::Info };
+        log!(level, "alert {number}: {} by {source}{who} against {destination}{port}: {because}", class.name());
     }
 
     /// Attackers are not stopped though they should be, or not all of them, or none is recognised.

@@ -126,7 +126,7 @@ impl Explanation {
         let features = grounds.and_then(|grounds| grounds.vector.features());
         let decided = Decided::of(alert, &around.snapshot.models.in_force);
         let (accuser, accuser_name) = grounds.map(|grounds| accuser_names(&grounds.accuser)).unzip();
-        let offender = grounds.map_or_else(|| Subject::of(alert.source), |grounds| grounds.offender);
+        let offender = alert.offender();
         Self {
             alert: AlertRow::of(alert, around.now),
             offender: offender.to_string(),
