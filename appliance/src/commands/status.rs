@@ -57,13 +57,13 @@ fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
         "{blocks_standing} blocks stand, {blocks_proposed} wait for approval, {blocks_observed} would be made"
     )?;
     for block in &events.blocks {
-        let (address, action, until, because) = (&block.address, &block.action, &block.until, &block.because);
+        let (whom, action, until, because) = (block.whom(), &block.action, &block.until, &block.because);
         let state = match block.state.as_str() {
             "proposed" => "waits for approval: ",
             "observed" => "would be made: ",
             _ => "",
         };
-        writeln!(out, "  {state}{address} {action} until {until} by {}: {because}", block.actor)?;
+        writeln!(out, "  {state}{whom} {action} until {until} by {}: {because}", block.actor)?;
     }
     write_observed(out, &events.observed)?;
     for AllowanceRow { who, until, actor, .. } in &events.allowances {
@@ -76,7 +76,8 @@ fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
         let (time, class, source, destination) = (&alert.time, &alert.class, &alert.source, &alert.destination);
         let label = alert.label.as_ref().map(|label| format!(" (labelled {label})")).unwrap_or_default();
         let (number, because) = (alert.number, &alert.because);
-        writeln!(out, "  {number}: {time} {class} by {source} against {destination}{port}{label}: {because}")?;
+        let device = alert.device.as_ref().map(|device| format!(" ({device})")).unwrap_or_default();
+        writeln!(out, "  {number}: {time} {class} by {source}{device} against {destination}{port}{label}: {because}")?;
     }
     Ok(())
 }
@@ -87,9 +88,9 @@ fn write_observed(out: &mut impl Write, observed: &[ObservedRow]) -> io::Result<
         writeln!(out, "would have been blocked in the last 7 days (`sluice explain` with the address says more):")?;
     }
     for ObservedRow { block, times } in observed {
-        let (address, action, since, until) = (&block.address, &block.action, &block.since, &block.until);
+        let (whom, action, since, until) = (block.whom(), &block.action, &block.since, &block.until);
         let often = if *times > 1 { format!(", {times} times in all") } else { String::new() };
-        writeln!(out, "  {address} {action} from {since} until {until}{often}: {}", block.because)?;
+        writeln!(out, "  {whom} {action} from {since} until {until}{often}: {}", block.because)?;
     }
     Ok(())
 }

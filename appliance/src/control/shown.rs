@@ -1,5 +1,7 @@
 //! What the control thread shows: the snapshot, and the faults that a person should see to.
 
+use core::net::IpAddr;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use log::{Level, log};
@@ -34,6 +36,7 @@ impl Keeper {
             flows: count(&self.gauges.flows),
             dropped_packets,
             alerts: self.alerts.iter().cloned().collect(),
+            device_addresses: self.device_addresses(&blocks),
             blocks,
             allowances: self.blocklist.rails.allow.allowances().cloned().collect(),
             allowed_names: self.blocklist.rails.allow.names().map(str::to_owned).collect(),
@@ -45,6 +48,13 @@ impl Keeper {
             internet_port: state.internet_port.map(|port| port.of(&last.ports).clone()),
             placement: state.placement,
         });
+    }
+
+    /// Nobody knows a device of his by the number of its network card.
+    fn device_addresses(&self, blocks: &[BlockRecord]) -> BTreeMap<Subject, Vec<IpAddr>> {
+        let told_of = blocks.iter().map(|block| block.subject).chain(self.alerts.iter().map(Alert::offender));
+        let devices = told_of.filter(|subject| matches!(subject, Subject::Device(_)));
+        devices.map(|device| (device, self.blocklist.rails.addresses_of(device))).collect()
     }
 
     /// A line of the log for each alert; how many there are in a minute is bounded where they are raised. What a device of the

@@ -13,7 +13,7 @@ pub use super::model_state::{DisagreementRow, DriftRow, DriftState, ModelState, 
 use super::words;
 use crate::control::Snapshot;
 use crate::hardware::lights::Light;
-use crate::policy::{Alert, Allowance, BlockRecord, BlockState, Mode, Modes};
+use crate::policy::{Alert, Allowance, BlockRecord, BlockState, Mode, Modes, Subject};
 use crate::store::ObservedBlock;
 use crate::store::date::iso;
 use crate::surroundings::Placement;
@@ -21,6 +21,9 @@ use crate::surroundings::Placement;
 /// Blocks of each state that are listed; the rest are counted. `nft list table netdev sluice`, or bridge in place of netdev, lists
 /// all.
 pub const BLOCKS_LISTED: usize = 200;
+
+/// Addresses of a device that a person is shown.
+const ADDRESSES_SHOWN: usize = 3;
 
 /// How long it is told who would have been blocked.
 pub const OBSERVED_SHOWN: Duration = Duration::from_secs(7 * 86_400);
@@ -123,6 +126,9 @@ pub struct AlertRow {
     pub deed: String,
     /// Who.
     pub source: String,
+    /// The device of the household that it is, by its network card; missing where that is not known.
+    #[serde(default)]
+    pub device: Option<String>,
     /// To whom.
     pub destination: String,
     /// To which port.
@@ -143,6 +149,9 @@ pub struct BlockRow {
     /// Who: an address, an IPv6 /64, a device, or a service or all of a host's that is limited. `POST /api/unblock` and `/api/approve` take it as
     /// it stands here.
     pub address: String,
+    /// Of a device its last known addresses, the one that was seen last first.
+    #[serde(default)]
+    pub addresses: Vec<String>,
     /// `enforced`, `proposed` (a person is asked) or `observed` (it would be done in another mode).
     pub state: String,
     /// `deny`, `deny_new`, `quarantine` or `limit`.
@@ -347,7 +356,7 @@ impl Events {
     fn of(snapshot: &Snapshot, now: Timestamp) -> Self {
         let of = |state| snapshot.blocks.iter().filter(move |block| block.state == state);
         let count = |state| of(state).count() as u64;
-        let row = |block| BlockRow::of(block, now);
+        let row = |block| BlockRow::of(block, snapshot, now);
         Self {
             alerts: snapshot.alerts.iter().map(|alert| AlertRow::of(alert, now)).collect(),
             blocks: BLOCK_STATES.into_iter().flat_map(|state| of(state).take(BLOCKS_LISTED)).map(row).collect(),
@@ -383,6 +392,7 @@ impl AlertRow {
             class: alert.class.name().to_owned(),
             deed: words::deed(Some(alert.class)).to_owned(),
             source: alert.source.to_string(),
+            device: Some(alert.offender()).filter(|who| matches!(who, Subject::Device(_))).map(|who| who.to_string()),
             destination: alert.destination.to_string(),
             port: alert.port,
             confidence: alert.confidence,
@@ -394,9 +404,11 @@ impl AlertRow {
 }
 
 impl BlockRow {
-    pub(super) fn of(block: &BlockRecord, now: Timestamp) -> Self {
+    pub(super) fn of(block: &BlockRecord, snapshot: &Snapshot, now: Timestamp) -> Self {
+        let addresses = snapshot.device_addresses.get(&block.subject).into_iter().flatten();
         Self {
             address: block.subject.to_string(),
+            addresses: addresses.map(ToString::to_string).collect(),
             state: block.state.name().to_owned(),
             action: block.action.name().to_owned(),
             measure: words::measure(block.subject, block.action).to_owned(),
@@ -415,8 +427,17 @@ impl BlockRow {
 }
 
 impl ObservedRow {
-    pub(super) fn of(observed: &ObservedBlock, now: Timestamp) -> Self {
-        Self { block: BlockRow::of(&observed.record, now), times: observed.times }
+    pub(super) fn of(observed: &ObservedBlock, snapshot: &Snapshot, now: Timestamp) -> Self {
+        Self { block: BlockRow::of(&observed.record, snapshot, now), times: observed.times }
+    }
+}
+
+impl BlockRow {
+    /// Who, as a person reads it: a device with some of its addresses.
+    #[must_use]
+    pub fn whom(&self) -> String {
+        let addresses: Vec<&str> = self.addresses.iter().take(ADDRESSES_SHOWN).map(String::as_str).collect();
+        if addresses.is_empty() { self.address.clone() } else { format!("{} ({})", self.address, addresses.join(", ")) }
     }
 }
 

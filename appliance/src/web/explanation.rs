@@ -143,7 +143,7 @@ impl Explanation {
             done: done(alert, &around.blocks, around.now),
             blocks: standing(&around.blocks, around.now)
                 .filter(|known| follows(known, alert))
-                .map(|known| BlockRow::of(&known.record, around.now))
+                .map(|known| BlockRow::of(&known.record, around.snapshot, around.now))
                 .collect(),
             remedies: remedies(alert, offender, around),
         }

@@ -268,7 +268,7 @@ fn observed_card(row: &ObservedRow) -> Markup {
     html! {
         article {
             div class="what" {
-                strong class="address" { (block.address) }
+                strong class="address" { (block.whom()) }
                 span class="tag" { (block.deed) }
             }
             p class="because" { (block.because) }
@@ -287,7 +287,7 @@ fn block_card(block: &BlockRow, form_token: &str) -> Markup {
     html! {
         article {
             div class="what" {
-                strong class="address" { (block.address) }
+                strong class="address" { (block.whom()) }
                 span class="tag" { (block.deed) }
             }
             p class="because" { (block.because) }
@@ -360,7 +360,10 @@ fn alert_card(alert: &AlertRow, form_token: &str) -> Markup {
     html! {
         article {
             div class="what" {
-                strong class="address" { (alert.source) }
+                strong class="address" {
+                    (alert.source)
+                    @if let Some(device) = &alert.device { " (" (device) ")" }
+                }
                 span class="tag" { (alert.deed) }
             }
             p class="because" { (alert.because) }

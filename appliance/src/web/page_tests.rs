@@ -1,12 +1,14 @@
 //! What the page shows to whoever is logged in, beside what goes on at the moment.
 
+use core::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Client;
 use super::explanation::About;
 use super::fixture::{Page, open_page, snapshot};
 use crate::clock;
-use crate::policy::{BlockRecord, BlockState, Subject};
+use crate::policy::{Accuser, Action, Alert, BlockRecord, BlockState, Grounds, Subject, Vector};
 use crate::store::Event;
 
 /// Writes down that an attacker would have been blocked for ten minutes, so long ago.
@@ -45,4 +47,38 @@ fn who_would_have_been_blocked_in_a_week_of_observing_is_listed_and_explained() 
     assert!(!page.get("/", "").body.contains("203.0.113.5"), "a stranger is not told");
     let About { done, .. } = client.explain_all_of("203.0.113.7".parse().unwrap()).unwrap();
     assert!(done[0].starts_with("203.0.113.7 would have been blocked (deny_new) in mode enforce from "), "{done:?}");
+}
+
+#[test]
+fn a_device_is_named_with_the_addresses_that_its_owner_knows_it_by() {
+    let page = open_page("device");
+    let cookie = page.log_in();
+    let device: Subject = "02:00:5e:10:00:07".parse().unwrap();
+    let mut snapshot = snapshot(clock::now());
+    snapshot.blocks[0] = BlockRecord { subject: device, action: Action::Quarantine, ..snapshot.blocks[0].clone() };
+    let addresses = ["192.168.1.23", "fe80::7", "2001:db8::7", "2001:db8::8"].map(|address| address.parse().unwrap());
+    snapshot.device_addresses.insert(device, addresses.to_vec());
+    let grounds = Grounds {
+        offender: device,
+        protocol: 6,
+        proven: true,
+        flow_packets: 1,
+        accuser: Accuser::Model(String::from("forest")),
+        vector: Vector::Missing,
+    };
+    snapshot.alerts[0] = Alert {
+        source: "192.168.1.23".parse().unwrap(),
+        grounds: Some(Arc::new(grounds)),
+        ..snapshot.alerts[0].clone()
+    };
+    page.handle.publish(snapshot);
+    let html = page.get("/", &cookie).body;
+    for words in ["02:00:5e:10:00:07 (192.168.1.23, fe80::7, 2001:db8::7)", "192.168.1.23 (02:00:5e:10:00:07)"] {
+        assert!(html.contains(words), "the page lacks {words:?}");
+    }
+    let client = Client::new(&page.directory.path().join("run/sluice.sock"));
+    let events = client.state().unwrap().events.unwrap();
+    assert_eq!(events.blocks[0].addresses, addresses.map(|address: IpAddr| address.to_string()));
+    assert_eq!(events.blocks[1].addresses, [""; 0]);
+    assert_eq!(events.alerts[0].device.as_deref(), Some("02:00:5e:10:00:07"));
 }

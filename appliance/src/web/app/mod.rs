@@ -17,7 +17,7 @@ use super::http::{Answer, Caller, Incoming, Method};
 use super::page::{self, Entry, Reader};
 use super::sessions::{Attempts, IDLE, Session, Sessions, same_token};
 use super::set_up::SetUp;
-use crate::control::{Handle, Library, Order};
+use crate::control::{Handle, Library, Order, Snapshot};
 use crate::store::{Event, Store, Writer};
 
 const COOKIE: &str = "sluice_session";
@@ -187,18 +187,19 @@ impl App {
     }
 
     fn state(&self, visitor: &Visitor, now: Timestamp) -> State {
-        let mut state = State::of(&self.handle.snapshot(), now, visitor.is_administrator());
+        let snapshot = self.handle.snapshot();
+        let mut state = State::of(&snapshot, now, visitor.is_administrator());
         if let Some(events) = &mut state.events {
             events.setup_code = self.set_up.code();
-            events.observed = self.observed(now);
+            events.observed = self.observed(&snapshot, now);
         }
         state
     }
 
     /// Who would have been blocked of late.
-    fn observed(&self, now: Timestamp) -> Vec<ObservedRow> {
+    fn observed(&self, snapshot: &Snapshot, now: Timestamp) -> Vec<ObservedRow> {
         match self.store.observed(now.minus(OBSERVED_SHOWN), OBSERVED_LISTED) {
-            Ok(observed) => observed.iter().map(|block| ObservedRow::of(block, now)).collect(),
+            Ok(observed) => observed.iter().map(|block| ObservedRow::of(block, snapshot, now)).collect(),
             Err(error) => {
                 log::warn!("{error}");
                 Vec::new()
