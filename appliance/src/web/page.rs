@@ -475,8 +475,8 @@ fn set_up() -> Markup {
     html! {
         h2 { "Set a password" }
         p {
-            "There is none yet. The set-up code is on the console of the box, and in what " code { "sluice status" }
-            " says there; " code { "sluice passwd" } " sets a password without it."
+            "There is none yet. Run " code { "sudo sluice status" } " on the box for the set-up code; an image shows it on its screen too. "
+            code { "sudo sluice passwd" } " sets a password without it."
         }
         form method="post" action="/setup" {
             label { "Set-up code" input name="code" autocomplete="off" autocapitalize="none" spellcheck="false" required; }
