@@ -54,6 +54,9 @@ pub struct Explanation {
     pub done: Vec<String>,
     /// The blocks that stand, wait or would be made because of it.
     pub blocks: Vec<BlockRow>,
+    /// The blocks that stand, wait or would be made about the same ones, for whatever reason.
+    #[serde(default)]
+    pub standing: Vec<BlockRow>,
     /// What can be done now.
     pub remedies: Vec<Remedy>,
 }
@@ -143,6 +146,9 @@ impl Explanation {
             done: done(alert, &around.blocks, around.now),
             blocks: standing(&around.blocks, around.now)
                 .filter(|known| follows(known, alert))
+                .map(|known| BlockRow::of(&known.record, around.snapshot, around.now))
+                .collect(),
+            standing: standing(&around.blocks, around.now)
                 .map(|known| BlockRow::of(&known.record, around.snapshot, around.now))
                 .collect(),
             remedies: remedies(alert, offender, around),
@@ -435,7 +441,10 @@ fn remedies(alert: &Alert, offender: Subject, around: &Around<'_>) -> Vec<Remedy
         }
     }
     if !matches!(offender, Subject::Service(_)) {
-        remedies.push(remedy(format!("sluice allow {offender} --for 1d"), "never blocks it for a day"));
+        remedies.push(remedy(
+            format!("sluice allow {offender} --for 1d"),
+            "never blocks it for a day; for good without --for",
+        ));
     }
     let (number, class) = (alert.number, alert.class.name());
     match &alert.label {

@@ -82,3 +82,33 @@ fn a_device_is_named_with_the_addresses_that_its_owner_knows_it_by() {
     assert_eq!(events.blocks[1].addresses, [""; 0]);
     assert_eq!(events.alerts[0].device.as_deref(), Some("02:00:5e:10:00:07"));
 }
+
+#[test]
+fn who_says_that_an_alert_was_wrong_is_told_that_a_block_stands_and_can_end_it_there() {
+    let page = open_page("still-blocked");
+    let cookie = page.log_in();
+    let token = page.get("/", &cookie).hidden("token").to_owned();
+    let ask = |path: &str, fields: &str| page.post_form(path, &cookie, &format!("token={token}&{fields}"));
+    let asked = || page.asked.recv_timeout(Duration::from_secs(5)).unwrap();
+    let about = |words: &str| format!("aria-label=\"{words}: 203.0.113.77\"");
+    let buttons = ["Unblock", "Allow for an hour", "Allow for a day", "Allow for good"].map(about);
+    ask("/label", "alert=18&label=benign");
+    let html = page.get("/", &cookie).body;
+    let said = "alert 18 is labelled benign. 203.0.113.77 is still blocked: a label changes no block.";
+    let (_, note) = html.split_once(said).unwrap();
+    let (note, _) = note.split_once("id=\"live\"").unwrap();
+    assert!(buttons.iter().all(|button| note.contains(button)), "{note}");
+    let alert = page.get("/alerts/18", &cookie).body;
+    assert!(buttons.iter().all(|button| alert.contains(button)), "{alert}");
+    assert!(alert.contains("sluice unblock 203.0.113.77"), "for those who like commands better");
+
+    ask("/unblock", "address=203.0.113.77");
+    ask("/label", "alert=18&label=benign");
+    assert!(!page.get("/", &cookie).body.contains("is still blocked"), "nothing stands any more");
+    let alert = page.get("/alerts/18", &cookie).body;
+    assert!(!alert.contains(&buttons[0]) && buttons[1..].iter().all(|button| alert.contains(button)), "{alert}");
+    ask("/allow", "address=203.0.113.77");
+    assert!(page.get("/", &cookie).body.contains("203.0.113.77 is allowed for good."));
+    let told: Vec<String> = (0..4).map(|_| asked()).collect();
+    assert_eq!(told[3], "admin allows 203.0.113.77 for None");
+}

@@ -1,5 +1,6 @@
 //! Requests to change something: `POST /api/block` and its like, JSON in, JSON out; and the forms of the page.
 
+use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::{App, COOKIE, Visitor};
@@ -9,7 +10,7 @@ use crate::web::api::{Done, Failed, OrderDone};
 use crate::web::asked::{self, Problem};
 use crate::web::client::MISTAKE;
 use crate::web::http::{Answer, Caller, Incoming};
-use crate::web::sessions::same_token;
+use crate::web::sessions::{Notice, same_token};
 
 impl App {
     /// `name` is one of [`asked::NAMES`].
@@ -56,11 +57,26 @@ impl App {
             return Answer::text(403, "This form is out of date, or came from elsewhere. Open the page again.");
         }
         let outcome = asked::by_form(name, request)
-            .and_then(|asked| self.ask(asked.clone(), visitor.actor()).map(|whom| asked::said(&asked, &whom)));
+            .and_then(|asked| self.ask(asked.clone(), visitor.actor()).map(|whom| self.notice(&asked, &whom, now)));
         if let Some(session) = self.sessions().find(request.cookie_value(COOKIE).unwrap_or_default(), now) {
-            session.notice = Some(outcome.unwrap_or_else(|(_, why)| why));
+            session.notice = Some(outcome.unwrap_or_else(|(_, why)| Notice { words: why, blocked: None }));
         }
         Answer::see("/")
+    }
+
+    /// What is said when a form has done its work. Who says that an alert was wrong may not know that a block stands all the same.
+    fn notice(&self, asked: &Request, whom: &str, now: Timestamp) -> Notice {
+        let words = asked::said(asked, whom);
+        let Request::Label { alert, class: Some(ThreatClass::Benign) } = asked else {
+            return Notice { words, blocked: None };
+        };
+        match self.still_blocked(*alert, now) {
+            Some(subject) => Notice {
+                words: format!("{words} {subject} is still blocked: a label changes no block."),
+                blocked: Some(subject),
+            },
+            None => Notice { words, blocked: None },
+        }
     }
 
     fn ask(&self, asked: Request, actor: &str) -> Result<String, Problem> {

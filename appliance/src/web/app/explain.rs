@@ -4,7 +4,7 @@ use traffic::time::Timestamp;
 
 use super::{App, LOCAL, Visitor};
 use crate::control::Snapshot;
-use crate::policy::{Alert, EVIDENCE_LASTS, Subject};
+use crate::policy::{Alert, BlockRecord, EVIDENCE_LASTS, Subject};
 use crate::store::{KnownBlock, StoreError};
 use crate::web::alert_page;
 use crate::web::api::Failed;
@@ -56,6 +56,14 @@ impl App {
             )),
             None => Err(no_alert(number)),
         }
+    }
+
+    /// Who is blocked of those that the alert names.
+    pub(super) fn still_blocked(&self, number: u64, now: Timestamp) -> Option<Subject> {
+        let snapshot = self.handle.snapshot();
+        let alert = self.alert(&snapshot, number).ok()?;
+        let stands = |block: &&BlockRecord| block.is_enforced() && now < block.until && alert.concerns(block.subject);
+        snapshot.blocks.iter().find(stands).map(|block| block.subject)
     }
 
     fn administrator(&self, request: &Incoming, now: Timestamp) -> Result<(), Problem> {

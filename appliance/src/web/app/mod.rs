@@ -219,7 +219,7 @@ impl App {
                 let cookie = request.cookie_value(COOKIE).unwrap_or_default();
                 let notice = self.sessions().find(cookie, now).and_then(|session| session.notice.take());
                 let (name, form_token) = (session.user.as_str(), session.form_token.as_str());
-                let reader = Reader::Administrator { name, form_token, notice: notice.as_deref() };
+                let reader = Reader::Administrator { name, form_token, notice: notice.as_ref() };
                 // The cookie's time begins anew with each page, as the session's does.
                 log_in::with_cookie(Answer::html(page::render(&state, &reader)), cookie)
             }
