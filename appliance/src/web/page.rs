@@ -84,6 +84,23 @@ pub(super) fn render(state: &State, reader: &Reader<'_>) -> String {
     page.into_string()
 }
 
+/// A line in the place of the page, and the way back to it.
+pub(super) fn told(line: &str) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (head_of("a message")) }
+            body {
+                main {
+                    p class="note" { (line) }
+                    p { a href="/" { "Open the page" } }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
 /// What the head of every page holds.
 pub(super) fn head_of(title: &str) -> Markup {
     html! {

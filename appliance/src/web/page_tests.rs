@@ -112,3 +112,19 @@ fn who_says_that_an_alert_was_wrong_is_told_that_a_block_stands_and_can_end_it_t
     let told: Vec<String> = (0..4).map(|_| asked()).collect();
     assert_eq!(told[3], "admin allows 203.0.113.77 for None");
 }
+
+#[test]
+fn whose_log_in_has_ended_is_led_to_the_log_in_and_who_is_told_something_else_back_to_the_page() {
+    let page = open_page("ended");
+    let cookie = page.log_in();
+    let body = page.get("/?login=ended", "").body;
+    assert!(body.contains("Your log-in has ended") && body.contains("action=\"/login\""), "{body}");
+    for answer in [
+        page.post_form("/unblock", &cookie, "address=198.51.100.4&token=old"),
+        page.post_form("/logout", &cookie, "token=old"),
+        page.get("/alerts/99", &cookie),
+        page.get("/nothing", &cookie),
+    ] {
+        assert!(answer.status >= 400 && answer.body.contains("href=\"/\""), "{}", answer.body);
+    }
+}

@@ -3,7 +3,7 @@
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use super::{App, COOKIE, Visitor};
+use super::{App, COOKIE, Visitor, out_of_date};
 use crate::control::{ControlError, ModelRequest, Order, OrderError, Reply, Request};
 use crate::registry::RegistryError;
 use crate::web::api::{Done, Failed, OrderDone};
@@ -53,8 +53,12 @@ impl App {
     /// The same as [`Self::api_call`] by a form; what became of it is said on the page that follows.
     pub(super) fn form(&self, name: &str, request: &Incoming, now: Timestamp) -> Answer {
         let visitor = self.visitor(request, now);
+        if matches!(visitor, Visitor::Stranger) {
+            // Whoever has the form was logged in; a restart ends all log-ins.
+            return Answer::see("/?login=ended");
+        }
         if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
-            return Answer::text(403, "This form is out of date, or came from elsewhere. Open the page again.");
+            return out_of_date();
         }
         let outcome = asked::by_form(name, request)
             .and_then(|asked| self.ask(asked.clone(), visitor.actor()).map(|whom| self.notice(&asked, &whom, now)));

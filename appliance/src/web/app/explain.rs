@@ -2,7 +2,7 @@
 
 use traffic::time::Timestamp;
 
-use super::{App, LOCAL, Visitor};
+use super::{App, LOCAL, Visitor, plain_page};
 use crate::control::Snapshot;
 use crate::policy::{Alert, BlockRecord, EVIDENCE_LASTS, Subject};
 use crate::store::{KnownBlock, StoreError};
@@ -39,7 +39,7 @@ impl App {
         };
         match self.explanation(number, now) {
             Ok(explanation) => Answer::html(alert_page::render(&explanation, &user, &form_token)),
-            Err((status, why)) => Answer::text(status, &why),
+            Err((status, why)) => plain_page(status, &why),
         }
     }
 

@@ -96,6 +96,16 @@ fn asked_for(path: &str) -> Option<Way<'_>> {
     }
 }
 
+/// What a person is told in the place of the page, with the way back to it.
+fn plain_page(status: u16, line: &str) -> Answer {
+    Answer { status, ..Answer::html(page::told(line)) }
+}
+
+/// The form of a page that was there before, or of somebody else's.
+fn out_of_date() -> Answer {
+    plain_page(403, "This form is out of date, or came from elsewhere.")
+}
+
 fn only_get() -> Answer {
     Answer::text(405, "Only GET is answered here.").with("Allow", "GET, HEAD".to_owned())
 }
@@ -135,7 +145,7 @@ impl App {
     }
 
     pub(super) fn answer(&self, request: &Incoming, now: Timestamp) -> Answer {
-        if !guard::is_own_host(&request.host, &self.host_names()) {
+        if !guard::is_own_host(&request.host, &self.host_names(), &guard::machine_name()) {
             let line = "Open this page by the box's address, or add its name to host_names in sluice.toml.";
             return Answer::text(421, line);
         }
@@ -164,7 +174,7 @@ impl App {
                 Some(Way::Api(_) | Way::Models | Way::Order(_)) => {
                     Answer::text(405, "Only POST is answered here.").with("Allow", "POST".to_owned())
                 }
-                None => Answer::text(404, "There is nothing here; the page is at /."),
+                None => plain_page(404, "There is nothing here."),
             },
         }
     }
@@ -181,7 +191,7 @@ impl App {
                 Some(Way::Api(name)) => self.api_call(name, request, now),
                 Some(Way::Models) => self.change_models(request, now),
                 Some(Way::Order(order)) => self.order(order, request, now),
-                None => Answer::text(404, "There is nothing here; the page is at /."),
+                None => plain_page(404, "There is nothing here."),
             },
         }
     }
