@@ -178,6 +178,9 @@ pub struct BlockRow {
     pub because: String,
     /// Who decided.
     pub actor: String,
+    /// The newest of the listed alerts that could be its reason; missing where none is.
+    #[serde(default)]
+    pub alert: Option<u64>,
 }
 
 /// Somebody who would have been blocked.
@@ -422,8 +425,14 @@ impl BlockRow {
             left_s: block.until.since(now).as_secs(),
             because: block.because.to_string(),
             actor: block.actor.to_string(),
+            alert: newest_alert(snapshot, block),
         }
     }
+}
+
+fn newest_alert(snapshot: &Snapshot, block: &BlockRecord) -> Option<u64> {
+    let is_reason = |alert: &&Alert| block.class == Some(alert.class) && alert.concerns(block.subject);
+    snapshot.alerts.iter().find(is_reason).map(|alert| alert.number)
 }
 
 impl ObservedRow {

@@ -351,7 +351,7 @@ fn done(alert: &Alert, blocks: &[KnownBlock], now: Timestamp) -> Vec<String> {
 /// A block in sentences: what, since and until when, and why in that strength.
 fn measure(known: &KnownBlock, proven: Option<bool>, now: Timestamp) -> Vec<String> {
     let BlockRecord { subject, action, state, since, until, actor, because, class, .. } = &known.record;
-    let (has_ended, since, end, name) = (*until <= now, iso(*since), iso(*until), action.name());
+    let (has_ended, since, end, name) = (*until <= now, iso(*since), iso(*until), words::blocked_part(*action));
     if *state == BlockState::Observed && (has_ended || known.ended_early.is_some()) {
         return vec![
             format!(
@@ -386,7 +386,7 @@ fn measure(known: &KnownBlock, proven: Option<bool>, now: Timestamp) -> Vec<Stri
 const fn strength(subject: Subject, action: Action, class: Option<ThreatClass>, proven: Option<bool>) -> &'static str {
     match (action, class, proven) {
         (Action::Quarantine, None, _) => {
-            "It reaches nothing but names, addresses and this box: somebody said so by hand."
+            "It can look up names, get an address and open this page, nothing else: somebody said so by hand."
         }
         (Action::Limit, None, _) if subject.hears_who_asks_twice() => {
             "Above the limit only who was asked, or asks twice, gets through: somebody said so by hand."
@@ -397,8 +397,8 @@ const fn strength(subject: Subject, action: Action, class: Option<ThreatClass>, 
             "What opens a connection is dropped, as somebody said by hand, and its answers still pass: this house needs them."
         }
         (Action::Quarantine, ..) => {
-            "It reaches nothing but names, addresses and this box: it is a device of this house, known by its network card, \
-             which nobody outside can forge."
+            "It can look up names, get an address and open this page, nothing else: it is a device of this house, known by its \
+             network card, which nobody outside can forge."
         }
         (Action::Limit, ..) if subject.hears_who_asks_twice() => {
             "Above the limit only who was asked, or asks twice, gets through: the flood comes from too many addresses to block \

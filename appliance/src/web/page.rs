@@ -306,7 +306,7 @@ fn observed_card(row: &ObservedRow) -> Markup {
                 strong class="address" { (block.whom()) }
                 span class="tag" { (block.deed) }
             }
-            p class="because" { (block.because) }
+            (block_reason(block))
             p class="fine" {
                 (ago(&block.since, block.age_s)) ", until " time datetime=(block.until) { (block.until) }
                 @if *times > 1 { " · " (times) " times" }
@@ -324,7 +324,7 @@ fn block_card(block: &BlockRow, form_token: &str) -> Markup {
                 strong class="address" { (block.whom()) }
                 span class="tag" { (block.deed) }
             }
-            p class="because" { (block.because) }
+            (block_reason(block))
             p class="fine" {
                 (ago(&block.since, block.age_s)) " by " (block.actor)
                 @if is_proposed { " · asks for " } @else { " · ends in " }
@@ -332,6 +332,16 @@ fn block_card(block: &BlockRow, form_token: &str) -> Markup {
                 " · " (block.measure)
             }
             (block_buttons(block, form_token))
+        }
+    }
+}
+
+/// The brief reason, and the way to the long one.
+fn block_reason(block: &BlockRow) -> Markup {
+    html! {
+        p class="because" {
+            (words::brief(&block.because))
+            @if let Some(alert) = block.alert { " · " a href={ "/alerts/" (alert) } { "why?" } }
         }
     }
 }
@@ -414,7 +424,7 @@ fn alert_card(alert: &AlertRow, form_token: &str) -> Markup {
                 }
                 span class="tag" { (alert.deed) }
             }
-            p class="because" { (alert.because) }
+            p class="because" { (words::brief(&alert.because)) }
             p class="fine" {
                 "alert " (alert.number) " · " (ago(&alert.time, alert.age_s)) " · to " span class="address" { (alert.destination) }
                 @if let Some(port) = alert.port { " port " (port) }

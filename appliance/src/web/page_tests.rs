@@ -46,7 +46,10 @@ fn who_would_have_been_blocked_in_a_week_of_observing_is_listed_and_explained() 
     }
     assert!(!page.get("/", "").body.contains("203.0.113.5"), "a stranger is not told");
     let About { done, .. } = client.explain_all_of("203.0.113.7".parse().unwrap()).unwrap();
-    assert!(done[0].starts_with("203.0.113.7 would have been blocked (deny_new) in mode enforce from "), "{done:?}");
+    assert!(
+        done[0].starts_with("203.0.113.7 would have been blocked (new connections) in mode enforce from "),
+        "{done:?}"
+    );
 }
 
 #[test]
@@ -127,4 +130,22 @@ fn whose_log_in_has_ended_is_led_to_the_log_in_and_who_is_told_something_else_ba
     ] {
         assert!(answer.status >= 400 && answer.body.contains("href=\"/\""), "{}", answer.body);
     }
+}
+
+#[test]
+fn a_card_says_what_happened_and_leaves_the_models_numbers_to_the_page_behind_it() {
+    let page = open_page("brief");
+    let cookie = page.log_in();
+    let mut snapshot = snapshot(clock::now());
+    let because = "the source tried 47 distinct ports (model forest, scan 0.97: src_ports_2s 47 > 12)";
+    snapshot.alerts[0].because = because.to_owned();
+    snapshot.blocks[0].because = format!("scan: {because}; evidence of 9 flows").into();
+    page.handle.publish(snapshot);
+    let html = page.get("/", &cookie).body;
+    let (_, cards) = html.split_once("Blocked now").unwrap();
+    assert_eq!(cards.matches("the source tried 47 distinct ports").count(), 2, "of the block and of the alert");
+    assert!(!cards.contains("src_ports_2s") && !cards.contains("deny_new"), "{cards}");
+    assert_eq!(cards.matches("href=\"/alerts/18\"").count(), 2, "each leads to the whole reason");
+    let why = page.get("/alerts/18", &cookie).body;
+    assert!(why.contains("src_ports_2s 47 &gt; 12") && !why.contains("deny_new"), "{why}");
 }

@@ -396,7 +396,7 @@ fn an_alert_is_explained_on_a_page_of_its_own_and_as_json_and_to_no_stranger() {
         }
         let forms = html.body.matches("action=\"/label\"").count();
         assert_eq!((forms, html.body.matches("<script").count()), (2, 0), "two buttons, and no script");
-        assert!(told.done[0].starts_with("203.0.113.77 is blocked (deny_new) since "), "{:?}", told.done);
+        assert!(told.done[0].starts_with("203.0.113.77 is blocked (new connections) since "), "{:?}", told.done);
     }
     let told = client.explain(5).unwrap();
     assert_eq!(told.counted(), ["30 distinct ports tried by the source in 60 s (more than 20)"]);
@@ -424,7 +424,7 @@ fn what_is_known_of_somebody_is_told_with_the_newest_alert_first() {
     let told = about("203.0.113.77").unwrap();
     let numbers: Vec<u64> = told.alerts.iter().map(|told| told.alert.number).collect();
     assert_eq!((told.who.as_str(), numbers), ("203.0.113.77", vec![18, 9, 8, 7, 6]));
-    assert!(told.done[0].contains("is blocked (deny_new)"));
+    assert!(told.done[0].contains("is blocked (new connections)"));
     let by_hand = about("198.51.100.4").unwrap();
     assert!(by_hand.alerts.is_empty() && by_hand.done.concat().contains("by admin"), "{by_hand:?}");
     assert_eq!(about("2001:db8:1::77").unwrap().alerts[0].alert.number, 17, "any address of the /64 will do");
