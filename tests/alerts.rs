@@ -112,7 +112,7 @@ fn assert_explains(daemon: &Daemon<'_>, address: &str, text: &str, alert: &Value
     let until = block["until"].as_str().unwrap();
     for part in [
         &format!("{address} to {LAN_HOST} port "),
-        &format!("{address} is blocked (deny_new) since "),
+        &format!("{address} is blocked (new connections) since "),
         until,
         "without a completed handshake somebody else could have forged its address",
         &format!("sluice unblock {address}"),

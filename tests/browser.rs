@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn log_in_first(daemon: &Daemon<'_>, browser: &Browser<'_>) {
     let code = daemon.status().unwrap()["setup_code"].as_str().unwrap().to_owned();
     browser.open(&format!("http://{BOX}:8080/")).unwrap();
+    assert_eq!(["code", "name"].map(|field| browser.shows(field).unwrap()), [true, false], "what is to be filled in");
     for (field, text) in [("code", code.as_str()), ("password", "correct horse"), ("again", "correct horse")] {
         browser.type_into(field, text).unwrap();
     }

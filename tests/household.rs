@@ -44,6 +44,11 @@ fn a_device_that_scans_the_internet_is_quarantined_by_its_card_and_nobody_else_i
             (Some("quarantine"), Some("scan")),
             "{targets}"
         );
+        let address = format!("198.51.100.{number}");
+        let addresses = block["addresses"].as_array().unwrap();
+        assert!(addresses.contains(&address.as_str().into()), "{address} is not among {addresses:?}");
+        let alerts = daemon.status().unwrap()["alerts"].take();
+        assert_eq!(alerts[0]["device"].as_str(), Some(infected.mac.as_str()));
         drop(scan);
         wait_until("the kernel holds it", LIMIT, || !reaches_the_internet(&infected.namespace)).unwrap();
         look_up_names(&infected.namespace, NAME_SERVER, 3).unwrap();

@@ -71,6 +71,11 @@ fn a_list_of_the_web_is_fetched_kept_and_followed_and_names_who_asks_for_a_liste
     let because = "asked for the name name0.example.net, and example.net is on the list \"known\"";
     assert_told(&network, &daemon, "name0.example.net", because);
     assert_only_alerts(&network, &daemon, "name0.example.net");
+    let log = daemon.log();
+    let logged = |line: &str| {
+        line.contains("WARN") && line.contains("alert ") && line.contains(LAN_HOST) && line.contains(because)
+    };
+    assert!(log.lines().any(logged), "a device of the household that asks for it is a warning:\n{log}");
 
     // A restart without the server.
     drop(nginx);

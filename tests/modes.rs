@@ -42,6 +42,10 @@ fn a_mode_is_changed_while_the_box_runs_and_outlives_a_restart() {
 
     ask(&daemon, &["mode", "approve"]);
     assert_eq!(daemon.state_of(&address), Value::Null, "it is decided anew");
+    let told = daemon.command(&["explain", &address]).unwrap().stdout;
+    assert!(told.contains(&format!("{address} would have been blocked (")), "what was observed is kept:\n{told}");
+    let listed = daemon.command(&["status"]).unwrap().stdout;
+    assert!(listed.contains("would have been blocked in the last 7 days"), "{listed}");
     let running = scan(&attacker.namespace);
     wait_until("a person is asked", PATIENCE, || daemon.state_of(&address) == "proposed").unwrap();
     assert!(!daemon.kernel_blocks(&address) && reaches_the_lan(&attacker.namespace));
@@ -65,6 +69,7 @@ fn a_mode_is_changed_while_the_box_runs_and_outlives_a_restart() {
     let audit = daemon.command(&["audit"]).unwrap().stdout;
     for line in [
         "local: set the mode for all attacks to approve",
+        &format!("sluice: observed, and would have blocked {address}"),
         &format!("sluice: proposes to block {address}"),
         &format!("local: blocked {address}"),
         "local: set the mode for scan to observe",

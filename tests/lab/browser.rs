@@ -102,6 +102,19 @@ impl<'a> Browser<'a> {
         Ok(())
     }
 
+    /// Whether the field of that name can be seen.
+    ///
+    /// # Errors
+    /// There is none for long.
+    pub fn shows(&self, field: &str) -> Result<bool> {
+        let path = format!("//input[@name='{field}']");
+        let shown = try_for(PATIENCE, || {
+            let element = self.find(&path)?;
+            self.ask("GET", &format!("/element/{element}/displayed"), None)
+        })?;
+        Ok(shown == true)
+    }
+
     /// Types into the field of that name.
     ///
     /// # Errors

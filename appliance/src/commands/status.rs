@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Failure, model};
 use crate::web::Client;
-use crate::web::api::{AllowanceRow, Events, State};
+use crate::web::api::{AllowanceRow, Events, ObservedRow, State};
 
 pub(super) fn status(socket: &Path, json: bool) -> Result<(), Failure> {
     let state = Client::new(socket).state()?;
@@ -61,14 +61,15 @@ fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
         "{blocks_standing} blocks stand, {blocks_proposed} wait for approval, {blocks_observed} would be made"
     )?;
     for block in &events.blocks {
-        let (address, action, until, because) = (&block.address, &block.action, &block.until, &block.because);
+        let (whom, action, until, because) = (block.whom(), &block.action, &block.until, &block.because);
         let state = match block.state.as_str() {
             "proposed" => "waits for approval: ",
             "observed" => "would be made: ",
             _ => "",
         };
-        writeln!(out, "  {state}{address} {action} until {until} by {}: {because}", block.actor)?;
+        writeln!(out, "  {state}{whom} {action} until {until} by {}: {because}", block.actor)?;
     }
+    write_observed(out, &events.observed)?;
     for AllowanceRow { who, until, actor, .. } in &events.allowances {
         let until = until.as_deref().map_or_else(|| "for good".to_owned(), |until| format!("until {until}"));
         writeln!(out, "allowed {until} by {actor}: {who}")?;
@@ -79,7 +80,21 @@ fn write_events(out: &mut impl Write, events: &Events) -> io::Result<()> {
         let (time, class, source, destination) = (&alert.time, &alert.class, &alert.source, &alert.destination);
         let label = alert.label.as_ref().map(|label| format!(" (labelled {label})")).unwrap_or_default();
         let (number, because) = (alert.number, &alert.because);
-        writeln!(out, "  {number}: {time} {class} by {source} against {destination}{port}{label}: {because}")?;
+        let device = alert.device.as_ref().map(|device| format!(" ({device})")).unwrap_or_default();
+        writeln!(out, "  {number}: {time} {class} by {source}{device} against {destination}{port}{label}: {because}")?;
+    }
+    Ok(())
+}
+
+/// Who would have been blocked while the box only observed.
+fn write_observed(out: &mut impl Write, observed: &[ObservedRow]) -> io::Result<()> {
+    if !observed.is_empty() {
+        writeln!(out, "would have been blocked in the last 7 days (`sluice explain` with the address says more):")?;
+    }
+    for ObservedRow { block, times } in observed {
+        let (whom, action, since, until) = (block.whom(), &block.action, &block.since, &block.until);
+        let often = if *times > 1 { format!(", {times} times in all") } else { String::new() };
+        writeln!(out, "  {whom} {action} from {since} until {until}{often}: {}", block.because)?;
     }
     Ok(())
 }

@@ -188,6 +188,7 @@ impl Keeper {
     fn alert(&mut self, sighting: &Sighting) {
         let alert = sighting.alert(self.next_alert);
         self.next_alert += 1;
+        self.log_alert(&alert);
         self.alerts.truncate(SHOWN_ALERTS - 1);
         self.alerts.push_front(alert.clone());
         self.record(Event::Alert(alert));
@@ -256,7 +257,7 @@ impl Keeper {
         self.tell(Outcome::Blocked { subject: *subject, until: block.settles_until(*action, now) });
         let action = action.name();
         match block.state {
-            BlockState::Enforced if is_limit_that_goes_on(&block, before.as_ref()) => {}
+            BlockState::Enforced | BlockState::Observed if is_limit_that_goes_on(&block, before.as_ref()) => {}
             BlockState::Enforced => {
                 info!("{actor}: {action} {subject}: {because}");
                 self.record(Event::Blocked(block));
@@ -265,8 +266,10 @@ impl Keeper {
                 info!("asking whether to {action} {subject}: {because}");
                 self.audit(now, format!("proposes to block {subject} ({action}): {because}"));
             }
-            // What would be blocked is shown, and must not be restored when the mode changes.
-            BlockState::Observed => info!("observing; would {action} {subject}: {because}"),
+            BlockState::Observed => {
+                info!("observing; would {action} {subject}: {because}");
+                self.record(Event::Observed(block));
+            }
         }
     }
 
@@ -371,7 +374,8 @@ impl Keeper {
         for block in self.blocklist.expire(now) {
             match block.state {
                 BlockState::Proposed => info!("nobody approved to block {}", block.subject),
-                BlockState::Observed | BlockState::Enforced => info!("the block of {} has ended", block.subject),
+                BlockState::Enforced => info!("the block of {} has ended", block.subject),
+                BlockState::Observed => {}
             }
         }
         for allowance in self.blocklist.rails.allow.expire(now) {
@@ -529,5 +533,6 @@ impl Answer {
 
 /// A limit is prolonged every minute; its row is there.
 fn is_limit_that_goes_on(block: &BlockRecord, before: Option<&BlockRecord>) -> bool {
-    block.action == Action::Limit && block.class.is_some() && before.is_some_and(BlockRecord::is_enforced)
+    let goes_on = before.is_some_and(|before| before.state == block.state);
+    block.action == Action::Limit && block.class.is_some() && goes_on
 }

@@ -16,6 +16,7 @@ mod shown;
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -83,6 +84,8 @@ pub struct Snapshot {
     pub alerts: Vec<Alert>,
     /// Blocks that stand, are proposed, or would stand, the newest first.
     pub blocks: Vec<BlockRecord>,
+    /// The last known addresses of the devices of which blocks and alerts tell, of each the one that was seen last first.
+    pub device_addresses: BTreeMap<Subject, Vec<IpAddr>>,
     /// Who is allowed for a while.
     pub allowances: Vec<Allowance>,
     /// Names of the allowlist, whose addresses are to be looked up.

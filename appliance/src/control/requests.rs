@@ -226,28 +226,47 @@ mod tests {
         }
     }
 
+    fn record(state: BlockState, now: Timestamp) -> BlockRecord {
+        BlockRecord {
+            subject: "203.0.113.9".parse().unwrap(),
+            action: Action::Deny,
+            state,
+            class: Some(ThreatClass::Scan),
+            offence: 1,
+            since: now,
+            until: now.plus(Duration::from_secs(60)),
+            because: "a test".into(),
+            actor: "sluice".into(),
+        }
+    }
+
     /// Unblocks a subject whose block has come so far, in a thread that has no right to ask the kernel.
     fn unblock(state: BlockState) -> Reply {
         let unblock = move || {
             caps::clear(None, CapSet::Effective).unwrap();
             let (directory, now) = (TestDirectory::new("unblock"), clock::now());
             let mut keeper = keeper(&directory, now);
-            let subject = "203.0.113.9".parse().unwrap();
-            let wanted = BlockRecord {
-                subject,
-                action: Action::Deny,
-                state,
-                class: Some(ThreatClass::Scan),
-                offence: 1,
-                since: now,
-                until: now.plus(Duration::from_secs(60)),
-                because: "a test".into(),
-                actor: "sluice".into(),
-            };
+            let wanted = record(state, now);
+            let subject = wanted.subject;
             keeper.blocklist.block(wanted, now).unwrap();
             keeper.answer(Request::Unblock { subject }, String::from("anna"), now, &mut State::default())
         };
         thread::spawn(unblock).join().unwrap()
+    }
+
+    #[test]
+    fn what_is_only_observed_is_written_down_with_its_reason() {
+        let (directory, now) = (TestDirectory::new("observed"), clock::now());
+        let mut keeper = keeper(&directory, now);
+        let wanted = record(BlockState::Observed, now);
+        let made = keeper.blocklist.block(wanted.clone(), now).unwrap();
+        keeper.block_made(made, now, &mut State::default());
+        keeper.writer.flush().unwrap();
+        let store = Store::join(directory.path()).unwrap();
+        let observed = store.observed(now, 9).unwrap();
+        assert_eq!(observed.into_iter().map(|observed| observed.record).collect::<Vec<_>>(), [wanted]);
+        let said = &store.audit_rows(1).unwrap()[0].what;
+        assert!(said.contains("would have blocked 203.0.113.9 (deny, scan)") && said.ends_with(": a test"), "{said}");
     }
 
     #[test]

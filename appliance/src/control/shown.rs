@@ -1,16 +1,20 @@
 //! What the control thread shows: the snapshot, and the faults that a person should see to.
 
+use core::net::IpAddr;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+
+use log::{Level, log};
 
 use super::keeper::{Keeper, REPAIR_SHOWN, State};
 use super::{Pause, Snapshot};
 use crate::clock;
-use crate::policy::BlockRecord;
+use crate::policy::{Alert, BlockRecord, Subject};
 
 impl Keeper {
     /// Makes the snapshot anew.
     pub(super) fn publish(&mut self, state: &State) {
-        let last = self.handle.snapshot();
+        let (last, now) = (self.handle.snapshot(), clock::now());
         let mut blocks: Vec<BlockRecord> = self.blocklist.standing().cloned().collect();
         blocks.sort_by_key(|block| core::cmp::Reverse(block.since));
         let dropped_packets = self.dropped_packets(state).unwrap_or(last.dropped_packets);
@@ -18,7 +22,7 @@ impl Keeper {
         let faults = self.faults(state);
         let cannot_enforce = self.cannot_enforce(state);
         self.handle.publish(Snapshot {
-            time: clock::now(),
+            time: now,
             is_starting: count(&self.gauges.beats) == 0,
             paused_left: self.pause.and_then(Pause::left),
             cannot_enforce,
@@ -32,6 +36,7 @@ impl Keeper {
             flows: count(&self.gauges.flows),
             dropped_packets,
             alerts: self.alerts.iter().cloned().collect(),
+            device_addresses: self.device_addresses(&blocks, now),
             blocks,
             allowances: self.blocklist.rails.allow.allowances().cloned().collect(),
             allowed_names: self.blocklist.rails.allow.names().map(str::to_owned).collect(),
@@ -44,6 +49,24 @@ impl Keeper {
             placement: state.placement,
             page: self.gauges.page.get(),
         });
+    }
+
+    /// Nobody knows a device of his by the number of its network card.
+    fn device_addresses(&self, blocks: &[BlockRecord], now: Timestamp) -> BTreeMap<Subject, Vec<IpAddr>> {
+        let told_of = blocks.iter().map(|block| block.subject).chain(self.alerts.iter().map(Alert::offender));
+        let devices = told_of.filter(|subject| matches!(subject, Subject::Device(_)));
+        devices.map(|device| (device, self.blocklist.rails.addresses_of(device, now))).collect()
+    }
+
+    /// A line of the log for each alert; how many there are in a minute is bounded where they are raised. What a device of the
+    /// household does is a warning: somebody should look at that device.
+    pub(super) fn log_alert(&self, alert: &Alert) {
+        let Alert { number, class, source, destination, because, .. } = alert;
+        let offender = alert.offender();
+        let who = if offender == Subject::of(*source) { String::new() } else { format!(" ({offender})") };
+        let port = alert.port.map(|port| format!(" port {port}")).unwrap_or_default();
+        let level = if self.blocklist.rails.is_at_home(offender) { Level::Warn } else { Level::Info };
+        log!(level, "alert {number}: {} by {source}{who} against {destination}{port}: {because}", class.name());
     }
 
     /// Attackers are not stopped though they should be, or not all of them, or none is recognised.

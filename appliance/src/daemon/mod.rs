@@ -24,7 +24,7 @@ mod reload;
 mod selftest;
 
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -465,6 +465,7 @@ fn first_snapshot(config: &Config, modes: Modes, models: ShownModels) -> Snapsho
         dropped_packets: 0,
         alerts: Vec::new(),
         blocks: Vec::new(),
+        device_addresses: BTreeMap::new(),
         allowances: Vec::new(),
         allowed_names: Vec::new(),
     }

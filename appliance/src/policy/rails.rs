@@ -111,6 +111,14 @@ impl Rails {
         }
     }
 
+    /// The addresses that a device of the household had in the last day, the one that was seen last first.
+    #[must_use]
+    pub fn addresses_of(&self, device: Subject, now: Timestamp) -> Vec<IpAddr> {
+        let mut addresses: Vec<IpAddr> = self.household.addresses_of(device, now).collect();
+        addresses.reverse();
+        addresses
+    }
+
     /// The address is the box's or a gateway's: a device that sends from it has forged it.
     fn is_no_devices(&self, address: IpAddr) -> bool {
         self.own.contains(&address) || self.all_gateways().any(|gateway| *gateway == address)

@@ -38,6 +38,12 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// Whom something would be done about: the device, where that is known, or else the source.
+    #[must_use]
+    pub fn offender(&self) -> Subject {
+        self.grounds.as_ref().map_or_else(|| Subject::of(self.source), |grounds| grounds.offender)
+    }
+
     /// Whom or what a block could be about because of it: the offender, its address, the service, and all of its host's.
     pub fn subjects(&self) -> impl Iterator<Item = Subject> {
         let offender = self.grounds.as_ref().map(|grounds| grounds.offender);

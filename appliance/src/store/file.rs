@@ -121,8 +121,24 @@ const MODELS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// What would have been blocked in another mode. Not beside the blocks, of which those that stand are restored.
+const OBSERVED: &str = "
+    CREATE TABLE observed (
+        subject TEXT NOT NULL,
+        action TEXT NOT NULL,
+        class TEXT,
+        offence INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        because TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        PRIMARY KEY (subject, since)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX observed_since ON observed (since);
+";
+
 /// What leads from each version to the next one, from an empty file on.
-pub(super) const STEPS: [&str; 3] = [TABLES, GROUNDS_OF_ALERTS, MODELS];
+pub(super) const STEPS: [&str; 4] = [TABLES, GROUNDS_OF_ALERTS, MODELS, OBSERVED];
 
 /// Makes the directory (0700) and an empty file in it (0600) where they are missing; returns the file's path.
 pub(super) fn make(directory: &Path) -> Result<PathBuf, StoreError> {

@@ -5,13 +5,14 @@
 //! aside under a name with its date and a fresh one begun with what can still be read, and a full disk leaves the events waiting in memory.
 //!
 //! Rows are kept by count, not by age, so that the file has a size that it never passes: see [`ALERT_ROWS`],
-//! [`LABELLED_ROWS`], [`BLOCK_ROWS`] and [`AUDIT_ROWS`].
+//! [`LABELLED_ROWS`], [`BLOCK_ROWS`], [`OBSERVED_ROWS`] and [`AUDIT_ROWS`].
 
 mod alerts;
 mod audit;
 mod backlog;
 pub mod date;
 mod file;
+mod observed;
 mod reserve;
 mod rows;
 mod salvage;
@@ -34,6 +35,7 @@ use crate::registry::{Choices, ModelConfig};
 
 pub use audit::{AuditCheck, AuditRow};
 pub(crate) use file::FILE_NAME;
+pub use observed::ObservedBlock;
 pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError, RemovalError, User, check_password_text};
 pub use writer::{QUEUE, QUEUE_CAPACITY, Refused, Writer, WriterError};
 
@@ -45,6 +47,9 @@ pub const LABELLED_ROWS: u32 = 10_000;
 
 /// Offenders whose last block is kept; those whose block ended first go.
 pub const BLOCK_ROWS: u32 = 20_000;
+
+/// Blocks that would have been made in another mode and are kept; the oldest go.
+pub const OBSERVED_ROWS: u32 = 5_000;
 
 /// Audit rows that are kept; the oldest go, and the chain then begins at the oldest that is left.
 pub const AUDIT_ROWS: u32 = 100_000;
@@ -70,6 +75,8 @@ pub enum Event {
     },
     /// A block was made, or one that stands was prolonged or made stricter.
     Blocked(BlockRecord),
+    /// A block would have been made in another mode.
+    Observed(BlockRecord),
     /// A block was ended before its time.
     Unblocked {
         /// What is remembered of it.
@@ -347,6 +354,23 @@ impl Store {
     /// What SQLite answered.
     pub fn block_of(&self, subject: Subject) -> Result<Option<KnownBlock>, StoreError> {
         rows::block_of(&self.connection(), subject).map_err(StoreError::read("blocks"))
+    }
+
+    /// The last block of a subject that would have been made by then in another mode. It has ended for whoever reads it here: of those
+    /// that go on only the daemon's memory knows.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn observed_of(&self, subject: Subject, by: Timestamp) -> Result<Option<KnownBlock>, StoreError> {
+        observed::last_of(&self.connection(), subject, by).map_err(StoreError::read("what was observed"))
+    }
+
+    /// Who would have been blocked since then in another mode, each once, the last first.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn observed(&self, since: Timestamp, count: u32) -> Result<Vec<ObservedBlock>, StoreError> {
+        observed::newest(&self.connection(), since, count).map_err(StoreError::read("what was observed"))
     }
 
     /// The blocks that should stand at `now`, the newest first: their end is to come and nobody ended them early.

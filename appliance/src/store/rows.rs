@@ -8,7 +8,7 @@ use rusqlite::{Connection, Params, Row, Statement, params};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use super::{Event, KnownBlock, alerts, audit, date, settings};
+use super::{Event, KnownBlock, alerts, audit, date, observed, settings};
 use crate::policy::{Action, BlockRecord, BlockState, Label, PastBlock, Subject};
 
 /// Rows of one table that one pruning takes away: so many more than are written between two prunings that a lowered
@@ -16,7 +16,7 @@ use crate::policy::{Action, BlockRecord, BlockState, Label, PastBlock, Subject};
 const PRUNED_AT_ONCE: u32 = 5_000;
 
 /// What a row is called where it is told of.
-const BLOCK: &str = "block";
+pub(super) const BLOCK: &str = "block";
 
 /// How many rows of each table are kept.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,7 @@ pub(super) struct Keep {
     /// Of alerts that somebody labelled.
     pub(super) labelled: u32,
     pub(super) blocks: u32,
+    pub(super) observed: u32,
     pub(super) audit: u32,
 }
 
@@ -46,7 +47,12 @@ pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<
         }
         Event::Blocked(block) => {
             put_block(connection, block)?;
-            audit::append(connection, block.since, &block.actor, &words_of(block))
+            audit::append(connection, block.since, &block.actor, &format!("blocked {}", words_of(block)))
+        }
+        Event::Observed(block) => {
+            observed::put(connection, block)?;
+            let what = format!("observed, and would have blocked {}", words_of(block));
+            audit::append(connection, block.since, &block.actor, &what)
         }
         Event::Unblocked { past, actor } => {
             end_block(connection, past, actor)?;
@@ -79,7 +85,7 @@ pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<
 fn words_of(block: &BlockRecord) -> String {
     let class = block.class.map_or("by hand", ThreatClass::name);
     let (action, until) = (block.action.name(), date::iso(block.until));
-    format!("blocked {} ({action}, {class}) until {until}: {}", block.subject, block.because)
+    format!("{} ({action}, {class}) until {until}: {}", block.subject, block.because)
 }
 
 fn put_block(connection: &Connection, block: &BlockRecord) -> rusqlite::Result<()> {
@@ -133,7 +139,7 @@ pub(super) fn prune(connection: &Connection, keep: Keep) -> rusqlite::Result<()>
          LIMIT min(?2, max(0, (SELECT count(*) FROM blocks) - ?1)))",
         [keep.blocks, PRUNED_AT_ONCE],
     )?;
-    Ok(())
+    observed::prune(connection, keep.observed, PRUNED_AT_ONCE)
 }
 
 pub(super) fn standing_blocks(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<BlockRecord>> {
@@ -168,11 +174,11 @@ pub(super) fn past_blocks(connection: &Connection, now: Timestamp) -> rusqlite::
 }
 
 /// An error for a row that makes no sense: see [`sensible`].
-fn read_block(row: &Row<'_>) -> rusqlite::Result<BlockRecord> {
+pub(super) fn read_block(row: &Row<'_>) -> rusqlite::Result<BlockRecord> {
     Ok(BlockRecord {
         subject: parsed(row, 0)?,
         action: Action::from_name(&row.get::<_, String>(1)?).ok_or_else(|| odd(1, "no action"))?,
-        // Only those are written.
+        // Only those are written among the blocks.
         state: BlockState::Enforced,
         class: row.get::<_, Option<String>>(2)?.as_deref().and_then(ThreatClass::from_name),
         since: from_sql_time(row.get(3)?),

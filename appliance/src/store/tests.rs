@@ -206,8 +206,8 @@ fn files_of_others_and_of_the_future_are_left_alone() {
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
     assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Foreign { .. })));
     std::fs::remove_file(&file).unwrap();
-    meddle(&open(&directory), "PRAGMA user_version = 4");
-    assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Newer { version: 4, .. })));
+    meddle(&open(&directory), "PRAGMA user_version = 5");
+    assert!(matches!(Store::open(directory.path(), at(0)), Err(StoreError::Newer { version: 5, .. })));
 }
 
 #[test]
@@ -217,8 +217,8 @@ fn a_program_from_before_goes_on_with_the_copy_that_the_newer_one_kept() {
     write_all(&open(&directory), [audit(1), audit(2)]);
     // What a newer program does: the copy, then another form, in which more happens.
     let connection = Connection::open(&file).unwrap();
-    connection.execute("VACUUM INTO ?1", [format!("{}.form3", file.display())]).unwrap();
-    connection.execute_batch("PRAGMA user_version = 4; DELETE FROM audit").unwrap();
+    connection.execute("VACUUM INTO ?1", [format!("{}.form4", file.display())]).unwrap();
+    connection.execute_batch("PRAGMA user_version = 5; DELETE FROM audit").unwrap();
     drop(connection);
 
     let opened = Store::open(directory.path(), at(0)).unwrap();
@@ -228,11 +228,11 @@ fn a_program_from_before_goes_on_with_the_copy_that_the_newer_one_kept() {
     let form = |path: &Path| -> i64 {
         Connection::open(path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
     };
-    assert_eq!((form(&file), form(&aside)), (3, 4));
+    assert_eq!((form(&file), form(&aside)), (4, 5));
     drop(opened);
 
     // The power went after the newer file was set aside, before the copy was taken.
-    std::fs::rename(&file, format!("{}.form3", file.display())).unwrap();
+    std::fs::rename(&file, format!("{}.form4", file.display())).unwrap();
     assert_eq!(open(&directory).audit_rows(5).unwrap().len(), 2);
 }
 

@@ -12,7 +12,7 @@ use traffic::arena::Footprint;
 
 use super::backlog::{self, Backlog};
 use super::rows::{self, Keep};
-use super::{ALERT_ROWS, AUDIT_ROWS, BLOCK_ROWS, Event, LABELLED_ROWS};
+use super::{ALERT_ROWS, AUDIT_ROWS, BLOCK_ROWS, Event, LABELLED_ROWS, OBSERVED_ROWS};
 use crate::clock::Stopwatch;
 
 /// Events that may wait for the thread to take them; one more is refused.
@@ -178,7 +178,13 @@ struct Committer {
 
 impl Committer {
     fn new(connection: Connection, shared: Arc<Shared>) -> Self {
-        let keep = Keep { alerts: ALERT_ROWS, labelled: LABELLED_ROWS, blocks: BLOCK_ROWS, audit: AUDIT_ROWS };
+        let keep = Keep {
+            alerts: ALERT_ROWS,
+            labelled: LABELLED_ROWS,
+            blocks: BLOCK_ROWS,
+            observed: OBSERVED_ROWS,
+            audit: AUDIT_ROWS,
+        };
         // Pruned at the first commit too: a daemon that restarts often would never come to it otherwise.
         let written_since_pruning = EVENTS_PER_PRUNING;
         Self {

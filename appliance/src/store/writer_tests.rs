@@ -112,7 +112,7 @@ fn tables_stay_within_their_size_and_the_chain_stays_whole() {
     let directory = TestDirectory::new("prune");
     let store = store(&directory);
     let mut committer = committer(&store);
-    committer.keep = Keep { alerts: 100, labelled: 10, blocks: 30, audit: AUDIT_ROWS };
+    committer.keep = Keep { alerts: 100, labelled: 10, blocks: 30, observed: 20, audit: AUDIT_ROWS };
     for round in 0..4_u64 {
         for number in round * 500..(round + 1) * 500 {
             committer.take(alert(number));
@@ -137,7 +137,7 @@ fn labelled_alerts_stay_until_there_are_too_many_of_them() {
     let directory = TestDirectory::new("prune-labelled");
     let store = store(&directory);
     let mut committer = committer(&store);
-    committer.keep = Keep { alerts: 100, labelled: 10, blocks: 30, audit: AUDIT_ROWS };
+    committer.keep = Keep { alerts: 100, labelled: 10, blocks: 30, observed: 20, audit: AUDIT_ROWS };
     let label = |number| Event::Labelled {
         number,
         time: at(number),

@@ -44,9 +44,20 @@ fn body(explanation: &Explanation, form_token: &str) -> Markup {
         (list("What was done", &explanation.done))
         section {
             h2 { "What you can do" }
-            ul { @for remedy in &explanation.remedies { li { code { (remedy.command) } " " (remedy.effect) } } }
+            @for block in &explanation.standing {
+                p class="fine" { span class="address" { (block.whom()) } " · " (block.measure) }
+                (page::block_buttons(block, form_token))
+            }
+            @if explanation.standing.iter().all(|block| block.address != explanation.offender) {
+                p class="fine" { span class="address" { (explanation.offender) } }
+                div class="buttons" { (page::allow_buttons(&explanation.offender, form_token)) }
+            }
             @if let Some(labelled) = explanation.labelled() { p { (labelled) } }
             (page::label_buttons(&explanation.alert, form_token))
+            details {
+                summary { "The same as commands" }
+                ul { @for remedy in &explanation.remedies { li { code { (remedy.command) } " " (remedy.effect) } } }
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! [`super::explanation`]. Core types are not serializable: what others
 //! rely on is written down here, and changes only on purpose.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -12,13 +13,23 @@ pub use super::model_state::{DisagreementRow, DriftRow, DriftState, ModelState, 
 use super::words;
 use crate::control::Snapshot;
 use crate::hardware::lights::Light;
-use crate::policy::{Alert, Allowance, BlockRecord, BlockState, Mode, Modes};
+use crate::policy::{Alert, Allowance, BlockRecord, BlockState, Mode, Modes, Subject};
+use crate::store::ObservedBlock;
 use crate::store::date::iso;
 use crate::surroundings::Placement;
 
 /// Blocks of each state that are listed; the rest are counted. `nft list table netdev sluice`, or bridge in place of netdev, lists
 /// all.
 pub const BLOCKS_LISTED: usize = 200;
+
+/// Addresses of a device that a person is shown.
+const ADDRESSES_SHOWN: usize = 3;
+
+/// How long it is told who would have been blocked.
+pub const OBSERVED_SHOWN: Duration = Duration::from_secs(7 * 86_400);
+
+/// How many of them are listed.
+pub const OBSERVED_LISTED: u32 = 50;
 
 /// In the order in which they matter to a person.
 const BLOCK_STATES: [BlockState; 3] = [BlockState::Proposed, BlockState::Enforced, BlockState::Observed];
@@ -87,6 +98,10 @@ pub struct Events {
     pub blocks_proposed: u64,
     /// How many would be done in another mode, listed or not.
     pub blocks_observed: u64,
+    /// Who would have been blocked in the last 7 days, had the mode been another: each once, the last first and at most
+    /// [`OBSERVED_LISTED`].
+    #[serde(default)]
+    pub observed: Vec<ObservedRow>,
     /// Who is allowed for a while.
     pub allowances: Vec<AllowanceRow>,
     /// Which models are chosen, and what is said of them.
@@ -113,6 +128,9 @@ pub struct AlertRow {
     pub deed: String,
     /// Who.
     pub source: String,
+    /// The device of the household that it is, by its network card; missing where that is not known.
+    #[serde(default)]
+    pub device: Option<String>,
     /// To whom.
     pub destination: String,
     /// To which port.
@@ -133,6 +151,9 @@ pub struct BlockRow {
     /// Who: an address, an IPv6 /64, a device, or a service or all of a host's that is limited. `POST /api/unblock` and `/api/approve` take it as
     /// it stands here.
     pub address: String,
+    /// Of a device its last known addresses, the one that was seen last first.
+    #[serde(default)]
+    pub addresses: Vec<String>,
     /// `enforced`, `proposed` (a person is asked) or `observed` (it would be done in another mode).
     pub state: String,
     /// `deny`, `deny_new`, `quarantine` or `limit`.
@@ -159,6 +180,19 @@ pub struct BlockRow {
     pub because: String,
     /// Who decided.
     pub actor: String,
+    /// The newest of the listed alerts that could be its reason; missing where none is.
+    #[serde(default)]
+    pub alert: Option<u64>,
+}
+
+/// Somebody who would have been blocked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedRow {
+    /// The last block that would have been made.
+    #[serde(flatten)]
+    pub block: BlockRow,
+    /// How many would have been made in the time that is told of.
+    pub times: u32,
 }
 
 /// Who is allowed for a while.
@@ -332,13 +366,14 @@ impl Events {
     fn of(snapshot: &Snapshot, now: Timestamp) -> Self {
         let of = |state| snapshot.blocks.iter().filter(move |block| block.state == state);
         let count = |state| of(state).count() as u64;
-        let row = |block| BlockRow::of(block, now);
+        let row = |block| BlockRow::of(block, snapshot, now);
         Self {
             alerts: snapshot.alerts.iter().map(|alert| AlertRow::of(alert, now)).collect(),
             blocks: BLOCK_STATES.into_iter().flat_map(|state| of(state).take(BLOCKS_LISTED)).map(row).collect(),
             blocks_standing: count(BlockState::Enforced),
             blocks_proposed: count(BlockState::Proposed),
             blocks_observed: count(BlockState::Observed),
+            observed: Vec::new(),
             allowances: snapshot.allowances.iter().map(|allowance| AllowanceRow::of(allowance, now)).collect(),
             models: ModelState::of(&snapshot.models),
             setup_code: None,
@@ -367,6 +402,7 @@ impl AlertRow {
             class: alert.class.name().to_owned(),
             deed: words::deed(Some(alert.class)).to_owned(),
             source: alert.source.to_string(),
+            device: Some(alert.offender()).filter(|who| matches!(who, Subject::Device(_))).map(|who| who.to_string()),
             destination: alert.destination.to_string(),
             port: alert.port,
             confidence: alert.confidence,
@@ -378,9 +414,11 @@ impl AlertRow {
 }
 
 impl BlockRow {
-    pub(super) fn of(block: &BlockRecord, now: Timestamp) -> Self {
+    pub(super) fn of(block: &BlockRecord, snapshot: &Snapshot, now: Timestamp) -> Self {
+        let addresses = snapshot.device_addresses.get(&block.subject).into_iter().flatten();
         Self {
             address: block.subject.to_string(),
+            addresses: addresses.map(ToString::to_string).collect(),
             state: block.state.name().to_owned(),
             action: block.action.name().to_owned(),
             measure: words::measure(block.subject, block.action).to_owned(),
@@ -394,7 +432,28 @@ impl BlockRow {
             left_s: block.until.since(now).as_secs(),
             because: block.because.to_string(),
             actor: block.actor.to_string(),
+            alert: newest_alert(snapshot, block),
         }
+    }
+}
+
+fn newest_alert(snapshot: &Snapshot, block: &BlockRecord) -> Option<u64> {
+    let is_reason = |alert: &&Alert| block.class == Some(alert.class) && alert.concerns(block.subject);
+    snapshot.alerts.iter().find(is_reason).map(|alert| alert.number)
+}
+
+impl ObservedRow {
+    pub(super) fn of(observed: &ObservedBlock, snapshot: &Snapshot, now: Timestamp) -> Self {
+        Self { block: BlockRow::of(&observed.record, snapshot, now), times: observed.times }
+    }
+}
+
+impl BlockRow {
+    /// Who, as a person reads it: a device with some of its addresses.
+    #[must_use]
+    pub fn whom(&self) -> String {
+        let addresses: Vec<&str> = self.addresses.iter().take(ADDRESSES_SHOWN).map(String::as_str).collect();
+        if addresses.is_empty() { self.address.clone() } else { format!("{} ({})", self.address, addresses.join(", ")) }
     }
 }
 

@@ -82,7 +82,11 @@ pub(super) fn by_form(name: &str, request: &Incoming) -> Result<Request, Problem
     match name {
         "unblock" => unblock(&SubjectRequest { address: field("address") }),
         "approve" => approve(&SubjectRequest { address: field("address") }),
-        "allow" => allow(&AllowRequest { who: field("address"), ttl_s: Some(ttl_s()?) }),
+        // Without a time it is for good, as in JSON.
+        "allow" => {
+            let ttl_s = if field("ttl_s").is_empty() { None } else { Some(ttl_s()?) };
+            allow(&AllowRequest { who: field("address"), ttl_s })
+        }
         "disallow" => disallow(&DisallowRequest { who: field("address") }),
         "label" => {
             let alert =
@@ -105,7 +109,7 @@ pub(super) fn said(request: &Request, whom: &str, before: &Snapshot, after: &Sna
             format!("The block of {whom} is dismissed.")
         }
         Request::Unblock { .. } => format!("{whom} is unblocked."),
-        Request::Allow { ttl: None, .. } => format!("{whom} is allowed."),
+        Request::Allow { ttl: None, .. } => format!("{whom} is allowed for good."),
         Request::Allow { ttl: Some(ttl), .. } => format!("{whom} is allowed for {}.", super::words::duration(*ttl)),
         Request::Disallow { .. } => format!("{whom} is no longer allowed."),
         Request::Label { class: Some(class), .. } => format!("{whom} is labelled {}.", class.name()),

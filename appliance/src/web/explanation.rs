@@ -54,6 +54,9 @@ pub struct Explanation {
     pub done: Vec<String>,
     /// The blocks that stand, wait or would be made because of it.
     pub blocks: Vec<BlockRow>,
+    /// The blocks that stand, wait or would be made about the same ones, for whatever reason.
+    #[serde(default)]
+    pub standing: Vec<BlockRow>,
     /// What can be done now.
     pub remedies: Vec<Remedy>,
 }
@@ -126,7 +129,7 @@ impl Explanation {
         let features = grounds.and_then(|grounds| grounds.vector.features());
         let decided = Decided::of(alert, &around.snapshot.models.in_force);
         let (accuser, accuser_name) = grounds.map(|grounds| accuser_names(&grounds.accuser)).unzip();
-        let offender = grounds.map_or_else(|| Subject::of(alert.source), |grounds| grounds.offender);
+        let offender = alert.offender();
         Self {
             alert: AlertRow::of(alert, around.now),
             offender: offender.to_string(),
@@ -143,7 +146,10 @@ impl Explanation {
             done: done(alert, &around.blocks, around.now),
             blocks: standing(&around.blocks, around.now)
                 .filter(|known| follows(known, alert))
-                .map(|known| BlockRow::of(&known.record, around.now))
+                .map(|known| BlockRow::of(&known.record, around.snapshot, around.now))
+                .collect(),
+            standing: standing(&around.blocks, around.now)
+                .map(|known| BlockRow::of(&known.record, around.snapshot, around.now))
                 .collect(),
             remedies: remedies(alert, offender, around),
         }
@@ -345,11 +351,20 @@ fn done(alert: &Alert, blocks: &[KnownBlock], now: Timestamp) -> Vec<String> {
 /// A block in sentences: what, since and until when, and why in that strength.
 fn measure(known: &KnownBlock, proven: Option<bool>, now: Timestamp) -> Vec<String> {
     let BlockRecord { subject, action, state, since, until, actor, because, class, .. } = &known.record;
-    let (since, end, name) = (iso(*since), iso(*until), action.name());
+    let (has_ended, since, end, name) = (*until <= now, iso(*since), iso(*until), words::blocked_part(*action));
+    if *state == BlockState::Observed && (has_ended || known.ended_early.is_some()) {
+        return vec![
+            format!(
+                "{subject} would have been blocked ({name}) in mode enforce from {since} until {end}; the box only observed, and \
+                 nothing was done."
+            ),
+            format!("Its reason: {because}."),
+        ];
+    }
     if let Some((ended, by)) = &known.ended_early {
         return vec![format!("{subject} was blocked ({name}) at {since}, which {by} ended at {}.", iso(*ended))];
     }
-    if *until <= now {
+    if has_ended {
         return vec![format!("{subject} was blocked ({name}) at {since}, until {end}.")];
     }
     let left = words::duration(until.since(now));
@@ -371,7 +386,7 @@ fn measure(known: &KnownBlock, proven: Option<bool>, now: Timestamp) -> Vec<Stri
 const fn strength(subject: Subject, action: Action, class: Option<ThreatClass>, proven: Option<bool>) -> &'static str {
     match (action, class, proven) {
         (Action::Quarantine, None, _) => {
-            "It reaches nothing but names, addresses and this box: somebody said so by hand."
+            "It can look up names, get an address and open this page, nothing else: somebody said so by hand."
         }
         (Action::Limit, None, _) if subject.hears_who_asks_twice() => {
             "Above the limit only who was asked, or asks twice, gets through: somebody said so by hand."
@@ -382,8 +397,8 @@ const fn strength(subject: Subject, action: Action, class: Option<ThreatClass>, 
             "What opens a connection is dropped, as somebody said by hand, and its answers still pass: this house needs them."
         }
         (Action::Quarantine, ..) => {
-            "It reaches nothing but names, addresses and this box: it is a device of this house, known by its network card, \
-             which nobody outside can forge."
+            "It can look up names, get an address and open this page, nothing else: it is a device of this house, known by its \
+             network card, which nobody outside can forge."
         }
         (Action::Limit, ..) if subject.hears_who_asks_twice() => {
             "Above the limit only who was asked, or asks twice, gets through: the flood comes from too many addresses to block \
@@ -426,7 +441,10 @@ fn remedies(alert: &Alert, offender: Subject, around: &Around<'_>) -> Vec<Remedy
         }
     }
     if !matches!(offender, Subject::Service(_)) {
-        remedies.push(remedy(format!("sluice allow {offender} --for 1d"), "never blocks it for a day"));
+        remedies.push(remedy(
+            format!("sluice allow {offender} --for 1d"),
+            "never blocks it for a day; for good without --for",
+        ));
     }
     let (number, class) = (alert.number, alert.class.name());
     match &alert.label {

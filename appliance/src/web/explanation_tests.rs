@@ -256,6 +256,14 @@ fn what_was_done_is_told_with_why_so_much_until_when_and_how_to_undo_it() {
     assert!(told.done[0].contains("which anna ended at 2026-11-20T18:03:07Z"), "{:?}", told.done);
     assert!(told.blocks.is_empty() && !commands(&told).iter().any(|command| command.contains("unblock")));
 
+    let mut observed = block(source, Deny, scan, Observed);
+    (observed.record.since, observed.record.until) = (now().minus(Duration::from_secs(11)), now());
+    let told = explained(&by_model(), Models::default(), vec![observed]);
+    let expected = "203.0.113.77 would have been blocked (everything) in mode enforce from 2026-11-20T18:02:56Z until \
+                    2026-11-20T18:03:07Z; the box only observed, and nothing was done.";
+    assert_eq!(told.done, [expected, "Its reason: scan: many ports."]);
+    assert!(told.blocks.is_empty(), "nothing goes on");
+
     let told = as_decided(&by_model());
     assert!(told.done[0].starts_with("Nobody was blocked for it"));
 }

@@ -1,5 +1,6 @@
 //! What the tests of the page share: a snapshot, a control thread played by a test, and the plainest of HTTP clients.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub(crate) fn snapshot(now: Timestamp) -> Snapshot {
         time: now,
         started: ago(93_000),
         modes: Modes::all(Mode::Enforce),
+        device_addresses: BTreeMap::new(),
         allowances: Vec::new(),
         allowed_names: Vec::new(),
         models: shown_models(),

@@ -156,6 +156,8 @@ pub enum WebError {
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
+mod page_tests;
+#[cfg(test)]
 mod set_up_tests;
 #[cfg(test)]
 mod tests;

@@ -4,14 +4,16 @@ use core::time::Duration;
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::api::{AlertRow, BlockRow, Events, ModelState, State};
+use super::api::{AlertRow, BlockRow, Events, ModelState, ObservedRow, State};
+use super::sessions::Notice;
 use super::words;
 use crate::hardware::lights::Light;
-use crate::policy::{Action, BlockState, Mode};
+use crate::policy::{Action, BlockState, Mode, Subject};
 use crate::store::MIN_PASSWORD_CHARACTERS;
 
-/// How long the button of a block allows whom it is about, in seconds.
-const DAY_S: u32 = 86_400;
+/// For how long the buttons allow somebody, in seconds, and what they are called.
+const ALLOWANCES: [(&str, Option<u32>); 3] =
+    [("Allow for an hour", Some(3_600)), ("Allow for a day", Some(86_400)), ("Allow for good", None)];
 
 /// How long the button of the page pauses.
 const PAUSE_S: u32 = 600;
@@ -30,7 +32,7 @@ pub(super) enum Reader<'a> {
         /// Stands in each form.
         form_token: &'a str,
         /// Said once, about what was done last.
-        notice: Option<&'a str>,
+        notice: Option<&'a Notice>,
     },
     /// Anybody else.
     Stranger {
@@ -67,7 +69,7 @@ pub(super) fn render(state: &State, reader: &Reader<'_>) -> String {
                 (top(state, reader))
                 main {
                     p id="silent" class="note bad" role="alert" hidden { "The box does not answer. What you see may be old." }
-                    @if let Some(notice) = notice(reader) { p class="note" role="status" { (notice) } }
+                    (notice(reader))
                     div id="live" { (live(state, reader)) }
                     @if let Reader::Stranger { entry, .. } = reader { (enter(*entry)) }
                 }
@@ -75,6 +77,23 @@ pub(super) fn render(state: &State, reader: &Reader<'_>) -> String {
                     "Model " (state.model) " · bridge " (state.bridge) " (" (state.ports[0]) ", " (state.ports[1]) "): "
                     (state.orientation()) " · "
                     a href="/api/state" { "this as JSON" }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// A line in the place of the page, and the way back to it.
+pub(super) fn told(line: &str) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (head_of("a message")) }
+            body {
+                main {
+                    p class="note" { (line) }
+                    p { a href="/" { "Open the page" } }
                 }
             }
         }
@@ -94,9 +113,25 @@ pub(super) fn head_of(title: &str) -> Markup {
     }
 }
 
-const fn notice<'a>(reader: &Reader<'a>) -> Option<&'a str> {
-    match reader {
-        Reader::Administrator { notice, .. } | Reader::Stranger { notice, .. } => *notice,
+fn notice(reader: &Reader<'_>) -> Markup {
+    let (words, blocked, form_token) = match reader {
+        Reader::Administrator { notice: Some(notice), form_token, .. } => {
+            (notice.words.as_str(), notice.blocked, *form_token)
+        }
+        Reader::Stranger { notice: Some(words), .. } => (*words, None, ""),
+        Reader::Administrator { notice: None, .. } | Reader::Stranger { notice: None, .. } => return html! {},
+    };
+    html! {
+        div class="note" role="status" {
+            p { (words) }
+            @if let Some(subject) = blocked {
+                @let address = subject.to_string();
+                div class="buttons" {
+                    (button("/unblock", &address, form_token, "Unblock", None))
+                    @if !matches!(subject, Subject::Service(_)) { (allow_buttons(&address, form_token)) }
+                }
+            }
+        }
     }
 }
 
@@ -254,34 +289,81 @@ fn blocks(events: &Events, form_token: &str) -> Markup {
                 @for block in &observed { (block_card(block, form_token)) }
             }
         }
+        @if !events.observed.is_empty() {
+            section {
+                h2 { "Would have been blocked in the last 7 days" }
+                @for row in &events.observed { (observed_card(row)) }
+            }
+        }
+    }
+}
+
+fn observed_card(row: &ObservedRow) -> Markup {
+    let ObservedRow { block, times } = row;
+    html! {
+        article {
+            div class="what" {
+                strong class="address" { (block.whom()) }
+                span class="tag" { (block.deed) }
+            }
+            (block_reason(block))
+            p class="fine" {
+                (ago(&block.since, block.age_s)) ", until " time datetime=(block.until) { (block.until) }
+                @if *times > 1 { " · " (times) " times" }
+                " · " (block.measure)
+            }
+        }
     }
 }
 
 fn block_card(block: &BlockRow, form_token: &str) -> Markup {
-    let (is_proposed, is_enforced) =
-        (block.state == BlockState::Proposed.name(), block.state == BlockState::Enforced.name());
+    let is_proposed = block.state == BlockState::Proposed.name();
     html! {
         article {
             div class="what" {
-                strong class="address" { (block.address) }
+                strong class="address" { (block.whom()) }
                 span class="tag" { (block.deed) }
             }
-            p class="because" { (block.because) }
+            (block_reason(block))
             p class="fine" {
                 (ago(&block.since, block.age_s)) " by " (block.actor)
                 @if is_proposed { " · asks for " } @else { " · ends in " }
                 time datetime=(block.until) title=(block.until) { (spoken(block.left_s)) }
                 " · " (block.measure)
             }
-            div class="buttons" {
-                @if is_proposed { (button("/approve", &block.address, form_token, "Block", None)) }
-                @if is_enforced { (button("/unblock", &block.address, form_token, "Unblock", None)) }
-                @if is_proposed { (button("/unblock", &block.address, form_token, "Dismiss", None)) }
-                @if block.action != Action::Limit.name() {
-                    (button("/allow", &block.address, form_token, "Allow for a day", Some(DAY_S)))
-                }
-            }
+            (block_buttons(block, form_token))
         }
+    }
+}
+
+/// The brief reason, and the way to the long one.
+fn block_reason(block: &BlockRow) -> Markup {
+    html! {
+        p class="because" {
+            (words::brief(&block.because))
+            @if let Some(alert) = block.alert { " · " a href={ "/alerts/" (alert) } { "why?" } }
+        }
+    }
+}
+
+/// What can be done about a block.
+pub(super) fn block_buttons(block: &BlockRow, form_token: &str) -> Markup {
+    let (is_proposed, is_enforced) =
+        (block.state == BlockState::Proposed.name(), block.state == BlockState::Enforced.name());
+    html! {
+        div class="buttons" {
+            @if is_proposed { (button("/approve", &block.address, form_token, "Block", None)) }
+            @if is_enforced { (button("/unblock", &block.address, form_token, "Unblock", None)) }
+            @if is_proposed { (button("/unblock", &block.address, form_token, "Dismiss", None)) }
+            @if block.action != Action::Limit.name() { (allow_buttons(&block.address, form_token)) }
+        }
+    }
+}
+
+/// Have somebody never blocked, for a while or for good.
+pub(super) fn allow_buttons(address: &str, form_token: &str) -> Markup {
+    html! {
+        @for (words, ttl_s) in ALLOWANCES { (button("/allow", address, form_token, words, ttl_s)) }
     }
 }
 
@@ -336,10 +418,13 @@ fn alert_card(alert: &AlertRow, form_token: &str) -> Markup {
     html! {
         article {
             div class="what" {
-                strong class="address" { (alert.source) }
+                strong class="address" {
+                    (alert.source)
+                    @if let Some(device) = &alert.device { " (" (device) ")" }
+                }
                 span class="tag" { (alert.deed) }
             }
-            p class="because" { (alert.because) }
+            p class="because" { (words::brief(&alert.because)) }
             p class="fine" {
                 "alert " (alert.number) " · " (ago(&alert.time, alert.age_s)) " · to " span class="address" { (alert.destination) }
                 @if let Some(port) = alert.port { " port " (port) }
@@ -448,8 +533,8 @@ fn set_up() -> Markup {
     html! {
         h2 { "Set a password" }
         p {
-            "There is none yet. The set-up code is on the console of the box, and in what " code { "sluice status" }
-            " says there; " code { "sluice passwd" } " sets a password without it."
+            "There is none yet. Run " code { "sudo sluice status" } " on the box for the set-up code; an image shows it on its screen too. "
+            code { "sudo sluice passwd" } " sets a password without it."
         }
         form method="post" action="/setup" {
             label { "Set-up code" input name="code" autocomplete="off" autocapitalize="none" spellcheck="false" required; }

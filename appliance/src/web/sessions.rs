@@ -33,10 +33,19 @@ pub(super) struct Session {
     /// When the password was set that was used; another one since ends the session.
     pub(super) password_changed: Timestamp,
     /// What to say once on the next page.
-    pub(super) notice: Option<String>,
+    pub(super) notice: Option<Notice>,
     /// Hash of the cookie's value: how long a comparison takes tells nothing about the value itself.
     key: [u8; 32],
     last_seen: Timestamp,
+}
+
+/// What is said once about what was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Notice {
+    /// What, in words.
+    pub(super) words: String,
+    /// Who is blocked all the same, and may be unblocked or allowed.
+    pub(super) blocked: Option<Subject>,
 }
 
 /// All sessions, the one that was idle longest first.

@@ -74,13 +74,36 @@ pub(super) const fn measure(subject: Subject, action: Action) -> &'static str {
             "above the limit, only who was asked, or asks twice, gets through"
         }
         Action::Limit => "what comes above the limit is lost",
-        Action::Quarantine => "reaches nothing but names, addresses and this box",
+        Action::Quarantine => "can look up names and get an address, nothing else",
     }
+}
+
+/// What of somebody is blocked.
+pub(super) const fn blocked_part(action: Action) -> &'static str {
+    match action {
+        Action::DenyNew => "new connections",
+        Action::Deny => "everything",
+        Action::Limit => "what is above the limit",
+        Action::Quarantine => "all but names and addresses",
+    }
+}
+
+/// A reason without what the model compared, which is behind "why?".
+pub(super) fn brief(because: &str) -> &str {
+    because.split_once(" (model ").map_or(because, |(brief, _)| brief)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_brief_without_the_numbers_of_the_model() {
+        let of_model = "scan: tried 47 ports (model forest, scan 0.97: src_ports_2s 47 > 12); evidence of 9 flows";
+        assert_eq!(brief(of_model), "scan: tried 47 ports");
+        let of_rule = "sent 60 SYNs in 2 s (rule \"syns\": fwd_syn_flags 60 > 50)";
+        assert_eq!(brief(of_rule), of_rule);
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -1,15 +1,16 @@
 //! Requests to change something: `POST /api/block` and its like, JSON in, JSON out; and the forms of the page.
 
+use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use super::{App, COOKIE, Visitor};
+use super::{App, COOKIE, Visitor, out_of_date};
 use crate::control::{ControlError, ModelRequest, Order, OrderError, Reply, Request};
 use crate::registry::RegistryError;
 use crate::web::api::{Done, Failed, OrderDone};
 use crate::web::asked::{self, Problem};
 use crate::web::client::MISTAKE;
 use crate::web::http::{Answer, Caller, Incoming};
-use crate::web::sessions::same_token;
+use crate::web::sessions::{Notice, same_token};
 
 impl App {
     /// `name` is one of [`asked::NAMES`].
@@ -54,15 +55,33 @@ impl App {
     /// The same as [`Self::api_call`] by a form; what became of it is said on the page that follows.
     pub(super) fn form(&self, name: &str, request: &Incoming, now: Timestamp) -> Answer {
         let visitor = self.visitor(request, now);
-        if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
-            return Answer::text(403, "This form is out of date, or came from elsewhere. Open the page again.");
+        if matches!(visitor, Visitor::Stranger) {
+            // Whoever has the form was logged in; a restart ends all log-ins.
+            return Answer::see("/?login=ended");
         }
-        let outcome =
-            asked::by_form(name, request).and_then(|asked| self.ask(asked, visitor.actor()).map(|done| done.said));
+        if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
+            return out_of_date();
+        }
+        let outcome = asked::by_form(name, request)
+            .and_then(|asked| self.ask(asked.clone(), visitor.actor()).map(|done| self.notice(&asked, done.said, now)));
         if let Some(session) = self.sessions().find(request.cookie_value(COOKIE).unwrap_or_default(), now) {
-            session.notice = Some(outcome.unwrap_or_else(|(_, why)| why));
+            session.notice = Some(outcome.unwrap_or_else(|(_, why)| Notice { words: why, blocked: None }));
         }
         Answer::see("/")
+    }
+
+    /// What is said when a form has done its work. Who says that an alert was wrong may not know that a block stands all the same.
+    fn notice(&self, asked: &Request, words: String, now: Timestamp) -> Notice {
+        let Request::Label { alert, class: Some(ThreatClass::Benign) } = asked else {
+            return Notice { words, blocked: None };
+        };
+        match self.still_blocked(*alert, now) {
+            Some(subject) => Notice {
+                words: format!("{words} {subject} is still blocked: a label changes no block."),
+                blocked: Some(subject),
+            },
+            None => Notice { words, blocked: None },
+        }
     }
 
     fn ask(&self, asked: Request, actor: &str) -> Result<Done, Problem> {

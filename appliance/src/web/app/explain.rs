@@ -2,9 +2,9 @@
 
 use traffic::time::Timestamp;
 
-use super::{App, LOCAL, Visitor};
+use super::{App, LOCAL, Visitor, plain_page};
 use crate::control::Snapshot;
-use crate::policy::{Alert, Subject};
+use crate::policy::{Alert, BlockRecord, EVIDENCE_LASTS, Subject};
 use crate::store::{KnownBlock, StoreError};
 use crate::web::alert_page;
 use crate::web::api::Failed;
@@ -39,7 +39,7 @@ impl App {
         };
         match self.explanation(number, now) {
             Ok(explanation) => Answer::html(alert_page::render(&explanation, &user, &form_token)),
-            Err((status, why)) => Answer::text(status, &why),
+            Err((status, why)) => plain_page(status, &why),
         }
     }
 
@@ -58,6 +58,14 @@ impl App {
         }
     }
 
+    /// Who is blocked of those that the alert names.
+    pub(super) fn still_blocked(&self, number: u64, now: Timestamp) -> Option<Subject> {
+        let snapshot = self.handle.snapshot();
+        let alert = self.alert(&snapshot, number).ok()?;
+        let stands = |block: &&BlockRecord| block.is_enforced() && now < block.until && alert.concerns(block.subject);
+        snapshot.blocks.iter().find(stands).map(|block| block.subject)
+    }
+
     fn administrator(&self, request: &Incoming, now: Timestamp) -> Result<(), Problem> {
         if self.visitor(request, now).is_administrator() { Ok(()) } else { Err((401, String::from("log in first"))) }
     }
@@ -70,7 +78,7 @@ impl App {
     }
 
     fn explained(&self, alert: &Alert, snapshot: &Snapshot, now: Timestamp) -> Result<Explanation, Problem> {
-        let blocks = self.blocks(alert.subjects(), snapshot)?;
+        let blocks = self.blocks(alert.subjects(), snapshot, alert.time.plus(EVIDENCE_LASTS))?;
         Ok(Explanation::of(alert, &Around { snapshot, blocks, now }))
     }
 
@@ -83,7 +91,7 @@ impl App {
         let oldest_shown = snapshot.alerts.last().map_or(u64::MAX, |alert| alert.number);
         alerts.extend(written.into_iter().filter(|alert| alert.number < oldest_shown));
         alerts.truncate(ALERTS_OF_ONE);
-        let blocks = self.blocks([subject], &snapshot)?;
+        let blocks = self.blocks([subject], &snapshot, now)?;
         if alerts.is_empty() && blocks.is_empty() {
             return Err((404, format!("nothing is known of {subject}: no alert is kept, and no block was made")));
         }
@@ -101,18 +109,23 @@ impl App {
         found.ok_or_else(|| no_alert(number))
     }
 
-    /// For each subject the block that stands, or else the last one that is remembered.
+    /// For each subject the block that stands, or else the last one that is remembered; and the last that would have been made by
+    /// then, had the mode been another.
     fn blocks(
         &self,
         subjects: impl IntoIterator<Item = Subject>,
         snapshot: &Snapshot,
+        observed_by: Timestamp,
     ) -> Result<Vec<KnownBlock>, Problem> {
         let mut blocks = Vec::new();
         for subject in subjects {
-            match snapshot.blocks.iter().find(|block| block.subject == subject) {
+            let standing = snapshot.blocks.iter().find(|block| block.subject == subject);
+            match standing {
                 Some(block) => blocks.push(KnownBlock { record: block.clone(), ended_early: None }),
                 None => blocks.extend(self.store.block_of(subject).map_err(|error| unreadable(&error))?),
             }
+            let observed = self.store.observed_of(subject, observed_by).map_err(|error| unreadable(&error))?;
+            blocks.extend(observed.filter(|known| standing.is_none_or(|block| block.since != known.record.since)));
         }
         Ok(blocks)
     }

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use traffic::time::Timestamp;
 
-use super::{App, COOKIE, Visitor};
+use super::{App, COOKIE, Visitor, out_of_date, plain_page};
 use crate::web::http::{Answer, Caller, Incoming};
 use crate::web::sessions::IDLE;
 
@@ -16,7 +16,7 @@ impl App {
         // Whoever uses the socket is an administrator already.
         let Caller::Network(peer) = request.caller else { return Answer::see("/") };
         if !request.has_type("application/x-www-form-urlencoded") {
-            return Answer::text(415, "Send the form of the page.");
+            return plain_page(415, "Send the form of the page.");
         }
         if !self.attempts().allow(peer, now) {
             return Answer::see("/?login=wait");
@@ -33,14 +33,14 @@ impl App {
             }
             Err(error) => {
                 log::warn!("cannot check a password: {error}");
-                Answer::text(503, "The users cannot be read; see the daemon's log.")
+                plain_page(503, "The users cannot be read; see the daemon's log.")
             }
         }
     }
 
     pub(super) fn welcome(&self, request: &Incoming, peer: IpAddr, name: &str, now: Timestamp) -> Answer {
         let Ok(Some(changed)) = self.store.password_changed(name) else {
-            return Answer::text(503, "The users cannot be read; see the daemon's log.");
+            return plain_page(503, "The users cannot be read; see the daemon's log.");
         };
         self.attempts().forget(peer);
         let mut sessions = self.sessions();
@@ -51,7 +51,7 @@ impl App {
                 self.record(now, name, format!("logged in from {peer}"));
                 with_cookie(Answer::see("/"), &cookie)
             }
-            Err(error) => Answer::text(503, &format!("The system gives no random numbers: {error}")),
+            Err(error) => plain_page(503, &format!("The system gives no random numbers: {error}")),
         }
     }
 
@@ -59,7 +59,7 @@ impl App {
         let visitor = self.visitor(request, now);
         if let (Visitor::User(session), Caller::Network(peer)) = (&visitor, request.caller) {
             if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
-                return Answer::text(403, "This form is out of date, or came from elsewhere. Open the page again.");
+                return out_of_date();
             }
             self.end_session(request.cookie_value(COOKIE).unwrap_or_default(), peer);
             self.record(now, &session.user, "logged out".to_owned());
@@ -77,6 +77,7 @@ pub(super) fn with_cookie(answer: Answer, value: &str) -> Answer {
 /// What the page says after a refused log-in; the query only chooses among these.
 pub(super) fn notice(outcome: &str) -> Option<String> {
     let words = match outcome {
+        "ended" => "Your log-in has ended, and nothing was done. Log in again.",
         "refused" => "That name and password do not belong together.",
         "wait" => "Too many log-ins from your device. Wait a minute, then try again.",
         _ => return None,

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use traffic::time::Timestamp;
 
-use super::api::State;
+use super::api::{OBSERVED_LISTED, OBSERVED_SHOWN, ObservedRow, State};
 use super::asked;
 use super::guard;
 use super::http::{Answer, Caller, Incoming, Method};
 use super::page::{self, Entry, Reader};
 use super::sessions::{Attempts, IDLE, Session, Sessions, same_token};
 use super::set_up::SetUp;
-use crate::control::{Handle, Library, Order};
+use crate::control::{Handle, Library, Order, Snapshot};
 use crate::store::{Event, Store, Writer};
 
 const COOKIE: &str = "sluice_session";
@@ -96,6 +96,16 @@ fn asked_for(path: &str) -> Option<Way<'_>> {
     }
 }
 
+/// What a person is told in the place of the page, with the way back to it.
+fn plain_page(status: u16, line: &str) -> Answer {
+    Answer { status, ..Answer::html(page::told(line)) }
+}
+
+/// The form of a page that was there before, or of somebody else's.
+fn out_of_date() -> Answer {
+    plain_page(403, "This form is out of date, or came from elsewhere.")
+}
+
 fn only_get() -> Answer {
     Answer::text(405, "Only GET is answered here.").with("Allow", "GET, HEAD".to_owned())
 }
@@ -135,7 +145,7 @@ impl App {
     }
 
     pub(super) fn answer(&self, request: &Incoming, now: Timestamp) -> Answer {
-        if !guard::is_own_host(&request.host, &self.host_names()) {
+        if !guard::is_own_host(&request.host, &self.host_names(), &guard::machine_name()) {
             let line = "Open this page by the box's address, or add its name to host_names in sluice.toml.";
             return Answer::text(421, line);
         }
@@ -164,7 +174,7 @@ impl App {
                 Some(Way::Api(_) | Way::Models | Way::Order(_)) => {
                     Answer::text(405, "Only POST is answered here.").with("Allow", "POST".to_owned())
                 }
-                None => Answer::text(404, "There is nothing here; the page is at /."),
+                None => plain_page(404, "There is nothing here."),
             },
         }
     }
@@ -181,17 +191,30 @@ impl App {
                 Some(Way::Api(name)) => self.api_call(name, request, now),
                 Some(Way::Models) => self.change_models(request, now),
                 Some(Way::Order(order)) => self.order(order, request, now),
-                None => Answer::text(404, "There is nothing here; the page is at /."),
+                None => plain_page(404, "There is nothing here."),
             },
         }
     }
 
     fn state(&self, visitor: &Visitor, now: Timestamp) -> State {
-        let mut state = State::of(&self.handle.snapshot(), now, visitor.is_administrator());
+        let snapshot = self.handle.snapshot();
+        let mut state = State::of(&snapshot, now, visitor.is_administrator());
         if let Some(events) = &mut state.events {
             events.setup_code = self.set_up.code();
+            events.observed = self.observed(&snapshot, now);
         }
         state
+    }
+
+    /// Who would have been blocked of late.
+    fn observed(&self, snapshot: &Snapshot, now: Timestamp) -> Vec<ObservedRow> {
+        match self.store.observed(now.minus(OBSERVED_SHOWN), OBSERVED_LISTED) {
+            Ok(observed) => observed.iter().map(|block| ObservedRow::of(block, snapshot, now)).collect(),
+            Err(error) => {
+                log::warn!("{error}");
+                Vec::new()
+            }
+        }
     }
 
     fn page(&self, request: &Incoming, now: Timestamp) -> Answer {
@@ -206,7 +229,7 @@ impl App {
                 let cookie = request.cookie_value(COOKIE).unwrap_or_default();
                 let notice = self.sessions().find(cookie, now).and_then(|session| session.notice.take());
                 let (name, form_token) = (session.user.as_str(), session.form_token.as_str());
-                let reader = Reader::Administrator { name, form_token, notice: notice.as_deref() };
+                let reader = Reader::Administrator { name, form_token, notice: notice.as_ref() };
                 // The cookie's time begins anew with each page, as the session's does.
                 log_in::with_cookie(Answer::html(page::render(&state, &reader)), cookie)
             }

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use traffic::time::Timestamp;
 
-use super::App;
+use super::{App, plain_page};
 use crate::store::{PasswordError, check_password_text};
 use crate::web::http::{Answer, Caller, Incoming};
 use crate::web::set_up::Typed;
@@ -17,7 +17,7 @@ impl App {
         // Whoever uses the socket has `sluice passwd`.
         let Caller::Network(peer) = request.caller else { return Answer::see("/") };
         if !request.has_type("application/x-www-form-urlencoded") {
-            return Answer::text(415, "Send the form of the page.");
+            return plain_page(415, "Send the form of the page.");
         }
         let [code, password, again] = ["code", "password", "again"].map(|name| Incoming::field(&request.body, name));
         // What is wrong whatever the code is costs no try.
@@ -50,7 +50,7 @@ impl App {
             Ok(false) => Answer::see("/?setup=over"),
             Err(error) => {
                 log::warn!("the first password stays unset: {error}");
-                Answer::text(503, "The password cannot be written; see the daemon's log.")
+                plain_page(503, "The password cannot be written; see the daemon's log.")
             }
         }
     }
