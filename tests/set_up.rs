@@ -132,7 +132,11 @@ fn a_mistyped_name_makes_no_user_and_whoever_is_removed_is_logged_out() {
     assert!(!page(&network, "/", cookie, None).contains("anna"));
     assert!(passwd(&network, &daemon, &["--remove", "admin"]).stderr.contains("admin is the only user"));
     let audit = daemon.command(&["audit"]).unwrap().stdout;
-    for told in ["local: made the user anna", "local: set the password of user anna", "local: removed the user anna"] {
+    for told in [
+        "local: set the password of user anna, who is new",
+        "local: set the password of user anna\n",
+        "local: removed the user anna",
+    ] {
         assert!(audit.contains(told), "{told:?} is not in {audit}");
     }
 }

@@ -133,8 +133,8 @@ fn the_page_is_at_the_address_that_the_box_is_given_and_moves_with_it() {
 fn an_address_at_which_there_is_no_page_is_told() {
     let network = Network::new().unwrap();
     let daemon = Daemon::start(&network, &bare()).unwrap();
-    network.r#box.ip("addr add 100.64.1.2/24 dev br0").unwrap();
-    let told = "the page is not open: the internet may reach 100.64.1.2, and br0 has no other address";
+    network.r#box.ip("addr add 198.18.1.2/24 dev br0").unwrap();
+    let told = "the page is not open: the internet may reach 198.18.1.2, and br0 has no other address";
     wait_until("it is a fault", PATIENCE, || daemon.faults().unwrap().contains(told)).unwrap();
     network.r#box.ip(&format!("addr add {BOX}/24 dev br0")).unwrap();
     let page = format!("http://{BOX}:8080/");

@@ -16,7 +16,6 @@ use super::{Failure, store};
 use crate::config::Config;
 use crate::draft::Draft;
 use crate::policy::{Alert, Subject, Vector};
-use crate::store::Store;
 
 /// What became of the labelled alerts.
 #[derive(Debug, Default)]

@@ -89,7 +89,7 @@ fn is_interface_name(name: &str) -> bool {
 }
 
 /// Exactly two names.
-pub(super) fn ports<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[String; 2], D::Error> {
+pub(super) fn two_names<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[String; 2], D::Error> {
     let names = Vec::<String>::deserialize(deserializer)?;
     names.try_into().map_err(|names: Vec<String>| {
         let what = format!("name two ports, such as [\"eth0\", \"eth1\"], not {}", names.len());

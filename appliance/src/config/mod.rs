@@ -81,7 +81,7 @@ pub struct Bridge {
     /// Its name; made where there is none.
     pub name: String,
     /// Its two ports.
-    #[serde(deserialize_with = "bridge::ports")]
+    #[serde(deserialize_with = "bridge::two_names")]
     pub ports: [String; 2],
     /// The port that faces the internet, or [`FOUND_OUT`].
     pub internet_port: String,

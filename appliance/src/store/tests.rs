@@ -385,7 +385,10 @@ fn passwords_are_checked_and_their_change_is_recorded() {
     let rows = store.audit_rows(9).unwrap();
     assert_eq!(rows.len(), 2);
     let told: Vec<_> = rows.iter().map(|row| (row.actor.as_str(), row.what.as_str())).collect();
-    assert_eq!(told, [("local", "set the password of user admin"), ("local", "made the user admin")]);
+    assert_eq!(
+        told,
+        [("local", "set the password of user admin"), ("local", "set the password of user admin, who is new")]
+    );
 }
 
 #[test]

@@ -102,9 +102,9 @@ impl Store {
         let hash = self.hash(password)?;
         let put = self.change_users(|change| {
             let is_new = !is_user(change, user)?;
-            let done = if is_new { "made the user" } else { "set the password of user" };
+            let who = if is_new { ", who is new" } else { "" };
             put_user(change, user, &hash, now)?;
-            audit::append(change, now, actor, &format!("{done} {user}"))?;
+            audit::append(change, now, actor, &format!("set the password of user {user}{who}"))?;
             Ok(is_new)
         });
         Ok(put.map_err(StoreError::write("the password"))?)
@@ -135,7 +135,7 @@ impl Store {
     /// The file cannot be read.
     pub fn users(&self) -> Result<Vec<User>, StoreError> {
         let connection = self.connection();
-        let users = || {
+        let users = || -> rusqlite::Result<Vec<User>> {
             let mut query = connection.prepare("SELECT name, changed FROM users ORDER BY name")?;
             let user = |row: &rusqlite::Row<'_>| Ok(User { name: row.get(0)?, changed: from_sql_time(row.get(1)?) });
             query.query_map([], user)?.collect()

@@ -41,6 +41,7 @@ fn a_stranger_sees_how_the_box_is_but_no_addresses() {
     let told: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
     let everybody = [
         "time",
+        "page",
         "mode",
         "class_modes",
         "summary",
@@ -233,7 +234,7 @@ fn log_ins_and_their_refusal_are_recorded() {
         page.audit(),
         [
             r#"127.0.0.1 was refused a log-in as "eve\n\"""#,
-            "local set the password of user admin",
+            "local set the password of user admin, who is new",
             "admin logged in from 127.0.0.1",
             "admin logged out",
         ]
@@ -513,7 +514,10 @@ fn models_are_shown_and_chosen_but_files_are_read_for_nobody_on_the_network() {
     assert_eq!(page.asked.recv().unwrap(), format!("local took in forest@4 from {}", file.display()));
     assert_eq!(page.asked.recv().unwrap(), "local has forest@4 judge beside");
     assert!(load(Path::new("/nowhere/x.model")).unwrap_err().to_string().contains("/nowhere/x.model: cannot read it"));
-    assert_eq!(ask(r#"{"action":"pin","model":"forest@4"}"#), (200, r#"{"address":"forest@4"}"#.to_owned()));
+    assert_eq!(
+        ask(r#"{"action":"pin","model":"forest@4"}"#),
+        (200, r#"{"address":"forest@4","said":"The model forest@4 decides."}"#.to_owned())
+    );
     let pinned = page.asked.recv().unwrap();
     assert!(pinned.starts_with("admin pins forest@4: Some(Model") && pinned.contains("\"forest@4\""), "{pinned}");
     for (body, status, words) in [

@@ -17,7 +17,7 @@ impl App {
     pub(super) fn api_call(&self, name: &str, request: &Incoming, now: Timestamp) -> Answer {
         let outcome = self.authorized(request, now).and_then(|actor| {
             let asked = asked::by_json(name, request)?;
-            self.ask(asked, &actor)
+            self.ask(&asked, &actor)
         });
         told(outcome)
     }
@@ -62,14 +62,20 @@ impl App {
         if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
             return out_of_date();
         }
+<<<<<<< ours
         let outcome = asked::by_form(name, request)
             .and_then(|asked| self.ask(asked.clone(), visitor.actor()).map(|done| self.notice(&asked, done.said, now)));
+=======
+        let outcome =
+            asked::by_form(name, request).and_then(|asked| self.ask(&asked, visitor.actor()).map(|done| done.said));
+>>>>>>> theirs
         if let Some(session) = self.sessions().find(request.cookie_value(COOKIE).unwrap_or_default(), now) {
             session.notice = Some(outcome.unwrap_or_else(|(_, why)| Notice { words: why, blocked: None }));
         }
         Answer::see("/")
     }
 
+<<<<<<< ours
     /// What is said when a form has done its work. Who says that an alert was wrong may not know that a block stands all the same.
     fn notice(&self, asked: &Request, words: String, now: Timestamp) -> Notice {
         let Request::Label { alert, class: Some(ThreatClass::Benign) } = asked else {
@@ -85,13 +91,16 @@ impl App {
     }
 
     fn ask(&self, asked: Request, actor: &str) -> Result<Done, Problem> {
+=======
+    fn ask(&self, asked: &Request, actor: &str) -> Result<Done, Problem> {
+>>>>>>> theirs
         // The control thread has no way to look an alert up, and must not wait for the disk.
-        if let Request::Label { alert, .. } = &asked {
+        if let Request::Label { alert, .. } = asked {
             self.check_written(*alert)?;
         }
         let before = self.handle.snapshot();
         let address = done(self.handle.ask(asked.clone(), actor))?;
-        let said = asked::said(&asked, &address, &before, &self.handle.snapshot());
+        let said = asked::said(asked, &address, &before, &self.handle.snapshot());
         Ok(Done { address, said })
     }
 

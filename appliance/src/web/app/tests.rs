@@ -217,5 +217,8 @@ fn each_way_in_which_json_can_be_wrong_has_its_answer() {
         assert!(error.contains(words), "{body}: {error}");
     }
     let block = r#"{"address":"2001:db8::1","ttl_s":60,"because":"x"}"#;
-    assert_eq!(fixture.post_json("/api/block", &cookie, block), (200, r#"{"address":"2001:db8::/64"}"#.to_owned()));
+    assert_eq!(
+        fixture.post_json("/api/block", &cookie, block),
+        (200, r#"{"address":"2001:db8::/64","said":"2001:db8::/64 is blocked for 1 min."}"#.to_owned())
+    );
 }
