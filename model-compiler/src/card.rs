@@ -39,7 +39,7 @@ pub fn card(
     rows: &Rows,
     labelled: &[Labelled<'_>],
     evaluations: &[Evaluation],
-    decisions: &Decisions,
+    decisions: Option<&Decisions>,
     command: &str,
 ) -> Result<String, RecipeError> {
     let mut asked: Vec<&str> = model.asked().into_iter().map(|feature| FEATURES[feature].name).collect();
@@ -61,7 +61,7 @@ pub fn card(
     );
     text.push_str(&data(recipe, rows, labelled)?);
     text.push_str(&choices(recipe));
-    if !decisions.model.is_empty() {
+    if let Some(decisions) = decisions {
         text.push_str(&decisions_of_the_appliance(recipe, decisions)?);
     }
     for evaluation in evaluations {
@@ -71,16 +71,16 @@ pub fn card(
     Ok(text)
 }
 
-/// What the appliance did with captures of sources that the model had not seen, and where it was wrong.
+/// What the appliance did with captures, and where it was wrong.
 fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<String, RecipeError> {
     let decided = &decisions.model;
     let mut text = format!(
-        "## Decided: by the appliance, about captures of sources that the model has not seen\n\n\
-         `sluice replay` in mode enforce with the default rules, by a model of all sources but some, about the captures of those. An \
-         attack is caught once its sender is blocked or what it floods is limited; any other block is wrongful. Time and \
-         packets count from the first packet of the first flow that the capture's label speaks of. In brackets are 95 % \
-         intervals (Wilson). A line with a label in the place of a class is about what the model has no class for: rules \
-         catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
+        "## Decided: by the appliance, {}\n\n{} An attack is caught once its sender is blocked or what it floods is \
+         limited; any other block is wrongful. Time and packets count from the first packet of the first flow that \
+         the capture's label speaks of. In brackets are 95 % intervals (Wilson). A line with a label in the place of a class is about what the \
+         model has no class for: rules catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
+        decisions.provenance.title(),
+        decisions.provenance.method(),
         table(&summarise(decided, &recipe.class_names()?))
     );
     if !decisions.stump.is_empty() {

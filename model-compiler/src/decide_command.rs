@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use model_compiler::corpus::LabelledCapture;
+use model_compiler::decisions::provenance::{Config, Judges, Provenance, digest};
 use model_compiler::decisions::tables::{beside_the_stump, by_place, by_threshold, summarise, table};
 use model_compiler::decisions::{Appliance, BALANCED, Decisions, Setting, Threshold};
 use model_compiler::extract::BENIGN;
-use model_compiler::folds::{Grouping, Part, Parts, split};
+use model_compiler::folds::{Grouping, Part, Parts, Split, split};
 use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
@@ -28,9 +29,9 @@ pub struct DecideArguments {
     /// A corpus, as for `extract`.
     #[arg(long = "corpus", value_name = "NAME=DIR", required = true, value_parser = named_directory)]
     corpora: Vec<(String, PathBuf)>,
-    /// The table of rows that was extracted from these corpora.
-    #[arg(long)]
-    rows: PathBuf,
+    /// The table of rows that was extracted from these corpora; model.json as it is needs none.
+    #[arg(long, required_unless_present = "as_it_is")]
+    rows: Option<PathBuf>,
     /// The `sluice` program.
     #[arg(long)]
     sluice: PathBuf,
@@ -65,9 +66,9 @@ struct Judge<'a> {
 /// # Errors
 /// Something cannot be read, written or run.
 pub fn decide(arguments: &DecideArguments) -> Result<()> {
-    let recipe = recipe(&arguments.model)?;
-    let rows = Rows::read(&arguments.rows)?;
-    let labelled = chosen(&rows, &recipe)?;
+    let recipe_file = arguments.model.join("recipe.toml");
+    let (recipe, recipe_digest) = (recipe(&arguments.model)?, digest_of(&recipe_file)?);
+    let config = arguments.config.as_deref().map(config_of).transpose()?;
     let captures = captures(&arguments.corpora, &recipe)?;
     let appliance = Appliance {
         program: arguments.sluice.clone(),
@@ -77,13 +78,16 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     let thresholds = arguments.block_evidence.iter();
     let thresholds =
         thresholds.map(|block_evidence| Threshold { block_evidence: *block_evidence, decided: Vec::new() });
-    let mut all = Decisions { thresholds: thresholds.collect(), ..Decisions::default() };
     let bars = Bars::new();
-    let judges = if arguments.as_it_is {
-        let model = read_model(&arguments.model.join("model.json"))?;
-        vec![Judge { model, stump: None, captures: captures.iter().collect() }]
-    } else {
-        judges(&captures, arguments.folds, &recipe, &rows, &labelled, &bars)?
+    let (judges, who) = match arguments.rows.as_deref().filter(|_| !arguments.as_it_is) {
+        None => as_it_is(&arguments.model.join("model.json"), &captures)?,
+        Some(path) => trained(path, &captures, arguments.folds, &recipe, &bars)?,
+    };
+    let mut all = Decisions {
+        provenance: Provenance { recipe: recipe_digest, judges: who, config },
+        model: Vec::new(),
+        stump: Vec::new(),
+        thresholds: thresholds.collect(),
     };
     for Judge { model, stump, captures } in judges {
         bars.say(&format!("{}: {} leaves, {} captures", model.name, model.leaves(), captures.len()));
@@ -115,6 +119,35 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     fs::write(&arguments.out, text).with_context(|| format!("cannot write {}", arguments.out.display()))
 }
 
+fn digest_of(path: &Path) -> Result<String> {
+    digest(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn config_of(path: &Path) -> Result<Config> {
+    Ok(Config { path: path.display().to_string(), digest: digest_of(path)? })
+}
+
+/// The finished model, which decides about all captures.
+fn as_it_is<'a>(path: &Path, captures: &'a [LabelledCapture]) -> Result<(Vec<Judge<'a>>, Judges)> {
+    let (model, digest) = (read_model(path)?, digest_of(path)?);
+    Ok((vec![Judge { model, stump: None, captures: captures.iter().collect() }], Judges::AsItIs { model: digest }))
+}
+
+/// Models of the rows in the file at `path`, each of which decides about what it has not seen.
+fn trained<'a>(
+    path: &Path,
+    captures: &'a [LabelledCapture],
+    parts: Parts,
+    recipe: &Recipe,
+    bars: &Bars,
+) -> Result<(Vec<Judge<'a>>, Judges)> {
+    let (rows, digest) = (Rows::read(path)?, digest_of(path)?);
+    let labelled = chosen(&rows, recipe)?;
+    let split = split(&rows, &labelled, recipe.class_count(), Grouping::Source, parts);
+    let judges = judges(captures, &split, recipe, &rows, &labelled, bars)?;
+    Ok((judges, Judges::Trained { rows: digest, unseen: split.grouping, parts: split.folds }))
+}
+
 /// The captures of all corpora that the recipe wants decided about, whether it has a class for them or not.
 fn captures(corpora: &[(String, PathBuf)], recipe: &Recipe) -> Result<Vec<LabelledCapture>> {
     let mut captures = Vec::new();
@@ -128,14 +161,13 @@ fn captures(corpora: &[(String, PathBuf)], recipe: &Recipe) -> Result<Vec<Labell
 /// A model for each part of the sources, or of the corpora, which has learnt from the others. Each capture is decided about once.
 fn judges<'a>(
     captures: &'a [LabelledCapture],
-    parts: Parts,
+    split: &Split,
     recipe: &Recipe,
     rows: &Rows,
     labelled: &[Labelled<'_>],
     bars: &Bars,
 ) -> Result<Vec<Judge<'a>>> {
     let rules = recipe.class_rules()?;
-    let split = split(rows, labelled, rules.len(), Grouping::Source, parts);
     let place = |case: &Labelled<'_>| {
         let Capture { name, source } = &rows.captures[case.row.capture];
         (split.grouping.of(name, source), split.fold_of[case.row.capture])
@@ -161,7 +193,6 @@ fn judges<'a>(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     use model_compiler::progress::Silent;
     use model_compiler::rows::Row;
@@ -229,7 +260,8 @@ mod tests {
         }
         let labelled = labelled(&rows, &recipe()).unwrap();
         let parts = Parts::Each(Grouping::Corpus);
-        let judged: Vec<Vec<String>> = judges(&captures, parts, &recipe(), &rows, &labelled, &Bars::new())
+        let split = split(&rows, &labelled, 2, Grouping::Source, parts);
+        let judged: Vec<Vec<String>> = judges(&captures, &split, &recipe(), &rows, &labelled, &Bars::new())
             .unwrap()
             .into_iter()
             .map(|judge| judge.captures.iter().map(|of| of.name.clone()).collect())
@@ -247,7 +279,8 @@ mod tests {
         let captures = captures(&[("lab".to_owned(), folder.clone())], &recipe).unwrap();
         fs::remove_dir_all(&folder).unwrap();
         for (parts, models) in [(Parts::Count(2), 2), (Parts::Each(Grouping::Source), 4)] {
-            let judges = judges(&captures, parts, &recipe, &rows, &labelled, &Bars::new()).unwrap();
+            let split = split(&rows, &labelled, 2, Grouping::Source, parts);
+            let judges = judges(&captures, &split, &recipe, &rows, &labelled, &Bars::new()).unwrap();
             assert_eq!(judges.len(), models);
             let mut judged: Vec<&str> =
                 judges.iter().flat_map(|judge| &judge.captures).map(|of| of.name.as_str()).collect();

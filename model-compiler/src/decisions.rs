@@ -4,6 +4,7 @@
 //! This is the measure that matters to people: an attack is caught once its sender is blocked or what it floods is limited,
 //! and a block of anybody else is wrongful, whatever single verdicts were.
 
+pub mod provenance;
 pub mod tables;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::extract::{BENIGN, attack_begins};
 use crate::json::{self, ModelError};
 use crate::model::Model;
 use crate::progress::Progress;
+use provenance::Provenance;
 
 /// The profiles of the appliance, from the most patient on.
 pub const PROFILES: [&str; 3] = ["lenient", "balanced", "strict"];
@@ -96,8 +98,10 @@ pub struct Decided {
 }
 
 /// What `decide` writes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decisions {
+    /// How they were made.
+    pub provenance: Provenance,
     /// By the models that were trained.
     pub model: Vec<Decided>,
     /// About the same captures by the best single comparison in the place of each of them, beside the same rules; nothing where a

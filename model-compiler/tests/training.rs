@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model_compiler::card::card;
+use model_compiler::decisions::provenance::{Judges, Provenance};
 use model_compiler::decisions::{Decided, Decisions, Threshold};
 use model_compiler::evaluate::{as_it_is, cross_validate};
 use model_compiler::folds::{Grouping, Parts};
@@ -264,8 +265,16 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let thresholds = [(4.0, &caught), (9.0, &passed)]
         .map(|(block_evidence, of)| Threshold { block_evidence, decided: vec![of.clone()] })
         .to_vec();
-    let decisions = Decisions { model: vec![passed], stump: vec![caught], thresholds };
-    let card = card(&model, &recipe, &rows, &labelled, &[measured], &decisions, "make model").unwrap();
+    let provenance =
+        Provenance { recipe: String::from("0"), judges: Judges::AsItIs { model: String::from("abc") }, config: None };
+    let decisions = Decisions { provenance, model: vec![passed], stump: vec![caught], thresholds };
+    let card = card(&model, &recipe, &rows, &labelled, &[measured], Some(&decisions), "make model").unwrap();
+    assert!(
+        card.contains(
+            "## Decided: by the appliance, by the finished model, which may have learnt from these captures\n"
+        )
+    );
+    assert!(card.contains("in mode enforce with the default rules, by `model.json` as it is (SHA-256 `abc`)."));
     let beside = card.lines().find(|line| line.starts_with("| scan | 1 | 0.00 [")).unwrap();
     assert!(beside.contains("| 100.00 [") && beside.contains("| 2.50 ["), "what the comparison caught: {beside}");
     assert!(card.contains("| 4 | 100.00 [") && card.contains("| 9 | 0.00 ["), "what thresholds would catch");
