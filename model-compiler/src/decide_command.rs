@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use model_compiler::corpus::LabelledCapture;
 use model_compiler::decisions::provenance::{Config, Judges, Provenance, digest};
@@ -19,7 +19,7 @@ use model_compiler::rows::{Capture, Rows};
 use model_compiler::train::{Labelled, steps, train, train_stump};
 
 use crate::bars::Bars;
-use crate::{chosen, named_directory, read_corpus, read_model, recipe};
+use crate::{chosen, named_directory, read_corpus, read_model, read_rows, recipe};
 
 /// What to decide about, and with what.
 #[derive(Args)]
@@ -141,7 +141,7 @@ fn trained<'a>(
     recipe: &Recipe,
     bars: &Bars,
 ) -> Result<(Vec<Judge<'a>>, Judges)> {
-    let (rows, digest) = (Rows::read(path)?, digest_of(path)?);
+    let (rows, digest) = (read_rows(path, recipe)?, digest_of(path)?);
     let labelled = chosen(&rows, recipe)?;
     let split = split(&rows, &labelled, recipe.class_count(), Grouping::Source, parts);
     let judges = judges(captures, &split, recipe, &rows, &labelled, bars)?;
@@ -153,9 +153,52 @@ fn captures(corpora: &[(String, PathBuf)], recipe: &Recipe) -> Result<Vec<Labell
     let mut captures = Vec::new();
     for (name, directory) in corpora {
         let corpus = read_corpus(recipe, name, directory)?;
-        captures.extend(corpus.captures.into_iter().filter(|capture| recipe.decides_about(&capture.name)));
+        for mut capture in corpus.captures.into_iter().filter(|capture| recipe.decides_about(&capture.name)) {
+            capture.source = recipe.source(&capture.source).to_owned();
+            captures.push(capture);
+        }
     }
     Ok(captures)
+}
+
+/// The part that each capture is in, or none where no model has learnt from its group, because there is nothing to learn from: that
+/// any model may be asked about.
+///
+/// # Errors
+/// The rows know the capture by another source, or do not know a group that there is something to learn from.
+fn places(
+    captures: &[LabelledCapture],
+    split: &Split,
+    recipe: &Recipe,
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+) -> Result<Vec<Option<usize>>> {
+    let grouping = split.grouping;
+    let of_row = |case: &Labelled<'_>| {
+        let Capture { name, source } = &rows.captures[case.row.capture];
+        (grouping.of(name, source), split.fold_of[case.row.capture])
+    };
+    let fold_of: BTreeMap<&str, usize> = labelled.iter().map(of_row).collect();
+    let sources: BTreeMap<&str, &str> =
+        rows.captures.iter().map(|capture| (capture.name.as_str(), capture.source.as_str())).collect();
+    let rules = recipe.class_rules()?;
+    let place = |of: &LabelledCapture| {
+        let LabelledCapture { name, source, label, .. } = of;
+        let in_rows = sources.get(name.as_str());
+        if let Some(other) = in_rows.filter(|in_rows| **in_rows != source.as_str()) {
+            bail!("{name} is of the source {source}, and its rows are of {other}: `extract` the rows again");
+        }
+        let fold = fold_of.get(grouping.of(name, source)).copied();
+        let is_learnt = rules.iter().any(|rule| rule.labels.contains(label)) && !recipe.excludes(name);
+        ensure!(
+            fold.is_some() || !is_learnt,
+            "{name}: there are no rows of its {} {:?}: `extract` the rows again, or leave the capture out by [[exclude]] in the recipe",
+            grouping.name(),
+            grouping.of(name, source)
+        );
+        Ok(fold)
+    };
+    captures.iter().map(place).collect()
 }
 
 /// A model for each part of the sources, or of the corpora, which has learnt from the others. Each capture is decided about once.
@@ -168,11 +211,7 @@ fn judges<'a>(
     bars: &Bars,
 ) -> Result<Vec<Judge<'a>>> {
     let rules = recipe.class_rules()?;
-    let place = |case: &Labelled<'_>| {
-        let Capture { name, source } = &rows.captures[case.row.capture];
-        (split.grouping.of(name, source), split.fold_of[case.row.capture])
-    };
-    let fold_of: BTreeMap<&str, usize> = labelled.iter().map(place).collect();
+    let places = places(captures, split, recipe, rows, labelled)?;
     let mut judges = Vec::new();
     bars.begin("trees", steps(recipe) * split.folds as u64);
     for part in split.parts(labelled, &rules) {
@@ -181,11 +220,11 @@ fn judges<'a>(
         let mut stump = train_stump(&learnt, recipe)?;
         stump.name = format!("stump-without-{fold}");
         model.name = format!("{}-without-{fold}", model.name);
-        // From a group without rows of a class no model has learnt anything: the first one is asked.
+        // What no model has learnt from is asked of the first one.
         let is_first = judges.is_empty();
-        let fold_of = |of: &LabelledCapture| fold_of.get(split.grouping.of(&of.name, &of.source));
-        let is_unseen = |of: &&LabelledCapture| fold_of(of).map_or(is_first, |its_fold| *its_fold == fold);
-        judges.push(Judge { model, stump: Some(stump), captures: captures.iter().filter(is_unseen).collect() });
+        let placed = captures.iter().zip(&places);
+        let unseen = placed.filter(|(_, place)| place.map_or(is_first, |place| place == fold));
+        judges.push(Judge { model, stump: Some(stump), captures: unseen.map(|(capture, _)| capture).collect() });
     }
     Ok(judges)
 }
@@ -204,12 +243,16 @@ mod tests {
     use crate::small::recipe_text;
 
     fn recipe() -> Recipe {
+        toml::from_str(&recipe_toml()).unwrap()
+    }
+
+    fn recipe_toml() -> String {
         let classes = [("benign", r#"["benign"]"#, 1.0), ("scan", r#"["scan"]"#, 1.0)];
         let tree = "max_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1";
         let text = recipe_text(&classes, tree).replace("[corpora]", "[corpora.lab]\nbackground = \"benign\"");
         let exclude =
             |capture, more| format!("[[exclude]]\ncaptures = \"lab/tunnel/{capture}\"\nwhy = \"a test\"\n{more}\n");
-        toml::from_str(&format!("{text}{}{}", exclude("x", ""), exclude("z", "decided = true"))).unwrap()
+        format!("{text}{}{}", exclude("x", ""), exclude("z", "decided = true"))
     }
 
     /// Four sources, each with a harmless capture, a scan and one of no class; each counts ports in its own range.
@@ -243,6 +286,53 @@ mod tests {
         }
         fs::create_dir_all(folder).unwrap();
         fs::write(folder.join("labels.csv"), table).unwrap();
+    }
+
+    #[test]
+    fn a_changed_together_holds_for_rows_that_were_extracted_before() {
+        let (rows, recipe) = (rows(), recipe());
+        let folder = std::env::temp_dir().join(format!("sluice-together-{}", std::process::id()));
+        corpus(&folder, &rows);
+        let table = folder.join("rows.csv");
+        rows.write(&table).unwrap();
+        let judged = |recipe: &Recipe| -> Vec<BTreeSet<String>> {
+            let captures = captures(&[("lab".to_owned(), folder.clone())], recipe).unwrap();
+            let parts = Parts::Each(Grouping::Source);
+            let (judges, _) = trained(&table, &captures, parts, recipe, &Bars::new()).unwrap();
+            let sources = |judge: &Judge<'_>| judge.captures.iter().map(|of| of.source.clone()).collect();
+            judges.iter().map(sources).collect()
+        };
+        let own = |sources: &[&str]| sources.iter().map(|source| (*source).to_owned()).collect::<BTreeSet<_>>();
+        let apart = [own(&["silent", "source 0"]), own(&["source 1"]), own(&["source 2"]), own(&["source 3"])];
+        assert_eq!(judged(&recipe), apart);
+        let text = "[together]\nboth = [\"source 2\", \"source 3\"]\n[rows]";
+        let together = toml::from_str(&recipe_toml().replace("[rows]", text)).unwrap();
+        assert_eq!(judged(&together), [own(&["both", "silent"]), own(&["source 0"]), own(&["source 1"])]);
+        let extracted = read_corpus(&together, "lab", &folder).unwrap();
+        assert!(extracted.captures.iter().any(|of| of.source == "source 3"), "the rows hold sources as published");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_capture_that_the_rows_do_not_know_is_named() {
+        let (mut rows, recipe) = (rows(), recipe());
+        let folder = std::env::temp_dir().join(format!("sluice-unknown-{}", std::process::id()));
+        corpus(&folder, &rows);
+        let captures = captures(&[("lab".to_owned(), folder.clone())], &recipe).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        let refusal = |rows: &Rows| {
+            let labelled = labelled(rows, &recipe).unwrap();
+            let split = split(rows, &labelled, 2, Grouping::Source, Parts::Each(Grouping::Source));
+            judges(&captures, &split, &recipe, rows, &labelled, &Bars::new()).err().map(|refusal| refusal.to_string())
+        };
+        rows.captures[1].source = "source 1".to_owned();
+        let told = refusal(&rows).unwrap();
+        assert!(told.contains("lab/scan/0.pcap is of the source source 0, and its rows are of source 1"), "{told}");
+        rows.captures[1].source = "source 0".to_owned();
+        assert_eq!(refusal(&rows), None);
+        rows.rows.retain(|row| row.capture >= LABELS.len());
+        let told = refusal(&rows).unwrap();
+        assert!(told.contains("lab/benign/0.pcap: there are no rows of its source \"source 0\""), "{told}");
     }
 
     #[test]

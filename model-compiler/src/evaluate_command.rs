@@ -17,7 +17,7 @@ use model_compiler::train::{Labelled, steps, train};
 use model_compiler::{card, json, report};
 
 use crate::bars::Bars;
-use crate::{chosen, read_model, recipe};
+use crate::{chosen, read_model, read_rows, recipe};
 
 /// What to measure, and where to write it.
 #[derive(Args)]
@@ -60,7 +60,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let recipe = recipe(folder)?;
     // Before hours are spent on measuring.
     let decided = arguments.decisions.as_deref().map(|path| read_decisions(path, arguments)).transpose()?;
-    let rows = Rows::read(&arguments.rows)?;
+    let rows = read_rows(&arguments.rows, &recipe)?;
     let labelled = chosen(&rows, &recipe)?;
     if !arguments.as_it_is && (arguments.card || arguments.report.is_some()) {
         ensure_trained(arguments, &recipe, &rows, &labelled)?;
