@@ -74,13 +74,18 @@ pub fn card(
 /// What the appliance did with captures, and where it was wrong.
 fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<String, RecipeError> {
     let decided = &decisions.model;
+    let balanced = || decided.iter().filter(|case| case.profile == BALANCED);
     let mut text = format!(
         "## Decided: by the appliance, {}\n\n{} An attack is caught once its sender is blocked or what it floods is \
-         limited; any other block is wrongful. Time and packets count from the first packet of the first flow that \
-         the capture's label speaks of. In brackets are 95 % intervals (Wilson). A line with a label in the place of a class is about what the \
+         limited; any other block is wrongful. Where the label names no sender, because they are forged or too many, only a \
+         limit catches the attack, and a block of an address that does nothing in the capture but send the flood, \
+         without completing a handshake, is neither; of these there are {} in {} captures in the profile balanced. Time \
+         and packets count from the first packet of the first flow that the capture's label speaks of. In brackets are 95 % intervals (Wilson). A line with a label in the place of a class is about what the \
          model has no class for: rules catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
         decisions.provenance.title(),
         decisions.provenance.method(),
+        balanced().map(|case| case.neither.len()).sum::<usize>(),
+        balanced().filter(|case| !case.neither.is_empty()).count(),
         table(&summarise(decided, &recipe.class_names()?))
     );
     if !decisions.stump.is_empty() {
@@ -104,7 +109,6 @@ fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<
         "The same in the profile balanced, by where the captures are from. A tool of the laboratory is a source.\n",
     );
     line(&mut text, &by_place(decided, &recipe.class_names()?));
-    let balanced = || decided.iter().filter(|case| case.profile == BALANCED);
     let kind = |case: &Decided| case.capture.split("__").take(2).collect::<Vec<_>>().join("__");
     for (title, wanted) in [
         (

@@ -112,7 +112,8 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     for case in all.model.iter().filter(|case| case.profile == BALANCED) {
         let passed = case.caught_s.is_none() && case.label != BENIGN;
         if passed || !case.wrongful.is_empty() {
-            println!("{}{} {:?}", if passed { "passed: " } else { "" }, case.capture, case.wrongful);
+            let wrongful: Vec<String> = case.wrongful.iter().map(ToString::to_string).collect();
+            println!("{}{} {}", if passed { "passed: " } else { "" }, case.capture, wrongful.join(", "));
         }
     }
     let text = serde_json::to_string_pretty(&all)?;

@@ -53,7 +53,9 @@ fn page() -> String {
         caught_s: Some(1.5),
         caught_packets: Some(37),
         evidence_flows: Some(4),
+        caught_by: None,
         wrongful: Vec::new(),
+        neither: Vec::new(),
         flows: 40,
         accused_flows: 1,
     };

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model_compiler::card::card;
 use model_compiler::decisions::provenance::{Judges, Provenance};
-use model_compiler::decisions::{Decided, Decisions, Threshold};
+use model_compiler::decisions::{Decided, Decisions, Struck, Threshold};
 use model_compiler::evaluate::{as_it_is, cross_validate};
 use model_compiler::folds::{Grouping, Parts};
 use model_compiler::forest::Combination;
@@ -257,10 +257,18 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         caught_s: None,
         caught_packets: None,
         evidence_flows: None,
+        caught_by: None,
         wrongful: Vec::new(),
+        neither: Vec::new(),
         flows: 40,
         accused_flows: 1,
     };
+    let struck = |address: &str| Struck {
+        address: address.to_owned(),
+        action: "deny_new".to_owned(),
+        class: "flood".to_owned(),
+    };
+    let passed = Decided { neither: vec![struck("192.0.2.1"), struck("192.0.2.2")], ..passed };
     let caught = Decided { caught_s: Some(1.0), accused_flows: 40, ..passed.clone() };
     let thresholds = [(4.0, &caught), (9.0, &passed)]
         .map(|(block_evidence, of)| Threshold { block_evidence, decided: vec![of.clone()] })
@@ -274,6 +282,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
             "## Decided: by the appliance, by the finished model, which may have learnt from these captures\n"
         )
     );
+    assert!(card.contains("is neither; of these there are 2 in 1 captures in the profile balanced."));
     assert!(card.contains("in mode enforce with the default rules, by `model.json` as it is (SHA-256 `abc`)."));
     let beside = card.lines().find(|line| line.starts_with("| scan | 1 | 0.00 [")).unwrap();
     assert!(beside.contains("| 100.00 [") && beside.contains("| 2.50 ["), "what the comparison caught: {beside}");
