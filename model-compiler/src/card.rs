@@ -91,8 +91,9 @@ fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<
     if !decisions.stump.is_empty() {
         line(
             &mut text,
-            "Beside it the same program with the best single comparison in the place of the model, and the same rules, in the \
-             profile balanced: what the model is worth.\n",
+            "Beside it the same program with a single comparison in the place of the model, the best one to tell harmless flows from any \
+             threat, and the same rules, in the profile balanced: what the model is worth. The comparison gives the name of the threat that \
+             is most probable on its side.\n",
         );
         line(&mut text, &beside_the_stump(decisions, &recipe.class_names()?));
     }
@@ -194,7 +195,8 @@ fn measured(evaluation: &Evaluation) -> String {
     line(
         &mut text,
         &format!(
-            "\nThe stump is the best single comparison. A source is accused where its flows add up to what the balanced profile \
+            "\nThe stump is the best single comparison for its line, by the weights of the recipe: of a threat the one that tells it from \
+             all else, of harmless flows and any threat the one that tells these apart. A source is accused where its flows add up to what the balanced profile \
              blocks for, if evidence did not fade; a flood from forged addresses accuses nobody. Captures where the model was \
              wrong, harmless ones with an accused source and attacks that passed (nobody accused, most flows called harmless): \
              {} of {}.\n",

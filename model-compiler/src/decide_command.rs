@@ -16,7 +16,8 @@ use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Rows};
-use model_compiler::train::{Labelled, steps, train, train_stump};
+use model_compiler::train::stump::{Target, train_stump};
+use model_compiler::train::{Labelled, steps, train};
 
 use crate::bars::Bars;
 use crate::{chosen, named_directory, read_corpus, read_model, read_rows, recipe};
@@ -56,7 +57,7 @@ pub struct DecideArguments {
 /// Who decides about captures, and has learnt from none of their sources.
 struct Judge<'a> {
     model: Model,
-    /// The best single comparison, by the same rows.
+    /// The best single comparison of harmless flows with threats, by the same rows.
     stump: Option<Model>,
     captures: Vec<&'a LabelledCapture>,
 }
@@ -218,7 +219,7 @@ fn judges<'a>(
     for part in split.parts(labelled, &rules) {
         let Part { fold, learnt, .. } = part?;
         let mut model = train(rows, &learnt, recipe, bars)?;
-        let mut stump = train_stump(&learnt, recipe)?;
+        let mut stump = train_stump(&learnt, recipe, Target::AnyThreat)?;
         stump.name = format!("stump-without-{fold}");
         model.name = format!("{}-without-{fold}", model.name);
         // What no model has learnt from is asked of the first one.
@@ -389,7 +390,7 @@ mod tests {
                 let others: Vec<Labelled<'_>> = labelled.iter().filter(of_others).copied().collect();
                 let expected = train(&rows, &others, &recipe, &Silent).unwrap();
                 assert_eq!((&model.trees, &model.ranges), (&expected.trees, &expected.ranges), "{sources:?}");
-                let expected = train_stump(&others, &recipe).unwrap();
+                let expected = train_stump(&others, &recipe, Target::AnyThreat).unwrap();
                 assert_eq!(stump.as_ref().map(|stump| &stump.trees), Some(&expected.trees), "{sources:?}");
             }
         }

@@ -470,10 +470,11 @@ impl Recipe {
         })
     }
 
-    /// The recipe for the best single comparison of the same rows.
+    /// The recipe for the best single comparison of the same rows, in whichever direction.
     #[must_use]
     pub fn of_one_comparison(&self) -> Self {
-        let tree = TreeRules { max_depth: 1, ask_first: Vec::new(), ..self.tree.clone() };
+        let (ask_first, more_is_worse, less_is_worse) = (Vec::new(), Vec::new(), Vec::new());
+        let tree = TreeRules { max_depth: 1, ask_first, more_is_worse, less_is_worse, ..self.tree.clone() };
         Self { tree, forest: None, boosting: None, ..self.clone() }
     }
 

@@ -20,7 +20,8 @@ use model_compiler::random::Random;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Row, Rows};
 use model_compiler::search::search;
-use model_compiler::train::{TrainError, labelled, train, train_and_assess, train_stump};
+use model_compiler::train::stump::{Target, train_stump};
+use model_compiler::train::{TrainError, labelled, train, train_and_assess};
 use traffic::features::schema::index_of;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
@@ -220,7 +221,7 @@ fn a_recipe_says_one_way_to_make_many_trees_and_numbers_that_can_be() {
 }
 
 #[test]
-fn what_decides_is_found_and_the_stump_cannot() {
+fn what_decides_is_found_and_one_comparison_finds_one_threat() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
     for grouping in [Grouping::Capture, Grouping::Source] {
@@ -230,16 +231,28 @@ fn what_decides_is_found_and_the_stump_cannot() {
         };
         assert_eq!(recalls(&measured.model), [Some(1.0); 4], "{}", measured.method);
         assert_eq!(measured.model.captures.len(), 20, "each capture is tested once");
-        assert_ne!(recalls(&measured.stump), [Some(1.0); 4], "one comparison cannot tell three classes apart");
+        let [harmless, scan, flood, any] = recalls(&measured.stump)[..] else {
+            unreachable!("three classes and any threat")
+        };
+        assert_eq!([scan, flood], [Some(1.0); 2], "one comparison tells a threat from all else");
+        assert!(
+            harmless == Some(1.0) && any < Some(0.7),
+            "and two threats from harmless flows it cannot: {harmless:?} {any:?}"
+        );
+        let areas: Vec<f64> = measured.measures[1].1.iter().map(|of| of.roc_auc.unwrap().value).collect();
+        assert!(areas[1..3] == [1.0, 1.0] && areas[0] < 0.9, "{areas:?}");
         assert!(measured.to_string().contains("stump flood"));
     }
     let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
     let measured = as_it_is(&model, &rows, &labelled, &recipe).unwrap();
     assert_eq!(measured.model.flows.classes[0].recall, Some(1.0));
     let boosted = self::recipe(&[("[rows]", BOOSTING), ("smoothing = 1", "smoothing = 1\nask_first = [\"is_udp\"]")]);
-    let stump = train_stump(&labelled, &boosted).unwrap();
-    assert_eq!(stump, train_stump(&labelled, &recipe).unwrap(), "however trees are made");
+    let stump = train_stump(&labelled, &boosted, Target::AnyThreat).unwrap();
+    assert_eq!(stump, train_stump(&labelled, &recipe, Target::AnyThreat).unwrap(), "however trees are made");
     assert_eq!((stump.depth(), stump.trees.len()), (1, 1));
+    let turned =
+        self::recipe(&[("smoothing = 1", "smoothing = 1\nless_is_worse = [\"src_ports_60s\", \"src_flows_2s\"]")]);
+    assert_eq!(stump, train_stump(&labelled, &turned, Target::AnyThreat).unwrap(), "in whichever direction");
 }
 
 #[test]
