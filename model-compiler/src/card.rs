@@ -39,7 +39,7 @@ pub fn card(
     rows: &Rows,
     labelled: &[Labelled<'_>],
     evaluations: &[Evaluation],
-    decisions: &Decisions,
+    decisions: Option<&Decisions>,
     command: &str,
 ) -> Result<String, RecipeError> {
     let mut asked: Vec<&str> = model.asked().into_iter().map(|feature| FEATURES[feature].name).collect();
@@ -61,7 +61,7 @@ pub fn card(
     );
     text.push_str(&data(recipe, rows, labelled)?);
     text.push_str(&choices(recipe));
-    if !decisions.model.is_empty() {
+    if let Some(decisions) = decisions {
         text.push_str(&decisions_of_the_appliance(recipe, decisions)?);
     }
     for evaluation in evaluations {
@@ -71,23 +71,29 @@ pub fn card(
     Ok(text)
 }
 
-/// What the appliance did with captures of sources that the model had not seen, and where it was wrong.
+/// What the appliance did with captures, and where it was wrong.
 fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<String, RecipeError> {
     let decided = &decisions.model;
+    let balanced = || decided.iter().filter(|case| case.profile == BALANCED);
     let mut text = format!(
-        "## Decided: by the appliance, about captures of sources that the model has not seen\n\n\
-         `sluice replay` in mode enforce with the default rules, by a model of all sources but some, about the captures of those. An \
-         attack is caught once its sender is blocked or what it floods is limited; any other block is wrongful. Time and \
-         packets count from the first packet of the first flow that the capture's label speaks of. In brackets are 95 % \
-         intervals (Wilson). A line with a label in the place of a class is about what the model has no class for: rules \
-         catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
+        "## Decided: by the appliance, {}\n\n{} An attack is caught once its sender is blocked or what it floods is \
+         limited; any other block is wrongful. Where the label names no sender, because they are forged or too many, only a \
+         limit catches the attack, and a block of an address that does nothing in the capture but send the flood, \
+         without completing a handshake, is neither; of these there are {} in {} captures in the profile balanced. Time \
+         and packets count from the first packet of the first flow that the capture's label speaks of. In brackets are 95 % intervals (Wilson). A line with a label in the place of a class is about what the \
+         model has no class for: rules catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
+        decisions.provenance.title(),
+        decisions.provenance.method(),
+        balanced().map(|case| case.neither.len()).sum::<usize>(),
+        balanced().filter(|case| !case.neither.is_empty()).count(),
         table(&summarise(decided, &recipe.class_names()?))
     );
     if !decisions.stump.is_empty() {
         line(
             &mut text,
-            "Beside it the same program with the best single comparison in the place of the model, and the same rules, in the \
-             profile balanced: what the model is worth.\n",
+            "Beside it the same program with a single comparison in the place of the model, the best one to tell harmless flows from any \
+             threat, and the same rules, in the profile balanced: what the model is worth. The comparison gives the name of the threat that \
+             is most probable on its side.\n",
         );
         line(&mut text, &beside_the_stump(decisions, &recipe.class_names()?));
     }
@@ -104,7 +110,6 @@ fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<
         "The same in the profile balanced, by where the captures are from. A tool of the laboratory is a source.\n",
     );
     line(&mut text, &by_place(decided, &recipe.class_names()?));
-    let balanced = || decided.iter().filter(|case| case.profile == BALANCED);
     let kind = |case: &Decided| case.capture.split("__").take(2).collect::<Vec<_>>().join("__");
     for (title, wanted) in [
         (
@@ -190,7 +195,8 @@ fn measured(evaluation: &Evaluation) -> String {
     line(
         &mut text,
         &format!(
-            "\nThe stump is the best single comparison. A source is accused where its flows add up to what the balanced profile \
+            "\nThe stump is the best single comparison for its line, by the weights of the recipe: of a threat the one that tells it from \
+             all else, of harmless flows and any threat the one that tells these apart. A source is accused where its flows add up to what the balanced profile \
              blocks for, if evidence did not fade; a flood from forged addresses accuses nobody. Captures where the model was \
              wrong, harmless ones with an accused source and attacks that passed (nobody accused, most flows called harmless): \
              {} of {}.\n",

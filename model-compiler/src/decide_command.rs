@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use model_compiler::corpus::LabelledCapture;
+use model_compiler::decisions::provenance::{Config, Judges, Provenance, digest};
 use model_compiler::decisions::tables::{beside_the_stump, by_place, by_threshold, summarise, table};
 use model_compiler::decisions::{Appliance, BALANCED, Decisions, Setting, Threshold};
 use model_compiler::extract::BENIGN;
-use model_compiler::folds::{Grouping, Part, Parts, split};
+use model_compiler::folds::{Grouping, Part, Parts, Split, split};
 use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Rows};
-use model_compiler::train::{Labelled, steps, train, train_stump};
+use model_compiler::train::stump::{Target, train_stump};
+use model_compiler::train::{Labelled, steps, train};
 
 use crate::bars::Bars;
-use crate::{chosen, named_directory, read_corpus, read_model, recipe};
+use crate::{chosen, named_directory, read_corpus, read_model, read_rows, recipe};
 
 /// What to decide about, and with what.
 #[derive(Args)]
@@ -28,9 +30,9 @@ pub struct DecideArguments {
     /// A corpus, as for `extract`.
     #[arg(long = "corpus", value_name = "NAME=DIR", required = true, value_parser = named_directory)]
     corpora: Vec<(String, PathBuf)>,
-    /// The table of rows that was extracted from these corpora.
-    #[arg(long)]
-    rows: PathBuf,
+    /// The table of rows that was extracted from these corpora; model.json as it is needs none.
+    #[arg(long, required_unless_present = "as_it_is")]
+    rows: Option<PathBuf>,
     /// The `sluice` program.
     #[arg(long)]
     sluice: PathBuf,
@@ -55,7 +57,7 @@ pub struct DecideArguments {
 /// Who decides about captures, and has learnt from none of their sources.
 struct Judge<'a> {
     model: Model,
-    /// The best single comparison, by the same rows.
+    /// The best single comparison of harmless flows with threats, by the same rows.
     stump: Option<Model>,
     captures: Vec<&'a LabelledCapture>,
 }
@@ -65,9 +67,9 @@ struct Judge<'a> {
 /// # Errors
 /// Something cannot be read, written or run.
 pub fn decide(arguments: &DecideArguments) -> Result<()> {
-    let recipe = recipe(&arguments.model)?;
-    let rows = Rows::read(&arguments.rows)?;
-    let labelled = chosen(&rows, &recipe)?;
+    let recipe_file = arguments.model.join("recipe.toml");
+    let (recipe, recipe_digest) = (recipe(&arguments.model)?, digest_of(&recipe_file)?);
+    let config = arguments.config.as_deref().map(config_of).transpose()?;
     let captures = captures(&arguments.corpora, &recipe)?;
     let appliance = Appliance {
         program: arguments.sluice.clone(),
@@ -77,13 +79,16 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     let thresholds = arguments.block_evidence.iter();
     let thresholds =
         thresholds.map(|block_evidence| Threshold { block_evidence: *block_evidence, decided: Vec::new() });
-    let mut all = Decisions { thresholds: thresholds.collect(), ..Decisions::default() };
     let bars = Bars::new();
-    let judges = if arguments.as_it_is {
-        let model = read_model(&arguments.model.join("model.json"))?;
-        vec![Judge { model, stump: None, captures: captures.iter().collect() }]
-    } else {
-        judges(&captures, arguments.folds, &recipe, &rows, &labelled, &bars)?
+    let (judges, who) = match arguments.rows.as_deref().filter(|_| !arguments.as_it_is) {
+        None => as_it_is(&arguments.model.join("model.json"), &captures)?,
+        Some(path) => trained(path, &captures, arguments.folds, &recipe, &bars)?,
+    };
+    let mut all = Decisions {
+        provenance: Provenance { recipe: recipe_digest, judges: who, config },
+        model: Vec::new(),
+        stump: Vec::new(),
+        thresholds: thresholds.collect(),
     };
     for Judge { model, stump, captures } in judges {
         bars.say(&format!("{}: {} leaves, {} captures", model.name, model.leaves(), captures.len()));
@@ -108,11 +113,41 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     for case in all.model.iter().filter(|case| case.profile == BALANCED) {
         let passed = case.caught_s.is_none() && case.label != BENIGN;
         if passed || !case.wrongful.is_empty() {
-            println!("{}{} {:?}", if passed { "passed: " } else { "" }, case.capture, case.wrongful);
+            let wrongful: Vec<String> = case.wrongful.iter().map(ToString::to_string).collect();
+            println!("{}{} {}", if passed { "passed: " } else { "" }, case.capture, wrongful.join(", "));
         }
     }
     let text = serde_json::to_string_pretty(&all)?;
     fs::write(&arguments.out, text).with_context(|| format!("cannot write {}", arguments.out.display()))
+}
+
+fn digest_of(path: &Path) -> Result<String> {
+    digest(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn config_of(path: &Path) -> Result<Config> {
+    Ok(Config { path: path.display().to_string(), digest: digest_of(path)? })
+}
+
+/// The finished model, which decides about all captures.
+fn as_it_is<'a>(path: &Path, captures: &'a [LabelledCapture]) -> Result<(Vec<Judge<'a>>, Judges)> {
+    let (model, digest) = (read_model(path)?, digest_of(path)?);
+    Ok((vec![Judge { model, stump: None, captures: captures.iter().collect() }], Judges::AsItIs { model: digest }))
+}
+
+/// Models of the rows in the file at `path`, each of which decides about what it has not seen.
+fn trained<'a>(
+    path: &Path,
+    captures: &'a [LabelledCapture],
+    parts: Parts,
+    recipe: &Recipe,
+    bars: &Bars,
+) -> Result<(Vec<Judge<'a>>, Judges)> {
+    let (rows, digest) = (read_rows(path, recipe)?, digest_of(path)?);
+    let labelled = chosen(&rows, recipe)?;
+    let split = split(&rows, &labelled, recipe.class_count(), Grouping::Source, parts);
+    let judges = judges(captures, &split, recipe, &rows, &labelled, bars)?;
+    Ok((judges, Judges::Trained { rows: digest, unseen: split.grouping, parts: split.folds }))
 }
 
 /// The captures of all corpora that the recipe wants decided about, whether it has a class for them or not.
@@ -120,40 +155,78 @@ fn captures(corpora: &[(String, PathBuf)], recipe: &Recipe) -> Result<Vec<Labell
     let mut captures = Vec::new();
     for (name, directory) in corpora {
         let corpus = read_corpus(recipe, name, directory)?;
-        captures.extend(corpus.captures.into_iter().filter(|capture| recipe.decides_about(&capture.name)));
+        for mut capture in corpus.captures.into_iter().filter(|capture| recipe.decides_about(&capture.name)) {
+            capture.source = recipe.source(&capture.source).to_owned();
+            captures.push(capture);
+        }
     }
     Ok(captures)
+}
+
+/// The part that each capture is in, or none where no model has learnt from its group, because there is nothing to learn from: that
+/// any model may be asked about.
+///
+/// # Errors
+/// The rows know the capture by another source, or do not know a group that there is something to learn from.
+fn places(
+    captures: &[LabelledCapture],
+    split: &Split,
+    recipe: &Recipe,
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+) -> Result<Vec<Option<usize>>> {
+    let grouping = split.grouping;
+    let of_row = |case: &Labelled<'_>| {
+        let Capture { name, source } = &rows.captures[case.row.capture];
+        (grouping.of(name, source), split.fold_of[case.row.capture])
+    };
+    let fold_of: BTreeMap<&str, usize> = labelled.iter().map(of_row).collect();
+    let sources: BTreeMap<&str, &str> =
+        rows.captures.iter().map(|capture| (capture.name.as_str(), capture.source.as_str())).collect();
+    let rules = recipe.class_rules()?;
+    let place = |of: &LabelledCapture| {
+        let LabelledCapture { name, source, label, .. } = of;
+        let in_rows = sources.get(name.as_str());
+        if let Some(other) = in_rows.filter(|in_rows| **in_rows != source.as_str()) {
+            bail!("{name} is of the source {source}, and its rows are of {other}: `extract` the rows again");
+        }
+        let fold = fold_of.get(grouping.of(name, source)).copied();
+        let is_learnt = rules.iter().any(|rule| rule.labels.contains(label)) && !recipe.excludes(name);
+        ensure!(
+            fold.is_some() || !is_learnt,
+            "{name}: there are no rows of its {} {:?}: `extract` the rows again, or leave the capture out by [[exclude]] in the recipe",
+            grouping.name(),
+            grouping.of(name, source)
+        );
+        Ok(fold)
+    };
+    captures.iter().map(place).collect()
 }
 
 /// A model for each part of the sources, or of the corpora, which has learnt from the others. Each capture is decided about once.
 fn judges<'a>(
     captures: &'a [LabelledCapture],
-    parts: Parts,
+    split: &Split,
     recipe: &Recipe,
     rows: &Rows,
     labelled: &[Labelled<'_>],
     bars: &Bars,
 ) -> Result<Vec<Judge<'a>>> {
     let rules = recipe.class_rules()?;
-    let split = split(rows, labelled, rules.len(), Grouping::Source, parts);
-    let place = |case: &Labelled<'_>| {
-        let Capture { name, source } = &rows.captures[case.row.capture];
-        (split.grouping.of(name, source), split.fold_of[case.row.capture])
-    };
-    let fold_of: BTreeMap<&str, usize> = labelled.iter().map(place).collect();
+    let places = places(captures, split, recipe, rows, labelled)?;
     let mut judges = Vec::new();
     bars.begin("trees", steps(recipe) * split.folds as u64);
     for part in split.parts(labelled, &rules) {
         let Part { fold, learnt, .. } = part?;
         let mut model = train(rows, &learnt, recipe, bars)?;
-        let mut stump = train_stump(&learnt, recipe)?;
+        let mut stump = train_stump(&learnt, recipe, Target::AnyThreat)?;
         stump.name = format!("stump-without-{fold}");
         model.name = format!("{}-without-{fold}", model.name);
-        // From a group without rows of a class no model has learnt anything: the first one is asked.
+        // What no model has learnt from is asked of the first one.
         let is_first = judges.is_empty();
-        let fold_of = |of: &LabelledCapture| fold_of.get(split.grouping.of(&of.name, &of.source));
-        let is_unseen = |of: &&LabelledCapture| fold_of(of).map_or(is_first, |its_fold| *its_fold == fold);
-        judges.push(Judge { model, stump: Some(stump), captures: captures.iter().filter(is_unseen).collect() });
+        let placed = captures.iter().zip(&places);
+        let unseen = placed.filter(|(_, place)| place.map_or(is_first, |place| place == fold));
+        judges.push(Judge { model, stump: Some(stump), captures: unseen.map(|(capture, _)| capture).collect() });
     }
     Ok(judges)
 }
@@ -161,7 +234,6 @@ fn judges<'a>(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     use model_compiler::progress::Silent;
     use model_compiler::rows::Row;
@@ -173,12 +245,16 @@ mod tests {
     use crate::small::recipe_text;
 
     fn recipe() -> Recipe {
+        toml::from_str(&recipe_toml()).unwrap()
+    }
+
+    fn recipe_toml() -> String {
         let classes = [("benign", r#"["benign"]"#, 1.0), ("scan", r#"["scan"]"#, 1.0)];
         let tree = "max_depth = 3\nmin_leaf_share = 0\nmin_gain = 0\nsmoothing = 1";
         let text = recipe_text(&classes, tree).replace("[corpora]", "[corpora.lab]\nbackground = \"benign\"");
         let exclude =
             |capture, more| format!("[[exclude]]\ncaptures = \"lab/tunnel/{capture}\"\nwhy = \"a test\"\n{more}\n");
-        toml::from_str(&format!("{text}{}{}", exclude("x", ""), exclude("z", "decided = true"))).unwrap()
+        format!("{text}{}{}", exclude("x", ""), exclude("z", "decided = true"))
     }
 
     /// Four sources, each with a harmless capture, a scan and one of no class; each counts ports in its own range.
@@ -215,6 +291,53 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_together_holds_for_rows_that_were_extracted_before() {
+        let (rows, recipe) = (rows(), recipe());
+        let folder = std::env::temp_dir().join(format!("sluice-together-{}", std::process::id()));
+        corpus(&folder, &rows);
+        let table = folder.join("rows.csv");
+        rows.write(&table).unwrap();
+        let judged = |recipe: &Recipe| -> Vec<BTreeSet<String>> {
+            let captures = captures(&[("lab".to_owned(), folder.clone())], recipe).unwrap();
+            let parts = Parts::Each(Grouping::Source);
+            let (judges, _) = trained(&table, &captures, parts, recipe, &Bars::new()).unwrap();
+            let sources = |judge: &Judge<'_>| judge.captures.iter().map(|of| of.source.clone()).collect();
+            judges.iter().map(sources).collect()
+        };
+        let own = |sources: &[&str]| sources.iter().map(|source| (*source).to_owned()).collect::<BTreeSet<_>>();
+        let apart = [own(&["silent", "source 0"]), own(&["source 1"]), own(&["source 2"]), own(&["source 3"])];
+        assert_eq!(judged(&recipe), apart);
+        let text = "[together]\nboth = [\"source 2\", \"source 3\"]\n[rows]";
+        let together = toml::from_str(&recipe_toml().replace("[rows]", text)).unwrap();
+        assert_eq!(judged(&together), [own(&["both", "silent"]), own(&["source 0"]), own(&["source 1"])]);
+        let extracted = read_corpus(&together, "lab", &folder).unwrap();
+        assert!(extracted.captures.iter().any(|of| of.source == "source 3"), "the rows hold sources as published");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_capture_that_the_rows_do_not_know_is_named() {
+        let (mut rows, recipe) = (rows(), recipe());
+        let folder = std::env::temp_dir().join(format!("sluice-unknown-{}", std::process::id()));
+        corpus(&folder, &rows);
+        let captures = captures(&[("lab".to_owned(), folder.clone())], &recipe).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        let refusal = |rows: &Rows| {
+            let labelled = labelled(rows, &recipe).unwrap();
+            let split = split(rows, &labelled, 2, Grouping::Source, Parts::Each(Grouping::Source));
+            judges(&captures, &split, &recipe, rows, &labelled, &Bars::new()).err().map(|refusal| refusal.to_string())
+        };
+        rows.captures[1].source = "source 1".to_owned();
+        let told = refusal(&rows).unwrap();
+        assert!(told.contains("lab/scan/0.pcap is of the source source 0, and its rows are of source 1"), "{told}");
+        rows.captures[1].source = "source 0".to_owned();
+        assert_eq!(refusal(&rows), None);
+        rows.rows.retain(|row| row.capture >= LABELS.len());
+        let told = refusal(&rows).unwrap();
+        assert!(told.contains("lab/benign/0.pcap: there are no rows of its source \"source 0\""), "{told}");
+    }
+
+    #[test]
     fn a_corpus_is_judged_by_a_model_of_the_others_though_they_share_sources() {
         let mut rows = rows();
         let folder = std::env::temp_dir().join(format!("sluice-corpora-{}", std::process::id()));
@@ -229,7 +352,8 @@ mod tests {
         }
         let labelled = labelled(&rows, &recipe()).unwrap();
         let parts = Parts::Each(Grouping::Corpus);
-        let judged: Vec<Vec<String>> = judges(&captures, parts, &recipe(), &rows, &labelled, &Bars::new())
+        let split = split(&rows, &labelled, 2, Grouping::Source, parts);
+        let judged: Vec<Vec<String>> = judges(&captures, &split, &recipe(), &rows, &labelled, &Bars::new())
             .unwrap()
             .into_iter()
             .map(|judge| judge.captures.iter().map(|of| of.name.clone()).collect())
@@ -247,7 +371,8 @@ mod tests {
         let captures = captures(&[("lab".to_owned(), folder.clone())], &recipe).unwrap();
         fs::remove_dir_all(&folder).unwrap();
         for (parts, models) in [(Parts::Count(2), 2), (Parts::Each(Grouping::Source), 4)] {
-            let judges = judges(&captures, parts, &recipe, &rows, &labelled, &Bars::new()).unwrap();
+            let split = split(&rows, &labelled, 2, Grouping::Source, parts);
+            let judges = judges(&captures, &split, &recipe, &rows, &labelled, &Bars::new()).unwrap();
             assert_eq!(judges.len(), models);
             let mut judged: Vec<&str> =
                 judges.iter().flat_map(|judge| &judge.captures).map(|of| of.name.as_str()).collect();
@@ -265,7 +390,7 @@ mod tests {
                 let others: Vec<Labelled<'_>> = labelled.iter().filter(of_others).copied().collect();
                 let expected = train(&rows, &others, &recipe, &Silent).unwrap();
                 assert_eq!((&model.trees, &model.ranges), (&expected.trees, &expected.ranges), "{sources:?}");
-                let expected = train_stump(&others, &recipe).unwrap();
+                let expected = train_stump(&others, &recipe, Target::AnyThreat).unwrap();
                 assert_eq!(stump.as_ref().map(|stump| &stump.trees), Some(&expected.trees), "{sources:?}");
             }
         }

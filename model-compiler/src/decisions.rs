@@ -2,11 +2,13 @@
 //! in enforce mode, and whom it blocks is held against the labels.
 //!
 //! This is the measure that matters to people: an attack is caught once its sender is blocked or what it floods is limited,
-//! and a block of anybody else is wrongful, whatever single verdicts were.
+//! and a block of anybody else is wrongful, whatever single verdicts were. Where a label knows no senders, only a limit catches.
 
+pub mod provenance;
 pub mod tables;
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,16 +22,20 @@ use traffic::capture_file::CaptureFile;
 use traffic::time::Timestamp;
 
 use crate::corpus::LabelledCapture;
-use crate::extract::{BENIGN, attack_begins};
+use crate::extract::{BENIGN, Parties, attack_begins, parties};
 use crate::json::{self, ModelError};
 use crate::model::Model;
 use crate::progress::Progress;
+use provenance::Provenance;
 
 /// The profiles of the appliance, from the most patient on.
 pub const PROFILES: [&str; 3] = ["lenient", "balanced", "strict"];
 
 /// The profile that most households have.
 pub const BALANCED: &str = "balanced";
+
+/// What the appliance calls a limit of what is attacked; all else that it does strikes a source.
+const LIMIT: &str = "limit";
 
 /// Captures are replayed so many at a time.
 const AT_ONCE: usize = 2;
@@ -87,17 +93,41 @@ pub struct Decided {
     pub caught_packets: Option<u64>,
     /// How many flows spoke for it.
     pub evidence_flows: Option<u64>,
-    /// Whom a block struck that had done nothing, with the class it was struck for.
-    pub wrongful: Vec<(String, String)>,
+    /// What was done then: `limit`, or one of the ways to block a source.
+    pub caught_by: Option<String>,
+    /// The blocks of those who had done nothing.
+    pub wrongful: Vec<Struck>,
+    /// The blocks of which nobody knows whether they are right: of senders of an attack whose attackers are unknown, forged or too many,
+    /// who do nothing else in the capture.
+    pub neither: Vec<Struck>,
     /// How many flows the capture has.
     pub flows: u64,
     /// How many of them were taken for attacks, by the model or by a rule.
     pub accused_flows: u64,
 }
 
+/// A block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Struck {
+    /// Whom it struck.
+    pub address: String,
+    /// What was done.
+    pub action: String,
+    /// The class it was done for.
+    pub class: String,
+}
+
+impl Display for Struck {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} for {}", self.action, self.address, self.class)
+    }
+}
+
 /// What `decide` writes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decisions {
+    /// How they were made.
+    pub provenance: Provenance,
     /// By the models that were trained.
     pub model: Vec<Decided>,
     /// About the same captures by the best single comparison in the place of each of them, beside the same rules; nothing where a
@@ -257,8 +287,12 @@ fn since_attack_began(capture: &LabelledCapture, block_s: f64) -> Option<(f64, u
 }
 
 fn decided(capture: &LabelledCapture, profile: &str, report: &Report) -> Decided {
-    let (right, wrong): (Vec<&Block>, Vec<&Block>) = report.blocks.iter().partition(|block| is_right(capture, block));
-    let first = right.iter().min_by(|a, b| a.t.total_cmp(&b.t));
+    let scope = &capture.scope;
+    let by_label = scope.attackers.is_empty() || scope.victims.is_empty();
+    let asked = by_label && capture.label != BENIGN && !report.blocks.is_empty();
+    let parties = &if asked { parties(capture) } else { Parties::default() };
+    let of = |merit| report.blocks.iter().filter(move |block| merit_of(capture, parties, block) == merit);
+    let first = of(Merit::Right).min_by(|a, b| a.t.total_cmp(&b.t));
     let flows: u64 = report.verdicts.values().sum();
     Decided {
         capture: capture.name.clone(),
@@ -269,23 +303,45 @@ fn decided(capture: &LabelledCapture, profile: &str, report: &Report) -> Decided
         caught_s: first.map(|block| block.t),
         caught_packets: None,
         evidence_flows: first.map(|block| block.evidence_flows),
-        wrongful: wrong.iter().map(|block| (block.address.clone(), block.class.clone().unwrap_or_default())).collect(),
+        caught_by: first.map(|block| block.action.clone()),
+        wrongful: of(Merit::Wrong).map(Block::struck).collect(),
+        neither: of(Merit::Unknown).map(Block::struck).collect(),
         flows,
         accused_flows: flows - report.verdicts.get(BENIGN).copied().unwrap_or_default(),
     }
 }
 
-/// Whether a block is deserved: it strikes an attacker, or limits what is attacked. Where nobody knows the attackers' addresses,
-/// because they are forged or too many, it must not strike a victim.
-fn is_right(capture: &LabelledCapture, block: &Block) -> bool {
-    if capture.label == BENIGN {
-        return false;
+impl Block {
+    fn struck(&self) -> Struck {
+        let (address, action) = (self.address.clone(), self.action.clone());
+        Struck { address, action, class: self.class.clone().unwrap_or_default() }
     }
-    let scope = &capture.scope;
-    if block.action == "limit" {
-        return scope.victims.is_empty() || limited_host(&block.address).is_some_and(|host| scope.is_victim(host));
-    }
-    if scope.attackers.is_empty() { !scope.is_victim(block.source) } else { scope.is_attacker(block.source) }
+}
+
+/// What a block is worth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Merit {
+    Right,
+    Wrong,
+    Unknown,
+}
+
+/// A block is right that strikes a known attacker or limits what is attacked: a known victim, or where the label names none, whoever the
+/// flows that it speaks of go to. Where nobody knows the attackers, because they are forged or too many, a block of somebody who only
+/// sends such flows is neither right nor wrong, and of anybody else wrong.
+fn merit_of(capture: &LabelledCapture, parties: &Parties, block: &Block) -> Merit {
+    let (scope, source) = (&capture.scope, block.source.to_canonical());
+    let is_attacked = |host: IpAddr| match scope.victims.is_empty() {
+        true => parties.receivers.contains(&host.to_canonical()),
+        false => scope.is_victim(host),
+    };
+    let is_right = match block.action.as_str() {
+        _ if capture.label == BENIGN => false,
+        LIMIT => limited_host(&block.address).is_some_and(is_attacked),
+        _ if scope.attackers.is_empty() && parties.senders.contains(&source) => return Merit::Unknown,
+        _ => scope.is_attacker(source),
+    };
+    if is_right { Merit::Right } else { Merit::Wrong }
 }
 
 /// The host of a limit, which is named as `192.0.2.1:80/tcp`, `[2001:db8::1]:53/udp`, or `192.0.2.1/icmp`.
@@ -336,7 +392,7 @@ pub(crate) mod tests {
 
     fn outcome(capture: &LabelledCapture, blocks: Vec<Block>) -> (Option<f64>, Vec<String>) {
         let decided = decided(capture, "balanced", &report(blocks));
-        (decided.caught_s, decided.wrongful.into_iter().map(|(address, _)| address).collect())
+        (decided.caught_s, decided.wrongful.into_iter().map(|struck| struck.address).collect())
     }
 
     #[test]
@@ -358,6 +414,41 @@ pub(crate) mod tests {
         assert_eq!((limit("192.0.2.1:80/tcp"), limit("192.0.2.7:80/tcp")), (Some(2.0), None));
         assert_eq!(["192.0.2.1/udp", "192.0.2.1/icmp", "192.0.2.10:80/tcp"].map(limit), [Some(2.0), Some(2.0), None]);
         assert_eq!(outcome(&flood, vec![block(2.0, "192.0.2.1", "192.0.2.1", "deny")]).0, None, "the victim");
+    }
+
+    #[test]
+    fn where_attackers_are_unknown_a_block_of_a_sender_catches_nothing_and_one_of_anybody_else_is_wrongful() {
+        // The victim asks the first, the second asks the third, and both the second and the fourth send to the victim.
+        let mut flood = capture("flood_udp", &[], &["192.0.2.1"]);
+        flood.scope.granularity = Granularity::Destination;
+        let flows = [(1, 7), (8, 9), (8, 1), (20, 1)];
+        let frames: Vec<_> = (100..).zip(flows.map(|(from, to)| datagram(from, to))).collect();
+        flood.path = recorded("senders", &frames);
+        let of = |last| format!("192.0.2.{last}");
+        let blocks = [1, 7, 8, 9, 20, 30].map(|last| block(2.0, &of(last), &of(last), "deny_new"));
+        let told = decided(&flood, "balanced", &report(blocks.into()));
+        let struck = |all: &[Struck]| all.iter().map(|struck| struck.address.clone()).collect::<Vec<_>>();
+        assert_eq!((told.caught_s, struck(&told.wrongful)), (None, [1, 7, 8, 9, 30].map(of).to_vec()));
+        assert_eq!(struck(&told.neither), [of(20)]);
+        assert_eq!(told.neither[0].to_string(), "deny_new 192.0.2.20 for scan");
+        let limit = block(3.0, "192.0.2.1/udp", "192.0.2.20", "limit");
+        assert_eq!(decided(&flood, "balanced", &report(vec![limit])).caught_by.as_deref(), Some("limit"));
+        fs::remove_file(&flood.path).unwrap();
+    }
+
+    #[test]
+    fn where_victims_are_unknown_a_limit_is_right_of_what_the_labelled_flows_go_to() {
+        let mut flood = capture("flood_other", &["192.0.2.20"], &[]);
+        flood.path = recorded("receivers", &[(100, datagram(20, 1)), (101, datagram(7, 8))]);
+        let mut limited = |granularity, address| {
+            flood.scope.granularity = granularity;
+            let (caught_s, wrongful) = outcome(&flood, vec![block(2.0, address, "192.0.2.20", "limit")]);
+            (caught_s.is_some(), wrongful.len())
+        };
+        assert_eq!(limited(Granularity::All, "192.0.2.1/udp"), (true, 0));
+        assert_eq!(limited(Granularity::All, "192.0.2.8/udp"), (false, 1));
+        assert_eq!(limited(Granularity::Host, "192.0.2.1/udp"), (false, 1), "nobody knows which of its flows attack");
+        fs::remove_file(&flood.path).unwrap();
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::progress::Progress;
 use crate::recipe::{ClassRule, Recipe};
 use crate::rows::{Row, Rows};
 use crate::scores::{CaptureScore, Case, ClassScore, Scores, Table, by_flow, score};
+use crate::train::stump::{Target, train_stump};
 use crate::train::{self, Labelled, TrainError};
 
 /// The most captures that the text names; the JSON names them all.
@@ -28,7 +29,8 @@ pub struct Evaluation {
     pub method: String,
     /// The model, or the models of all folds together.
     pub model: Scores,
-    /// The best single comparison, trained and tested on the same rows.
+    /// The best single comparison for each line of the tables, trained and tested on the same rows: of a threat the one that tells it from
+    /// all else; of harmless flows and all threats together the one that tells these apart, whose are also the captures and the confusion.
     pub stump: Scores,
     /// Areas under curves and errors with intervals, by flow: of the model, the stump and the majority class.
     pub measures: [(&'static str, Vec<Measures>); 3],
@@ -66,14 +68,14 @@ pub fn cross_validate(
     let rules = recipe.class_rules()?;
     let split = split(rows, labelled, rules.len(), grouping, parts);
     let (folds, by) = (split.folds, split.grouping.name());
-    let (mut of_model, mut of_stump) = (Vec::new(), Vec::new());
+    let (mut of_model, mut of_stumps) = (Vec::new(), vec![Vec::new(); rules.len()]);
     progress.begin(&format!("{folds} folds by {by}"), folds as u64 * train::steps(recipe));
     for part in split.parts(labelled, &rules) {
         let Part { fold, tested, learnt } = part?;
         let model = train::train(rows, &learnt, recipe, progress)?;
         progress.say(&format!("fold {} of {folds} by {by}: {} leaves", fold + 1, model.leaves()));
         of_model.extend(answers(&model, &tested));
-        of_stump.extend(answers(&train::train_stump(&learnt, recipe)?, &tested));
+        add_stumps(&mut of_stumps, &learnt, &tested, recipe)?;
     }
     let method = match parts {
         Parts::Count(folds) => {
@@ -81,10 +83,25 @@ pub fn cross_validate(
         }
         Parts::Each(_) => format!("each {by} by a model of all others, {folds} times"),
     };
-    evaluation(method, rows, recipe, [of_model, of_stump])
+    evaluation(method, rows, recipe, &of_model, &of_stumps)
 }
 
-/// Tests a finished model on rows; the stump is trained on these very rows, which flatters the stump.
+/// Adds what the best single comparisons of the rows that are learnt say of those that are tested: at the place of each threat the one for
+/// it, at that of the harmless class the one for any threat.
+fn add_stumps(
+    said: &mut [Vec<Case>],
+    learnt: &[Labelled<'_>],
+    tested: &[Labelled<'_>],
+    recipe: &Recipe,
+) -> Result<(), TrainError> {
+    for (class, cases) in said.iter_mut().enumerate() {
+        let target = if class == 0 { Target::AnyThreat } else { Target::Threat(class) };
+        cases.extend(answers(&train_stump(learnt, recipe, target)?, tested));
+    }
+    Ok(())
+}
+
+/// Tests a finished model on rows; the stumps are trained on these very rows, which flatters them.
 ///
 /// # Errors
 /// The recipe contradicts itself, or a class has no rows.
@@ -94,31 +111,53 @@ pub fn as_it_is(
     labelled: &[Labelled<'_>],
     recipe: &Recipe,
 ) -> Result<Evaluation, TrainError> {
-    let stump = train::train_stump(labelled, recipe)?;
+    let mut of_stumps = vec![Vec::new(); recipe.class_count()];
+    add_stumps(&mut of_stumps, labelled, labelled, recipe)?;
     let method = format!("the finished model {} on these rows", model.name);
-    evaluation(method, rows, recipe, [answers(model, labelled), answers(&stump, labelled)])
+    evaluation(method, rows, recipe, &answers(model, labelled), &of_stumps)
 }
 
 fn evaluation(
     method: String,
     rows: &Rows,
     recipe: &Recipe,
-    [model, stump]: [Vec<Case>; 2],
+    model: &[Case],
+    stumps: &[Vec<Case>],
 ) -> Result<Evaluation, TrainError> {
     let rules = recipe.class_rules()?;
     let classes: Vec<&str> = rules.iter().map(|rule| rule.class.name()).collect();
     let captures: Vec<String> = rows.captures.iter().map(|capture| capture.name.clone()).collect();
-    let flows = by_flow(&model);
+    let flows = by_flow(model);
     let measures = [
         ("model", by_class(&flows, &classes)),
-        ("stump", by_class(&by_flow(&stump), &classes)),
+        ("stump", best_of_each(stumps, |cases| by_class(&by_flow(cases), &classes))),
         ("majority class", by_class(&majority(&flows, &rules), &classes)),
     ];
     let sources = by_source(&flows, rows, &classes);
     let reliability = reliability(&flows, recipe, &rules);
     let curves = curves(&flows, &classes);
-    let [model, stump] = [model, stump].map(|cases| score(&cases, &classes, &captures));
+    let [model, stump] = [score(model, &classes, &captures), scores_of(stumps, &classes, &captures)];
     Ok(Evaluation { method, model, stump, measures, sources, curves, reliability })
+}
+
+/// The figures of each class by the comparison for it, those of the first one for the harmless class and any threat.
+fn best_of_each<T>(stumps: &[Vec<Case>], figures: impl Fn(&[Case]) -> Vec<T>) -> Vec<T> {
+    let mut all = stumps.iter().map(|cases| figures(cases));
+    let mut best = all.next().unwrap_or_default();
+    for (class, own) in (1..).zip(all) {
+        if let (Some(place), Some(own)) = (best.get_mut(class), own.into_iter().nth(class)) {
+            *place = own;
+        }
+    }
+    best
+}
+
+fn scores_of(stumps: &[Vec<Case>], classes: &[&str], captures: &[String]) -> Scores {
+    let [first, ..] = stumps else { return score(&[], classes, captures) };
+    let mut scores = score(first, classes, captures);
+    scores.rows.classes = best_of_each(stumps, |cases| score(cases, classes, captures).rows.classes);
+    scores.flows.classes = best_of_each(stumps, |cases| score(cases, classes, captures).flows.classes);
+    scores
 }
 
 /// The answers of whoever always names the class with the largest prior.

@@ -3,19 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use clap::error::ErrorKind;
 use model_compiler::decisions::Decisions;
+use model_compiler::decisions::provenance::{Files, Judges};
 use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
 use model_compiler::folds::{Grouping, Parts};
+use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
-use model_compiler::train::Labelled;
-use model_compiler::{card, report};
+use model_compiler::train::{Labelled, steps, train};
+use model_compiler::{card, json, report};
 
 use crate::bars::Bars;
-use crate::{chosen, read_model, recipe};
+use crate::{chosen, read_model, read_rows, recipe};
 
 /// What to measure, and where to write it.
 #[derive(Args)]
@@ -57,9 +59,12 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let folder = &arguments.model;
     let recipe = recipe(folder)?;
     // Before hours are spent on measuring.
-    let decided = arguments.decisions.as_deref().map(read_decisions).transpose()?.unwrap_or_default();
-    let rows = Rows::read(&arguments.rows)?;
+    let decided = arguments.decisions.as_deref().map(|path| read_decisions(path, arguments)).transpose()?;
+    let rows = read_rows(&arguments.rows, &recipe)?;
     let labelled = chosen(&rows, &recipe)?;
+    if !arguments.as_it_is && (arguments.card || arguments.report.is_some()) {
+        ensure_trained(arguments, &recipe, &rows, &labelled)?;
+    }
     let mut evaluations = Vec::new();
     if arguments.as_it_is {
         evaluations.push(as_it_is(&read_model(&folder.join("model.json"))?, &rows, &labelled, &recipe)?);
@@ -80,11 +85,11 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     }
     if let Some(path) = &arguments.report {
         let model = read_model(&folder.join("model.json"))?;
-        let page = report::report(&model, &recipe, &labelled, &evaluations, &decided.model)?;
+        let page = report::report(&model, &recipe, &labelled, &evaluations, decided.as_ref())?;
         fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if arguments.card {
-        write_card(folder, &recipe, &rows, &labelled, &evaluations, &decided)?;
+        write_card(folder, &recipe, &rows, &labelled, &evaluations, decided.as_ref())?;
     }
     Ok(())
 }
@@ -95,7 +100,7 @@ fn write_card(
     rows: &Rows,
     labelled: &[Labelled<'_>],
     evaluations: &[Evaluation],
-    decided: &Decisions,
+    decided: Option<&Decisions>,
 ) -> Result<()> {
     let model = read_model(&folder.join("model.json"))?;
     let text = card::card(&model, recipe, rows, labelled, evaluations, decided, "make model")?;
@@ -103,8 +108,43 @@ fn write_card(
     fs::write(&target, text).with_context(|| format!("cannot write {}", target.display()))
 }
 
-fn read_decisions(path: &Path) -> Result<Decisions> {
+/// Card and report describe `model.json`; measured are trees that are trained anew, which must be its like.
+fn ensure_trained(
+    arguments: &EvaluateArguments,
+    recipe: &Recipe,
+    rows: &Rows,
+    labelled: &[Labelled<'_>],
+) -> Result<()> {
+    let path = arguments.model.join("model.json");
+    let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bars = Bars::new();
+    bars.begin("trees", steps(recipe));
+    ensure!(
+        json::write(&train(rows, labelled, recipe, &bars)?)? == found,
+        "{} is not what `train` makes of {} by this recipe, so the card and the report would describe one model and measure \
+         others: run `train` again, or give --as-it-is to measure model.json itself",
+        path.display(),
+        arguments.rows.display()
+    );
+    Ok(())
+}
+
+/// What `decide` wrote, if it is about this model.
+fn read_decisions(path: &Path, arguments: &EvaluateArguments) -> Result<Decisions> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("{} holds no decisions: make them with `decide`", path.display()))
+    let decisions: Decisions = serde_json::from_str(&text)
+        .with_context(|| format!("{} holds no decisions: make them with `decide`", path.display()))?;
+    let files = ["recipe.toml", "model.json"].map(|name| arguments.model.join(name));
+    let files = Files { recipe: &files[0], model: &files[1], rows: &arguments.rows };
+    if let Some(other) =
+        decisions.provenance.differs(&files).context("cannot tell whether the decisions belong here")?
+    {
+        bail!("{} was made with another {}: run `decide` again", path.display(), other.display());
+    }
+    ensure!(
+        !arguments.as_it_is || matches!(decisions.provenance.judges, Judges::AsItIs { .. }),
+        "{} is about models that were trained anew, and --as-it-is about model.json: run `decide` with --as-it-is too",
+        path.display()
+    );
+    Ok(decisions)
 }

@@ -15,8 +15,9 @@
 //! counted in others (`background` of the recipe). A flow of which only the answers were captured is nobody's doing.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use traffic::capture_file::{CaptureError, CaptureFile};
@@ -112,6 +113,44 @@ pub fn attack_begins(capture: &LabelledCapture) -> Option<Timestamp> {
     begins.get()
 }
 
+/// Who is at the ends of the flows that a label speaks of.
+#[derive(Debug, Default)]
+pub struct Parties {
+    /// Those who began such flows and do nothing else in the capture: they completed no handshake, so that their addresses may be
+    /// forged, began no other flow, and nobody began one towards them.
+    pub senders: HashSet<IpAddr>,
+    /// Those towards whom such flows were begun.
+    pub receivers: HashSet<IpAddr>,
+}
+
+/// The parties of a capture's attack, as far as the capture can be read.
+#[must_use]
+pub fn parties(capture: &LabelledCapture) -> Parties {
+    let mut parties = Parties::default();
+    let mut others = HashSet::new();
+    let mut look = |observation: &Observation<'_>| {
+        let &Observation { initiator, responder, begun, proven, .. } = observation;
+        let is_labelled = verdict(&capture.label, &capture.scope, observation) == Verdict::Labelled;
+        if is_labelled {
+            parties.senders.insert(initiator);
+            parties.receivers.insert(responder);
+        }
+        if begun {
+            others.insert(responder);
+        }
+        if begun && (proven || !is_labelled) {
+            others.insert(initiator);
+        }
+    };
+    let reader = File::open(&capture.path).ok().and_then(|file| CaptureFile::new(file).ok());
+    if let Some(mut reader) = reader {
+        // What stands before a cut counts.
+        run(&mut reader, &mut look);
+    }
+    parties.senders.retain(|sender| !others.contains(sender));
+    parties
+}
+
 /// Puts a capture through the extractor, as a replay of the daemon does.
 fn run(reader: &mut CaptureFile, keep: &mut dyn FnMut(&Observation<'_>)) -> Option<CaptureError> {
     let mut extractor = Extractor::new(&Limits::default(), SEED);
@@ -153,8 +192,6 @@ fn verdict(label: &str, scope: &Scope, observation: &Observation<'_>) -> Verdict
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use ipnet::IpNet;
     use traffic::features::FEATURE_COUNT;
 

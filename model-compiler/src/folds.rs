@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::recipe::ClassRule;
 use crate::rows::Rows;
 use crate::train::{Labelled, TrainError};
 
 /// What stays together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grouping {
     /// The rows of a capture.
@@ -42,6 +42,16 @@ impl Grouping {
             Self::Capture => "capture",
             Self::Source => "source",
             Self::Corpus => "corpus",
+        }
+    }
+
+    /// Several of them.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Capture => "captures",
+            Self::Source => "sources",
+            Self::Corpus => "corpora",
         }
     }
 }

@@ -151,19 +151,24 @@ fn extract_rows(recipe: &Recipe, corpora: &[(String, PathBuf)], path: &Path) -> 
     Ok(())
 }
 
-/// A corpus, as the recipe says that it is to be read.
+/// A corpus, as the recipe says that it is to be read. Sources are as published.
 fn read_corpus(recipe: &Recipe, name: &str, directory: &Path) -> Result<Corpus> {
     let Some(rules) = recipe.corpora.get(name) else { bail!("the recipe has no [corpora.{name}]") };
-    let mut corpus = corpus::read(name, directory, rules.background)?;
-    for capture in &mut corpus.captures {
+    Ok(corpus::read(name, directory, rules.background)?)
+}
+
+/// A table of rows, whose sources are those of the recipe: in the file they are as published.
+fn read_rows(path: &Path, recipe: &Recipe) -> Result<Rows> {
+    let mut rows = Rows::read(path)?;
+    for capture in &mut rows.captures {
         capture.source = recipe.source(&capture.source).to_owned();
     }
-    Ok(corpus)
+    Ok(rows)
 }
 
 fn train_model(folder: &Path, path: &Path) -> Result<()> {
     let recipe = recipe(folder)?;
-    let rows = Rows::read(path)?;
+    let rows = read_rows(path, &recipe)?;
     let labelled = chosen(&rows, &recipe)?;
     let bars = Bars::new();
     bars.begin("trees", steps(&recipe));
@@ -180,7 +185,7 @@ fn train_model(folder: &Path, path: &Path) -> Result<()> {
 
 fn drift_of(folder: &Path, path: &Path, least_flows: usize) -> Result<()> {
     let (recipe, model) = (recipe(folder)?, read_model(&folder.join("model.json"))?);
-    let rows = Rows::read(path)?;
+    let rows = read_rows(path, &recipe)?;
     for drift in drift::by_source(&rows, &chosen(&rows, &recipe)?, &recipe, &model, least_flows)? {
         println!("{drift}");
     }

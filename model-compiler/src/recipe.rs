@@ -11,6 +11,8 @@ use traffic::features::{FEATURE_COUNT, FEATURES, ThreatClass};
 use crate::model::MAX_DEPTH;
 
 mod rewrite;
+#[cfg(test)]
+mod tests;
 
 /// The unit of features that have a margin.
 const COUNT: &str = "count";
@@ -58,6 +60,9 @@ pub enum RecipeError {
     /// Nothing would be left to train on, or curves would be no numbers.
     #[error("[calibration] must have at least 2 folds, and smoothing of at least 0")]
     Calibration,
+    /// Sources whose name depends on how often they are named.
+    #[error("[together] {0:?} is how sources of another name there begin: give it a name of its own")]
+    Together(String),
     /// A grid of what the recipe does not have.
     #[error(
         "[search] must have at least 2 folds and false_alarm_cost of at least 0, and lists for [tree] or, where there is one, \
@@ -91,7 +96,8 @@ pub struct Recipe {
     /// How the corpora are read, by the name that the command line gives them.
     pub corpora: BTreeMap<String, CorpusRules>,
     /// Sources that are one, by a name of their own: how the names of these sources begin. Captures of one tool are alike whatever it
-    /// does, so a model that is to be judged by a tool must not have learnt from any of them.
+    /// does, so a model that is to be judged by a tool must not have learnt from any of them. Rows keep the names that were published, so
+    /// a change here needs no new `extract`.
     #[serde(default)]
     together: BTreeMap<String, Vec<String>>,
     /// How rows are chosen and weighed.
@@ -409,6 +415,9 @@ impl Recipe {
         if let Some(beginning) = recipe.rows.wrong_margin() {
             return Err(RecipeError::Margin(beginning.clone()));
         }
+        if let Some(name) = recipe.together.keys().find(|name| recipe.source(name) != *name) {
+            return Err(RecipeError::Together(name.clone()));
+        }
         match (&recipe.forest, &recipe.boosting, &recipe.calibration) {
             (Some(_), Some(_), _) => Err(RecipeError::TwoWays),
             (_, Some(rules), _) if !rules.is_sound() => Err(RecipeError::Boosting),
@@ -461,10 +470,11 @@ impl Recipe {
         })
     }
 
-    /// The recipe for the best single comparison of the same rows.
+    /// The recipe for the best single comparison of the same rows, in whichever direction.
     #[must_use]
     pub fn of_one_comparison(&self) -> Self {
-        let tree = TreeRules { max_depth: 1, ask_first: Vec::new(), ..self.tree.clone() };
+        let (ask_first, more_is_worse, less_is_worse) = (Vec::new(), Vec::new(), Vec::new());
+        let tree = TreeRules { max_depth: 1, ask_first, more_is_worse, less_is_worse, ..self.tree.clone() };
         Self { tree, forest: None, boosting: None, ..self.clone() }
     }
 
@@ -497,98 +507,4 @@ impl Recipe {
 
 fn text_of(path: &Path) -> Result<String, RecipeError> {
     fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_owned(), source })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SMALL: &str = r#"
-        name = "small"
-        [classes]
-        scan = ["scan"]
-        benign = ["benign"]
-        [prior]
-        benign = 3
-        scan = 1
-        [corpora.public]
-        background = "drop"
-        [rows]
-        max_per_capture = 10
-        capture_exponent = 0.5
-        seed = 1
-        [tree]
-        max_depth = 3
-        min_leaf_share = 0.01
-        min_gain = 1e-6
-        smoothing = 1
-    "#;
-
-    fn refusal(text: &str) -> String {
-        toml::from_str::<Recipe>(text).unwrap().class_rules().unwrap_err().to_string()
-    }
-
-    #[test]
-    fn sources_that_are_one_tool_go_by_its_name() {
-        let text = SMALL.replace("[rows]", "[together]\nnmap = [\"lab/nmap-\", \"lab/mixed-scan\"]\n[rows]");
-        let recipe: Recipe = toml::from_str(&text).unwrap();
-        let told = ["lab/nmap-syn", "lab/mixed-scan", "lab/masscan", "nmap"].map(|source| recipe.source(source));
-        assert_eq!(told, ["nmap", "nmap", "lab/masscan", "nmap"]);
-    }
-
-    #[test]
-    fn classes_come_in_the_order_of_their_numbers_with_priors_that_add_up_to_one() {
-        let rules = toml::from_str::<Recipe>(SMALL).unwrap().class_rules().unwrap();
-        let told: Vec<_> = rules.iter().map(|rule| (rule.class, rule.prior)).collect();
-        assert_eq!(told, [(ThreatClass::Benign, 0.75), (ThreatClass::Scan, 0.25)]);
-    }
-
-    #[test]
-    fn a_recipe_that_contradicts_itself_is_refused() {
-        assert!(refusal(&SMALL.replace("scan = [", "scam = [")).contains("\"scam\""));
-        assert!(refusal(&SMALL.replace("scan = 1", "scan = 0")).contains("\"scan\""));
-        assert!(refusal(&SMALL.replace("scan = 1", "scan = 1\nflood = 1")).contains("\"flood\""));
-        assert!(refusal(&SMALL.replace("[\"scan\"]", "[\"scan\", \"benign\"]")).contains("two classes"));
-    }
-
-    #[test]
-    fn features_that_do_not_exist_are_named() {
-        for key in ["ignore", "more_is_worse", "less_is_worse", "ask_first"] {
-            let recipe: Recipe = toml::from_str(&format!("{SMALL}\n{key} = [\"fwd_packets\", \"ttl\"]")).unwrap();
-            let refusal = recipe.tree.uses().err().or(recipe.tree.asked_first().err()).unwrap();
-            assert!(refusal.to_string().contains("\"ttl\""), "{refusal}");
-        }
-    }
-
-    #[test]
-    fn margins_are_of_counts_and_a_ratio_grows_as_its_counts_do() {
-        let margins = |margin: &str| {
-            let text = SMALL.replace("[tree]", &format!("benign_margin = {margin}\n[tree]"));
-            let recipe = Recipe::of(&text, Path::new("test.toml"))?;
-            let named = |(place, factor): (usize, f32)| (FEATURES[place].name, factor);
-            Ok(recipe.rows.margins().into_iter().map(named).collect::<Vec<_>>())
-        };
-        let all: Vec<_> = margins("{ src_ = 2 }").unwrap();
-        assert!(all.contains(&("src_ports_60s", 2.0)) && all.contains(&("src_hosts_60s", 2.0)));
-        assert!(!all.iter().any(|(name, _)| name.contains("share") || name.contains("per")), "{all:?}");
-        let apart = margins("{ src_ = 2, src_ports_60s = 6 }").unwrap();
-        assert!(
-            apart.contains(&("src_ports_60s", 6.0)) && apart.contains(&("src_ports_per_host_60s", 3.0)),
-            "{apart:?}"
-        );
-        for (margin, named) in [
-            ("{ packets_per_s = 2 }", "\"packets_per_s\""),
-            ("{ src_ = 2, sources_ = 2 }", "\"sources_\""),
-            ("{ dst_ = 0.5 }", "\"dst_\""),
-            ("{ dst_ = nan }", "\"dst_\""),
-        ] {
-            let refusal: RecipeError = margins(margin).unwrap_err();
-            assert!(refusal.to_string().contains(named), "{refusal}");
-        }
-    }
-
-    #[test]
-    fn a_misspelt_key_is_refused() {
-        assert!(toml::from_str::<Recipe>(&SMALL.replace("max_depth", "depth")).is_err());
-    }
 }

@@ -9,10 +9,9 @@ use model_compiler::check::check_name;
 use model_compiler::json;
 use model_compiler::recipe::Recipe;
 use model_compiler::retrain::{Lessons, Retrained};
-use model_compiler::rows::Rows;
 
 use crate::bars::Bars;
-use crate::{read_model, recipe};
+use crate::{read_model, read_rows, recipe};
 
 /// What to train anew, and with what.
 #[derive(Debug, Args)]
@@ -46,7 +45,7 @@ pub fn retrain(arguments: &RetrainArguments) -> Result<()> {
     let name = folder.file_name().and_then(|name| name.to_str()).context("--into has no name that a model can have")?;
     check_name(name).with_context(|| format!("{} is no folder of a model: give another --into", folder.display()))?;
     let recipe_text = recipe_text(arguments, &recipe, name)?;
-    let lessons = Lessons::new(Rows::read(&arguments.rows)?, &arguments.labelled, &recipe)?;
+    let lessons = Lessons::new(read_rows(&arguments.rows, &recipe)?, &arguments.labelled, &recipe)?;
     let Retrained { mut model, comparison } = lessons.retrain(&recipe, &old, arguments.weight, &Bars::new())?;
     model.name = name.to_owned();
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;

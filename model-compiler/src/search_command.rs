@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use model_compiler::rows::Rows;
 use model_compiler::search::{TITLES, search};
 
 use crate::bars::Bars;
-use crate::{chosen, recipe};
+use crate::{chosen, read_rows, recipe};
 
 /// What to try, and whether to keep it.
 #[derive(Args)]
@@ -31,7 +30,7 @@ pub struct SearchArguments {
 pub fn run(arguments: &SearchArguments) -> Result<()> {
     let recipe = recipe(&arguments.model)?;
     let Some(grid) = &recipe.search else { bail!("the recipe has no [search] that says what to try") };
-    let rows = Rows::read(&arguments.rows)?;
+    let rows = read_rows(&arguments.rows, &recipe)?;
     let labelled = chosen(&rows, &recipe)?;
     let trials = search(&rows, &labelled, &recipe, grid, &Bars::new())?;
     println!("{TITLES}");

@@ -21,12 +21,14 @@ use crate::boost::{Boosted, Example, boost};
 use crate::calibration::{self, Reliability};
 use crate::forest::Combination;
 use crate::grow::{GrowError, Growth, Sample, grow};
-use crate::model::{Model, Node, Tree};
-use crate::progress::{Progress, Silent};
+use crate::model::{Model, Node, Range, Tree};
+use crate::progress::Progress;
 use crate::random::Random;
 use crate::ranges::{HarmlessEnd, ends, ranges};
 use crate::recipe::{ClassRule, ForestRules, Recipe, RecipeError, Use};
 use crate::rows::{Row, Rows};
+
+pub mod stump;
 
 /// Why no model came of the rows.
 #[derive(Debug, thiserror::Error)]
@@ -167,14 +169,6 @@ pub(crate) fn uncalibrated_steps(recipe: &Recipe) -> u64 {
     steps as u64
 }
 
-/// Trains the best single comparison: what a model must be better than.
-///
-/// # Errors
-/// A class has no rows, or the recipe contradicts itself.
-pub fn train_stump(labelled: &[Labelled<'_>], recipe: &Recipe) -> Result<Model, TrainError> {
-    uncalibrated(labelled, &recipe.of_one_comparison(), &Silent)
-}
-
 /// The trees alone.
 pub(crate) fn uncalibrated(
     rows: &[Labelled<'_>],
@@ -182,18 +176,8 @@ pub(crate) fn uncalibrated(
     progress: &dyn Progress,
 ) -> Result<Model, TrainError> {
     let rules = recipe.class_rules()?;
-    let mut lessons = lessons(&thin_out(rows, recipe), &rules, recipe.rows.capture_exponent)?;
-    let ranges = ranges(lessons.iter().map(|lesson| &lesson.features), &harmless_ends(rows, recipe)?);
-    exaggerate(&mut lessons, &recipe.rows.margins());
-    let growth = Growth {
-        classes: rules.len(),
-        uses: recipe.tree.uses()?,
-        ask_first: recipe.tree.asked_first()?,
-        max_depth: recipe.tree.max_depth,
-        min_leaf_share: recipe.tree.min_leaf_share,
-        min_gain: recipe.tree.min_gain,
-        ccp_alpha: recipe.tree.ccp_alpha,
-    };
+    let (lessons, ranges) = curriculum(rows, recipe, &rules)?;
+    let growth = growth(recipe, rules.len())?;
     let school = School {
         lessons: &lessons,
         prior: &rules.iter().map(|rule| rule.prior).collect::<Vec<f64>>(),
@@ -211,6 +195,30 @@ pub(crate) fn uncalibrated(
     let classes: Vec<ThreatClass> = rules.iter().map(|rule| rule.class).collect();
     let (name, calibration) = (recipe.name.clone(), Vec::new());
     Ok(Model { name, classes, ranges, combination, base, trees, calibration })
+}
+
+/// What trees learn from, and between which values its features lie.
+fn curriculum(
+    rows: &[Labelled<'_>],
+    recipe: &Recipe,
+    rules: &[ClassRule],
+) -> Result<(Vec<Lesson>, Vec<Range>), TrainError> {
+    let mut lessons = lessons(&thin_out(rows, recipe), rules, recipe.rows.capture_exponent)?;
+    let ranges = ranges(lessons.iter().map(|lesson| &lesson.features), &harmless_ends(rows, recipe)?);
+    exaggerate(&mut lessons, &recipe.rows.margins());
+    Ok((lessons, ranges))
+}
+
+fn growth(recipe: &Recipe, classes: usize) -> Result<Growth, RecipeError> {
+    Ok(Growth {
+        classes,
+        uses: recipe.tree.uses()?,
+        ask_first: recipe.tree.asked_first()?,
+        max_depth: recipe.tree.max_depth,
+        min_leaf_share: recipe.tree.min_leaf_share,
+        min_gain: recipe.tree.min_gain,
+        ccp_alpha: recipe.tree.ccp_alpha,
+    })
 }
 
 /// What trees learn from, and what their leaves need beside.

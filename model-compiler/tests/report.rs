@@ -4,7 +4,8 @@
 
 use std::process::Command;
 
-use model_compiler::decisions::Decided;
+use model_compiler::decisions::provenance::{Config, Judges, Provenance};
+use model_compiler::decisions::{Decided, Decisions};
 use model_compiler::evaluate::cross_validate;
 use model_compiler::folds::{Grouping, Parts};
 use model_compiler::progress::Silent;
@@ -52,11 +53,17 @@ fn page() -> String {
         caught_s: Some(1.5),
         caught_packets: Some(37),
         evidence_flows: Some(4),
+        caught_by: None,
         wrongful: Vec::new(),
+        neither: Vec::new(),
         flows: 40,
         accused_flows: 1,
     };
-    report(&model, &recipe, &labelled, &[measured], &[decided]).unwrap()
+    let judges = Judges::Trained { rows: String::from("0"), unseen: Grouping::Source, parts: 4 };
+    let config = Some(Config { path: String::from("mine.toml"), digest: String::from("abc") });
+    let provenance = Provenance { recipe: String::from("0"), judges, config };
+    let decisions = Decisions { provenance, model: vec![decided], stump: Vec::new(), thresholds: Vec::new() };
+    report(&model, &recipe, &labelled, &[measured], Some(&decisions)).unwrap()
 }
 
 #[test]
@@ -64,6 +71,8 @@ fn the_page_says_what_was_measured() {
     let page = page();
     for part in [
         "<title>Model test</title>",
+        "<h2>Decided by the appliance, about captures of sources that the model has not seen</h2>",
+        "with the rules of mine.toml (SHA-256 abc), by a model of all sources but some, about the captures of those; the sources are in 4 parts",
         "<td>1.5 and 1.5</td><td>37 and 37</td><td>4</td>",
         "no source on both sides of a split",
         "<td>scan</td><td class=\"word\">model</td><td>100.00 [100.00, 100.00]</td>",

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model_compiler::card::card;
-use model_compiler::decisions::{Decided, Decisions, Threshold};
+use model_compiler::decisions::provenance::{Judges, Provenance};
+use model_compiler::decisions::{Decided, Decisions, Struck, Threshold};
 use model_compiler::evaluate::{as_it_is, cross_validate};
 use model_compiler::folds::{Grouping, Parts};
 use model_compiler::forest::Combination;
@@ -19,7 +20,8 @@ use model_compiler::random::Random;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Row, Rows};
 use model_compiler::search::search;
-use model_compiler::train::{TrainError, labelled, train, train_and_assess, train_stump};
+use model_compiler::train::stump::{Target, train_stump};
+use model_compiler::train::{TrainError, labelled, train, train_and_assess};
 use traffic::features::schema::index_of;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
@@ -219,7 +221,7 @@ fn a_recipe_says_one_way_to_make_many_trees_and_numbers_that_can_be() {
 }
 
 #[test]
-fn what_decides_is_found_and_the_stump_cannot() {
+fn what_decides_is_found_and_one_comparison_finds_one_threat() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
     for grouping in [Grouping::Capture, Grouping::Source] {
@@ -229,16 +231,28 @@ fn what_decides_is_found_and_the_stump_cannot() {
         };
         assert_eq!(recalls(&measured.model), [Some(1.0); 4], "{}", measured.method);
         assert_eq!(measured.model.captures.len(), 20, "each capture is tested once");
-        assert_ne!(recalls(&measured.stump), [Some(1.0); 4], "one comparison cannot tell three classes apart");
+        let [harmless, scan, flood, any] = recalls(&measured.stump)[..] else {
+            unreachable!("three classes and any threat")
+        };
+        assert_eq!([scan, flood], [Some(1.0); 2], "one comparison tells a threat from all else");
+        assert!(
+            harmless == Some(1.0) && any < Some(0.7),
+            "and two threats from harmless flows it cannot: {harmless:?} {any:?}"
+        );
+        let areas: Vec<f64> = measured.measures[1].1.iter().map(|of| of.roc_auc.unwrap().value).collect();
+        assert!(areas[1..3] == [1.0, 1.0] && areas[0] < 0.9, "{areas:?}");
         assert!(measured.to_string().contains("stump flood"));
     }
     let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
     let measured = as_it_is(&model, &rows, &labelled, &recipe).unwrap();
     assert_eq!(measured.model.flows.classes[0].recall, Some(1.0));
     let boosted = self::recipe(&[("[rows]", BOOSTING), ("smoothing = 1", "smoothing = 1\nask_first = [\"is_udp\"]")]);
-    let stump = train_stump(&labelled, &boosted).unwrap();
-    assert_eq!(stump, train_stump(&labelled, &recipe).unwrap(), "however trees are made");
+    let stump = train_stump(&labelled, &boosted, Target::AnyThreat).unwrap();
+    assert_eq!(stump, train_stump(&labelled, &recipe, Target::AnyThreat).unwrap(), "however trees are made");
     assert_eq!((stump.depth(), stump.trees.len()), (1, 1));
+    let turned =
+        self::recipe(&[("smoothing = 1", "smoothing = 1\nless_is_worse = [\"src_ports_60s\", \"src_flows_2s\"]")]);
+    assert_eq!(stump, train_stump(&labelled, &turned, Target::AnyThreat).unwrap(), "in whichever direction");
 }
 
 #[test]
@@ -256,16 +270,33 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         caught_s: None,
         caught_packets: None,
         evidence_flows: None,
+        caught_by: None,
         wrongful: Vec::new(),
+        neither: Vec::new(),
         flows: 40,
         accused_flows: 1,
     };
+    let struck = |address: &str| Struck {
+        address: address.to_owned(),
+        action: "deny_new".to_owned(),
+        class: "flood".to_owned(),
+    };
+    let passed = Decided { neither: vec![struck("192.0.2.1"), struck("192.0.2.2")], ..passed };
     let caught = Decided { caught_s: Some(1.0), accused_flows: 40, ..passed.clone() };
     let thresholds = [(4.0, &caught), (9.0, &passed)]
         .map(|(block_evidence, of)| Threshold { block_evidence, decided: vec![of.clone()] })
         .to_vec();
-    let decisions = Decisions { model: vec![passed], stump: vec![caught], thresholds };
-    let card = card(&model, &recipe, &rows, &labelled, &[measured], &decisions, "make model").unwrap();
+    let provenance =
+        Provenance { recipe: String::from("0"), judges: Judges::AsItIs { model: String::from("abc") }, config: None };
+    let decisions = Decisions { provenance, model: vec![passed], stump: vec![caught], thresholds };
+    let card = card(&model, &recipe, &rows, &labelled, &[measured], Some(&decisions), "make model").unwrap();
+    assert!(
+        card.contains(
+            "## Decided: by the appliance, by the finished model, which may have learnt from these captures\n"
+        )
+    );
+    assert!(card.contains("is neither; of these there are 2 in 1 captures in the profile balanced."));
+    assert!(card.contains("in mode enforce with the default rules, by `model.json` as it is (SHA-256 `abc`)."));
     let beside = card.lines().find(|line| line.starts_with("| scan | 1 | 0.00 [")).unwrap();
     assert!(beside.contains("| 100.00 [") && beside.contains("| 2.50 ["), "what the comparison caught: {beside}");
     assert!(card.contains("| 4 | 100.00 [") && card.contains("| 9 | 0.00 ["), "what thresholds would catch");

@@ -226,8 +226,11 @@ mod tests {
     #[test]
     fn captures_are_told_apart_by_corpus_and_by_source() {
         let of = |name: &str, source: &str, is_caught: bool| {
-            let scan =
-                LabelledCapture { name: name.to_owned(), source: source.to_owned(), ..capture("scan", &[], &[]) };
+            let scan = LabelledCapture {
+                name: name.to_owned(),
+                source: source.to_owned(),
+                ..capture("scan", &["203.0.113.9"], &[])
+            };
             let blocks = if is_caught { vec![block(1.0, "203.0.113.9", "203.0.113.9", "deny")] } else { Vec::new() };
             decided(&scan, BALANCED, &report(blocks))
         };

@@ -9,7 +9,7 @@ mod ranges;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use traffic::features::FEATURES;
 
-use crate::decisions::Decided;
+use crate::decisions::Decisions;
 use crate::decisions::tables::{Summary, in_words, summarise};
 use crate::evaluate::{Evaluation, OfClass};
 use crate::measures::{self, Curves, Measures};
@@ -30,9 +30,10 @@ pub fn report(
     recipe: &Recipe,
     labelled: &[Labelled<'_>],
     evaluations: &[Evaluation],
-    decided: &[Decided],
+    decisions: Option<&Decisions>,
 ) -> Result<String, RecipeError> {
-    let summaries = summarise(decided, &recipe.class_names()?);
+    let class_of = recipe.class_names()?;
+    let decided = decisions.map(|decisions| (decisions, summarise(&decisions.model, &class_of)));
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -48,7 +49,7 @@ pub fn report(
                     (model.trees.len()) " trees with " (model.leaves()) " leaves, at most " (model.depth()) " comparisons deep. "
                     "The model's CARD.md says what it was made from and what it must not be trusted with."
                 }
-                @if !summaries.is_empty() { (decided_by_the_appliance(&summaries)) }
+                @if let Some((decisions, summaries)) = &decided { (decided_by_the_appliance(decisions, summaries)) }
                 @if let Some(evaluation) = evaluations.last() { (measured(evaluation, model)) }
                 (feature_ranges(model, labelled))
             }
@@ -57,9 +58,10 @@ pub fn report(
     Ok(page.into_string())
 }
 
-fn decided_by_the_appliance(summaries: &[Summary]) -> Markup {
+fn decided_by_the_appliance(decisions: &Decisions, summaries: &[Summary]) -> Markup {
     html! {
-        h2 { "Decided by the appliance about captures of sources that the model has not seen" }
+        h2 { "Decided by the appliance, " (decisions.provenance.title()) }
+        p { (decisions.provenance.method().replace('`', "")) }
         div.wide { table {
             tr { th { "class" } th.word { "profile" } @for title in in_words::TITLES { th { (title) } } }
             @for summary in summaries {
