@@ -7,7 +7,7 @@ use traffic::features::FEATURES;
 use traffic::features::schema::schema_hash_text;
 
 use crate::decisions::tables::{beside_the_stump, by_place, by_threshold, summarise, table};
-use crate::decisions::{BALANCED, Decided, Decisions};
+use crate::decisions::{BALANCED, Decided, Decisions, LONGEST_PAUSE_S};
 use crate::evaluate::{Evaluation, faults, figure};
 use crate::extract::BENIGN;
 use crate::measures::{OfSource, in_words};
@@ -78,7 +78,8 @@ fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<
         "## Decided: by the appliance, about captures of sources that the model has not seen\n\n\
          `sluice replay` in mode enforce with the default rules, by a model of all sources but some, about the captures of those. An \
          attack is caught once its sender is blocked or what it floods is limited; any other block is wrongful. Time and \
-         packets count from the first packet of the first flow that the capture's label speaks of. In brackets are 95 % \
+         packets count from the first packet of the first flow that the capture's label speaks of. Hours are those with traffic: of each \
+         pause at most {LONGEST_PAUSE_S} s count. In brackets are 95 % \
          intervals (Wilson). A line with a label in the place of a class is about what the model has no class for: rules \
          catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
         table(&summarise(decided, &recipe.class_names()?))

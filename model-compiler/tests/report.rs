@@ -48,7 +48,7 @@ fn page() -> String {
         source: "sluice-lab/x".to_owned(),
         label: "scan".to_owned(),
         profile: "balanced".to_owned(),
-        duration_s: 60.0,
+        traffic_s: 60.0,
         caught_s: Some(1.5),
         caught_packets: Some(37),
         evidence_flows: Some(4),
@@ -64,6 +64,7 @@ fn the_page_says_what_was_measured() {
     let page = page();
     for part in [
         "<title>Model test</title>",
+        "<th>wrongful blocks per hour with traffic</th>",
         "<td>1.5 and 1.5</td><td>37 and 37</td><td>4</td>",
         "no source on both sides of a split",
         "<td>scan</td><td class=\"word\">model</td><td>100.00 [100.00, 100.00]</td>",

@@ -252,7 +252,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         source: "public".to_owned(),
         label: "sweep".to_owned(),
         profile: "balanced".to_owned(),
-        duration_s: 60.0,
+        traffic_s: 60.0,
         caught_s: None,
         caught_packets: None,
         evidence_flows: None,
@@ -279,6 +279,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         "| scan | scan, sweep | 0.1000 | 4 | 8 | 480 | 480 |",
         "no source on both sides",
         "| flow | model | flood | 240 | 1.00000 | 1.00000 |",
+        "of each pause at most 60 s count",
         "must not be trusted with",
     ] {
         assert!(card.contains(part), "{part} is missing in\n{card}");

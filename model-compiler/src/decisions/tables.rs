@@ -34,7 +34,7 @@ pub struct Summary {
     pub with_wrongful: u64,
     /// How many wrongful blocks there are.
     pub wrongful: u64,
-    /// How many hours all the captures are together.
+    /// How many hours there was traffic in all the captures.
     pub hours: f64,
     /// How many flows all the captures have.
     pub flows: u64,
@@ -74,7 +74,7 @@ fn summary(class: String, profile: &'static str, cases: &[&Decided]) -> Summary 
         median_evidence_flows: quantile(&flows, 0.5),
         with_wrongful: cases.iter().filter(|case| !case.wrongful.is_empty()).count() as u64,
         wrongful: cases.iter().map(|case| case.wrongful.len() as u64).sum(),
-        hours: cases.iter().map(|case| case.duration_s).sum::<f64>() / 3600.0,
+        hours: cases.iter().map(|case| case.traffic_s).sum::<f64>() / 3600.0,
         flows: cases.iter().map(|case| case.flows).sum(),
         accused_flows: cases.iter().map(|case| case.accused_flows).sum(),
     }
@@ -92,7 +92,7 @@ pub mod in_words {
         "packets until then, median and 95 %",
         "flows until then, median",
         "captures with a wrongful block, %",
-        "wrongful blocks per hour",
+        "wrongful blocks per hour with traffic",
         "flows taken for attacks, %",
     ];
 
@@ -213,7 +213,7 @@ mod tests {
         let scan = capture("scan", &["203.0.113.9"], &[]);
         let caught = |t| decided(&scan, "strict", &report(vec![block(t, "203.0.113.9", "203.0.113.9", "deny")]));
         let passed = decided(&scan, "strict", &report(Vec::new()));
-        let cases = [caught(1.0), caught(3.0), caught(40.0), passed];
+        let cases = [caught(1.0), caught(3.0), caught(40.0), passed].map(|case| Decided { traffic_s: 1800.0, ..case });
         let summaries = summarise(&cases, &|label| label.to_uppercase());
         assert_eq!(summaries.len(), 1);
         let Summary { class, captures, caught, median_caught_s, p95_caught_s, hours, .. } = &summaries[0];
