@@ -79,9 +79,10 @@ fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<
          `sluice replay` in mode enforce with the default rules, by a model of all sources but some, about the captures of those. An \
          attack is caught once its sender is blocked or what it floods is limited; any other block is wrongful. Time and \
          packets count from the first packet of the first flow that the capture's label speaks of. Hours are those with traffic: of each \
-         pause at most {LONGEST_PAUSE_S} s count. In brackets are 95 % \
-         intervals (Wilson). A line with a label in the place of a class is about what the model has no class for: rules \
-         catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
+         pause at most {LONGEST_PAUSE_S} s count. In brackets are 95 % intervals: of captures Wilson's and of hours Byar's; of flows, which \
+         resemble one another within a source, by drawing sources again (percentile bootstrap), or captures where all are of one \
+         source. A line with a label in the place of a class is about what the model has no class for: rules catch it, or the \
+         model, where it takes it for something that it knows.\n\n{}\n",
         table(&summarise(decided, &recipe.class_names()?))
     );
     if !decisions.stump.is_empty() {
@@ -215,9 +216,11 @@ fn measured(evaluation: &Evaluation) -> String {
 
 /// Areas under curves and errors, by class and by source.
 fn with_intervals(evaluation: &Evaluation) -> String {
-    let mut text = String::from(
-        "\nBy flow, one class against the rest. In brackets are 95 % intervals by drawing captures again (percentile bootstrap); with \
-         one capture there is nothing to draw. The majority class is the one with the largest prior.\n\n",
+    let mut text = format!(
+        "\nBy flow, one class against the rest. In brackets are 95 % intervals by drawing {drawn}s again (percentile bootstrap): those \
+         of one {drawn} resemble each other. With one {drawn} there is nothing to draw. The majority class is the one with the largest \
+         prior.\n\n",
+        drawn = evaluation.drawn.name()
     );
     let titles = in_words::TITLES.join(" | ");
     line(&mut text, &format!("| class | by | {titles} |\n|---|---|---|---|---|---|"));
@@ -227,7 +230,7 @@ fn with_intervals(evaluation: &Evaluation) -> String {
             line(&mut text, &format!("| {} | {name} | {} |", measures.class, in_words::cells(measures).join(" | ")));
         }
     }
-    text.push_str("\nBy source, any threat against harmless:\n\n");
+    text.push_str("\nBy source, any threat against harmless, with intervals by drawing captures again:\n\n");
     line(
         &mut text,
         &format!(

@@ -26,6 +26,8 @@ const NAMED_CAPTURES: usize = 25;
 pub struct Evaluation {
     /// What was measured and how, in words.
     pub method: String,
+    /// What was drawn again for the intervals.
+    pub drawn: Grouping,
     /// The model, or the models of all folds together.
     pub model: Scores,
     /// The best single comparison, trained and tested on the same rows.
@@ -81,7 +83,9 @@ pub fn cross_validate(
         }
         Parts::Each(_) => format!("each {by} by a model of all others, {folds} times"),
     };
-    evaluation(method, rows, recipe, [of_model, of_stump])
+    // There are two corpora or three: too few to draw.
+    let drawn = if grouping == Grouping::Corpus { Grouping::Source } else { grouping };
+    evaluation(method, drawn, rows, recipe, [of_model, of_stump])
 }
 
 /// Tests a finished model on rows; the stump is trained on these very rows, which flatters the stump.
@@ -96,11 +100,12 @@ pub fn as_it_is(
 ) -> Result<Evaluation, TrainError> {
     let stump = train::train_stump(labelled, recipe)?;
     let method = format!("the finished model {} on these rows", model.name);
-    evaluation(method, rows, recipe, [answers(model, labelled), answers(&stump, labelled)])
+    evaluation(method, Grouping::Source, rows, recipe, [answers(model, labelled), answers(&stump, labelled)])
 }
 
 fn evaluation(
     method: String,
+    drawn: Grouping,
     rows: &Rows,
     recipe: &Recipe,
     [model, stump]: [Vec<Case>; 2],
@@ -109,16 +114,14 @@ fn evaluation(
     let classes: Vec<&str> = rules.iter().map(|rule| rule.class.name()).collect();
     let captures: Vec<String> = rows.captures.iter().map(|capture| capture.name.clone()).collect();
     let flows = by_flow(&model);
-    let measures = [
-        ("model", by_class(&flows, &classes)),
-        ("stump", by_class(&by_flow(&stump), &classes)),
-        ("majority class", by_class(&majority(&flows, &rules), &classes)),
-    ];
+    let of = |flows: &[Case]| by_class(flows, rows, drawn, &classes);
+    let measures =
+        [("model", of(&flows)), ("stump", of(&by_flow(&stump))), ("majority class", of(&majority(&flows, &rules)))];
     let sources = by_source(&flows, rows, &classes);
     let reliability = reliability(&flows, recipe, &rules);
     let curves = curves(&flows, &classes);
     let [model, stump] = [model, stump].map(|cases| score(&cases, &classes, &captures));
-    Ok(Evaluation { method, model, stump, measures, sources, curves, reliability })
+    Ok(Evaluation { method, drawn, model, stump, measures, sources, curves, reliability })
 }
 
 /// The answers of whoever always names the class with the largest prior.

@@ -67,6 +67,7 @@ fn the_page_says_what_was_measured() {
         "<th>wrongful blocks per hour with traffic</th>",
         "<td>1.5 and 1.5</td><td>37 and 37</td><td>4</td>",
         "no source on both sides of a split",
+        "by drawing sources again",
         "<td>scan</td><td class=\"word\">model</td><td>100.00 [100.00, 100.00]</td>",
         "<td>scan</td><td class=\"word\">majority class</td><td>50.00 [50.00, 50.00]</td>",
         "<td class=\"cell\" style=\"--share: 60%\">120</td>",

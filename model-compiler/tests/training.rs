@@ -280,6 +280,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         "no source on both sides",
         "| flow | model | flood | 240 | 1.00000 | 1.00000 |",
         "of each pause at most 60 s count",
+        "95 % intervals by drawing sources again (percentile bootstrap)",
         "must not be trusted with",
     ] {
         assert!(card.contains(part), "{part} is missing in\n{card}");

@@ -74,11 +74,12 @@ fn decided_by_the_appliance(summaries: &[Summary]) -> Markup {
 
 fn measured(evaluation: &Evaluation, model: &Model) -> Markup {
     let classes: Vec<&str> = model.classes.iter().map(|class| class.name()).collect();
+    let drawn = evaluation.drawn.name();
     html! {
         h2 { "Measured: " (evaluation.method) }
         p {
-            "Flows, each by its strongest alarm, of one class against the rest. In brackets are 95 % intervals, by drawing captures "
-            "again (percentile bootstrap): rows of one capture resemble each other."
+            "Flows, each by its strongest alarm, of one class against the rest. In brackets are 95 % intervals, by drawing "
+            (drawn) "s again (percentile bootstrap): rows of one " (drawn) " resemble each other. By source they are by drawing captures."
         }
         (by_class(evaluation))
         h2 { "Receiver operating characteristic" }
