@@ -74,8 +74,8 @@ pub fn cross_validate(
         let Part { fold, tested, learnt } = part?;
         let model = train::train(rows, &learnt, recipe, progress)?;
         progress.say(&format!("fold {} of {folds} by {by}: {} leaves", fold + 1, model.leaves()));
-        of_model.extend(answers(&model, &tested));
-        of_stump.extend(answers(&train::train_stump(&learnt, recipe)?, &tested));
+        of_model.extend(answers(&model, &rules, &tested)?);
+        of_stump.extend(answers(&train::train_stump(&learnt, recipe)?, &rules, &tested)?);
     }
     let method = match parts {
         Parts::Count(folds) => {
@@ -91,16 +91,18 @@ pub fn cross_validate(
 /// Tests a finished model on rows; the stump is trained on these very rows, which flatters the stump.
 ///
 /// # Errors
-/// The recipe contradicts itself, or a class has no rows.
+/// The recipe contradicts itself, a class has no rows, or the model knows one that the recipe does not have.
 pub fn as_it_is(
     model: &Model,
     rows: &Rows,
     labelled: &[Labelled<'_>],
     recipe: &Recipe,
 ) -> Result<Evaluation, TrainError> {
-    let stump = train::train_stump(labelled, recipe)?;
+    let rules = recipe.class_rules()?;
+    let of_model = answers(model, &rules, labelled)?;
+    let of_stump = answers(&train::train_stump(labelled, recipe)?, &rules, labelled)?;
     let method = format!("the finished model {} on these rows", model.name);
-    evaluation(method, Grouping::Source, rows, recipe, [answers(model, labelled), answers(&stump, labelled)])
+    evaluation(method, Grouping::Source, rows, recipe, [of_model, of_stump])
 }
 
 fn evaluation(
@@ -143,17 +145,30 @@ fn reliability(flows: &[Case], recipe: &Recipe, rules: &[ClassRule]) -> Vec<OfCl
     threats.map(of_class).collect()
 }
 
-/// What the model says of each row. Its classes are those of the recipe, in the same order.
-pub(crate) fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
+/// What the model says of each row, in classes of the recipe. An imported model may have them in another order, or fewer.
+pub(crate) fn answers(model: &Model, rules: &[ClassRule], rows: &[Labelled<'_>]) -> Result<Vec<Case>, TrainError> {
+    let places = places(model, rules)?;
     let tables = model.tables();
     let forest = tables.forest();
     let case = |&Labelled { row, class: truth, emphasis }: &Labelled<'_>| {
         let Best { class: said, confidence } = forest.best(&row.features);
-        let shares = forest.distribution(&row.features).map(|share| share as f32);
+        let said = places[said];
+        let mut shares = [0.0; MAX_CLASSES];
+        let distribution = forest.distribution(&row.features);
+        places.iter().zip(distribution).for_each(|(&place, share)| shares[place] = share as f32);
         let Row { capture, initiator, flow, .. } = *row;
         Case { capture, initiator, flow, truth, emphasis, said, confidence, shares }
     };
-    rows.iter().map(case).collect()
+    Ok(rows.iter().map(case).collect())
+}
+
+/// The place in the recipe of each class of the model.
+fn places(model: &Model, rules: &[ClassRule]) -> Result<Vec<usize>, TrainError> {
+    let place = |class: &ThreatClass| {
+        let unknown = || TrainError::UnknownClass { model: model.name.clone(), class: class.name() };
+        rules.iter().position(|rule| rule.class == *class).ok_or_else(unknown)
+    };
+    model.classes.iter().map(place).collect()
 }
 
 impl Display for Evaluation {

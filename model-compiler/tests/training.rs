@@ -242,6 +242,28 @@ fn what_decides_is_found_and_the_stump_cannot() {
 }
 
 #[test]
+fn a_model_is_judged_by_the_names_of_its_classes_whatever_their_order() {
+    let (rows, recipe) = (rows(), recipe(&[]));
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
+    let mut turned = model.clone();
+    turned.classes.reverse();
+    for node in turned.trees.iter_mut().flat_map(|tree| &mut tree.nodes) {
+        if let Node::Leaf { values, .. } = node {
+            values.reverse();
+        }
+    }
+    let told = |model: &Model| as_it_is(model, &rows, &labelled, &recipe).map(|of| format!("{of:?}"));
+    assert_eq!(told(&turned).unwrap(), told(&model).unwrap());
+    turned.classes[1] = ThreatClass::Tunnel;
+    let refusal = told(&turned).unwrap_err().to_string();
+    assert!(
+        refusal.contains("the model test knows the class tunnel, which its recipe.toml does not have"),
+        "{refusal}"
+    );
+}
+
+#[test]
 fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
