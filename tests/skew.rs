@@ -191,8 +191,7 @@ fn trainers_rows(file: &Path) -> Option<Vec<Row>> {
         background: Background::Benign,
     };
     let (name, source) = (file.display().to_string(), String::new());
-    let capture =
-        LabelledCapture { name, path: file.to_owned(), source, label: String::from("benign"), duration_s: 0.0, scope };
+    let capture = LabelledCapture { name, path: file.to_owned(), source, label: String::from("benign"), scope };
     let mut rows = Rows::default();
     extract(&capture, &mut rows).ok()?;
     Some(rows.rows)

@@ -154,7 +154,7 @@ fn outcomes(
     let mut flows = Vec::new();
     for part in split.parts(labelled, &classes) {
         let Part { tested, learnt, .. } = part?;
-        flows.extend(by_flow(&answers(&uncalibrated(&learnt, recipe, progress)?, &tested)));
+        flows.extend(by_flow(&answers(&uncalibrated(&learnt, recipe, progress)?, &classes, &tested)?));
     }
     Ok(weighed(&flows, recipe, &classes, &|capture| split.fold_of[capture]))
 }

@@ -7,7 +7,7 @@ use traffic::features::FEATURES;
 use traffic::features::schema::schema_hash_text;
 
 use crate::decisions::tables::{beside_the_stump, by_place, by_threshold, summarise, table};
-use crate::decisions::{BALANCED, Decided, Decisions};
+use crate::decisions::{BALANCED, Decided, Decisions, LONGEST_PAUSE_S};
 use crate::evaluate::{Evaluation, faults, figure};
 use crate::extract::BENIGN;
 use crate::measures::{OfSource, in_words};
@@ -80,7 +80,10 @@ fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<
          limited; any other block is wrongful. Where the label names no sender, because they are forged or too many, only a \
          limit catches the attack, and a block of an address that does nothing in the capture but send the flood, \
          without completing a handshake, is neither; of these there are {} in {} captures in the profile balanced. Time \
-         and packets count from the first packet of the first flow that the capture's label speaks of. In brackets are 95 % intervals (Wilson). A line with a label in the place of a class is about what the \
+         and packets count from the first packet of the first flow that the capture's label speaks of. Hours are those with \
+         traffic: of each pause at most {LONGEST_PAUSE_S} s count. In brackets are 95 % intervals: of captures Wilson's and of hours \
+         Byar's; of flows, which resemble one another within a source, by drawing sources again (percentile bootstrap), or captures \
+         where all are of one source. A line with a label in the place of a class is about what the \
          model has no class for: rules catch it, or the model, where it takes it for something that it knows.\n\n{}\n",
         decisions.provenance.title(),
         decisions.provenance.method(),
@@ -220,9 +223,11 @@ fn measured(evaluation: &Evaluation) -> String {
 
 /// Areas under curves and errors, by class and by source.
 fn with_intervals(evaluation: &Evaluation) -> String {
-    let mut text = String::from(
-        "\nBy flow, one class against the rest. In brackets are 95 % intervals by drawing captures again (percentile bootstrap); with \
-         one capture there is nothing to draw. The majority class is the one with the largest prior.\n\n",
+    let mut text = format!(
+        "\nBy flow, one class against the rest. In brackets are 95 % intervals by drawing {drawn}s again (percentile bootstrap): those \
+         of one {drawn} resemble each other. With one {drawn} there is nothing to draw. The majority class is the one with the largest \
+         prior.\n\n",
+        drawn = evaluation.drawn.name()
     );
     let titles = in_words::TITLES.join(" | ");
     line(&mut text, &format!("| class | by | {titles} |\n|---|---|---|---|---|---|"));
@@ -232,7 +237,7 @@ fn with_intervals(evaluation: &Evaluation) -> String {
             line(&mut text, &format!("| {} | {name} | {} |", measures.class, in_words::cells(measures).join(" | ")));
         }
     }
-    text.push_str("\nBy source, any threat against harmless:\n\n");
+    text.push_str("\nBy source, any threat against harmless, with intervals by drawing captures again:\n\n");
     line(
         &mut text,
         &format!(

@@ -40,8 +40,6 @@ pub struct LabelledCapture {
     pub source: String,
     /// The label of the flows that it is about.
     pub label: String,
-    /// How long it is, in seconds, by the table of labels; 0 where that says nothing.
-    pub duration_s: f64,
     /// Which flows these are.
     pub scope: Scope,
 }
@@ -102,8 +100,6 @@ struct Line {
     victim: String,
     label_granularity: String,
     #[serde(default)]
-    duration_s: f64,
-    #[serde(default)]
     merged_timestamps: String,
     source_repo: String,
 }
@@ -125,7 +121,6 @@ pub fn read(name: &str, directory: &Path, background: Background) -> Result<Corp
                 scope,
                 source: line.source_repo,
                 label: line.class,
-                duration_s: line.duration_s,
             }),
             Err(why) => corpus.skipped.push((capture, why)),
         }

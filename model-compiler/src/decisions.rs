@@ -40,6 +40,9 @@ const LIMIT: &str = "limit";
 /// Captures are replayed so many at a time.
 const AT_ONCE: usize = 2;
 
+/// So much of a pause between two packets counts as traffic, in seconds: nobody is blocked where nothing passes.
+pub const LONGEST_PAUSE_S: f64 = 60.0;
+
 /// Why nothing could be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum DecisionError {
@@ -85,8 +88,8 @@ pub struct Decided {
     pub label: String,
     /// The profile.
     pub profile: String,
-    /// How long the capture is, in seconds.
-    pub duration_s: f64,
+    /// How long there was traffic in the capture, in seconds: of each pause [`LONGEST_PAUSE_S`] at most.
+    pub traffic_s: f64,
     /// When the first right block came, in seconds from the beginning of the attack; none where the attack passed.
     pub caught_s: Option<f64>,
     /// How many packets of the capture there were from its beginning to then.
@@ -255,6 +258,7 @@ impl Appliance {
             message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         })?;
         let mut decided = decided(capture, setting.profile, &report);
+        decided.traffic_s = traffic_s(&capture.path).unwrap_or_default();
         if let Some((caught_s, packets)) = decided.caught_s.and_then(|block_s| since_attack_began(capture, block_s)) {
             (decided.caught_s, decided.caught_packets) = (Some(caught_s), Some(packets));
         }
@@ -286,6 +290,20 @@ fn since_attack_began(capture: &LabelledCapture, block_s: f64) -> Option<(f64, u
     Some(((block_s - before_s).max(0.0), packets))
 }
 
+/// How long there was traffic; none where the capture cannot be read.
+fn traffic_s(capture: &Path) -> Option<f64> {
+    let mut reader = CaptureFile::new(File::open(capture).ok()?).ok()?;
+    let (mut last, mut sum_s) = (None, 0.0);
+    let mut take = |time: Timestamp| {
+        // A packet may stand behind a later one.
+        let before = last.unwrap_or(time);
+        sum_s += time.since(before).as_secs_f64().min(LONGEST_PAUSE_S);
+        last = Some(before.max(time));
+    };
+    while reader.next_frame(&mut |time, _| take(time)).is_ok_and(|is_frame| is_frame) {}
+    Some(sum_s)
+}
+
 fn decided(capture: &LabelledCapture, profile: &str, report: &Report) -> Decided {
     let scope = &capture.scope;
     let by_label = scope.attackers.is_empty() || scope.victims.is_empty();
@@ -299,7 +317,7 @@ fn decided(capture: &LabelledCapture, profile: &str, report: &Report) -> Decided
         source: capture.source.clone(),
         label: capture.label.clone(),
         profile: profile.to_owned(),
-        duration_s: capture.duration_s,
+        traffic_s: 0.0,
         caught_s: first.map(|block| block.t),
         caught_packets: None,
         evidence_flows: first.map(|block| block.evidence_flows),
@@ -363,7 +381,6 @@ pub(crate) mod tests {
             path: PathBuf::new(),
             source: "somebody".to_owned(),
             label: label.to_owned(),
-            duration_s: 1800.0,
             scope: Scope {
                 granularity: Granularity::Pair,
                 attackers: addresses(attackers),
@@ -480,6 +497,15 @@ pub(crate) mod tests {
         frame[26..34].copy_from_slice(&[192, 0, 2, from, 192, 0, 2, to]);
         frame[34..40].copy_from_slice(&[0, from, 0, to, 0, 8]);
         frame
+    }
+
+    #[test]
+    fn pauses_count_as_traffic_up_to_a_minute() {
+        let frames = [0, 1, 3, 63, 3600, 3590, 3610].map(|second| (second, datagram(1, 7)));
+        let path = recorded("pauses", &frames);
+        assert_eq!(traffic_s(&path), Some(1.0 + 2.0 + 60.0 + 60.0 + 10.0));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(traffic_s(&path), None);
     }
 
     #[test]

@@ -27,6 +27,8 @@ const NAMED_CAPTURES: usize = 25;
 pub struct Evaluation {
     /// What was measured and how, in words.
     pub method: String,
+    /// What was drawn again for the intervals.
+    pub drawn: Grouping,
     /// The model, or the models of all folds together.
     pub model: Scores,
     /// The best single comparison for each line of the tables, trained and tested on the same rows: of a threat the one that tells it from
@@ -74,7 +76,7 @@ pub fn cross_validate(
         let Part { fold, tested, learnt } = part?;
         let model = train::train(rows, &learnt, recipe, progress)?;
         progress.say(&format!("fold {} of {folds} by {by}: {} leaves", fold + 1, model.leaves()));
-        of_model.extend(answers(&model, &tested));
+        of_model.extend(answers(&model, &rules, &tested)?);
         add_stumps(&mut of_stumps, &learnt, &tested, recipe)?;
     }
     let method = match parts {
@@ -83,7 +85,9 @@ pub fn cross_validate(
         }
         Parts::Each(_) => format!("each {by} by a model of all others, {folds} times"),
     };
-    evaluation(method, rows, recipe, &of_model, &of_stumps)
+    // There are two corpora or three: too few to draw.
+    let drawn = if grouping == Grouping::Corpus { Grouping::Source } else { grouping };
+    evaluation(method, drawn, rows, recipe, &of_model, &of_stumps)
 }
 
 /// Adds what the best single comparisons of the rows that are learnt say of those that are tested: at the place of each threat the one for
@@ -94,9 +98,10 @@ fn add_stumps(
     tested: &[Labelled<'_>],
     recipe: &Recipe,
 ) -> Result<(), TrainError> {
+    let rules = recipe.class_rules()?;
     for (class, cases) in said.iter_mut().enumerate() {
         let target = if class == 0 { Target::AnyThreat } else { Target::Threat(class) };
-        cases.extend(answers(&train_stump(learnt, recipe, target)?, tested));
+        cases.extend(answers(&train_stump(learnt, recipe, target)?, &rules, tested)?);
     }
     Ok(())
 }
@@ -104,21 +109,24 @@ fn add_stumps(
 /// Tests a finished model on rows; the stumps are trained on these very rows, which flatters them.
 ///
 /// # Errors
-/// The recipe contradicts itself, or a class has no rows.
+/// The recipe contradicts itself, a class has no rows, or the model knows one that the recipe does not have.
 pub fn as_it_is(
     model: &Model,
     rows: &Rows,
     labelled: &[Labelled<'_>],
     recipe: &Recipe,
 ) -> Result<Evaluation, TrainError> {
+    let rules = recipe.class_rules()?;
+    let of_model = answers(model, &rules, labelled)?;
     let mut of_stumps = vec![Vec::new(); recipe.class_count()];
     add_stumps(&mut of_stumps, labelled, labelled, recipe)?;
     let method = format!("the finished model {} on these rows", model.name);
-    evaluation(method, rows, recipe, &answers(model, labelled), &of_stumps)
+    evaluation(method, Grouping::Source, rows, recipe, &of_model, &of_stumps)
 }
 
 fn evaluation(
     method: String,
+    drawn: Grouping,
     rows: &Rows,
     recipe: &Recipe,
     model: &[Case],
@@ -128,16 +136,17 @@ fn evaluation(
     let classes: Vec<&str> = rules.iter().map(|rule| rule.class.name()).collect();
     let captures: Vec<String> = rows.captures.iter().map(|capture| capture.name.clone()).collect();
     let flows = by_flow(model);
+    let of = |flows: &[Case]| by_class(flows, rows, drawn, &classes);
     let measures = [
-        ("model", by_class(&flows, &classes)),
-        ("stump", best_of_each(stumps, |cases| by_class(&by_flow(cases), &classes))),
-        ("majority class", by_class(&majority(&flows, &rules), &classes)),
+        ("model", of(&flows)),
+        ("stump", best_of_each(stumps, |cases| of(&by_flow(cases)))),
+        ("majority class", of(&majority(&flows, &rules))),
     ];
     let sources = by_source(&flows, rows, &classes);
     let reliability = reliability(&flows, recipe, &rules);
     let curves = curves(&flows, &classes);
     let [model, stump] = [score(model, &classes, &captures), scores_of(stumps, &classes, &captures)];
-    Ok(Evaluation { method, model, stump, measures, sources, curves, reliability })
+    Ok(Evaluation { method, drawn, model, stump, measures, sources, curves, reliability })
 }
 
 /// The figures of each class by the comparison for it, those of the first one for the harmless class and any threat.
@@ -179,17 +188,30 @@ fn reliability(flows: &[Case], recipe: &Recipe, rules: &[ClassRule]) -> Vec<OfCl
     threats.map(of_class).collect()
 }
 
-/// What the model says of each row. Its classes are those of the recipe, in the same order.
-pub(crate) fn answers(model: &Model, rows: &[Labelled<'_>]) -> Vec<Case> {
+/// What the model says of each row, in classes of the recipe. An imported model may have them in another order, or fewer.
+pub(crate) fn answers(model: &Model, rules: &[ClassRule], rows: &[Labelled<'_>]) -> Result<Vec<Case>, TrainError> {
+    let places = places(model, rules)?;
     let tables = model.tables();
     let forest = tables.forest();
     let case = |&Labelled { row, class: truth, emphasis }: &Labelled<'_>| {
         let Best { class: said, confidence } = forest.best(&row.features);
-        let shares = forest.distribution(&row.features).map(|share| share as f32);
+        let said = places[said];
+        let mut shares = [0.0; MAX_CLASSES];
+        let distribution = forest.distribution(&row.features);
+        places.iter().zip(distribution).for_each(|(&place, share)| shares[place] = share as f32);
         let Row { capture, initiator, flow, .. } = *row;
         Case { capture, initiator, flow, truth, emphasis, said, confidence, shares }
     };
-    rows.iter().map(case).collect()
+    Ok(rows.iter().map(case).collect())
+}
+
+/// The place in the recipe of each class of the model.
+fn places(model: &Model, rules: &[ClassRule]) -> Result<Vec<usize>, TrainError> {
+    let place = |class: &ThreatClass| {
+        let unknown = || TrainError::UnknownClass { model: model.name.clone(), class: class.name() };
+        rules.iter().position(|rule| rule.class == *class).ok_or_else(unknown)
+    };
+    model.classes.iter().map(place).collect()
 }
 
 impl Display for Evaluation {

@@ -30,6 +30,8 @@ pub mod spread;
 #[cfg(feature = "train")]
 pub mod boost;
 #[cfg(feature = "train")]
+mod bootstrap;
+#[cfg(feature = "train")]
 pub mod calibration;
 #[cfg(feature = "train")]
 pub mod card;

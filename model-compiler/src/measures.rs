@@ -1,22 +1,17 @@
 //! Areas under curves, F1 and false positives of flows, with intervals, by class and by source.
 //!
-//! **Intervals.** Flows of one capture resemble each other, so captures are drawn again and not flows: as many as there are,
-//! with replacement, a few hundred times, and the middle 95 % of the figures is the interval (Efron's percentile bootstrap,
-//! 1979, over clusters). It says how far a figure hangs on which captures happened to be there; where no capture has an error,
-//! it has no width, and that a network is another one than theirs it does not cover.
+//! **Intervals** are a bootstrap over clusters (`bootstrap.rs`): over captures or sources, whichever were on one side of each split.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::random::Random;
+use crate::bootstrap::{draws, middle};
+use crate::folds::Grouping;
 use crate::ranking::{Point, Ranking};
-use crate::rows::Rows;
+use crate::rows::{Capture, Rows};
 use crate::scores::{ANY_THREAT, Case};
-use crate::shares::{Share, quantile};
-
-/// How often captures are drawn again.
-const DRAWS: u64 = 400;
+use crate::shares::Share;
 
 /// The most points of a curve that are kept.
 const CURVE_POINTS: usize = 400;
@@ -115,14 +110,14 @@ impl Target {
     }
 }
 
-/// The figures of each class, and of all threats together.
+/// The figures of each class, and of all threats together. Clusters are what `grouping` keeps together.
 #[must_use]
-pub fn by_class(flows: &[Case], classes: &[&str]) -> Vec<Measures> {
-    let draws = draws(flows);
+pub fn by_class(flows: &[Case], rows: &Rows, grouping: Grouping, classes: &[&str]) -> Vec<Measures> {
+    let draws = draws_of(flows, rows, grouping);
     Target::all(classes.len()).map(|target| measures(flows, target, classes, &draws)).collect()
 }
 
-/// The figures of all threats together in each source.
+/// The figures of all threats together in each source. Clusters are captures.
 #[must_use]
 pub fn by_source(flows: &[Case], rows: &Rows, classes: &[&str]) -> Vec<OfSource> {
     let mut sources: BTreeMap<&str, Vec<Case>> = BTreeMap::new();
@@ -134,7 +129,7 @@ pub fn by_source(flows: &[Case], rows: &Rows, classes: &[&str]) -> Vec<OfSource>
         captures: captures(&flows).len(),
         harmless: flows.iter().filter(|flow| flow.truth == 0).count(),
         attacks: flows.iter().filter(|flow| flow.truth != 0).count(),
-        measures: measures(&flows, Target::AnyThreat, classes, &draws(&flows)),
+        measures: measures(&flows, Target::AnyThreat, classes, &draws_of(&flows, rows, Grouping::Capture)),
     };
     sources.into_iter().map(of_source).collect()
 }
@@ -157,18 +152,22 @@ fn captures(flows: &[Case]) -> BTreeSet<usize> {
     flows.iter().map(|flow| flow.capture).collect()
 }
 
-fn draws(flows: &[Case]) -> Draws {
-    let captures: Vec<usize> = captures(flows).into_iter().collect();
+fn draws_of(flows: &[Case], rows: &Rows, grouping: Grouping) -> Draws {
+    let mut clusters: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let captures = captures(flows);
     let places = captures.last().map_or(0, |last| last + 1);
-    let draw = |number| {
-        let (mut random, mut times) = (Random::new(number), vec![0.0; places]);
-        for _ in &captures {
-            times[captures[random.below(captures.len() as u64) as usize]] += 1.0;
+    for place in captures {
+        let Capture { name, source } = &rows.captures[place];
+        clusters.entry(grouping.of(name, source)).or_default().push(place);
+    }
+    let of_captures = |of_clusters: Vec<f64>| {
+        let mut times = vec![0.0; places];
+        for (cluster, drawn) in clusters.values().zip(of_clusters) {
+            cluster.iter().for_each(|&capture| times[capture] = drawn);
         }
         times
     };
-    // With one capture there is nothing to draw.
-    if captures.len() > 1 { (0..DRAWS).map(draw).collect() } else { Vec::new() }
+    draws(clusters.len()).into_iter().map(of_captures).collect()
 }
 
 fn measures(flows: &[Case], target: Target, classes: &[&str], draws: &Draws) -> Measures {
@@ -183,14 +182,6 @@ fn measures(flows: &[Case], target: Target, classes: &[&str], draws: &Draws) -> 
     let [roc_auc, pr_auc, f1, false_positive_rate] =
         [0, 1, 2, 3].map(|at| measured[at].map(|value| middle(value, drawn.iter().filter_map(|figures| figures[at]))));
     Measures { class: target.name(classes), roc_auc, pr_auc, f1, false_positive_rate }
-}
-
-/// The figure with the middle 95 % of what was drawn.
-fn middle(value: f64, drawn: impl Iterator<Item = f64>) -> Share {
-    let mut drawn: Vec<f64> = drawn.collect();
-    drawn.sort_by(f64::total_cmp);
-    // Nothing drawn is nothing known.
-    Share { value, low: quantile(&drawn, 0.025).unwrap_or(0.0), high: quantile(&drawn, 0.975).unwrap_or(1.0) }
 }
 
 /// True positives, false positives, false negatives and true negatives of each capture.
@@ -249,9 +240,20 @@ mod tests {
         flows
     }
 
+    /// The captures of [`flows`]: of one source what is harmless, of another the scans.
+    fn captures_of_two() -> Rows {
+        let source = |capture| if capture < 10 { "harmless" } else { "scans" }.to_owned();
+        let captures = (0..20).map(|at| Capture { name: format!("{at:02}"), source: source(at) }).collect();
+        Rows { captures, ..Rows::default() }
+    }
+
+    fn by_captures(flows: &[Case]) -> Vec<Measures> {
+        by_class(flows, &captures_of_two(), Grouping::Capture, &CLASSES)
+    }
+
     #[test]
     fn an_interval_is_as_wide_as_captures_differ() {
-        let measures = by_class(&flows(), &CLASSES);
+        let measures = by_captures(&flows());
         let names: Vec<&str> = measures.iter().map(|measures| measures.class.as_str()).collect();
         assert_eq!(names, ["benign", "scan", ANY_THREAT]);
         let f1 = measures[1].f1.unwrap();
@@ -263,11 +265,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_split_keeps_together_is_drawn_together() {
+        let (rows, flows) = (captures_of_two(), flows());
+        let f1 = by_class(&flows, &rows, Grouping::Source, &CLASSES)[1].f1.unwrap();
+        // With the scans, once or twice, all of them are there, and without them there is no F1.
+        assert_eq!((f1.low, f1.high), (f1.value, f1.value));
+        let one = Rows {
+            captures: rows.captures.iter().map(|of| Capture { source: String::new(), ..of.clone() }).collect(),
+            ..rows
+        };
+        let f1 = by_class(&flows, &one, Grouping::Source, &CLASSES)[1].f1.unwrap();
+        assert_eq!((f1.low, f1.high), (0.0, 1.0), "of one source there is nothing to draw");
+    }
+
+    #[test]
     fn the_same_flows_have_the_same_intervals_and_one_capture_has_none() {
         let flows = flows();
-        let texts = [by_class(&flows, &CLASSES), by_class(&flows, &CLASSES)].map(|of| format!("{of:?}"));
+        let texts = [by_captures(&flows), by_captures(&flows)].map(|of| format!("{of:?}"));
         assert_eq!(texts[0], texts[1]);
-        let one = by_class(&flows[..5], &CLASSES).remove(0).f1.unwrap();
+        let one = by_captures(&flows[..5]).remove(0).f1.unwrap();
         assert_eq!((one.value, one.low, one.high), (1.0, 0.0, 1.0));
     }
 

@@ -140,10 +140,11 @@ fn trial(
     progress: &dyn Progress,
 ) -> Result<Trial, TrainError> {
     let (mut losses, mut costs, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
-    for part in split.parts(labelled, &recipe.class_rules()?) {
+    let rules = recipe.class_rules()?;
+    for part in split.parts(labelled, &rules) {
         let Part { tested, learnt, .. } = part?;
         let model = uncalibrated(&learnt, recipe, progress)?;
-        let cases = answers(&model, &tested);
+        let cases = answers(&model, &rules, &tested)?;
         let loss = |case: &Case| -f64::from(case.shares[case.truth].max(LEAST_PROBABILITY)).ln();
         losses.push(mean(&cases, recipe, &loss)?);
         let cost = |flow: &Case| match (flow.truth, flow.said) {

@@ -60,6 +60,17 @@ pub enum TrainError {
         /// The feature.
         feature: &'static str,
     },
+    /// The model knows a class that the recipe does not have.
+    #[error(
+        "the model {model} knows the class {class}, which its recipe.toml does not have: give the class its labels there, under \
+         [classes], or take a model without it"
+    )]
+    UnknownClass {
+        /// The model.
+        model: String,
+        /// The class.
+        class: &'static str,
+    },
     /// No trees could be boosted.
     #[error("boosting failed: {0}")]
     Boost(#[from] ForustError),

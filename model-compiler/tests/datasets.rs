@@ -352,6 +352,42 @@ fn lines_are_counted_as_editors_do() {
     }
 }
 
+/// A thousand rows, of which `broken` have a quotation mark in place of their first byte: what is read, and what is wrong.
+fn with_quotation_marks(row: &str, broken: &[usize], read: impl Fn(&str) -> Table) {
+    let spoilt = format!("\"{}", &row[1..]);
+    let text: String = (1..=1000).map(|line| if broken.contains(&line) { spoilt.as_str() } else { row }).collect();
+    let table = read(&text);
+    let kept: Vec<u64> = (1..=1000).filter(|line| !broken.contains(line)).map(|line| line as u64).collect();
+    assert_eq!(table.lines, kept);
+    let broken: Vec<u64> = broken.iter().map(|line| *line as u64).collect();
+    assert_eq!((table.faults.rows_read, table.faults.rows_left_out), (1000, broken.len() as u64));
+    assert_eq!(faults(&table), [("the row", Fault::Unclosed, broken.len() as u64, broken)]);
+}
+
+#[test]
+fn a_quotation_mark_that_nothing_closes_spoils_its_own_line_only() {
+    for broken in [vec![105], vec![1], vec![1000], vec![7, 900], vec![7, 8, 9]] {
+        with_quotation_marks(&nsl_row("0,tcp,http,SF,1,2", "normal"), &broken, |text| table(Form::NslKdd, text));
+        with_quotation_marks("x;20;TCP;60;0\n", &broken, |text| mapped(MAPPING, text).unwrap());
+    }
+    let quoted = mapped(MAPPING, "\"a;b\";20;\"TCP\";60;\"0\"\n\"\"\"x\";20;TCP;60;0").unwrap();
+    assert_eq!((quoted.len(), faults(&quoted)), (2, Vec::new()), "marks that are closed are no fault");
+}
+
+#[test]
+fn a_record_of_two_lines_is_refused_like_malformed_values() {
+    let text = "x;20;TCP;60;0\nx;20;\"T\nCP\";60;0\nx;20;TCP;60;0\n";
+    let table = mapped(MAPPING, text).unwrap();
+    assert_eq!(table.lines, [1, 4]);
+    assert_eq!(faults(&table), [("the row", Fault::Length, 1, vec![3]), ("the row", Fault::Unclosed, 1, vec![2])]);
+    let (mapping, content) = (Sample::new(MAPPING), Sample::new(text));
+    let on_fault = OnFault { malformed: Remedy::Refuse, ..OnFault::default() };
+    let refused = read(Form::Mapped, &content.0, Some(&mapping.0), on_fault, None).unwrap_err().to_string();
+    assert!(refused.contains("line 2: the row is cut short by a quotation mark"), "{refused}");
+    let header = refusal(Form::UnswNb15, "id,\"dur,proto,attack_cat,label\n1,0.1,tcp,Normal,0\n");
+    assert!(header.contains("the header has a quotation mark"), "{header}");
+}
+
 #[test]
 fn our_own_rows_become_a_table_with_the_classes_of_the_caller() {
     let mut rows = Rows::default();

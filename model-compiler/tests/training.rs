@@ -256,6 +256,28 @@ fn what_decides_is_found_and_one_comparison_finds_one_threat() {
 }
 
 #[test]
+fn a_model_is_judged_by_the_names_of_its_classes_whatever_their_order() {
+    let (rows, recipe) = (rows(), recipe(&[]));
+    let labelled = labelled(&rows, &recipe).unwrap();
+    let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
+    let mut turned = model.clone();
+    turned.classes.reverse();
+    for node in turned.trees.iter_mut().flat_map(|tree| &mut tree.nodes) {
+        if let Node::Leaf { values, .. } = node {
+            values.reverse();
+        }
+    }
+    let told = |model: &Model| as_it_is(model, &rows, &labelled, &recipe).map(|of| format!("{of:?}"));
+    assert_eq!(told(&turned).unwrap(), told(&model).unwrap());
+    turned.classes[1] = ThreatClass::Tunnel;
+    let refusal = told(&turned).unwrap_err().to_string();
+    assert!(
+        refusal.contains("the model test knows the class tunnel, which its recipe.toml does not have"),
+        "{refusal}"
+    );
+}
+
+#[test]
 fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
@@ -266,7 +288,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         source: "public".to_owned(),
         label: "sweep".to_owned(),
         profile: "balanced".to_owned(),
-        duration_s: 60.0,
+        traffic_s: 60.0,
         caught_s: None,
         caught_packets: None,
         evidence_flows: None,
@@ -310,6 +332,8 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         "| scan | scan, sweep | 0.1000 | 4 | 8 | 480 | 480 |",
         "no source on both sides",
         "| flow | model | flood | 240 | 1.00000 | 1.00000 |",
+        "of each pause at most 60 s count",
+        "95 % intervals by drawing sources again (percentile bootstrap)",
         "must not be trusted with",
     ] {
         assert!(card.contains(part), "{part} is missing in\n{card}");

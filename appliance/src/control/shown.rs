@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use log::{Level, log};
+use traffic::time::Timestamp;
 
 use super::keeper::{Keeper, REPAIR_SHOWN, State};
 use super::{Pause, Snapshot};

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use csv::ReaderBuilder;
+use csv_core::ReaderBuilder;
 
 use super::DatasetError;
 use super::faults::OnFault;
@@ -58,7 +58,7 @@ const NAMES: [(&str, &str); 23] = [
 /// # Errors
 /// The file cannot be read, has no label, or holds what `on_fault` refuses.
 pub fn read(path: &Path, on_fault: OnFault, known: Option<&[Column]>) -> Result<Table, DatasetError> {
-    let mut lines = Lines::open(path, &mut ReaderBuilder::new())?;
+    let mut lines = Lines::open(path, &ReaderBuilder::new())?;
     let header = improved(&lines.header()?);
     let found = || Ok((place(&header, "Label")?, all_but(&header, &LEFT_OUT, &[])?));
     let (label, columns) = found().map_err(|error| lines.misfit(error))?;

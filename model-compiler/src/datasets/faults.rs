@@ -21,6 +21,8 @@ pub enum Fault {
     Malformed,
     /// The row has more or fewer cells than the table has columns.
     Length,
+    /// A quotation mark that nothing closes in its line. What comes after that line is read as if it were not there.
+    Unclosed,
     /// A label that the form does not know, or that contradicts itself.
     Label,
     /// A word that the earlier table does not have. Such rows are kept.
@@ -34,6 +36,7 @@ impl Display for Fault {
             Self::Infinite => "infinite",
             Self::Malformed => "malformed",
             Self::Length => "of another length than the header",
+            Self::Unclosed => "cut short by a quotation mark that nothing closes in its line",
             Self::Label => "no label of this form",
             Self::UnknownWord => "a word that is not in the earlier table",
         })
@@ -67,8 +70,8 @@ impl FromStr for Remedy {
     }
 }
 
-/// The caller's choice for each kind of faulty value. Rows of a wrong length or with an unknown label cannot be filled:
-/// they are left out, or refused if malformed values are.
+/// The caller's choice for each kind of faulty value. Rows of a wrong length, with a quotation mark that nothing closes or with an
+/// unknown label cannot be filled: they are left out, or refused if malformed values are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct OnFault {
     /// Where nothing stands.
@@ -87,7 +90,7 @@ impl OnFault {
             Fault::Missing => self.missing,
             Fault::Infinite => self.infinite,
             Fault::Malformed => self.malformed,
-            Fault::Length | Fault::Label => match self.malformed {
+            Fault::Length | Fault::Unclosed | Fault::Label => match self.malformed {
                 Remedy::Refuse => Remedy::Refuse,
                 Remedy::LeaveOut | Remedy::Fill(_) => Remedy::LeaveOut,
             },

@@ -14,6 +14,9 @@ pub enum HeaderError {
     /// There is no header at all.
     #[error("there is no header")]
     NoHeader,
+    /// Nobody can say where its columns end.
+    #[error("the header has a quotation mark that nothing closes in its line")]
+    Unclosed,
 }
 
 /// How the rows of a file are read.

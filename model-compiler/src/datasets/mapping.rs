@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use csv::ReaderBuilder;
+use csv_core::ReaderBuilder;
 use serde::Deserialize;
 
 use super::DatasetError;

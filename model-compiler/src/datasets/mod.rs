@@ -9,7 +9,8 @@
 //!   that one's lists, and a word that is not in them becomes −1 and is counted. See [`table::Column::words`].
 //! - **Nothing is silently repaired.** A value that is missing, infinite or malformed is counted by column, with the first
 //!   lines where it stands ([`faults::Faults`]). What happens to its row is the caller's choice
-//!   ([`faults::OnFault`]); unless told otherwise the row is left out.
+//!   ([`faults::OnFault`]); unless told otherwise the row is left out. Lines are read one by one, so
+//!   that a quotation mark which nothing closes is a fault of its own line and takes no other with it.
 //!
 //! To add a source: a file here with its columns and a `read` function that hands a [`Layout`](layout::Layout) to
 //! `reader`, a word in [`Form`], and samples in `tests/datasets.rs`.
@@ -33,13 +34,13 @@ use table::{Column, Table};
 /// Why a table cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// The file cannot be read, or is no CSV.
+    /// The file cannot be read.
     #[error("cannot read {path}")]
     Read {
         /// The table.
         path: String,
         /// Why not.
-        source: csv::Error,
+        source: std::io::Error,
     },
     /// The mapping cannot be read.
     #[error("cannot read the mapping {path}")]

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use csv::ReaderBuilder;
+use csv_core::ReaderBuilder;
 
 use super::DatasetError;
 use super::faults::OnFault;
@@ -113,5 +113,5 @@ pub fn read(path: &Path, on_fault: OnFault, known: Option<&[Column]>) -> Result<
             category(label).map(|_| label.to_string())
         }),
     };
-    Lines::open(path, &mut ReaderBuilder::new())?.table(&layout, on_fault, known)
+    Lines::open(path, &ReaderBuilder::new())?.table(&layout, on_fault, known)
 }

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
-use std::io::Cursor;
+use std::ops::Range;
 use std::path::Path;
 
-use csv::{ByteRecord, Reader, ReaderBuilder};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::DatasetError;
 use super::faults::{Fault, Faults, OnFault, Remedy, Tally};
@@ -16,58 +16,98 @@ use super::table::{Column, Table, UNKNOWN_WORD};
 /// What stands for a number that is not known.
 const MISSING: [&str; 7] = ["", "-", "?", "na", "n/a", "nan", "null"];
 
-/// A row with the number of its line, counted from 1.
-type Line<'a> = (u64, Vec<Cow<'a, str>>);
+/// A line that is not blank.
+pub(super) struct Line<'a> {
+    /// Its number, counted from 1 as editors do.
+    number: u64,
+    /// What stands in it.
+    pub(super) row: Row<'a>,
+}
 
-/// A file of separated values that is being read.
+/// What stands in a line.
+pub(super) enum Row<'a> {
+    /// Cells, white space around them removed.
+    Cells(Vec<Cow<'a, str>>),
+    /// A quotation mark in this text has no partner.
+    Unclosed(Cow<'a, str>),
+}
+
+/// A file of separated values that is being read, each line by itself: no flow needs several, and so a stray quotation mark
+/// spoils its own line and none after it.
 pub(super) struct Lines {
     path: String,
-    reader: Reader<Cursor<Vec<u8>>>,
-    record: ByteRecord,
-    /// How many bytes lie before the row that was read last, and how many lines.
+    /// The whole file, the last line with its end.
+    bytes: Vec<u8>,
+    parser: Reader,
+    /// The cells of the line that was read last, one after the other, and where each ends.
+    cells: Vec<u8>,
+    ends: Vec<usize>,
+    /// How many bytes lie before the line that is read next, and how many ends of lines.
     passed: (usize, u64),
 }
 
 impl Lines {
-    /// The file is read at once, so that lines can be counted in it: what the CSV reader says of them leaves out blank
-    /// ones.
-    pub(super) fn open(path: &Path, settings: &mut ReaderBuilder) -> Result<Self, DatasetError> {
+    /// The file is read at once.
+    pub(super) fn open(path: &Path, settings: &ReaderBuilder) -> Result<Self, DatasetError> {
         let name = path.display().to_string();
-        let bytes =
-            fs::read(path).map_err(|source| DatasetError::Read { path: name.clone(), source: source.into() })?;
-        // Rows of another length are counted, not fatal.
-        let reader = settings.flexible(true).has_headers(false).from_reader(Cursor::new(bytes));
-        Ok(Self { path: name, reader, record: ByteRecord::new(), passed: (0, 0) })
+        let mut bytes = fs::read(path).map_err(|source| DatasetError::Read { path: name.clone(), source })?;
+        bytes.push(b'\n');
+        let (cells, ends) = (Vec::new(), Vec::new());
+        Ok(Self { path: name, bytes, parser: settings.build(), cells, ends, passed: (0, 0) })
     }
 
-    /// The next row with its line, white space around its cells removed. What is no UTF-8 is kept as far as it can be:
-    /// the original CICIDS2017 has dashes of another encoding in its labels.
-    pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, DatasetError> {
-        let read = self.reader.read_byte_record(&mut self.record);
-        if !read.map_err(|source| DatasetError::Read { path: self.path.clone(), source })? {
-            return Ok(None);
+    /// The next line. What is no UTF-8 is kept as far as it can be: the original CICIDS2017 has dashes of another encoding in
+    /// its labels.
+    pub(super) fn next(&mut self) -> Option<Line<'_>> {
+        let (number, place) = self.next_place()?;
+        let row = match self.take_apart(place.clone()) {
+            Some(cells) => Row::Cells(self.cells(cells)),
+            None => Row::Unclosed(trimmed(String::from_utf8_lossy(&self.bytes[place]))),
+        };
+        Some(Line { number, row })
+    }
+
+    /// The number of the next line that is not blank, and where it stands with its end.
+    fn next_place(&mut self) -> Option<(u64, Range<usize>)> {
+        loop {
+            let (from, lines) = self.passed;
+            let len = self.bytes[from..].iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
+            let end = from + len;
+            self.passed = (end + 1, lines + u64::from(self.bytes[end] == b'\n'));
+            if len > 0 {
+                return Some((lines + 1, from..end + 1));
+            }
         }
-        let line = self.line();
-        Ok(Some((line, self.record.iter().map(|cell| trimmed(String::from_utf8_lossy(cell))).collect())))
     }
 
-    /// The line of the row that was read last, counted from 1.
-    fn line(&mut self) -> u64 {
-        let bytes = self.reader.get_ref().get_ref();
-        let from = self.record.position().map_or(0, |position| position.byte() as usize);
-        let blank = bytes.iter().skip(from).take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-        let (passed, lines) = self.passed;
-        let new = bytes.iter().take(from + blank).skip(passed).filter(|byte| **byte == b'\n').count();
-        self.passed = (from + blank, lines + new as u64);
-        self.passed.1 + 1
+    /// Takes a line apart, and says how many cells it has, if it ends with it.
+    fn take_apart(&mut self, place: Range<usize>) -> Option<usize> {
+        // No line has more bytes or cells than this.
+        let most = self.cells.len().max(place.len());
+        self.cells.resize(most, 0);
+        self.ends.resize(most, 0);
+        self.parser.reset();
+        let (end, _, _, cells) = self.parser.read_record(&self.bytes[place], &mut self.cells, &mut self.ends);
+        matches!(end, ReadRecordResult::Record).then_some(cells)
+    }
+
+    /// The first cells of those that were taken apart last.
+    fn cells(&self, count: usize) -> Vec<Cow<'_, str>> {
+        let ends = &self.ends[..count];
+        let begins = [0].iter().chain(ends);
+        begins.zip(ends).map(|(from, to)| trimmed(String::from_utf8_lossy(&self.cells[*from..*to]))).collect()
     }
 
     /// The next row as the names of the columns. A byte order mark is no part of the first.
     pub(super) fn header(&mut self) -> Result<Vec<String>, DatasetError> {
-        match self.next()? {
-            Some((_, cells)) => Ok(cells.iter().map(|cell| cell.trim_start_matches('\u{feff}').to_owned()).collect()),
-            None => Err(self.misfit(HeaderError::NoHeader)),
-        }
+        let refused = match self.next().map(|line| line.row) {
+            Some(Row::Cells(cells)) => {
+                return Ok(cells.iter().map(|cell| cell.trim_start_matches('\u{feff}').to_owned()).collect());
+            }
+            Some(Row::Unclosed(_)) => HeaderError::Unclosed,
+            None => HeaderError::NoHeader,
+        };
+        Err(self.misfit(refused))
     }
 
     pub(super) fn misfit(&self, source: HeaderError) -> DatasetError {
@@ -83,13 +123,10 @@ impl Lines {
     ) -> Result<Table, DatasetError> {
         let mut builder = Builder::new(layout, on_fault, known);
         let path = self.path.clone();
-        while let Some((line, cells)) = self.next()? {
-            if layout.comment.is_some_and(|comment| cells.first().is_some_and(|cell| cell.starts_with(comment))) {
-                continue;
-            }
-            builder.add(line, &cells).map_err(|(column, fault, text)| DatasetError::Refused {
+        while let Some(line) = self.next() {
+            builder.add(&line).map_err(|(column, fault, text)| DatasetError::Refused {
                 path: path.clone(),
-                line,
+                line: line.number,
                 column: builder.name(column),
                 fault,
                 text,
@@ -207,7 +244,25 @@ impl<'a> Builder<'a> {
         self.layout.columns.len()
     }
 
-    fn add(&mut self, line: u64, cells: &[Cow<'_, str>]) -> Result<(), Refusal> {
+    fn add(&mut self, line: &Line<'_>) -> Result<(), Refusal> {
+        match &line.row {
+            Row::Cells(cells) if self.is_comment(cells) => Ok(()),
+            Row::Cells(cells) => self.add_cells(line.number, cells),
+            Row::Unclosed(text) => {
+                self.faults.rows_read += 1;
+                self.fault(self.label_column() + 1, Fault::Unclosed, line.number, text)?;
+                self.faults.rows_left_out += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn is_comment(&self, cells: &[Cow<'_, str>]) -> bool {
+        let begins = |comment| cells.first().is_some_and(|cell| cell.starts_with(comment));
+        self.layout.comment.is_some_and(begins)
+    }
+
+    fn add_cells(&mut self, line: u64, cells: &[Cow<'_, str>]) -> Result<(), Refusal> {
         self.faults.rows_read += 1;
         if cells.len() != self.layout.cells {
             let text = format!("{} cells, not {}", cells.len(), self.layout.cells);

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use csv::ReaderBuilder;
+use csv_core::ReaderBuilder;
 
 use super::DatasetError;
 use super::faults::OnFault;
@@ -30,7 +30,7 @@ pub const NORMAL: &str = "Normal";
 /// # Errors
 /// The file cannot be read, has other columns, or holds what `on_fault` refuses.
 pub fn read(path: &Path, on_fault: OnFault, known: Option<&[Column]>) -> Result<Table, DatasetError> {
-    let mut lines = Lines::open(path, &mut ReaderBuilder::new())?;
+    let mut lines = Lines::open(path, &ReaderBuilder::new())?;
     let header = lines.header()?;
     let found = || Ok((place(&header, "attack_cat")?, place(&header, "label")?, all_but(&header, &LEFT_OUT, &WORDS)?));
     let (kind, is_attack, columns) = found().map_err(|error| lines.misfit(error))?;

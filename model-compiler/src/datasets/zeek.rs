@@ -8,12 +8,12 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use csv::ReaderBuilder;
+use csv_core::ReaderBuilder;
 
 use super::DatasetError;
 use super::faults::OnFault;
 use super::layout::{HeaderError, Kind, Layout, Source, place};
-use super::reader::Lines;
+use super::reader::{Lines, Row};
 use super::table::{Column, Table};
 
 /// The columns of numbers that are features.
@@ -63,7 +63,7 @@ struct WordPlace {
 
 /// The names of the columns, which stand in one of the comments before the first row.
 fn header(lines: &mut Lines) -> Result<Vec<String>, DatasetError> {
-    while let Some((_, cells)) = lines.next()? {
+    while let Some(Row::Cells(cells)) = lines.next().map(|line| line.row) {
         match cells.split_first() {
             Some((first, names)) if first == "#fields" => return Ok(names.iter().map(Cow::to_string).collect()),
             Some((first, _)) if first.starts_with('#') => {}

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{BALANCED, Decided, Decisions, PROFILES, Threshold};
+use crate::bootstrap;
 use crate::extract::BENIGN;
-use crate::folds::corpus_of;
+use crate::folds::{Grouping, corpus_of};
 use crate::shares::{Share, of_time, quantile};
 
 /// What was decided about the captures of one class in one profile.
@@ -34,12 +35,15 @@ pub struct Summary {
     pub with_wrongful: u64,
     /// How many wrongful blocks there are.
     pub wrongful: u64,
-    /// How many hours all the captures are together.
+    /// How many hours there was traffic in all the captures.
     pub hours: f64,
     /// How many flows all the captures have.
     pub flows: u64,
     /// How many of them were taken for attacks.
     pub accused_flows: u64,
+    /// The share of these, with an interval by drawing sources again: flows of one source resemble each other. Where all are of one
+    /// source, captures are drawn.
+    pub accused: Option<Share>,
 }
 
 /// A line for each class and profile; `class_of` names the class of a label.
@@ -74,10 +78,25 @@ fn summary(class: String, profile: &'static str, cases: &[&Decided]) -> Summary 
         median_evidence_flows: quantile(&flows, 0.5),
         with_wrongful: cases.iter().filter(|case| !case.wrongful.is_empty()).count() as u64,
         wrongful: cases.iter().map(|case| case.wrongful.len() as u64).sum(),
-        hours: cases.iter().map(|case| case.duration_s).sum::<f64>() / 3600.0,
+        hours: cases.iter().map(|case| case.traffic_s).sum::<f64>() / 3600.0,
         flows: cases.iter().map(|case| case.flows).sum(),
         accused_flows: cases.iter().map(|case| case.accused_flows).sum(),
+        accused: accused(cases),
     }
+}
+
+/// The share of the flows that were taken for attacks.
+fn accused(cases: &[&Decided]) -> Option<Share> {
+    let clusters = |grouping: Grouping| {
+        let mut clusters: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for case in cases {
+            let (part, whole) = clusters.entry(grouping.of(&case.capture, &case.source)).or_default();
+            (*part, *whole) = (*part + case.accused_flows, *whole + case.flows);
+        }
+        clusters.into_values().collect::<Vec<_>>()
+    };
+    let sources = clusters(Grouping::Source);
+    bootstrap::share(&if sources.len() > 1 { sources } else { clusters(Grouping::Capture) })
 }
 
 /// Summaries as cells of a table, for the card and the report.
@@ -92,11 +111,11 @@ pub mod in_words {
         "packets until then, median and 95 %",
         "flows until then, median",
         "captures with a wrongful block, %",
-        "wrongful blocks per hour",
+        "wrongful blocks per hour with traffic",
         "flows taken for attacks, %",
     ];
 
-    /// What was decided about one class in one profile; of shares with 95 % intervals (Wilson).
+    /// What was decided about one class in one profile; of shares with 95 % intervals: of captures Wilson's, of flows as [`Summary::accused`] says.
     #[must_use]
     pub fn cells(of: &Summary) -> [String; 8] {
         let number =
@@ -104,18 +123,18 @@ pub mod in_words {
         let caught = Share::of(of.caught, of.captures).filter(|_| of.class != BENIGN);
         [
             of.captures.to_string(),
-            caught.map_or_else(|| "-".to_owned(), |share| share.to_string()),
+            in_words(caught),
             format!("{} and {}", number(of.median_caught_s, 1), number(of.p95_caught_s, 1)),
             format!("{} and {}", number(of.median_caught_packets, 0), number(of.p95_caught_packets, 0)),
             number(of.median_evidence_flows, 0),
-            share_of(of.with_wrongful, of.captures),
+            in_words(Share::of(of.with_wrongful, of.captures)),
             format!("{} in {:.1} h", of_time(of.wrongful, of.hours), of.hours),
-            share_of(of.accused_flows, of.flows),
+            in_words(of.accused),
         ]
     }
 
-    fn share_of(part: u64, whole: u64) -> String {
-        Share::of(part, whole).map_or_else(|| "-".to_owned(), |share| share.to_string())
+    fn in_words(share: Option<Share>) -> String {
+        share.map_or_else(|| "-".to_owned(), |share| share.to_string())
     }
 }
 
@@ -213,7 +232,7 @@ mod tests {
         let scan = capture("scan", &["203.0.113.9"], &[]);
         let caught = |t| decided(&scan, "strict", &report(vec![block(t, "203.0.113.9", "203.0.113.9", "deny")]));
         let passed = decided(&scan, "strict", &report(Vec::new()));
-        let cases = [caught(1.0), caught(3.0), caught(40.0), passed];
+        let cases = [caught(1.0), caught(3.0), caught(40.0), passed].map(|case| Decided { traffic_s: 1800.0, ..case });
         let summaries = summarise(&cases, &|label| label.to_uppercase());
         assert_eq!(summaries.len(), 1);
         let Summary { class, captures, caught, median_caught_s, p95_caught_s, hours, .. } = &summaries[0];
@@ -221,6 +240,29 @@ mod tests {
         assert_eq!((*median_caught_s, *p95_caught_s), (Some(3.0), Some(40.0)));
         assert_eq!((summaries[0].flows, summaries[0].accused_flows), (40, 16));
         assert!(table(&summaries).contains("| SCAN | strict | 4 | 75.00 ["), "{}", table(&summaries));
+    }
+
+    #[test]
+    fn the_share_of_flows_is_as_sure_as_sources_agree() {
+        let of = |source: &str, capture: u64, accused_flows| {
+            let case = decided(&capture_of(source, capture), BALANCED, &report(Vec::new()));
+            Decided { flows: 100, accused_flows, ..case }
+        };
+        let mut cases: Vec<Decided> = (0..20).map(|at| of("busy", at, 50)).collect();
+        cases.extend((0..20).map(|at| of("quiet", at, 0)));
+        let accused = |cases: &[Decided]| summarise(cases, &str::to_owned)[0].accused.unwrap();
+        assert_eq!(
+            accused(&cases),
+            Share { value: 0.25, low: 0.0, high: 0.5 },
+            "two sources, and either may be all there is"
+        );
+        let one_source = Share { value: 0.5, low: 0.5, high: 0.5 };
+        assert_eq!(accused(&cases[..20]), one_source, "its captures agree");
+        assert_eq!(accused(&cases[..1]), Share { value: 0.5, low: 0.0, high: 1.0 });
+    }
+
+    fn capture_of(source: &str, number: u64) -> LabelledCapture {
+        LabelledCapture { name: format!("a/{source}-{number}"), source: source.to_owned(), ..capture("scan", &[], &[]) }
     }
 
     #[test]

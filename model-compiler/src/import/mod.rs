@@ -36,7 +36,9 @@ const CAPTURE_EXPONENT: f64 = 0.5;
 
 /// What `import --help` adds.
 const HELP: &str = concat!(
-    "What is read: LightGBM's text (save_model(\"model.txt\")), XGBoost's JSON (save_model(\"model.json\")), ONNX with one \
+    "Train on dense tables and leave XGBoost's `missing` at NaN, its default: in sparse ones, and with another `missing`, it takes zeros \
+     or other numbers for missing. Its file does not say so, and the imported model would decide otherwise.\n\n\
+     What is read: LightGBM's text (save_model(\"model.txt\")), XGBoost's JSON (save_model(\"model.json\")), ONNX with one \
      TreeEnsembleClassifier (skl2onnx, onnxmltools), and of scikit-learn what this writes:\n\n",
     include_str!("export_scikit_learn.py")
 );

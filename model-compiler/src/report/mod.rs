@@ -34,6 +34,8 @@ pub fn report(
 ) -> Result<String, RecipeError> {
     let class_of = recipe.class_names()?;
     let decided = decisions.map(|decisions| (decisions, summarise(&decisions.model, &class_of)));
+    let rules = recipe.class_rules()?;
+    let classes: Vec<&str> = rules.iter().map(|rule| rule.class.name()).collect();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -50,8 +52,8 @@ pub fn report(
                     "The model's CARD.md says what it was made from and what it must not be trusted with."
                 }
                 @if let Some((decisions, summaries)) = &decided { (decided_by_the_appliance(decisions, summaries)) }
-                @if let Some(evaluation) = evaluations.last() { (measured(evaluation, model)) }
-                (feature_ranges(model, labelled))
+                @if let Some(evaluation) = evaluations.last() { (measured(evaluation, &classes)) }
+                (feature_ranges(model, &classes, labelled))
             }
         }
     };
@@ -74,13 +76,14 @@ fn decided_by_the_appliance(decisions: &Decisions, summaries: &[Summary]) -> Mar
     }
 }
 
-fn measured(evaluation: &Evaluation, model: &Model) -> Markup {
-    let classes: Vec<&str> = model.classes.iter().map(|class| class.name()).collect();
+/// The classes are those of the recipe, in its order.
+fn measured(evaluation: &Evaluation, classes: &[&str]) -> Markup {
+    let drawn = evaluation.drawn.name();
     html! {
         h2 { "Measured: " (evaluation.method) }
         p {
-            "Flows, each by its strongest alarm, of one class against the rest. In brackets are 95 % intervals, by drawing captures "
-            "again (percentile bootstrap): rows of one capture resemble each other."
+            "Flows, each by its strongest alarm, of one class against the rest. In brackets are 95 % intervals, by drawing "
+            (drawn) "s again (percentile bootstrap): rows of one " (drawn) " resemble each other. By source they are by drawing captures."
         }
         (by_class(evaluation))
         h2 { "Receiver operating characteristic" }
@@ -89,7 +92,7 @@ fn measured(evaluation: &Evaluation, model: &Model) -> Markup {
         div.plots { @for curves in &evaluation.curves { (precision_recall(curves)) } }
         h2 { "What was taken for what" }
         p { "Flows; the shade is the share of the row." }
-        (confusion(&evaluation.model.flows, &classes))
+        (confusion(&evaluation.model.flows, classes))
         h2 { "Calibration" }
         p {
             "How often alarms were right, over how probable the model said their class was, with the weights of the recipe. On the "
@@ -176,11 +179,11 @@ fn sources(evaluation: &Evaluation) -> Markup {
     }
 }
 
-fn feature_ranges(model: &Model, labelled: &[Labelled<'_>]) -> Markup {
-    let samples = ranges::samples(labelled, model.classes.len());
+fn feature_ranges(model: &Model, classes: &[&str], labelled: &[Labelled<'_>]) -> Markup {
+    let samples = ranges::samples(labelled, classes.len());
     let rows = |feature: usize| -> Vec<plot::Quantiles> {
-        let classes = model.classes.iter().zip(&samples);
-        classes.filter_map(|(class, rows)| Some((class.name().to_owned(), ranges::quantiles(rows, feature)?))).collect()
+        let classes = classes.iter().zip(&samples);
+        classes.filter_map(|(class, rows)| Some(((*class).to_owned(), ranges::quantiles(rows, feature)?))).collect()
     };
     html! {
         h2 { "Ranges of the features that are compared" }

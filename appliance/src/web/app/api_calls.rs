@@ -62,20 +62,14 @@ impl App {
         if !visitor.proves_form(&Incoming::field(&request.body, "token")) {
             return out_of_date();
         }
-<<<<<<< ours
         let outcome = asked::by_form(name, request)
-            .and_then(|asked| self.ask(asked.clone(), visitor.actor()).map(|done| self.notice(&asked, done.said, now)));
-=======
-        let outcome =
-            asked::by_form(name, request).and_then(|asked| self.ask(&asked, visitor.actor()).map(|done| done.said));
->>>>>>> theirs
+            .and_then(|asked| self.ask(&asked, visitor.actor()).map(|done| self.notice(&asked, done.said, now)));
         if let Some(session) = self.sessions().find(request.cookie_value(COOKIE).unwrap_or_default(), now) {
             session.notice = Some(outcome.unwrap_or_else(|(_, why)| Notice { words: why, blocked: None }));
         }
         Answer::see("/")
     }
 
-<<<<<<< ours
     /// What is said when a form has done its work. Who says that an alert was wrong may not know that a block stands all the same.
     fn notice(&self, asked: &Request, words: String, now: Timestamp) -> Notice {
         let Request::Label { alert, class: Some(ThreatClass::Benign) } = asked else {
@@ -90,10 +84,7 @@ impl App {
         }
     }
 
-    fn ask(&self, asked: Request, actor: &str) -> Result<Done, Problem> {
-=======
     fn ask(&self, asked: &Request, actor: &str) -> Result<Done, Problem> {
->>>>>>> theirs
         // The control thread has no way to look an alert up, and must not wait for the disk.
         if let Request::Label { alert, .. } = asked {
             self.check_written(*alert)?;
