@@ -117,7 +117,7 @@ pub struct Surroundings {
 impl Surroundings {
     /// Tells the rails whom to protect; what could not be learned is left over.
     pub fn tell(self, rails: &mut Rails) -> Vec<String> {
-        rails.learn(self.own, self.gateways, self.lan);
+        rails.learn(self.own, self.gateways, &self.lan);
         rails.routers = self.gateway_macs.into_iter().chain(self.own_mac).collect();
         rails.hear(self.heard_gateways, self.resolvers.into_iter().chain(self.dhcp_servers));
         self.faults

@@ -5,6 +5,7 @@ use std::sync::mpsc::sync_channel;
 
 use log::{info, warn};
 use model_compiler::sealed::ModelId;
+use model_compiler::spread::UNREACHABLE_INDEX;
 use traffic::features::FEATURES;
 use traffic::time::Timestamp;
 
@@ -274,12 +275,19 @@ impl ShownModels {
     fn drift_fault(&self) -> Option<String> {
         let drifted = &self.compared.as_ref()?.drifted;
         let worst = drifted.worst_of(self.in_force.active).into_iter().next();
-        let (feature, drift) = worst.filter(|(_, drift)| drift.index >= self.drift_alarm)?;
+        let (feature, drift) = worst.filter(|(_, drift)| drift.is_told(self.drift_alarm))?;
         let feature = FEATURES.get(feature)?;
+        let (how, or) = if drift.is_foreign() {
+            let share = drift.outside * 100.0;
+            let how = format!("is outside of all that it has seen in {share:.0} % of the connections");
+            (how, format!("set model.drift_alarm to {UNREACHABLE_INDEX} to be told of no difference"))
+        } else {
+            (format!("has a stability index of {:.1}", drift.index), String::from("raise model.drift_alarm"))
+        };
         Some(format!(
-            "traffic differs from what the model learnt: {} ({}) has a stability index of {:.1}; look at `sluice model list`, let a model \
-             learn from your traffic ({DOCUMENTS}/models/README.md), or raise model.drift_alarm",
-            feature.name, feature.meaning, drift.index
+            "traffic differs from what the model learnt: {} ({}) {how}; look at `sluice model list`, let a model learn from your traffic \
+             ({DOCUMENTS}/models/README.md), or {or}",
+            feature.name, feature.meaning
         ))
     }
 }
@@ -293,7 +301,7 @@ mod tests {
     use traffic::features::FEATURE_COUNT;
 
     use super::*;
-    use crate::verdict::{Disagreement, Drifted, FeatureDrift, LEAST_FLOWS};
+    use crate::verdict::{Disagreement, Drift, Drifted, FeatureDrift, LEAST_FLOWS};
 
     /// What is shown where one feature that the built-in model asks for has this index.
     fn shown(flows: u32, index: f32) -> ShownModels {
@@ -314,6 +322,27 @@ mod tests {
         assert_eq!(shown(LEAST_FLOWS, 6.9).drift_fault(), None);
         assert_eq!(shown(LEAST_FLOWS - 1, 9.0).drift_fault(), None);
         assert_eq!(ShownModels::default().drift_fault(), None);
+    }
+
+    #[test]
+    fn a_feature_that_lies_outside_of_all_training_is_told_whatever_its_index_is() {
+        let drift_alarm = ModelConfig::default().drift_alarm;
+        let mut drift = Drift::new(Models::default().active);
+        for second in 0..u64::from(LEAST_FLOWS) {
+            drift.take(&[1e30; FEATURE_COUNT], Timestamp::from_secs(second));
+        }
+        let drifted = drift.drifted();
+        let asked = drifted.worst_of(Models::default().active);
+        assert!(asked.iter().any(|(_, of)| of.index < drift_alarm), "the index alone would tell of them all");
+        for (feature, of) in asked {
+            let mut compared = shown(LEAST_FLOWS, 0.0);
+            let features = &mut compared.compared.as_mut().unwrap().drifted.features;
+            features[feature] = of;
+            let fault = ShownModels { drift_alarm, ..compared.clone() }.drift_fault().unwrap();
+            let words = format!("{} ({}) is outside of all", FEATURES[feature].name, FEATURES[feature].meaning);
+            assert!(fault.contains(&words) && fault.contains("in 100 % of the connections"), "{fault}");
+            assert_eq!(ShownModels { drift_alarm: UNREACHABLE_INDEX, ..compared }.drift_fault(), None);
+        }
     }
 
     fn id(text: &str) -> ModelId {

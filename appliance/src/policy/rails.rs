@@ -51,7 +51,7 @@ pub struct Rails {
 impl Rails {
     /// Takes in what the network looks like now. Gateways that were seen once stay protected: a route may be gone for a moment
     /// only. What could not be learned stays as it was.
-    pub fn learn(&mut self, own: Option<Vec<IpAddr>>, gateways: Vec<IpAddr>, lan: Vec<IpNet>) {
+    pub fn learn(&mut self, own: Option<Vec<IpAddr>>, gateways: Vec<IpAddr>, lan: &[IpNet]) {
         if let Some(own) = own {
             self.own = own;
         }
@@ -61,7 +61,7 @@ impl Rails {
                 self.gateways.insert(0, gateway);
             }
         }
-        for &network in &lan {
+        for &network in lan {
             if self.lan.contains(&network) {
                 continue;
             }
@@ -309,7 +309,7 @@ mod tests {
         let mut rails = Rails::default();
         let own = network(200);
         for third in 0..LANS * 2 {
-            rails.learn(None, Vec::new(), vec![own, network(third)]);
+            rails.learn(None, Vec::new(), &[own, network(third)]);
         }
         assert_eq!(rails.lan.len(), LANS);
         for known in [own, network(LANS * 2 - 1)] {

@@ -4,7 +4,7 @@
 //! How the bins fill is held against how they filled in training (the population stability index), and so is how many values lie
 //! outside of all that training saw. Old flows fade: the counts are halved whenever a window is full.
 
-use model_compiler::spread::{BINS, bin, stability_index};
+use model_compiler::spread::{BINS, UNREACHABLE_INDEX, bin, stability_index};
 use traffic::features::{FEATURE_COUNT, FeatureVector};
 use traffic::time::Timestamp;
 
@@ -19,6 +19,12 @@ pub const LEAST_FLOWS: u32 = 2_000;
 /// Flows of one second that count, the first ones: no burst of a single program is taken for the household's traffic, and a flood
 /// costs nothing here.
 const MOST_PER_S: u32 = 32;
+
+/// From this share of values outside of all those of training on, a feature is told of whatever its index is. The index alone does
+/// not do: what lies beyond all values counts in the first or the last bin, as a tenth of training does, so that of many features
+/// it stays below 7 though every value is a new one. Of sources that a model has not seen (`model-compiler drift`) with 2,000 flows and
+/// more at most 0.1 % are outside: half of them is far from what chance or a rare program does, and less than a change of the whole.
+const FOREIGN_SHARE: f32 = 0.5;
 
 /// One feature's difference from training.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -38,15 +44,31 @@ pub struct Drifted {
     pub features: [FeatureDrift; FEATURE_COUNT],
 }
 
+impl FeatureDrift {
+    /// Most values are such as training never saw.
+    #[must_use]
+    pub const fn is_foreign(self) -> bool {
+        self.outside >= FOREIGN_SHARE
+    }
+
+    /// Whether people are told of it, who want to be told from this index on. Of an index that there cannot be they want to be told
+    /// nothing.
+    #[must_use]
+    pub const fn is_told(self, alarm: f32) -> bool {
+        self.index >= alarm || (self.is_foreign() && alarm < UNREACHABLE_INDEX)
+    }
+}
+
 impl Drifted {
-    /// The features that this model asks for, by their places, the most different one first; none while too few flows have ended.
+    /// The features that this model asks for, by their places: first those whose values it mostly never saw, and of these and of the
+    /// others the most different one; none while too few flows have ended.
     #[must_use]
     pub fn worst_of(&self, model: &Model) -> Vec<(usize, FeatureDrift)> {
         if self.flows < LEAST_FLOWS {
             return Vec::new();
         }
         let mut asked: Vec<_> = self.features.into_iter().enumerate().filter(|(at, _)| model.asks(*at)).collect();
-        asked.sort_by(|(_, a), (_, b)| b.index.total_cmp(&a.index));
+        asked.sort_by(|(_, a), (_, b)| (b.is_foreign().cmp(&a.is_foreign())).then(b.index.total_cmp(&a.index)));
         asked
     }
 }
@@ -163,7 +185,8 @@ mod tests {
         take(&mut drift, 10_000, beyond);
         let (feature, worst) = drift.drifted().worst_of(&BUILT_IN)[0];
         assert_eq!(feature, changed);
-        assert!(worst.index > 1.0 && worst.outside == 1.0, "{worst:?}");
+        assert!(worst.index > 1.0 && worst.outside == 1.0 && worst.is_told(7.0), "{worst:?}");
+        assert!(!worst.is_told(UNREACHABLE_INDEX), "who wants to be told of nothing");
         take(&mut drift, 8 * WINDOW_FLOWS, as_learnt);
         let after = drift.drifted().features[changed];
         assert!(after.index < 0.02 && after.outside < 0.02, "{after:?}");

@@ -6,7 +6,7 @@ use traffic::features::{FEATURES, ThreatClass};
 use crate::control::ShownModels;
 use crate::pipeline::Compared;
 use crate::registry::Choice;
-use crate::verdict::LEAST_FLOWS;
+use crate::verdict::{FeatureDrift, LEAST_FLOWS};
 
 /// Features that are listed, the most different ones.
 const FEATURES_LISTED: usize = 5;
@@ -122,8 +122,10 @@ impl DriftState {
     pub(crate) fn words(&self) -> String {
         match self.features.first() {
             None => format!("not known before {} flows have ended ({} so far)", self.least_flows, self.flows),
-            Some(worst) if worst.index >= self.alarm => {
-                format!("differs from what the model learnt, most of all in {}", worst.meaning)
+            Some(DriftRow { index, outside, meaning, .. })
+                if (FeatureDrift { index: *index, outside: *outside }).is_told(self.alarm) =>
+            {
+                format!("differs from what the model learnt, most of all in {meaning}")
             }
             Some(worst) => format!("much as the model learnt; it differs most in {}", worst.meaning),
         }

@@ -106,7 +106,7 @@ impl History {
             Deed::ByHand(host, ttl_s) => format!("{:?}", list.block(by_hand(parsed(host), ttl_s, now), now)),
             Deed::Unblock(host) => format!("{:?}", list.unblock(Subject::of(parsed(host)), now)),
             Deed::Gateway(host) => {
-                list.rails.learn(None, vec![parsed(host)], Vec::new());
+                list.rails.learn(None, vec![parsed(host)], &[]);
                 String::new()
             }
             Deed::Allow(host) => {

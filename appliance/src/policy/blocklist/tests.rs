@@ -122,7 +122,7 @@ fn who_is_announced_is_protected_as_long_as_it_is_and_pushes_no_gateway_out() {
     let address = |text: &str| text.parse().expect("address");
     let mut rails = Rails::default();
     assert!(!rails.know_a_gateway());
-    rails.learn(None, vec![address("198.51.100.1")], Vec::new());
+    rails.learn(None, vec![address("198.51.100.1")], &[]);
     let announced = (2..=255).map(|last| address(&format!("198.51.100.{last}"))).collect();
     rails.hear(announced, [address("203.0.113.53"), address("198.51.100.53")].into_iter());
     let protects = |rails: &Rails, text: &str| rails.protect(Subject::of(address(text)), NOW).is_some();
