@@ -181,5 +181,5 @@ fn what_the_boot_of_the_box_found_wrong_is_a_fault_of_the_page() {
     daemon.stop().unwrap();
     std::fs::write(daemon.config_file().with_file_name("system-faults"), "the card is worn out\n").unwrap();
     daemon.start_again().unwrap();
-    assert!(daemon.faults().unwrap().contains("the card is worn out"));
+    wait_until("the fault is shown", PATIENCE, || daemon.faults().unwrap().contains("the card is worn out")).unwrap();
 }

@@ -9,7 +9,7 @@ use traffic::limits::Limits;
 
 use crate::linux::packet_ring::RingConfig;
 use crate::registry::Room;
-use crate::store::BLOCK_ROWS;
+use crate::store::{BLOCK_ROWS, Keep};
 
 /// Flows that may be asked for; the most take less than half a GiB.
 const FLOWS: core::ops::RangeInclusive<u32> = 1_024..=1 << 20;
@@ -31,7 +31,7 @@ pub enum MemoryProfile {
     /// For boards with 256 MiB and more: 65,536 flows.
     #[default]
     Default,
-    /// For boards with less: 8,192 flows, 500 blocks.
+    /// For boards with less: 8,192 flows, 500 blocks, a tenth of the alerts.
     Small,
 }
 
@@ -86,6 +86,15 @@ impl Memory {
         }
     }
 
+    /// Rows of the database, which may be in memory too.
+    #[must_use]
+    pub const fn rows(&self) -> Keep {
+        match self.profile {
+            MemoryProfile::Default => Keep::MANY,
+            MemoryProfile::Small => Keep::FEW,
+        }
+    }
+
     /// What models that are loaded from files may take.
     #[must_use]
     pub const fn models(&self) -> Room {
@@ -99,5 +108,19 @@ impl Memory {
     pub(super) fn contradiction(&self) -> Option<(&'static str, String)> {
         let is_out_of_range = self.flows.is_some_and(|flows| !FLOWS.contains(&flows));
         is_out_of_range.then(|| ("memory.flows", format!("give a number from {} to {}", FLOWS.start(), FLOWS.end())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_board_keeps_a_tenth_of_the_rows_and_the_whole_audit_log() {
+        let small = Memory { profile: MemoryProfile::Small, flows: None }.rows();
+        let Keep { alerts, labelled, blocks, observed, audit } = Memory::default().rows();
+        let tenth =
+            Keep { alerts: alerts / 10, labelled: labelled / 10, blocks: blocks / 10, observed: observed / 10, audit };
+        assert_eq!(small, tenth);
     }
 }

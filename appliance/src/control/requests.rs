@@ -191,8 +191,8 @@ mod tests {
     use crate::enforce::nftables::Nftables;
     use crate::policy::{Blocklist, Modes, Rails};
     use crate::registry::Choices;
-    use crate::store::Store;
     use crate::store::test_directory::TestDirectory;
+    use crate::store::{Keep, Store};
     use crate::web::fixture::snapshot;
 
     fn keeper(directory: &TestDirectory, now: Timestamp) -> Keeper {
@@ -214,7 +214,7 @@ mod tests {
                 model: config.model,
             },
             judges: Judges::new(Choices::default(), Loads::default()),
-            writer: Arc::new(store.writer().unwrap()),
+            writer: Arc::new(store.writer(Keep::MANY).unwrap()),
             gauges: Arc::default(),
             outcomes: sync_channel(1).0,
             exchanges: sync_channel(1).1,

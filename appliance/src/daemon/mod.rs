@@ -114,7 +114,7 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
     let source = Live::open([&ports[0], &ports[1]], config.memory.ring())?;
 
     let store = Arc::new(open_store(config, &mut start_faults)?);
-    let writer = Arc::new(store.writer()?);
+    let writer = Arc::new(store.writer(config.memory.rows())?);
 
     let mut lookout = Lookout::new(config, bridge.index)?;
     let settings = settings(config);

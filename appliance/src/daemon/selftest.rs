@@ -50,14 +50,14 @@ fn steps(program: &str, config: &Path) -> Vec<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Store;
     use crate::store::test_directory::TestDirectory;
+    use crate::store::{Keep, Store};
 
     #[test]
     fn what_fails_is_shown_and_written_down() {
         let directory = TestDirectory::new("selftest");
         let store = Store::open(directory.path(), clock::now()).unwrap().store;
-        let writer = store.writer().unwrap();
+        let writer = store.writer(Keep::MANY).unwrap();
         let gauges = Gauges::default();
         let steps = [Step::failed("capture", "no frames", "wait"), steps("/nowhere/sluice", Path::new("x")).remove(0)];
         tell(&steps, &gauges, &writer);

@@ -127,7 +127,7 @@ fn an_alert_takes_less_than_a_kibibyte_and_one_by_itself_two_pages() {
         let alert = alert_of(Accuser::Model("forest".to_owned()), number);
         Event::Alert(Alert { because: BECAUSE.to_owned(), ..alert })
     };
-    let writer = store.writer().unwrap();
+    let writer = store.writer(Keep::MANY).unwrap();
     let log = directory.path().join("sluice.db-wal");
     let log_bytes = || std::fs::metadata(&log).map_or(0, |log| log.len());
     let mut grew = Vec::new();

@@ -24,7 +24,7 @@ fn starts_and_forgets_nothing(disk: &Path) {
     let state = disk.join("state");
     let store = Store::open(&state, at(0)).unwrap().store;
     store.set_password("admin", "correct horse", at(0), "local").unwrap();
-    let writer = store.writer().unwrap();
+    let writer = store.writer(Keep::MANY).unwrap();
     writer.send(Event::Blocked(block("203.0.113.9", 1, 600))).unwrap();
     writer.flush().unwrap();
     drop((writer, store));
@@ -37,7 +37,7 @@ fn starts_and_forgets_nothing(disk: &Path) {
     assert!(store.check_password("admin", "correct horse").unwrap());
 
     fill(&disk.join("state"));
-    let writer = store.writer().unwrap();
+    let writer = store.writer(Keep::MANY).unwrap();
     for number in 0..900 {
         writer.send(alert(number)).unwrap();
     }

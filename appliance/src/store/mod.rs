@@ -4,8 +4,7 @@
 //! in batches that spare the SD card. What can go wrong here never reaches the path of a packet: a corrupt file is set
 //! aside under a name with its date and a fresh one begun with what can still be read, and a full disk leaves the events waiting in memory.
 //!
-//! Rows are kept by count, not by age, so that the file has a size that it never passes: see [`ALERT_ROWS`],
-//! [`LABELLED_ROWS`], [`BLOCK_ROWS`], [`OBSERVED_ROWS`] and [`AUDIT_ROWS`].
+//! Rows are kept by count, not by age, so that the file has a size that it never passes: see [`Keep`] and [`AUDIT_ROWS`].
 
 mod alerts;
 mod audit;
@@ -36,20 +35,12 @@ use crate::registry::{Choices, ModelConfig};
 pub use audit::{AuditCheck, AuditRow};
 pub(crate) use file::FILE_NAME;
 pub use observed::ObservedBlock;
+pub use rows::Keep;
 pub use users::{MIN_PASSWORD_CHARACTERS, PasswordError, RemovalError, User, check_password_text};
 pub use writer::{QUEUE, QUEUE_CAPACITY, Refused, Writer, WriterError};
 
-/// Alerts that are kept; the oldest go.
-pub const ALERT_ROWS: u32 = 100_000;
-
-/// Alerts that are kept because somebody labelled them, however old; of these the oldest go too.
-pub const LABELLED_ROWS: u32 = 10_000;
-
-/// Offenders whose last block is kept; those whose block ended first go.
+/// The most offenders whose last block is kept.
 pub const BLOCK_ROWS: u32 = 20_000;
-
-/// Blocks that would have been made in another mode and are kept; the oldest go.
-pub const OBSERVED_ROWS: u32 = 5_000;
 
 /// Audit rows that are kept; the oldest go, and the chain then begins at the oldest that is left.
 pub const AUDIT_ROWS: u32 = 100_000;
@@ -283,13 +274,13 @@ impl Store {
         file::copy(&self.connection(), place)
     }
 
-    /// Starts the writer thread.
+    /// Starts the writer thread, which keeps so many rows.
     ///
     /// # Errors
     /// The file cannot be opened a second time, or the thread not be started.
-    pub fn writer(&self) -> Result<Writer, StoreError> {
+    pub fn writer(&self, keep: Keep) -> Result<Writer, StoreError> {
         let connection = file::connect(&self.path)?;
-        Writer::start(connection).map_err(|cause| StoreError::Thread { cause })
+        Writer::start(connection, keep).map_err(|cause| StoreError::Thread { cause })
     }
 
     /// Where the file is.

@@ -79,7 +79,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<BlockRecord> {
 mod tests {
     use super::super::test_directory::TestDirectory;
     use super::super::tests::{at, block, open};
-    use super::super::{Event, Store};
+    use super::super::{Event, Keep, Store};
     use super::*;
 
     fn observed(address: &str, since: u64, until: u64) -> BlockRecord {
@@ -95,7 +95,7 @@ mod tests {
     fn who_would_have_been_blocked_is_told_once_with_the_last_time_and_never_restored() {
         let directory = TestDirectory::new("observed");
         let store = open(&directory);
-        let writer = store.writer().unwrap();
+        let writer = store.writer(Keep::MANY).unwrap();
         let last = observed("203.0.113.1", 700, 1_300);
         let rows = [observed("203.0.113.1", 1, 601), observed("203.0.113.2", 60, 660), last.clone()];
         for block in rows.iter().cloned().chain([observed("203.0.113.3", 2, 602)]) {

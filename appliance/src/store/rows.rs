@@ -8,7 +8,7 @@ use rusqlite::{Connection, Params, Row, Statement, params};
 use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
-use super::{Event, KnownBlock, alerts, audit, date, observed, settings};
+use super::{AUDIT_ROWS, BLOCK_ROWS, Event, KnownBlock, alerts, audit, date, observed, settings};
 use crate::policy::{Action, BlockRecord, BlockState, Label, PastBlock, Subject};
 
 /// Rows of one table that one pruning takes away: so many more than are written between two prunings that a lowered
@@ -19,14 +19,26 @@ const PRUNED_AT_ONCE: u32 = 5_000;
 pub(super) const BLOCK: &str = "block";
 
 /// How many rows of each table are kept.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Keep {
-    pub(super) alerts: u32,
-    /// Of alerts that somebody labelled.
-    pub(super) labelled: u32,
-    pub(super) blocks: u32,
-    pub(super) observed: u32,
-    pub(super) audit: u32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Alerts; the oldest go.
+    pub alerts: u32,
+    /// Alerts that are kept because somebody labelled them, however old; of these the oldest go too.
+    pub labelled: u32,
+    /// Offenders whose last block is kept; those whose block ended first go.
+    pub blocks: u32,
+    /// Blocks that would have been made in another mode; the oldest go.
+    pub observed: u32,
+    /// Rows of the audit log, the same in every profile: [`AUDIT_ROWS`].
+    pub audit: u32,
+}
+
+impl Keep {
+    /// What a database of 100 MB at the most holds: an alert takes some 700 bytes.
+    pub const MANY: Self =
+        Self { alerts: 100_000, labelled: 10_000, blocks: BLOCK_ROWS, observed: 5_000, audit: AUDIT_ROWS };
+    /// For a database that may be in memory itself, as on OpenWrt.
+    pub const FEW: Self = Self { alerts: 10_000, labelled: 1_000, blocks: 2_000, observed: 500, audit: AUDIT_ROWS };
 }
 
 /// Writes the rows of one event; to be called within an immediate transaction.

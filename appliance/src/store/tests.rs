@@ -74,7 +74,7 @@ pub(super) fn open(directory: &TestDirectory) -> Store {
 }
 
 pub(super) fn write_all(store: &Store, events: impl IntoIterator<Item = Event>) {
-    let writer = store.writer().unwrap();
+    let writer = store.writer(Keep::MANY).unwrap();
     for event in events {
         writer.send(event).unwrap();
     }
@@ -349,7 +349,7 @@ fn the_first_broken_row_is_named_whatever_was_done_to_it() {
 fn two_writers_keep_one_chain() {
     let directory = TestDirectory::new("two-writers");
     let store = open(&directory);
-    let writer = store.writer().unwrap();
+    let writer = store.writer(Keep::MANY).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for number in 0..50 {
@@ -456,7 +456,7 @@ fn passwords_are_not_kept_in_the_clear() {
 fn what_people_set_while_the_box_runs_outlives_a_restart_until_the_configuration_says_something_else() {
     let directory = TestDirectory::new("settings");
     let store = Store::open(directory.path(), at(0)).unwrap().store;
-    let writer = store.writer().unwrap();
+    let writer = store.writer(Keep::MANY).unwrap();
     let mode =
         |class, mode| Event::ModeSet { time: at(1), class, mode, configured: Mode::Observe, actor: "anna".to_owned() };
     let allow = |who: &str, until| Event::Allowed {
@@ -512,7 +512,7 @@ fn what_people_set_while_the_box_runs_outlives_a_restart_until_the_configuration
 fn devices_and_services_are_restored_as_they_were() {
     let directory = TestDirectory::new("subjects");
     let store = Store::open(directory.path(), at(0)).unwrap().store;
-    let writer = store.writer().unwrap();
+    let writer = store.writer(Keep::MANY).unwrap();
     for (who, action) in [
         ("02:00:5e:10:00:07", Action::Quarantine),
         ("198.51.100.10:80/tcp", Action::Limit),

@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use traffic::arena::Footprint;
 
+use super::Event;
 use super::backlog::{self, Backlog};
 use super::rows::{self, Keep};
-use super::{ALERT_ROWS, AUDIT_ROWS, BLOCK_ROWS, Event, LABELLED_ROWS, OBSERVED_ROWS};
 use crate::clock::Stopwatch;
 
 /// Events that may wait for the thread to take them; one more is refused.
@@ -69,10 +69,10 @@ struct Shared {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, keep: Keep) -> std::io::Result<Self> {
         let (queue, receiver) = sync_channel(QUEUE_CAPACITY);
         let shared = Arc::new(Shared::default());
-        let mut committer = Committer::new(connection, Arc::clone(&shared));
+        let mut committer = Committer::new(connection, keep, Arc::clone(&shared));
         let thread =
             std::thread::Builder::new().name("store".to_owned()).spawn(move || write_all(&receiver, &mut committer))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), shared })
@@ -177,14 +177,7 @@ struct Committer {
 }
 
 impl Committer {
-    fn new(connection: Connection, shared: Arc<Shared>) -> Self {
-        let keep = Keep {
-            alerts: ALERT_ROWS,
-            labelled: LABELLED_ROWS,
-            blocks: BLOCK_ROWS,
-            observed: OBSERVED_ROWS,
-            audit: AUDIT_ROWS,
-        };
+    fn new(connection: Connection, keep: Keep, shared: Arc<Shared>) -> Self {
         // Pruned at the first commit too: a daemon that restarts often would never come to it otherwise.
         let written_since_pruning = EVENTS_PER_PRUNING;
         Self {

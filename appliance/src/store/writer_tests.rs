@@ -11,14 +11,14 @@ fn store(directory: &TestDirectory) -> Store {
 }
 
 fn committer(store: &Store) -> Committer {
-    Committer::new(Connection::open(store.path()).unwrap(), Arc::new(Shared::default()))
+    Committer::new(Connection::open(store.path()).unwrap(), Keep::MANY, Arc::new(Shared::default()))
 }
 
 #[test]
 fn nothing_is_lost_when_the_writer_is_dropped() {
     let directory = TestDirectory::new("drop");
     let store = store(&directory);
-    let writer = store.writer().unwrap();
+    let writer = store.writer(Keep::MANY).unwrap();
     for number in 0..700 {
         writer.send(alert(number)).unwrap();
     }
@@ -30,7 +30,7 @@ fn nothing_is_lost_when_the_writer_is_dropped() {
 fn a_burst_beyond_the_queue_is_kept_or_counted() {
     let directory = TestDirectory::new("burst");
     let store = store(&directory);
-    let writer = store.writer().unwrap();
+    let writer = store.writer(Keep::MANY).unwrap();
     let refused = (0..20_000).filter(|number| writer.send(alert(*number)).is_err()).count();
     writer.flush().unwrap();
     assert!(writer.dropped() >= refused as u64);
@@ -42,7 +42,7 @@ fn a_burst_beyond_the_queue_is_kept_or_counted() {
 fn a_refused_event_comes_back() {
     let directory = TestDirectory::new("refused");
     let store = store(&directory);
-    let mut writer = store.writer().unwrap();
+    let mut writer = store.writer(Keep::MANY).unwrap();
     let (queue, _receiver) = sync_channel(0);
     writer.queue = Some(queue);
     let Refused(event) = writer.send(audit(1)).unwrap_err();
@@ -112,7 +112,7 @@ fn tables_stay_within_their_size_and_the_chain_stays_whole() {
     let directory = TestDirectory::new("prune");
     let store = store(&directory);
     let mut committer = committer(&store);
-    committer.keep = Keep { alerts: 100, labelled: 10, blocks: 30, observed: 20, audit: AUDIT_ROWS };
+    committer.keep = Keep { alerts: 100, labelled: 10, blocks: 30, observed: 20, ..Keep::MANY };
     for round in 0..4_u64 {
         for number in round * 500..(round + 1) * 500 {
             committer.take(alert(number));
@@ -137,7 +137,7 @@ fn labelled_alerts_stay_until_there_are_too_many_of_them() {
     let directory = TestDirectory::new("prune-labelled");
     let store = store(&directory);
     let mut committer = committer(&store);
-    committer.keep = Keep { alerts: 100, labelled: 10, blocks: 30, observed: 20, audit: AUDIT_ROWS };
+    committer.keep = Keep { alerts: 100, labelled: 10, blocks: 30, observed: 20, ..Keep::MANY };
     let label = |number| Event::Labelled {
         number,
         time: at(number),

@@ -17,7 +17,7 @@ use crate::control::{
 };
 use crate::policy::{Action, Alert, BlockRecord, BlockState, Mode, Modes, Subject};
 use crate::registry::{Choices, Registry, Stored};
-use crate::store::{Event, Store, Writer};
+use crate::store::{Event, Keep, Store, Writer};
 use crate::surroundings::Placement;
 
 pub(super) use crate::store::test_directory::TestDirectory;
@@ -230,7 +230,7 @@ pub(super) fn open_page(name: &str) -> Page {
     let directory = TestDirectory::new(name);
     let now = crate::clock::now();
     let store = Arc::new(Store::open(directory.path(), now).unwrap().store);
-    let writer = Arc::new(store.writer().unwrap());
+    let writer = Arc::new(store.writer(Keep::MANY).unwrap());
     let first = snapshot(now);
     for alert in &first.alerts {
         writer.send(Event::Alert(alert.clone())).unwrap();

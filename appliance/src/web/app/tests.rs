@@ -32,7 +32,7 @@ fn fixture(name: &str) -> Fixture {
 fn fresh_fixture(name: &str) -> Fixture {
     let directory = TestDirectory::new(name);
     let store = Arc::new(Store::open(directory.path(), now()).unwrap().store);
-    let writer = Arc::new(store.writer().unwrap());
+    let writer = Arc::new(store.writer(crate::store::Keep::MANY).unwrap());
     let (handle, _) = control(snapshot(now()));
     let library = Arc::new(Library::new(Registry::new(directory.path(), Vec::new(), Memory::default().models())));
     Fixture { app: App::new(handle, library, store, writer, Vec::new()), _directory: directory }
