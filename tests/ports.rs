@@ -79,18 +79,21 @@ fn a_port_that_was_removed_and_is_back_works_as_before_with_its_blocks() {
 }
 
 #[test]
-fn a_bridge_that_another_program_takes_apart_is_put_together_with_its_blocks() {
+fn a_port_that_another_program_takes_out_is_put_back_and_a_bridge_that_is_gone_is_told_of() {
     let network = Network::new().unwrap();
     let daemon = Daemon::start(&network, &Config::default()).unwrap();
     let offender = network.outsider(66).unwrap();
     assert!(daemon.command(&["block", &offender.address(), "--for", "10m"]).unwrap().success());
-    for taken_apart in ["link set port1 nomaster", "link del br0"] {
-        network.r#box.ip(taken_apart).unwrap();
-        assert_is_as_before(&network, &daemon);
-        let members = network.r#box.ip("link show master br0").unwrap();
-        assert!(members.contains("port0") && members.contains("port1"), "{taken_apart}: {members}");
-        assert!(!ping(&offender.namespace, LAN_HOST.parse().unwrap()), "{taken_apart}: it is blocked still");
-    }
+    network.r#box.ip("link set port1 nomaster").unwrap();
+    assert_is_as_before(&network, &daemon);
+    let members = network.r#box.ip("link show master br0").unwrap();
+    assert!(members.contains("port0") && members.contains("port1"), "{members}");
+    assert!(!ping(&offender.namespace, LAN_HOST.parse().unwrap()), "it is blocked still");
+
+    network.r#box.ip("link del br0").unwrap();
+    wait_for_fault(&daemon, "the bridge `br0` is gone");
+    assert!(daemon.command(&["restart"]).unwrap().success());
+    assert_is_as_before(&network, &daemon);
 }
 
 #[test]

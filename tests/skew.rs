@@ -16,7 +16,7 @@ use model_compiler::corpus::{Granularity, LabelledCapture, Scope};
 use model_compiler::extract::extract;
 use model_compiler::recipe::Background;
 use model_compiler::rows::{Row, Rows};
-use sluice::capture::replay::ReplaySource;
+use sluice::capture::replay::{ReplaySource, ReplaySourceError};
 use sluice::capture::{Arrival, FrameSource, Polled};
 use sluice::config::Config;
 use sluice::linux::capture_filter::SHORT_BYTES;
@@ -229,7 +229,11 @@ impl<'a> Daemon<'a> {
 
     /// Takes the frames of a capture, of each that is not short only so many bytes.
     fn run(&mut self, file: &Path, bytes_kept: usize) {
-        let mut source = ReplaySource::open(vec![file.to_owned()]).unwrap();
+        let mut source = match ReplaySource::open(vec![file.to_owned()]) {
+            // Of a kind of network that neither knows: there are no frames to compare.
+            Err(ReplaySourceError::Link { .. }) => return,
+            opened => opened.unwrap(),
+        };
         let mut take = |arrival: &Arrival<'_>| {
             let whole = arrival.frame;
             let kept = if whole.wire_len_bytes > SHORT_BYTES { bytes_kept } else { usize::MAX };

@@ -27,7 +27,7 @@ const FRAMES_PER_SURVEY: usize = 512;
 /// What gets lost of what is heard is logged once in this time. In a large network it does no harm: the routers are few.
 const LOG_PAUSE: Duration = Duration::from_secs(3_600);
 
-/// A bridge that another program takes apart is put together again once in this time.
+/// A port that another program takes out of the bridge is put back once in this time.
 const MEND_PAUSE: Duration = Duration::from_secs(10);
 
 /// Asks the kernel, listens, and mends the bridge where a port was removed and made again, or taken out of it.
@@ -48,6 +48,12 @@ pub(super) struct Lookout {
     survey_faults: Vec<String>,
     /// What was lost when that was logged last.
     lost: (u64, Option<Stopwatch>),
+}
+
+/// What is told of a bridge that does not hold the ports.
+struct TakenApart {
+    fault: String,
+    is_to_be_mended: bool,
 }
 
 impl Lookout {
@@ -191,12 +197,13 @@ impl Lookout {
         let is_new = |(now, before): (&Option<u32>, &Option<u32>)| now.is_some() && now != before;
         let is_anew = ports.iter().zip(&self.ports).any(is_new);
         let taken_apart = self.taken_apart(all).filter(|_| !is_anew);
-        let is_to_be_mended = taken_apart.is_some() && self.last_mended.is_none_or(|last| last.elapsed() >= MEND_PAUSE);
+        let may_mend = self.last_mended.is_none_or(|last| last.elapsed() >= MEND_PAUSE);
+        let is_to_be_mended = may_mend && taken_apart.as_ref().is_some_and(|taken_apart| taken_apart.is_to_be_mended);
         if is_to_be_mended {
             self.last_mended = Some(Stopwatch::start());
-            taken_apart.iter().for_each(|fault| warn!("{fault}"));
+            taken_apart.iter().for_each(|taken_apart| warn!("{}", taken_apart.fault));
         }
-        around.faults.extend(taken_apart);
+        around.faults.extend(taken_apart.map(|taken_apart| taken_apart.fault));
         if is_anew || is_to_be_mended {
             match bridge::ensure(&self.bridge) {
                 Ok(_) => around.ports_changed = true,
@@ -214,18 +221,27 @@ impl Lookout {
         }));
     }
 
-    /// That a port which is there is none of the bridge's, or the bridge is gone: nothing passes then.
-    fn taken_apart(&self, all: &[Link]) -> Option<String> {
+    /// That a port which is there is none of the bridge's, or the bridge is gone: nothing passes then. Whoever made the bridge may have
+    /// another one in mind, so only a port that is in none is put back.
+    fn taken_apart(&self, all: &[Link]) -> Option<TakenApart> {
         let BridgeConfig { name, ports, .. } = &self.bridge;
-        let bridge = all.iter().find(|link| link.name == *name).map(|bridge| bridge.index);
-        let is_outside = |link: &&Link| ports.contains(&link.name) && (bridge.is_none() || link.master != bridge);
-        let outside = all.iter().find(is_outside)?;
-        Some(format!(
-            "port `{}` was taken out of the bridge `{name}` by another program, and nothing passes: it is put back every {} s; keep \
-             that program from the ports of Sluice",
-            outside.name,
-            MEND_PAUSE.as_secs()
-        ))
+        let Some(bridge) = all.iter().find(|link| link.name == *name) else {
+            let fault = format!("the bridge `{name}` is gone, and nothing passes; `sluice restart` makes it again");
+            return Some(TakenApart { fault, is_to_be_mended: false });
+        };
+        let outside = all.iter().find(|link| ports.contains(&link.name) && link.master != Some(bridge.index))?;
+        let port = &outside.name;
+        if outside.master.is_some() {
+            let fault =
+                format!("port `{port}` is in another bridge than `{name}`, and nothing passes; see `bridge link`");
+            return Some(TakenApart { fault, is_to_be_mended: false });
+        }
+        let pause_s = MEND_PAUSE.as_secs();
+        let fault = format!(
+            "port `{port}` was taken out of the bridge `{name}` by another program, and nothing passes: it is put back, at most every \
+             {pause_s} s; keep that program from the ports of Sluice"
+        );
+        Some(TakenApart { fault, is_to_be_mended: true })
     }
 
     /// Whoever looks for the box at an address of a port waits in vain.
