@@ -400,44 +400,4 @@ fn sighting_by_name(packet: &Packet, time: Timestamp, list: &List, asked: AskedN
 }
 
 #[cfg(test)]
-mod tests {
-    use core::net::{IpAddr, Ipv4Addr};
-
-    use super::*;
-
-    #[test]
-    fn a_guessed_password_shows_when_the_connection_ends_and_a_scan_at_once() {
-        let heard_of = |class, begun, end, responder_port| {
-            let seen = Observation {
-                time: Timestamp::EPOCH,
-                last_packet: Timestamp::EPOCH,
-                flow: 0,
-                initiator: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                responder: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                initiator_port: None,
-                responder_port,
-                protocol: 6,
-                vlan: None,
-                packets: 8,
-                sender: None,
-                begun,
-                proven: true,
-                meagre_login: false,
-                end,
-                features: &[0.0; FEATURE_COUNT],
-            };
-            is_to_be_heard(class, &seen)
-        };
-        let heard = |class, begun, end| heard_of(class, begun, end, Some(22));
-        assert!(
-            !heard_of(ThreatClass::Flood, true, None, None),
-            "fragments of a tunnel in use are never answered themselves"
-        );
-        assert!(heard(ThreatClass::Scan, true, None));
-        assert!(!heard(ThreatClass::Scan, false, None), "nobody was seen doing it");
-        assert!(!heard(ThreatClass::BruteForce, true, None));
-        assert!(!heard(ThreatClass::BruteForce, true, Some(FlowEnd::Segment)), "it goes on");
-        assert!(heard(ThreatClass::BruteForce, true, Some(FlowEnd::Finished)));
-        assert!(heard(ThreatClass::BruteForce, true, Some(FlowEnd::Reset)));
-    }
-}
+mod tests;

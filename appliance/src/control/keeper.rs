@@ -536,3 +536,6 @@ fn is_limit_that_goes_on(block: &BlockRecord, before: Option<&BlockRecord>) -> b
     let goes_on = before.is_some_and(|before| before.state == block.state);
     block.action == Action::Limit && block.class.is_some() && goes_on
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,9 @@ mod requests;
 mod settings;
 mod shown;
 
+#[cfg(test)]
+mod fixture;
+
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;

@@ -177,75 +177,22 @@ fn refused(refusal: Refusal, subject: Subject) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-    use std::sync::mpsc::sync_channel;
     use std::thread;
 
     use caps::CapSet;
 
     use super::*;
     use crate::clock;
-    use crate::config::Config;
-    use crate::control::keeper::Surroundings;
-    use crate::control::{Handle, Judges, Loads, Settings};
-    use crate::enforce::nftables::Nftables;
-    use crate::policy::{Blocklist, Modes, Rails};
-    use crate::registry::Choices;
+    use crate::control::fixture::{keeper, record};
+    use crate::store::Store;
     use crate::store::test_directory::TestDirectory;
-    use crate::store::{Keep, Store};
-    use crate::web::fixture::snapshot;
-
-    fn keeper(directory: &TestDirectory, now: Timestamp) -> Keeper {
-        let config = Config::default();
-        let store = Store::open(directory.path(), now).unwrap().store;
-        Keeper {
-            handle: Handle::new(snapshot(now), 1).0,
-            blocklist: Blocklist::new(Rails::default(), Modes::all(Mode::Approve), config.bounds()),
-            enforcer: Box::new(Nftables::new(config.bridge.ports.clone(), config.max_blocks())),
-            restored: None,
-            pause: None,
-            settings: Settings {
-                mode: Mode::Approve,
-                allow: Vec::new(),
-                lan: Vec::new(),
-                learns_lan: true,
-                bounds: config.bounds(),
-                tuning: config.tuning(),
-                model: config.model,
-            },
-            judges: Judges::new(Choices::default(), Loads::default()),
-            writer: Arc::new(store.writer(Keep::MANY).unwrap()),
-            gauges: Arc::default(),
-            outcomes: sync_channel(1).0,
-            exchanges: sync_channel(1).1,
-            surroundings: Box::new(|_| Surroundings::default()),
-            alerts: VecDeque::new(),
-            next_alert: 1,
-            unrecorded: VecDeque::new(),
-            start_faults: Vec::new(),
-        }
-    }
-
-    fn record(state: BlockState, now: Timestamp) -> BlockRecord {
-        BlockRecord {
-            subject: "203.0.113.9".parse().unwrap(),
-            action: Action::Deny,
-            state,
-            class: Some(ThreatClass::Scan),
-            offence: 1,
-            since: now,
-            until: now.plus(Duration::from_secs(60)),
-            because: "a test".into(),
-            actor: "sluice".into(),
-        }
-    }
 
     /// Unblocks a subject whose block has come so far, in a thread that has no right to ask the kernel.
     fn unblock(state: BlockState) -> Reply {
         let unblock = move || {
             caps::clear(None, CapSet::Effective).unwrap();
             let (directory, now) = (TestDirectory::new("unblock"), clock::now());
-            let mut keeper = keeper(&directory, now);
+            let (mut keeper, _outcomes) = keeper(&directory, now);
             let wanted = record(state, now);
             let subject = wanted.subject;
             keeper.blocklist.block(wanted, now).unwrap();
@@ -257,7 +204,7 @@ mod tests {
     #[test]
     fn what_is_only_observed_is_written_down_with_its_reason() {
         let (directory, now) = (TestDirectory::new("observed"), clock::now());
-        let mut keeper = keeper(&directory, now);
+        let (mut keeper, _outcomes) = keeper(&directory, now);
         let wanted = record(BlockState::Observed, now);
         let made = keeper.blocklist.block(wanted.clone(), now).unwrap();
         keeper.block_made(made, now, &mut State::default());
