@@ -303,7 +303,8 @@ const fn is_file_name(name: &str) -> bool {
     name.len() <= MAX_NAME_BYTES
 }
 
-fn digits_of(bytes: &[u8; KEY_BYTES]) -> String {
+/// Bytes as hexadecimal digits.
+pub(crate) fn digits_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

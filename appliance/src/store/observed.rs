@@ -2,7 +2,6 @@
 //! ever restored.
 
 use rusqlite::{Connection, Row, params};
-use traffic::features::ThreatClass;
 use traffic::time::Timestamp;
 
 use super::KnownBlock;
@@ -16,24 +15,6 @@ pub struct ObservedBlock {
     pub record: BlockRecord,
     /// How many would have been made in the time that was asked for.
     pub times: u32,
-}
-
-pub(super) fn put(connection: &Connection, block: &BlockRecord) -> rusqlite::Result<()> {
-    connection.execute(
-        "INSERT OR REPLACE INTO observed (subject, action, class, since, until, because, actor, offence) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![
-            block.subject.to_string(),
-            block.action.name(),
-            block.class.map(ThreatClass::name),
-            to_sql_time(block.since),
-            to_sql_time(block.until),
-            block.because,
-            block.actor,
-            block.offence,
-        ],
-    )?;
-    Ok(())
 }
 
 pub(super) fn last_of(
@@ -77,6 +58,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<BlockRecord> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::write;
     use super::super::test_directory::TestDirectory;
     use super::super::tests::{at, block, open};
     use super::super::{Event, Keep, Store};
@@ -121,7 +103,7 @@ mod tests {
         let store = open(&directory);
         let connection = store.connection();
         for since in 1..=5 {
-            put(&connection, &observed("203.0.113.1", since, 600)).unwrap();
+            write(&connection, &Event::Observed(observed("203.0.113.1", since, 600))).unwrap();
         }
         prune(&connection, 2, 2).unwrap();
         assert_eq!(newest(&connection, at(0), 9).unwrap()[0].times, 3, "so many at once");

@@ -58,11 +58,11 @@ pub(super) fn write(connection: &Connection, event: &Event) -> rusqlite::Result<
             audit::append(connection, *time, actor, &what)
         }
         Event::Blocked(block) => {
-            put_block(connection, block)?;
+            put_block(connection, "blocks", block)?;
             audit::append(connection, block.since, &block.actor, &format!("blocked {}", words_of(block)))
         }
         Event::Observed(block) => {
-            observed::put(connection, block)?;
+            put_block(connection, "observed", block)?;
             let what = format!("observed, and would have blocked {}", words_of(block));
             audit::append(connection, block.since, &block.actor, &what)
         }
@@ -100,10 +100,13 @@ fn words_of(block: &BlockRecord) -> String {
     format!("{} ({action}, {class}) until {until}: {}", block.subject, block.because)
 }
 
-fn put_block(connection: &Connection, block: &BlockRecord) -> rusqlite::Result<()> {
+/// Writes a block into one of the tables of blocks, which begin with the same columns.
+fn put_block(connection: &Connection, table: &'static str, block: &BlockRecord) -> rusqlite::Result<()> {
     connection.execute(
-        "INSERT OR REPLACE INTO blocks (subject, action, class, since, until, because, actor, offence) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        &format!(
+            "INSERT OR REPLACE INTO {table} (subject, action, class, since, until, because, actor, offence) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+        ),
         params![
             block.subject.to_string(),
             block.action.name(),

@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// The tables but for that of the alerts, and what people call what is in them. The most wanted are first, should there be no room for all.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     ("users", "passwords"),
     ("modes", "modes"),
     ("models", "chosen models"),
@@ -15,6 +15,7 @@ const TABLES: [(&str, &str); 7] = [
     ("names", "addresses of names"),
     ("blocks", "blocks"),
     ("audit", "the audit log"),
+    ("observed", "who would have been blocked"),
 ];
 
 /// Carries each table over that can be read to its end, into tables that are empty yet; what came along, in the words of people.
@@ -92,7 +93,7 @@ mod tests {
         let opened = Store::open(directory.path(), at(100)).unwrap();
         let told = opened.set_aside.unwrap().to_string();
         assert!(
-            told.ends_with("passwords, modes, chosen models, allowances, addresses of names, blocks, the audit log"),
+            told.ends_with("passwords, modes, chosen models, allowances, addresses of names, blocks, the audit log, who would have been blocked"),
             "{told}"
         );
         assert_eq!(opened.store.newest_alerts(10).unwrap(), []);

@@ -100,7 +100,6 @@ pub struct Events {
     pub blocks_observed: u64,
     /// Who would have been blocked in the last 7 days, had the mode been another: each once, the last first and at most
     /// [`OBSERVED_LISTED`].
-    #[serde(default)]
     pub observed: Vec<ObservedRow>,
     /// Who is allowed for a while.
     pub allowances: Vec<AllowanceRow>,
@@ -129,7 +128,6 @@ pub struct AlertRow {
     /// Who.
     pub source: String,
     /// The device of the household that it is, by its network card; missing where that is not known.
-    #[serde(default)]
     pub device: Option<String>,
     /// To whom.
     pub destination: String,
@@ -152,7 +150,6 @@ pub struct BlockRow {
     /// it stands here.
     pub address: String,
     /// Of a device its last known addresses, the one that was seen last first.
-    #[serde(default)]
     pub addresses: Vec<String>,
     /// `enforced`, `proposed` (a person is asked) or `observed` (it would be done in another mode).
     pub state: String,
@@ -181,7 +178,6 @@ pub struct BlockRow {
     /// Who decided.
     pub actor: String,
     /// The newest of the listed alerts that could be its reason; missing where none is.
-    #[serde(default)]
     pub alert: Option<u64>,
 }
 
@@ -435,6 +431,13 @@ impl BlockRow {
             alert: newest_alert(snapshot, block),
         }
     }
+
+    /// Who, as a person reads it: a device with some of its addresses.
+    #[must_use]
+    pub fn whom(&self) -> String {
+        let addresses: Vec<&str> = self.addresses.iter().take(ADDRESSES_SHOWN).map(String::as_str).collect();
+        if addresses.is_empty() { self.address.clone() } else { format!("{} ({})", self.address, addresses.join(", ")) }
+    }
 }
 
 fn newest_alert(snapshot: &Snapshot, block: &BlockRecord) -> Option<u64> {
@@ -445,15 +448,6 @@ fn newest_alert(snapshot: &Snapshot, block: &BlockRecord) -> Option<u64> {
 impl ObservedRow {
     pub(super) fn of(observed: &ObservedBlock, snapshot: &Snapshot, now: Timestamp) -> Self {
         Self { block: BlockRow::of(&observed.record, snapshot, now), times: observed.times }
-    }
-}
-
-impl BlockRow {
-    /// Who, as a person reads it: a device with some of its addresses.
-    #[must_use]
-    pub fn whom(&self) -> String {
-        let addresses: Vec<&str> = self.addresses.iter().take(ADDRESSES_SHOWN).map(String::as_str).collect();
-        if addresses.is_empty() { self.address.clone() } else { format!("{} ({})", self.address, addresses.join(", ")) }
     }
 }
 

@@ -55,7 +55,6 @@ pub struct Explanation {
     /// The blocks that stand, wait or would be made because of it.
     pub blocks: Vec<BlockRow>,
     /// The blocks that stand, wait or would be made about the same ones, for whatever reason.
-    #[serde(default)]
     pub standing: Vec<BlockRow>,
     /// What can be done now.
     pub remedies: Vec<Remedy>,

@@ -302,11 +302,7 @@ fn observed_card(row: &ObservedRow) -> Markup {
     let ObservedRow { block, times } = row;
     html! {
         article {
-            div class="what" {
-                strong class="address" { (block.whom()) }
-                span class="tag" { (block.deed) }
-            }
-            (block_reason(block))
+            (block_head(block))
             p class="fine" {
                 (ago(&block.since, block.age_s)) ", until " time datetime=(block.until) { (block.until) }
                 @if *times > 1 { " · " (times) " times" }
@@ -320,11 +316,7 @@ fn block_card(block: &BlockRow, form_token: &str) -> Markup {
     let is_proposed = block.state == BlockState::Proposed.name();
     html! {
         article {
-            div class="what" {
-                strong class="address" { (block.whom()) }
-                span class="tag" { (block.deed) }
-            }
-            (block_reason(block))
+            (block_head(block))
             p class="fine" {
                 (ago(&block.since, block.age_s)) " by " (block.actor)
                 @if is_proposed { " · asks for " } @else { " · ends in " }
@@ -336,9 +328,13 @@ fn block_card(block: &BlockRow, form_token: &str) -> Markup {
     }
 }
 
-/// The brief reason, and the way to the long one.
-fn block_reason(block: &BlockRow) -> Markup {
+/// Who, what it is called, the brief reason, and the way to the long one.
+fn block_head(block: &BlockRow) -> Markup {
     html! {
+        div class="what" {
+            strong class="address" { (block.whom()) }
+            span class="tag" { (block.deed) }
+        }
         p class="because" {
             (words::brief(&block.because))
             @if let Some(alert) = block.alert { " · " a href={ "/alerts/" (alert) } { "why?" } }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::folds::Grouping;
+use crate::sealed::digits_of;
 
 /// Files are read so many bytes at a time.
 const CHUNK_BYTES: usize = 1 << 16;
@@ -75,7 +76,7 @@ pub fn digest(path: &Path) -> io::Result<String> {
         let Some(read) = chunk.get(..count).filter(|read| !read.is_empty()) else { break };
         hash.update(read);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(digits_of(&hash.finalize()))
 }
 
 impl Provenance {
