@@ -65,3 +65,13 @@ fn two_packets_that_no_program_sends_are_a_scan_and_one_among_others_is_none() {
         assert_eq!(of(name, &probes[number..=number]), [""; 0], "{name}");
     }
 }
+
+#[test]
+fn who_asks_for_the_way_to_a_host_that_is_gone_does_not_scan_it() {
+    let knocks = |name: &str, ports: core::ops::Range<u16>| {
+        blocked_for(name, false, ports.map(|port| [datagram(40_000, port, &[0; 12]), datagram(port, 40_000, &[])]))
+    };
+    assert_eq!(knocks("traceroute", 33_434..33_524), [""; 0], "three times at each of thirty hops");
+    assert_eq!(knocks("some-ports", 2_000..2_009), [""; 0], "as a game or a call does");
+    assert_eq!(knocks("many-ports", 2_000..2_090), ["scan"]);
+}

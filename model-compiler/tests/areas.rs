@@ -9,7 +9,7 @@ use std::process::Command;
 use model_compiler::random::Random;
 use model_compiler::ranking::Ranking;
 
-mod python;
+use crate::python;
 
 const FLOWS: usize = 20_000;
 const GROUPS: u64 = 50;
@@ -50,7 +50,7 @@ fn areas_are_those_of_scikit_learn() {
         fs::write(folder.join("positive"), bytes(&|flow| vec![u8::from(flow.2)])).unwrap();
         fs::write(folder.join("weight"), bytes(&|flow| weights[flow.1].to_le_bytes().to_vec())).unwrap();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/areas.py");
-        let said = python::run(Command::new(&python).arg(script).arg(&folder)).unwrap();
+        let said = python::run(Command::new(python).arg(script).arg(&folder)).unwrap();
         let theirs: Vec<f64> = said.lines().map(|line| line.parse().unwrap()).collect();
 
         let areas = Ranking::new(flows.into_iter()).areas(&|group| weights[group]);

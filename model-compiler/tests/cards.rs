@@ -13,9 +13,7 @@ use model_compiler::rows::{Capture, Row, Rows};
 use traffic::features::FEATURE_COUNT;
 use traffic::features::schema::index_of;
 
-use small::recipe_text;
-
-mod small;
+use crate::small::recipe_text;
 
 /// A folder with a recipe, a table of rows and the model that `train` makes of them.
 struct Bench(PathBuf);

@@ -16,7 +16,7 @@ use model_compiler::random::Random;
 use model_compiler::rows::{Capture, Row, Rows};
 use traffic::features::{FEATURE_COUNT, FEATURES, FeatureVector};
 
-mod python;
+use crate::python;
 
 /// How many rows the models are trained on, and how many each is asked about.
 const LESSONS: usize = 2_000;
@@ -163,7 +163,7 @@ fn imported_models_answer_as_their_libraries() {
     lessons.write(&directory.join("rows.csv")).unwrap();
     let names: Vec<&str> = FEATURES.iter().map(|feature| feature.name).collect();
     fs::write(directory.join("features"), names.join("\n")).unwrap();
-    libraries(&python, "train", &directory);
+    libraries(python, "train", &directory);
 
     let numbers = &mut Random::new(2);
     let ranges = ranges(&lessons).unwrap();
@@ -177,7 +177,7 @@ fn imported_models_answer_as_their_libraries() {
         models.push((model, questions));
     }
     assert!(models.len() > 20);
-    libraries(&python, "answer", &directory);
+    libraries(python, "answer", &directory);
 
     let mut failures = Vec::new();
     for (model, questions) in &models {

@@ -16,9 +16,7 @@ use model_compiler::train::{labelled, train};
 use traffic::features::FEATURE_COUNT;
 use traffic::features::schema::index_of;
 
-use small::recipe_text;
-
-mod small;
+use crate::small::recipe_text;
 
 /// Eight captures of four sources: scans try many ports. A source has a name that HTML would take for a tag.
 fn rows() -> Rows {

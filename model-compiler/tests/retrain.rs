@@ -16,9 +16,7 @@ use model_compiler::train::{labelled, train};
 use traffic::features::schema::{index_of, schema_hash_text};
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
-use small::recipe_text;
-
-mod small;
+use crate::small::recipe_text;
 
 /// A recipe in which a flood's label in the corpora is not the name of its class, as in the shipped one.
 fn text() -> String {

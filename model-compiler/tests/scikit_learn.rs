@@ -27,7 +27,7 @@ use model_compiler::model::{Node, Tree};
 use model_compiler::random::Random;
 use model_compiler::recipe::Use;
 
-mod python;
+use crate::python;
 
 const FEATURES: usize = 41;
 const CLASSES: usize = 5;
@@ -350,7 +350,7 @@ fn the_tree_is_the_one_that_scikit_learn_grows() {
         let all: Vec<usize> = (0..TRAIN_ROWS).collect();
         let ours = setting.grown(&all, DEPTH);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("scikit-learn-data-{}", std::process::id()));
-        let theirs = setting.fit_theirs(&python, &folder);
+        let theirs = setting.fit_theirs(python, &folder);
         let found = compare(&setting, &ours, &theirs);
         assert!(found.same > 100 && found.alike > 0, "{found:?}: too few comparisons to say anything");
         assert_same_answers(&setting, &ours, &theirs, &found);

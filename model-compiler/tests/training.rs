@@ -25,9 +25,7 @@ use model_compiler::train::{TrainError, labelled, train, train_and_assess};
 use traffic::features::schema::index_of;
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 
-use small::recipe_text;
-
-mod small;
+use crate::small::recipe_text;
 
 /// The recipe of most tests.
 fn text() -> String {

@@ -1,6 +1,8 @@
 //! What a responder offers, by its port: the little that features need to know of services.
 
-use crate::protocols::TCP;
+use core::ops::RangeInclusive;
+
+use crate::protocols::{TCP, UDP};
 
 /// TCP ports of services that ask for a password: FTP, SSH, Telnet, POP3, IMAP, SMB, their TLS forms, databases, RDP, VNC.
 const LOGIN_PORTS: [u16; 17] =
@@ -11,6 +13,10 @@ const BROKER_PORT: u16 = 1883;
 
 /// TCP ports of web services.
 const WEB_PORTS: [u16; 5] = [80, 443, 8000, 8080, 8443];
+
+/// UDP ports at which nobody listens: traceroute sends each probe to the next one, three for each of at most 64 hops (traceroute(8) of
+/// Linux, BSD and busybox).
+const TRACE_PORTS: RangeInclusive<u16> = 33_434..=33_625;
 
 /// UDP port of name servers.
 pub const DNS_PORT: u16 = 53;
@@ -79,4 +85,11 @@ impl Service {
     pub fn is_offered_at(port: u16) -> bool {
         port < 1024 || Self::of(TCP, port) != Self::Other
     }
+}
+
+/// The port as which it counts among those that somebody tried: all of traceroute's are one, for who asks for the way to a host does not
+/// search it.
+#[must_use]
+pub fn tried_port(protocol: u8, port: u16) -> u16 {
+    if protocol == UDP && TRACE_PORTS.contains(&port) { *TRACE_PORTS.start() } else { port }
 }

@@ -221,6 +221,23 @@ fn a_udp_scan_from_the_port_of_dns_is_a_scan() {
     assert!(bench.last().value(Index::SrcPorts2s) > 80.0);
 }
 
+/// How many ports and flows a client has tried that sends a datagram to each of these ports of a host that is gone.
+fn tried(ports: core::ops::Range<u16>) -> (f32, f32) {
+    let mut bench = Bench::new(Limits::default());
+    for port in ports {
+        bench.packet(61_000, &udp(client(), (SERVER, port), 8));
+    }
+    (bench.last().value(Index::SrcPorts2s), bench.last().value(Index::SrcFlows2s))
+}
+
+#[test]
+fn who_asks_for_the_way_to_a_host_searches_it_for_nothing_and_is_counted_all_the_same() {
+    let (ports, flows) = tried(33_434..33_434 + 90);
+    assert!(ports < 1.5 && flows == 90.0, "{ports} ports, {flows} flows");
+    let (ports, _) = tried(33_300..33_390);
+    assert!(ports > 70.0, "{ports}: the ports beside are searched");
+}
+
 #[test]
 fn a_flood_of_resets_is_its_senders_doing() {
     let mut bench = Bench::new(Limits::default());

@@ -17,6 +17,9 @@ use crate::stage::Scene;
 /// How long one program may take.
 const LIMIT: Duration = Duration::from_secs(40);
 
+/// How long it may take to ask for the way where nobody answers.
+const LIMIT_OF_TRACES: Duration = Duration::from_secs(90);
+
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
     let names = |name: &str, act: fn(&Scene) -> Result<()>| Scenario::benign("names", name, act);
@@ -48,6 +51,8 @@ pub fn scenarios() -> Vec<Scenario> {
                 run_any(&mut s.lan().words(&line), LIMIT).map(|_| ())
             })
         }),
+        pings("trace_dead_host", |s| trace_dead(s, &["203.0.113.200"])),
+        pings("trace_dead_hosts", |s| trace_dead(s, &["203.0.113.201", "203.0.113.202", "203.0.113.203"])),
         Scenario::benign("multicast", "discovery_chatter", |s| discovery(s, 6)),
         Scenario::benign("multicast", "discovery_chatter_long", |s| discovery(s, 30)),
         Scenario::benign("time", "time_queries", |s| time(s, 8)),
@@ -65,6 +70,18 @@ pub fn scenarios() -> Vec<Scenario> {
         mqtt("mqtt_devices_many", |s| telemetry(s, 16)),
         mqtt("mqtt_broker_restarts", broker_restarts),
     ]
+}
+
+/// Somebody asks for the way to hosts that are gone: each probe goes to another port of theirs, and nobody answers most of them.
+fn trace_dead(scene: &Scene, hosts: &[&str]) -> Result<()> {
+    scope(|threads| {
+        let trace = |host: &&str| {
+            let line = format!("busybox traceroute -n -q 3 -w 1 -m 20 {host}");
+            threads.spawn(move || run_any(&mut scene.lan().words(&line), LIMIT_OF_TRACES).map(|_| ()))
+        };
+        let traces: Vec<_> = hosts.iter().map(trace).collect();
+        traces.into_iter().try_for_each(|trace| trace.join().unwrap_or(Ok(())))
+    })
 }
 
 /// The power is back: eight devices ask for all their names at once, some of which there are not.

@@ -95,6 +95,9 @@ const BY_MASSCAN: &[(&str, bool, &str)] = &[
     ("masscan_hosts_slow", false, "-p23,80 --rate 30 198.51.100.8-198.51.100.150"),
     ("masscan_outbound", true, "-p80,8080,5555 --rate 500 203.0.113.0/24"),
     ("masscan_outbound_slow", true, "-p22 --rate 20 203.0.113.0/24"),
+    ("masscan_udp_ports", false, "-pU:1-150 --rate 100 198.51.100.10"),
+    ("masscan_udp_hosts", false, "-pU:53,123,161,1900 --rate 30 198.51.100.8-198.51.100.80"),
+    ("masscan_udp_outbound", true, "-pU:1-120 --rate 20 203.0.113.11"),
 ];
 
 /// Scans by nping and hping3: name, command line.
@@ -102,7 +105,16 @@ const BY_OTHERS: &[(&str, &str, &str)] = &[
     ("hping3-scan", "hping3_ports", "hping3 -n -q -S --scan 1-600 198.51.100.10"),
     ("hping3-scan", "hping3_ports_slow", "hping3 -n -q -S -p ++20 -c 120 -i u90000 198.51.100.10"),
     ("nping-scan", "nping_connects", "nping --tcp-connect -p 20-120 --rate 30 -c 1 -H -q 198.51.100.10"),
+    ("hping3-scan", "hping3_udp_ports", "hping3 -n -q --udp -p ++50 -c 150 -i u30000 198.51.100.10"),
+    ("hping3-scan", "hping3_udp_ports_slow", "hping3 -n -q --udp -p ++500 -c 80 -i u150000 198.51.100.10"),
     ("nping-scan", "nping_v6", "nping -6 --tcp-connect -p 20-100 --rate 40 -c 1 -H -q 2001:db8:1::10"),
+    ("nping-scan", "nping_udp_ports", "nping --udp -p 1-100 --rate 40 -c 1 -H -q 198.51.100.10"),
+    ("nping-scan", "nping_udp_firewalled", "nping --udp -p 50-150 --rate 30 -c 1 -H -q 198.51.100.12"),
+    (
+        "nping-scan",
+        "nping_udp_several_hosts",
+        "nping --udp -p 53,69,123,161,500,1900 --rate 12 -c 1 -H -q 198.51.100.10-16",
+    ),
 ];
 
 /// All of them.

@@ -20,7 +20,7 @@ use crate::address::Address;
 use crate::arena::{Footprint, Slot};
 use crate::flow::{Carrier, Flow};
 use crate::limits::Limits;
-use crate::services::Service;
+use crate::services::{Service, tried_port};
 use crate::time::Timestamp;
 
 /// Who is counted: a source, a host (port 0), a port of a host.
@@ -163,7 +163,7 @@ impl Windows {
             is_tcp: flow.is_tcp,
             is_login: parties.kind == Service::Login,
             to_group: flow.to_group,
-            port: flow.has_ports.then_some(parties.service.port),
+            port: flow.has_ports.then(|| tried_port(flow.key.protocol(), parties.service.port)),
             peer: parties.host.address.bits(),
         };
         let suffered = Facts { peer: parties.source.address.bits(), ..done };

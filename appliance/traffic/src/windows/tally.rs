@@ -63,7 +63,7 @@ pub struct SourceCounts {
     pub meagre_logins: u32,
     /// Flows with a packet that no program in use sends.
     pub odd_probes: u32,
-    /// Distinct destination ports, but of groups, estimated.
+    /// Distinct destination ports, but of groups, those of traceroute as one, estimated.
     pub ports: f32,
     /// Distinct destination hosts, groups not among them, estimated.
     pub hosts: f32,
