@@ -17,7 +17,7 @@ use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Rows};
 use model_compiler::train::stump::{Target, train_stump};
-use model_compiler::train::{Labelled, steps, train};
+use model_compiler::train::{Labelled, labelled, steps, train};
 
 use crate::bars::Bars;
 use crate::{chosen, named_directory, read_corpus, read_model, read_rows, recipe};
@@ -43,6 +43,10 @@ pub struct DecideArguments {
     /// `each-source` each source is one, with `each-corpus` each corpus.
     #[arg(long, default_value = "5", value_name = "N|each-source|each-corpus")]
     folds: Parts,
+    /// An earlier result for the same recipe, rows and parts: its models, which it left in a folder beside it, are asked again instead of
+    /// trained anew. For other rules, thresholds or another `sluice`.
+    #[arg(long, value_name = "FILE", conflicts_with = "as_it_is")]
+    judges_of: Option<PathBuf>,
     /// Decide by model.json as it is.
     #[arg(long)]
     as_it_is: bool,
@@ -73,7 +77,7 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     let captures = captures(&arguments.corpora, &recipe)?;
     let appliance = Appliance {
         program: arguments.sluice.clone(),
-        scratch: arguments.out.with_extension("models"),
+        scratch: models_beside(&arguments.out),
         config: arguments.config.clone(),
     };
     let thresholds = arguments.block_evidence.iter();
@@ -82,7 +86,12 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     let bars = Bars::new();
     let (judges, who) = match arguments.rows.as_deref().filter(|_| !arguments.as_it_is) {
         None => as_it_is(&arguments.model.join("model.json"), &captures)?,
-        Some(path) => trained(path, &captures, arguments.folds, &recipe, &bars)?,
+        Some(path) => {
+            let lesson = Lesson::read(path, &recipe, arguments.folds)?;
+            let earlier = arguments.judges_of.as_deref();
+            let earlier = earlier.map(|earlier| lesson.models_of(earlier, &recipe_digest)).transpose()?;
+            (lesson.judges(&captures, &recipe, earlier.as_deref(), &bars)?, lesson.who)
+        }
     };
     let mut all = Decisions {
         provenance: Provenance { recipe: recipe_digest, judges: who, config },
@@ -135,19 +144,51 @@ fn as_it_is<'a>(path: &Path, captures: &'a [LabelledCapture]) -> Result<(Vec<Jud
     Ok((vec![Judge { model, stump: None, captures: captures.iter().collect() }], Judges::AsItIs { model: digest }))
 }
 
-/// Models of the rows in the file at `path`, each of which decides about what it has not seen.
-fn trained<'a>(
-    path: &Path,
-    captures: &'a [LabelledCapture],
-    parts: Parts,
-    recipe: &Recipe,
-    bars: &Bars,
-) -> Result<(Vec<Judge<'a>>, Judges)> {
-    let (rows, digest) = (read_rows(path, recipe)?, digest_of(path)?);
-    let labelled = chosen(&rows, recipe)?;
-    let split = split(&rows, &labelled, recipe.class_count(), Grouping::Source, parts);
-    let judges = judges(captures, &split, recipe, &rows, &labelled, bars)?;
-    Ok((judges, Judges::Trained { rows: digest, unseen: split.grouping, parts: split.folds }))
+/// Where the models are that decided what a file holds.
+fn models_beside(decisions: &Path) -> PathBuf {
+    decisions.with_extension("models")
+}
+
+/// What models learn from, each of which decides about what it has not seen.
+struct Lesson {
+    rows: Rows,
+    split: Split,
+    who: Judges,
+}
+
+impl Lesson {
+    fn read(path: &Path, recipe: &Recipe, parts: Parts) -> Result<Self> {
+        let (rows, digest) = (read_rows(path, recipe)?, digest_of(path)?);
+        let labelled = chosen(&rows, recipe)?;
+        let split = split(&rows, &labelled, recipe.class_count(), Grouping::Source, parts);
+        let who = Judges::Trained { rows: digest, unseen: split.grouping, parts: split.folds };
+        Ok(Self { rows, split, who })
+    }
+
+    /// The folder with the models of an earlier result.
+    ///
+    /// # Errors
+    /// They have learnt from something else.
+    fn models_of(&self, earlier: &Path, recipe_digest: &str) -> Result<PathBuf> {
+        let name = earlier.display();
+        let text = fs::read_to_string(earlier).with_context(|| format!("cannot read {name}"))?;
+        let made: Decisions = serde_json::from_str(&text).with_context(|| format!("{name} holds no decisions"))?;
+        ensure!(
+            made.provenance.recipe == recipe_digest && made.provenance.judges == self.who,
+            "{name} is by models of another recipe, other rows or other parts: leave --judges-of out"
+        );
+        Ok(models_beside(earlier))
+    }
+
+    fn judges<'a>(
+        &self,
+        captures: &'a [LabelledCapture],
+        recipe: &Recipe,
+        earlier: Option<&Path>,
+        bars: &Bars,
+    ) -> Result<Vec<Judge<'a>>> {
+        judges(captures, &self.split, recipe, &self.rows, &labelled(&self.rows, recipe)?, earlier, bars)
+    }
 }
 
 /// The captures of all corpora that the recipe wants decided about, whether it has a class for them or not.
@@ -203,13 +244,15 @@ fn places(
     captures.iter().map(place).collect()
 }
 
-/// A model for each part of the sources, or of the corpora, which has learnt from the others. Each capture is decided about once.
+/// A model for each part of the sources, or of the corpora, which has learnt from the others, or did so earlier and is in that folder. Each
+/// capture is decided about once.
 fn judges<'a>(
     captures: &'a [LabelledCapture],
     split: &Split,
     recipe: &Recipe,
     rows: &Rows,
     labelled: &[Labelled<'_>],
+    earlier: Option<&Path>,
     bars: &Bars,
 ) -> Result<Vec<Judge<'a>>> {
     let rules = recipe.class_rules()?;
@@ -218,10 +261,14 @@ fn judges<'a>(
     bars.begin("trees", steps(recipe) * split.folds as u64);
     for part in split.parts(labelled, &rules) {
         let Part { fold, learnt, .. } = part?;
-        let mut model = train(rows, &learnt, recipe, bars)?;
-        let mut stump = train_stump(&learnt, recipe, Target::AnyThreat)?;
-        stump.name = format!("stump-without-{fold}");
-        model.name = format!("{}-without-{fold}", model.name);
+        let [name, stump_name] = [recipe.name.as_str(), "stump"].map(|name| format!("{name}-without-{fold}"));
+        let (model, stump) = if let Some(folder) = earlier {
+            let read = |name: &str| read_model(&folder.join(format!("{name}.json")));
+            (read(&name)?, read(&stump_name)?)
+        } else {
+            let model = Model { name, ..train(rows, &learnt, recipe, bars)? };
+            (model, Model { name: stump_name, ..train_stump(&learnt, recipe, Target::AnyThreat)? })
+        };
         // What no model has learnt from is asked of the first one.
         let is_first = judges.is_empty();
         let placed = captures.iter().zip(&places);
@@ -235,9 +282,9 @@ fn judges<'a>(
 mod tests {
     use std::collections::BTreeSet;
 
+    use model_compiler::json;
     use model_compiler::progress::Silent;
     use model_compiler::rows::Row;
-    use model_compiler::train::labelled;
     use traffic::features::FEATURE_COUNT;
     use traffic::features::schema::index_of;
 
@@ -300,7 +347,8 @@ mod tests {
         let judged = |recipe: &Recipe| -> Vec<BTreeSet<String>> {
             let captures = captures(&[("lab".to_owned(), folder.clone())], recipe).unwrap();
             let parts = Parts::Each(Grouping::Source);
-            let (judges, _) = trained(&table, &captures, parts, recipe, &Bars::new()).unwrap();
+            let lesson = Lesson::read(&table, recipe, parts).unwrap();
+            let judges = lesson.judges(&captures, recipe, None, &Bars::new()).unwrap();
             let sources = |judge: &Judge<'_>| judge.captures.iter().map(|of| of.source.clone()).collect();
             judges.iter().map(sources).collect()
         };
@@ -316,6 +364,39 @@ mod tests {
     }
 
     #[test]
+    fn models_of_an_earlier_result_are_asked_again_unless_they_learnt_something_else() {
+        let (rows, recipe) = (rows(), recipe());
+        let folder = std::env::temp_dir().join(format!("sluice-judges-{}", std::process::id()));
+        corpus(&folder, &rows);
+        let captures = captures(&[("lab".to_owned(), folder.clone())], &recipe).unwrap();
+        let (table, earlier) = (folder.join("rows.csv"), folder.join("decisions.json"));
+        rows.write(&table).unwrap();
+        let lesson = |parts| Lesson::read(&table, &recipe, parts).unwrap();
+        let each = lesson(Parts::Each(Grouping::Source));
+        let trained = each.judges(&captures, &recipe, None, &Bars::new()).unwrap();
+        fs::create_dir(models_beside(&earlier)).unwrap();
+        for model in trained.iter().flat_map(|judge| [Some(&judge.model), judge.stump.as_ref()]).flatten() {
+            let file = models_beside(&earlier).join(format!("{}.json", model.name));
+            fs::write(file, json::write(model).unwrap()).unwrap();
+        }
+        let provenance = Provenance { recipe: "this".to_owned(), judges: each.who.clone(), config: None };
+        let made = Decisions { provenance, model: Vec::new(), stump: Vec::new(), thresholds: Vec::new() };
+        fs::write(&earlier, serde_json::to_string(&made).unwrap()).unwrap();
+
+        let models = each.models_of(&earlier, "this").unwrap();
+        let again = each.judges(&captures, &recipe, Some(&models), &Bars::new()).unwrap();
+        let what = |judges: &[Judge<'_>]| -> Vec<_> {
+            let of = |judge: &Judge<'_>| (judge.model.clone(), judge.stump.clone(), judge.captures.len());
+            judges.iter().map(of).collect()
+        };
+        assert_eq!(what(&again), what(&trained));
+        for refused in [each.models_of(&earlier, "another"), lesson(Parts::Count(2)).models_of(&earlier, "this")] {
+            assert!(refused.unwrap_err().to_string().contains("leave --judges-of out"));
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn a_capture_that_the_rows_do_not_know_is_named() {
         let (mut rows, recipe) = (rows(), recipe());
         let folder = std::env::temp_dir().join(format!("sluice-unknown-{}", std::process::id()));
@@ -325,7 +406,9 @@ mod tests {
         let refusal = |rows: &Rows| {
             let labelled = labelled(rows, &recipe).unwrap();
             let split = split(rows, &labelled, 2, Grouping::Source, Parts::Each(Grouping::Source));
-            judges(&captures, &split, &recipe, rows, &labelled, &Bars::new()).err().map(|refusal| refusal.to_string())
+            judges(&captures, &split, &recipe, rows, &labelled, None, &Bars::new())
+                .err()
+                .map(|refusal| refusal.to_string())
         };
         rows.captures[1].source = "source 1".to_owned();
         let told = refusal(&rows).unwrap();
@@ -353,7 +436,7 @@ mod tests {
         let labelled = labelled(&rows, &recipe()).unwrap();
         let parts = Parts::Each(Grouping::Corpus);
         let split = split(&rows, &labelled, 2, Grouping::Source, parts);
-        let judged: Vec<Vec<String>> = judges(&captures, &split, &recipe(), &rows, &labelled, &Bars::new())
+        let judged: Vec<Vec<String>> = judges(&captures, &split, &recipe(), &rows, &labelled, None, &Bars::new())
             .unwrap()
             .into_iter()
             .map(|judge| judge.captures.iter().map(|of| of.name.clone()).collect())
@@ -372,7 +455,7 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
         for (parts, models) in [(Parts::Count(2), 2), (Parts::Each(Grouping::Source), 4)] {
             let split = split(&rows, &labelled, 2, Grouping::Source, parts);
-            let judges = judges(&captures, &split, &recipe, &rows, &labelled, &Bars::new()).unwrap();
+            let judges = judges(&captures, &split, &recipe, &rows, &labelled, None, &Bars::new()).unwrap();
             assert_eq!(judges.len(), models);
             let mut judged: Vec<&str> =
                 judges.iter().flat_map(|judge| &judge.captures).map(|of| of.name.as_str()).collect();

@@ -12,8 +12,8 @@ use traffic::features::{FEATURES, FeatureVector, Index, ThreatClass};
 use super::Verdict;
 use super::explain::round;
 
-/// Most rules in force at once: each is tried at every checkpoint.
-pub const MOST_RULES: usize = 32;
+/// Most rules in force at once: each is tried at every checkpoint. Half of them are free beside the default ones.
+pub const MOST_RULES: usize = 64;
 
 /// Most conditions of a rule.
 pub const MOST_CONDITIONS: usize = 8;
