@@ -4,29 +4,51 @@ use std::net::IpAddr;
 
 use lab::cleanup::work_folder;
 use lab::frames::{Frame, write_pcap};
-use lab::packets::{ENCAPSULATIONS, Transport, datagram, echo, icmp, tcp};
+use lab::packets::{ENCAPSULATIONS, SYN, SYN_ACK, Transport, datagram, echo, icmp, tcp, tcp_with};
 
-use crate::replay::report;
+use crate::replay::{report, steadfast};
 
-/// What a device of the household is blocked for that sends these, and gets as much back where they are answered, ten a second.
-fn blocked_for(name: &str, is_answered: bool, sent: impl Iterator<Item = [Transport; 2]>) -> Vec<String> {
-    let [device, server] = ["198.51.100.10", "203.0.113.12"].map(|address| address.parse::<IpAddr>().unwrap());
-    let frame = |number: usize, back: usize, [from, to]: [IpAddr; 2], carried: &Transport| {
-        let bytes = ENCAPSULATIONS[0].frame(from, to, 1, carried);
-        let time_us = 1_600_000_000_000_000 + (number * 100_000 + back * 20_000) as u64;
-        Frame { time_us, wire_len: u32::try_from(bytes.len()).unwrap(), bytes }
-    };
-    let frames: Vec<_> = sent
-        .enumerate()
-        .flat_map(|(number, [question, answer])| {
-            let asked = frame(number, 0, [device, server], &question);
-            [Some(asked), is_answered.then(|| frame(number, 1, [server, device], &answer))].into_iter().flatten()
-        })
-        .collect();
-    let file = work_folder().unwrap().join(format!("{name}-{is_answered}.pcap"));
+/// What a device of the household sends to the server with that last byte, and what it gets back.
+struct Exchange {
+    server: u8,
+    sent: Transport,
+    answer: Option<Transport>,
+}
+
+/// What a device is blocked for that sends these, one each so many milliseconds.
+fn blocked(name: &str, pace_ms: u64, exchanges: impl Iterator<Item = Exchange>, more: &[&str]) -> Vec<String> {
+    let address = |text: &str| text.parse::<IpAddr>().unwrap();
+    let mut frames = Vec::new();
+    for (number, Exchange { server, sent, answer }) in exchanges.enumerate() {
+        let (device, server) = (address("198.51.100.10"), address(&format!("203.0.113.{server}")));
+        let time_us = 1_600_000_000_000_000 + number as u64 * pace_ms * 1_000;
+        let mut push = |from, to, carried: &Transport, later_us| {
+            let bytes = ENCAPSULATIONS[0].frame(from, to, 1, carried);
+            frames.push(Frame { time_us: time_us + later_us, wire_len: u32::try_from(bytes.len()).unwrap(), bytes });
+        };
+        push(device, server, &sent, 0);
+        if let Some(answer) = answer {
+            push(server, device, &answer, pace_ms * 200);
+        }
+    }
+    let file = work_folder().unwrap().join(format!("{name}.pcap"));
     write_pcap(&file, &frames).unwrap();
-    let report = report(&file, &["--lan", "198.51.100.0/24"]);
+    let report = report(&file, &[&["--lan", "198.51.100.0/24"], more].concat());
     report["blocks"].as_array().unwrap().iter().map(|block| block["class"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The same of one server, where these are answered or not, ten a second.
+fn blocked_for(name: &str, is_answered: bool, sent: impl Iterator<Item = [Transport; 2]>) -> Vec<String> {
+    let exchanges = sent.map(|[sent, answer]| Exchange { server: 12, sent, answer: is_answered.then_some(answer) });
+    blocked(&format!("{name}-{is_answered}"), 100, exchanges, &[])
+}
+
+/// The same where the model takes everything for a scan, so that only rules excuse.
+fn not_excused(name: &str, pace_ms: u64, exchanges: impl Iterator<Item = Exchange>) -> bool {
+    let model = steadfast(&format!("accuses-{name}"), [0.03, 0.97, 0.0, 0.0]);
+    let classes = blocked(name, pace_ms, exchanges, &["--model", &model]);
+    assert!(classes.iter().all(|class| class == "scan") && classes.len() < 2, "{classes:?}");
+    !classes.is_empty()
 }
 
 #[test]
@@ -72,6 +94,47 @@ fn who_asks_for_the_way_to_a_host_that_is_gone_does_not_scan_it() {
         blocked_for(name, false, ports.map(|port| [datagram(40_000, port, &[0; 12]), datagram(port, 40_000, &[])]))
     };
     assert_eq!(knocks("traceroute", 33_434..33_524), [""; 0], "three times at each of thirty hops");
-    assert_eq!(knocks("some-ports", 2_000..2_009), [""; 0], "as a game or a call does");
     assert_eq!(knocks("many-ports", 2_000..2_090), ["scan"]);
+}
+
+#[test]
+fn a_few_ports_by_datagrams_are_excused_and_more_are_not() {
+    let datagrams = |name: &str, ports: u16| {
+        let unanswered = |port| Exchange { server: 12, sent: datagram(40_000, port, &[0; 12]), answer: None };
+        not_excused(name, 100, (2_000..2_000 + ports).map(unanswered))
+    };
+    assert!(!datagrams("few-ports", 10), "as a game or a call tries them");
+    assert!(datagrams("more-ports", 20));
+}
+
+/// A connection to a web server that is opened, and answered 300 times with so many bytes each.
+fn connection(port: u16, bytes: usize) -> impl Iterator<Item = Exchange> {
+    let exchange = |sent, answer| Exchange { server: 12, sent, answer: Some(answer) };
+    let opened = exchange(tcp(port, 443, SYN).numbered(100, 0), tcp(443, port, SYN_ACK).numbered(500, 101));
+    let answered = (0..300).map(move |number| {
+        let has = 501 + number * u32::try_from(bytes).unwrap();
+        exchange(tcp(port, 443, 0x10).numbered(101, has), tcp_with(443, port, 0x18, bytes).numbered(has, 101))
+    });
+    core::iter::once(opened).chain(answered)
+}
+
+#[test]
+fn a_connection_that_brings_much_is_excused_and_one_that_brings_little_is_not() {
+    let connections = |bytes| (0..8).flat_map(move |number| connection(40_000 + number, bytes));
+    assert!(!not_excused("downloads", 1, connections(1_000)));
+    assert!(not_excused("trickles", 1, connections(5)));
+}
+
+#[test]
+fn log_ins_to_a_few_hosts_at_once_are_excused_unless_they_are_refused_or_many() {
+    let log_ins = |name: &str, hosts: u8, is_refused: bool| {
+        let begun = (10..10 + hosts).map(move |server| {
+            let refused = tcp(22, 40_000, 0x14).numbered(0, 101);
+            Exchange { server, sent: tcp(40_000, 22, SYN).numbered(100, 0), answer: is_refused.then_some(refused) }
+        });
+        not_excused(name, 20, begun)
+    };
+    assert!(!log_ins("eight-log-ins", 8, false), "they take their time to answer");
+    assert!(log_ins("eight-refusals", 8, true));
+    assert!(log_ins("twenty-log-ins", 20, false));
 }

@@ -269,16 +269,16 @@ fn written(model: &Value) -> String {
     path.display().to_string()
 }
 
-/// One that takes everything for harmless.
-fn blind(name: &str) -> String {
-    let mut blind = named(name);
-    blind["trees"] = serde_json::json!([{"adds_to": null, "nodes": [{"leaf": {"rows": 1, "values": [1, 0, 0, 0]}}]}]);
-    written(&blind)
+/// One that is as sure as that of each class, whatever it sees: harmless, a scan, a flood, guessing.
+pub(crate) fn steadfast(name: &str, values: [f64; 4]) -> String {
+    let mut model = named(name);
+    model["trees"] = serde_json::json!([{"adds_to": null, "nodes": [{"leaf": {"rows": 1, "values": values}}]}]);
+    written(&model)
 }
 
 #[test]
 fn hundreds_of_datagrams_a_second_that_nobody_answers_are_a_flood_whatever_the_model_says() {
-    let model = blind("sees-no-flood");
+    let model = steadfast("sees-no-flood", [1.0, 0.0, 0.0, 0.0]);
     let blocked_of = |rate_per_s: u16| {
         let frames = (0..3 * rate_per_s).map(|number| {
             let [from, to] = ["203.0.113.66", "198.51.100.10"].map(|address| address.parse().unwrap());
@@ -303,7 +303,7 @@ fn a_model_from_a_file_decides_in_the_place_of_the_built_in_one() {
     assert_eq!(same["model"], "same");
     assert_eq!((&same["verdicts"], blocked(&same)), (&built_in["verdicts"], blocked(&built_in)));
 
-    let blind = blind("blind");
+    let blind = steadfast("blind", [1.0, 0.0, 0.0, 0.0]);
     let nothing = lab::cleanup::work_folder().unwrap().join("nothing.toml");
     fs::write(&nothing, "rules = []\n").unwrap();
     let by_blind = report(&capture("syn-scan"), &["--model", &blind, "--config", nothing.to_str().unwrap()]);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -93,6 +94,7 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
             (lesson.judges(&captures, &recipe, earlier.as_deref(), &bars)?, lesson.who)
         }
     };
+    forget(&arguments.out)?;
     let mut all = Decisions {
         provenance: Provenance { recipe: recipe_digest, judges: who, config },
         model: Vec::new(),
@@ -128,6 +130,16 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
     }
     let text = serde_json::to_string_pretty(&all)?;
     fs::write(&arguments.out, text).with_context(|| format!("cannot write {}", arguments.out.display()))
+}
+
+/// Removes an earlier result, whose models are about to be written over: a run that is cut off leaves no decisions beside the models of others.
+fn forget(decisions: &Path) -> Result<()> {
+    match fs::remove_file(decisions) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", decisions.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn digest_of(path: &Path) -> Result<String> {
@@ -393,6 +405,31 @@ mod tests {
         for refused in [each.models_of(&earlier, "another"), lesson(Parts::Count(2)).models_of(&earlier, "this")] {
             assert!(refused.unwrap_err().to_string().contains("leave --judges-of out"));
         }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_run_that_is_cut_off_leaves_no_decisions_beside_other_models() {
+        let folder = std::env::temp_dir().join(format!("sluice-cut-off-{}", std::process::id()));
+        corpus(&folder, &rows());
+        fs::write(folder.join("recipe.toml"), recipe_toml()).unwrap();
+        let (table, out) = (folder.join("rows.csv"), folder.join("decisions.json"));
+        rows().write(&table).unwrap();
+        fs::write(&out, "of an earlier run").unwrap();
+        let arguments = DecideArguments {
+            model: folder.clone(),
+            corpora: vec![("lab".to_owned(), folder.clone())],
+            rows: Some(table),
+            sluice: PathBuf::from("/bin/false"),
+            config: None,
+            folds: Parts::Count(2),
+            judges_of: None,
+            as_it_is: false,
+            block_evidence: Vec::new(),
+            out: out.clone(),
+        };
+        assert!(decide(&arguments).is_err(), "nothing replays");
+        assert!(!out.exists() && models_beside(&out).exists());
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -61,6 +61,14 @@ impl Transport {
         self.bytes[1] = code;
         self
     }
+
+    /// A TCP packet with these numbers.
+    #[must_use]
+    pub fn numbered(mut self, sequence: u32, acknowledgement: u32) -> Self {
+        self.bytes[4..8].copy_from_slice(&sequence.to_be_bytes());
+        self.bytes[8..12].copy_from_slice(&acknowledgement.to_be_bytes());
+        self
+    }
 }
 
 /// The flags of a TCP packet that opens a connection, and of the one that accepts it.

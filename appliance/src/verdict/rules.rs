@@ -12,7 +12,7 @@ use traffic::features::{FEATURES, FeatureVector, Index, ThreatClass};
 use super::Verdict;
 use super::explain::round;
 
-/// Most rules in force at once: each is tried at every checkpoint. Half of them are free beside the default ones.
+/// Most rules in force at once: each is tried at every checkpoint. The default ones are about half of them.
 pub const MOST_RULES: usize = 64;
 
 /// Most conditions of a rule.

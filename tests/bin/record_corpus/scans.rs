@@ -100,7 +100,7 @@ const BY_MASSCAN: &[(&str, bool, &str)] = &[
     ("masscan_udp_outbound", true, "-pU:1-120 --rate 20 203.0.113.11"),
 ];
 
-/// Scans by nping and hping3: name, command line.
+/// Scans by nping and hping3: name, command line with the target at its end.
 const BY_OTHERS: &[(&str, &str, &str)] = &[
     ("hping3-scan", "hping3_ports", "hping3 -n -q -S --scan 1-600 198.51.100.10"),
     ("hping3-scan", "hping3_ports_slow", "hping3 -n -q -S -p ++20 -c 120 -i u90000 198.51.100.10"),
@@ -135,7 +135,8 @@ pub fn scenarios() -> Vec<Scenario> {
     });
     let others = BY_OTHERS.iter().map(|&(kind, name, line)| {
         let attacker = if line.contains(" -6 ") { ATTACKER_V6 } else { ATTACKER };
-        Scenario::attack("scan", kind, name, attacker, LAN_HOST, move |s| run_tool(s.attacker(), line, LIMIT))
+        let target = line.rsplit(' ').next().unwrap_or_default();
+        Scenario::attack("scan", kind, name, attacker, target, move |s| run_tool(s.attacker(), line, LIMIT))
     });
     outside.chain(inside).chain(masscan).chain(others).collect()
 }
