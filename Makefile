@@ -7,9 +7,8 @@ demo: packages
 	cargo build --release --workspace
 	cargo run --release --quiet --package system-tests --bin demo
 
-# Everything, the tests in network namespaces included. Needs root, as they do.
+# Everything, the tests in network namespaces included. Needs root, as they do. Programs are built with the tests that run them.
 test: packages check
-	cargo build --workspace --features model-compiler/train
 	cargo test --workspace --no-fail-fast --features model-compiler/train -- --test-threads=6
 
 # Format and lints, with warnings as errors, and the same of the program without TLS.

@@ -176,7 +176,7 @@ fn retrained(folder: &Path, table: &Path) -> (String, PathBuf) {
     }
     fs::write(corpus.join("labels.csv"), labels).unwrap();
     let program = sluice_program().unwrap().with_file_name("model-compiler");
-    assert!(program.is_file(), "build it with: cargo build --workspace --features model-compiler/train");
+    assert!(program.is_file(), "build it with: cargo build --package model-compiler --features train");
     let (shipped, rows, new) = (here.join("../models/forest"), folder.join("rows.csv"), folder.join("retrained"));
     let mut extract = Command::new(&program);
     extract.arg("extract").arg(&shipped).arg("--rows").arg(&rows);

@@ -83,7 +83,7 @@ fn corpus_of(folder: &Path, frames: &[StoredFrame]) -> PathBuf {
 /// The rows that `model-compiler extract` writes.
 fn extracted(corpus: &Path) -> Vec<Row> {
     let program = sluice_program().unwrap().with_file_name("model-compiler");
-    assert!(program.is_file(), "build it with: cargo build --workspace --features model-compiler/train");
+    assert!(program.is_file(), "build it with: cargo build --package model-compiler --features train");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/forest");
     let rows = corpus.join("rows.csv");
     let mut command = Command::new(program);

@@ -403,7 +403,7 @@ pub fn sluice_program() -> Result<PathBuf> {
     let here = std::env::current_exe()?;
     let folders = here.ancestors().skip(1).take(3);
     let found = folders.map(|folder| folder.join("sluice")).find(|file| file.is_file());
-    found.context("the program `sluice` is not built; run `cargo build --workspace`")
+    found.context("the program `sluice` is not built; run `cargo build`")
 }
 
 /// Runs `sluice` with these words, outside of any laboratory.
