@@ -43,12 +43,22 @@ fn blocked_for(name: &str, is_answered: bool, sent: impl Iterator<Item = [Transp
     blocked(&format!("{name}-{is_answered}"), 100, exchanges, &[])
 }
 
-/// The same where the model takes everything for a scan, so that only rules excuse.
-fn not_excused(name: &str, pace_ms: u64, exchanges: impl Iterator<Item = Exchange>) -> bool {
-    let model = steadfast(&format!("accuses-{name}"), [0.03, 0.97, 0.0, 0.0]);
+/// Whether the device is blocked as a scanner where the model takes every flow for one, so likely.
+fn is_blocked(name: &str, likely: f64, pace_ms: u64, exchanges: impl Iterator<Item = Exchange>) -> bool {
+    let model = steadfast(name, [1.0 - likely, likely, 0.0, 0.0]);
     let classes = blocked(name, pace_ms, exchanges, &["--model", &model]);
     assert!(classes.iter().all(|class| class == "scan") && classes.len() < 2, "{classes:?}");
     !classes.is_empty()
+}
+
+/// The same where only rules excuse.
+fn not_excused(name: &str, pace_ms: u64, exchanges: impl Iterator<Item = Exchange>) -> bool {
+    is_blocked(name, 0.97, pace_ms, exchanges)
+}
+
+/// The same where only rules accuse.
+fn accused(name: &str, pace_ms: u64, exchanges: impl Iterator<Item = Exchange>) -> bool {
+    is_blocked(name, 0.0, pace_ms, exchanges)
 }
 
 #[test]
@@ -137,4 +147,49 @@ fn log_ins_to_a_few_hosts_at_once_are_excused_unless_they_are_refused_or_many() 
     assert!(!log_ins("eight-log-ins", 8, false), "they take their time to answer");
     assert!(log_ins("eight-refusals", 8, true));
     assert!(log_ins("twenty-log-ins", 20, false));
+}
+
+#[test]
+fn connections_left_half_open_at_several_ports_of_a_host_are_a_scan_and_second_ways_to_servers_are_none() {
+    let reset = |server: u8, port| Exchange { server, sent: tcp(40_000, port, 4).numbered(101, 0), answer: None };
+    let answered = |server: u8, port, flags| Exchange {
+        server,
+        sent: tcp(40_000, port, SYN).numbered(100, 0),
+        answer: Some(tcp(port, 40_000, flags).numbered(500, 101)),
+    };
+    let half_open = |server: u8, port| [answered(server, port, SYN_ACK), reset(server, port)];
+    assert!(accused("half-open", 10, (0..10).flat_map(|n| half_open(12, 20 + n))));
+    assert!(!accused("half-open-at-hosts", 10, (0..30).flat_map(|n| half_open(12 + n, 443))), "as browsers do");
+    assert!(!accused("closed", 10, (0..8).map(|n| answered(12, 20 + n, 0x14))), "where the server resets");
+    let again = (0..10).flat_map(|_| half_open(12, 443).into_iter().chain([reset(12, 443), reset(12, 443)]));
+    assert!(!accused("half-open-again", 10, again), "at one port");
+}
+
+#[test]
+fn the_same_ports_of_several_hosts_by_datagrams_are_a_scan() {
+    let asked = |name: &str, hosts: u8, ports: u16, bytes: usize, is_answered: bool| {
+        let ask = move |server: u8, port: u16| Exchange {
+            server,
+            sent: datagram(40_000, port, &vec![0; bytes]),
+            answer: is_answered.then(|| datagram(port, 40_000, &[0; 12])),
+        };
+        let all = (10..10 + hosts).flat_map(move |server| (2_000..2_000 + ports).map(move |port| ask(server, port)));
+        accused(name, 20, all)
+    };
+    assert!(asked("ports-of-hosts", 8, 5, 12, false));
+    assert!(!asked("ports-of-three", 3, 5, 12, false), "as shared folders have them");
+    assert!(!asked("a-port-or-three", 8, 3, 12, false), "as calls look for a way");
+    assert!(!asked("ports-of-hosts-quic", 8, 5, 1_200, false), "as a connection begins");
+    assert!(!asked("ports-of-hosts-answered", 8, 5, 12, true));
+}
+
+#[test]
+fn pages_of_many_servers_at_once_are_excused_and_other_services_are_not() {
+    let begun = |name: &str, servers: u8, port| {
+        let begin = |server| Exchange { server, sent: tcp(40_000, port, SYN).numbered(100, 0), answer: None };
+        not_excused(name, 1, (10..10 + servers).map(begin))
+    };
+    assert!(!begun("pages-of-forty", 40, 443), "before any has answered");
+    assert!(begun("mail-of-forty", 40, 25));
+    assert!(begun("pages-of-two-hundred", 200, 443));
 }

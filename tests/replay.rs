@@ -146,18 +146,18 @@ fn twenty_refused_passwords_may_be_a_device_with_an_old_one_and_more_are_not() {
 }
 
 #[test]
-fn two_log_ins_that_came_to_nothing_may_be_mistyped_and_a_third_is_told_of_however_patient() {
+fn two_log_ins_that_came_to_nothing_may_be_mistyped_a_third_counts_and_a_fourth_is_told_of_however_patient() {
     let recorded = lab::frames::read_pcap(&capture("ssh-brute-force")).unwrap();
     let failed = closed_by_both(&recorded);
     for pause_s in [15, 70] {
-        let [two, three] = [2, 3].map(|log_ins| {
+        let [two, three, four] = [2, 3, 4].map(|log_ins| {
             let file = lab::cleanup::work_folder().unwrap().join(format!("{log_ins}-every-{pause_s}-s.pcap"));
             lab::frames::write_pcap(&file, &one_after_the_other(&recorded, &failed[..log_ins], pause_s)).unwrap();
             report(&file, &["--lan", "198.51.100.0/24", "--profile", "strict"])
         });
         assert_eq!((&two["verdicts"]["brute_force"], &two["alerts"]), (&0.into(), &Value::Array(Vec::new())));
         assert_eq!(three["verdicts"]["brute_force"], 1, "{pause_s}: {three}");
-        assert_eq!(three["alerts"].as_array().unwrap().len(), 1, "{pause_s}: {three}");
+        assert!(!four["alerts"].as_array().unwrap().is_empty(), "{pause_s}: {four}");
     }
 }
 

@@ -113,10 +113,10 @@ mod tests {
     #[test]
     fn a_value_is_told_with_its_meaning() {
         for (index, value, words) in [
-            (SrcPorts2s, 47.0, "47 distinct ports tried by the source in 2 s, those of traceroute as one"),
-            (SrcPorts2s, 1.0, "1 distinct port tried by the source in 2 s, those of traceroute as one"),
-            (SrcPorts2s, 3.012, "3 distinct ports tried by the source in 2 s, those of traceroute as one"),
-            (SrcPorts2s, 1.002, "1 distinct port tried by the source in 2 s, those of traceroute as one"),
+            (SrcPorts2s, 47.0, "47 distinct ports tried by the source in 2 s"),
+            (SrcPorts2s, 1.0, "1 distinct port tried by the source in 2 s"),
+            (SrcPorts2s, 3.012, "3 distinct ports tried by the source in 2 s"),
+            (SrcPorts2s, 1.002, "1 distinct port tried by the source in 2 s"),
             (SrcUnanswered2s, 0.958, "96 % of the source's flows in 2 s without an answer"),
             (
                 DstServiceUnfinished2s,

@@ -174,7 +174,7 @@ fn a_rule_is_told_with_its_conditions_and_the_values() {
     assert_eq!(
         told.counted(),
         [
-            "1100 distinct ports tried by the source in 60 s, those of traceroute as one (more than 20)",
+            "1100 distinct ports tried by the source in 60 s (more than 20)",
             "100 % of the source's TCP flows in 60 s without a completed handshake (at least 50 %)"
         ]
     );

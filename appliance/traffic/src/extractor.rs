@@ -150,6 +150,7 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
         // What goes on after a reset that nobody heeded is established when it begins.
         (change.established || change.begun && flow.is_established(), Deed::Established),
         (change.refused && flow.begun, Deed::Refused),
+        (change.half_open && flow.begun, Deed::HalfOpen),
         (change.end.is_some() && flow.begun && flow.is_established(), Deed::Ended),
         (change.end.is_some() && is_short_login(flow), Deed::ShortLogin),
         (change.end.is_some() && is_meagre_login(flow), Deed::MeagreLogin),

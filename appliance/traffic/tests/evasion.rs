@@ -41,6 +41,25 @@ fn forged_syn_acks_make_their_victim_no_scanner() {
     assert_eq!(bench.last().value(Index::SrcFlows2s), 0.0);
 }
 
+#[test]
+fn who_resets_what_comes_about_leaves_it_half_open_once_and_nothing_else_does() {
+    let mut bench = Bench::new(Limits::default());
+    let half_open = |bench: &mut Bench, lines: &[(bool, &str)]| {
+        let (scanner, service) = ((CLIENT, 40_000 + bench.seen.len() as u16), (SERVER, 22));
+        for (from_scanner, flags) in lines {
+            let (from, to) = if *from_scanner { (scanner, service) } else { (service, scanner) };
+            bench.packet(1, &tcp(from, to, flags, 0));
+        }
+        bench.last().value(Index::SrcHalfOpen60s)
+    };
+    assert_eq!(half_open(&mut bench, &[(true, "S"), (false, "SA"), (true, "R"), (true, "R")]), 1.0);
+    assert_eq!(half_open(&mut bench, &[(true, "S"), (true, "R")]), 1.0, "nothing came about");
+    assert_eq!(half_open(&mut bench, &[(true, "S"), (false, "RA")]), 1.0, "the responder refused it");
+    assert_eq!(half_open(&mut bench, &[(true, "S"), (false, "SA"), (false, "R")]), 1.0, "and took it back");
+    assert_eq!(half_open(&mut bench, &[(true, "S"), (false, "SA"), (true, "A"), (true, "R")]), 1.0, "it stood");
+    assert_eq!(half_open(&mut bench, &[(true, "S"), (false, "SA"), (true, "R")]), 2.0);
+}
+
 /// A thousand servers answer a client that has asked none of them, all at once.
 fn answers_at_once(port: u16, answer: impl Fn(([u8; 4], u16)) -> Packet) {
     let mut bench = Bench::new(Limits::default());

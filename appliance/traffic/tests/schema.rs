@@ -19,7 +19,7 @@ that the flow's initiator did lately (IPv6: its /64), `pair_` about what it did 
 that was done to the responder's host, `dst_service_` to its port. Their windows are two halves each, cut at fixed times
 of the clock, so they reach back between half and the whole of their length: as of the flow's last packet, or as of what
 the source or destination did after that where the flow ended by its silence. Rates are taken over at least 1 ms; standard deviations are those of the population. Counts of *distinct* values are estimates:
-see `../windows/sketch.rs` for their error. Ports of traceroute are those of UDP from 33434 to 33625. CICIDS2017 and NSL-KDD name the columns that say about the same.
+see `../windows/sketch.rs` for their error. The ports of traceroute, those of UDP from 33434 to 33625, count as one. CICIDS2017 and NSL-KDD name the columns that say about the same.
 
 | | feature | unit | what it is | where undefined | CICIDS2017 | NSL-KDD |
 |---|---|---|---|---|---|---|

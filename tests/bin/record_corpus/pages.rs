@@ -1,5 +1,6 @@
 //! Ordinary web traffic, and above all that which looks like an attack: bursts of connections, servers that do not answer.
 
+use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use anyhow::Result;
 use lab::benign::{fetch, load_page};
 use lab::network::{INTERNET, INTERNET_V6, LAN_HOST, LAN_HOST_V6};
 use lab::process::run_any;
+use lab::talk::{Visit, sockets_from, visit_many};
 
 use crate::scenario::Scenario;
 use crate::stage::Scene;
@@ -37,6 +39,8 @@ pub fn scenarios() -> Vec<Scenario> {
             INTERNET.iter().try_for_each(|server| many(s, &format!("https://{server}/style.css?[1-8]"), 6))
         }),
         page("pages_session", session),
+        page("pages_two_ways", |s| two_ways(s, 40, 1)),
+        page("pages_two_ways_session", |s| two_ways(s, 8, 6)),
         Scenario::benign("pages-inbound", "visitors_pages", visitors),
         Scenario::benign("pages-inbound", "visitors_pages_v6", |s| {
             load_page(&s.visitors[0].namespace, &format!("[{LAN_HOST_V6}]"), 20, LIMIT)
@@ -72,6 +76,8 @@ pub fn scenarios() -> Vec<Scenario> {
         dead("retry_several_dead_hosts", retry_several),
         dead("retry_like_a_browser", like_a_browser),
         dead("retry_dead_v6_first", dead_v6_first),
+        dead("given_up_early", |s| give_up_early(s, &INTERNET[..1], 20)),
+        dead("given_up_early_at_several_hosts", |s| give_up_early(s, &INTERNET, 10)),
     ]
 }
 
@@ -151,6 +157,44 @@ fn like_a_browser(scene: &Scene) -> Result<()> {
         load_page(scene.lan(), INTERNET[1], 12, LIMIT)?;
         waiting.finish(LIMIT);
         sleep(Duration::from_millis(pause_ms));
+    }
+    Ok(())
+}
+
+/// Servers with addresses of both kinds: the connection that comes later is given up before it stands (RFC 8305), and is reset once its
+/// answer comes. Over the LAN's line none comes too late.
+fn two_ways(scene: &Scene, servers: u32, rounds: u32) -> Result<()> {
+    let (mut names, mut urls) = (String::new(), String::new());
+    for number in 0..servers {
+        let [v4, v6] = [format!("203.0.113.{}", 100 + number), format!("2001:db8:10::{}", 100 + number)];
+        scene.wan().ip(&format!("addr replace {v4}/32 dev lo"))?;
+        scene.wan().ip(&format!("addr replace {v6}/128 dev lo nodad"))?;
+        names += &format!(" --resolve s{number}.example.com:443:[{v6}],{v4}");
+        urls += &format!(" -o /dev/null https://s{number}.example.com/icon.svg");
+    }
+    let line = format!(
+        "curl -k -s -S --fail -m 30 -Z --parallel-immediate --parallel-max {servers} --happy-eyeballs-timeout-ms 1{names}{urls}"
+    );
+    for _ in 0..rounds {
+        scene.lan().run_within(&line, LIMIT)?;
+        sleep(Duration::from_secs(3));
+    }
+    Ok(())
+}
+
+/// A program that waits less than the line takes, and tries again.
+fn give_up_early(scene: &Scene, servers: &[&str], times: usize) -> Result<()> {
+    let targets: Vec<SocketAddr> = servers.iter().flat_map(|server| sockets_from(server, 1, 443)).flatten().collect();
+    let visit = Visit {
+        parallel: 1,
+        patience: Duration::from_millis(1),
+        says_bytes: 0,
+        times: 0,
+        pause: Duration::ZERO,
+        spacing: Duration::from_millis(400),
+    };
+    for _ in 0..times {
+        visit_many(scene.lan(), &targets, visit, &mut scene.random())?;
     }
     Ok(())
 }

@@ -16,9 +16,11 @@ pub(super) fn fill(values: &mut Values, flow: &Flow, surroundings: &Surroundings
     values.set(Index::SrcPorts60s, long.ports);
     values.set(Index::SrcHosts60s, long.hosts);
     values.set(Index::SrcPortsPerHost60s, long.ports_per_host());
+    values.set(Index::SrcServicesPerHost60s, long.services_per_host());
     values.set(Index::SrcUnanswered60s, long.unanswered_share());
     values.set(Index::SrcRefused60s, long.refused_share());
     values.set(Index::SrcUnfinished60s, long.flows.unfinished_share());
+    values.set(Index::SrcHalfOpen60s, long.half_open as f32);
     values.set(Index::SrcLogins60s, long.logins as f32);
     values.set(Index::SrcShortLogins60s, long.short_logins as f32);
     values.set(Index::SrcMeagreLogins60s, long.meagre_logins as f32);

@@ -143,18 +143,20 @@ schema! {
     GroupDestination "group_destination" "flag" "the destination is a broadcast or multicast address" 0.0 "";
     // peers: what the source did lately, over all its flows; groups are neither hosts nor have they ports that are tried
     SrcFlows2s "src_flows_2s" "count" "flows begun by the source in 2 s" 0.0 "kdd:count";
-    SrcPorts2s "src_ports_2s" "count" "distinct ports tried by the source in 2 s, those of traceroute as one" 0.0 "";
+    SrcPorts2s "src_ports_2s" "count" "distinct ports tried by the source in 2 s" 0.0 "";
     SrcHosts2s "src_hosts_2s" "count" "distinct hosts tried by the source in 2 s" 0.0 "";
     SrcUnanswered2s "src_unanswered_share_2s" "share" "share of the source's flows in 2 s without an answer" 0.0 "kdd:serror_rate";
     SrcRefused2s "src_refused_share_2s" "share" "share of the source's flows in 2 s that were refused" 0.0 "kdd:rerror_rate";
     SrcUnfinished2s "src_unfinished_share_2s" "share" "share of the source's TCP flows in 2 s without a completed handshake" 0.0 "kdd:serror_rate";
     SrcFlows60s "src_flows_60s" "count" "flows begun by the source in 60 s" 0.0 "kdd:count";
-    SrcPorts60s "src_ports_60s" "count" "distinct ports tried by the source in 60 s, those of traceroute as one" 0.0 "";
+    SrcPorts60s "src_ports_60s" "count" "distinct ports tried by the source in 60 s" 0.0 "";
     SrcHosts60s "src_hosts_60s" "count" "distinct hosts tried by the source in 60 s" 0.0 "";
-    SrcPortsPerHost60s "src_ports_per_host_60s" "ratio" "distinct ports tried by the source in 60 s, those of traceroute as one, for each distinct host" 0.0 "";
+    SrcPortsPerHost60s "src_ports_per_host_60s" "ratio" "distinct ports tried by the source in 60 s, for each distinct host" 0.0 "";
+    SrcServicesPerHost60s "src_services_per_host_60s" "ratio" "ports tried by the source at each of its hosts in 60 s, on average" 0.0 "";
     SrcUnanswered60s "src_unanswered_share_60s" "share" "share of the source's flows in 60 s without an answer" 0.0 "kdd:serror_rate";
     SrcRefused60s "src_refused_share_60s" "share" "share of the source's flows in 60 s that were refused" 0.0 "kdd:rerror_rate";
     SrcUnfinished60s "src_unfinished_share_60s" "share" "share of the source's TCP flows in 60 s without a completed handshake" 0.0 "kdd:serror_rate";
+    SrcHalfOpen60s "src_half_open_60s" "count" "connections of the source in 60 s that the other side accepted and the source reset before it completed the handshake" 0.0 "";
     SrcLogins60s "src_logins_60s" "count" "connections of the source to services with passwords in 60 s" 0.0 "kdd:num_failed_logins";
     SrcShortLogins60s "src_short_logins_60s" "count" "connections of the source to services with passwords that were short and did not let it in as far as can be seen, ended in 60 s" 0.0 "kdd:num_failed_logins";
     SrcMeagreLogins60s "src_meagre_logins_60s" "count" "connections of the source to services with passwords that were short, brought it little for what it said, and did not let it in as far as can be seen, ended in 60 s" 0.0 "kdd:num_failed_logins";

@@ -99,6 +99,8 @@ pub struct Change {
     pub established: bool,
     /// The responder reset it before it was established, or an ICMP error said that it cannot be reached.
     pub refused: bool,
+    /// The initiator reset it although the responder had accepted it, instead of completing the handshake.
+    pub half_open: bool,
     /// What the responder says to the initiator, which has tried to get in or asked the web for something.
     pub answer: Word,
     /// The long name that the initiator asks a name server for.
@@ -345,6 +347,7 @@ impl Flow {
             self.add_login(is_forward, tcp, packet.payload_len_bytes);
             change.established = self.advance_handshake(is_forward, tcp, now) && !self.ended;
             change.refused = self.check_refusal(is_forward, tcp);
+            change.half_open = self.is_left_half_open_by(is_forward, tcp);
             change.end = self.check_end(is_forward, tcp);
         }
         self.packets += 1;
@@ -488,6 +491,13 @@ impl Flow {
         let refused = tcp.flags.rst && !is_forward && nothing_said && !self.refused && !self.ended;
         self.refused |= refused;
         refused
+    }
+
+    /// Who only wants to know whether a port is open resets what comes about (nmap's SYN scan); a program rarely does, where it gave up
+    /// before the answer came.
+    const fn is_left_half_open_by(&self, is_forward: bool, tcp: Tcp) -> bool {
+        let accepted = matches!(self.handshake, Handshake::SynAck { syn: Some(_), .. });
+        tcp.flags.rst && is_forward && accepted && !self.ended
     }
 
     /// Whoever guesses passwords need not say goodbye: once a service that asks for one does, nothing more can come of it, and

@@ -80,6 +80,8 @@ pub enum Deed {
     Established,
     /// The responder reset it before it was established, or an ICMP error said that it cannot be reached.
     Refused,
+    /// The initiator reset it although the responder had accepted it. Only sources count it.
+    HalfOpen,
     /// An established connection ended. Only pairs count it.
     Ended,
     /// A login connection ended soon after it began.

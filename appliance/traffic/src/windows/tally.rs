@@ -55,6 +55,8 @@ pub struct SourceCounts {
     pub answered: u32,
     /// Flows that were refused.
     pub refused: u32,
+    /// Connections that the responder accepted and the source reset before the handshake was completed.
+    pub half_open: u32,
     /// Flows begun to services with passwords.
     pub logins: u32,
     /// Login connections that ended soon after they began.
@@ -67,6 +69,8 @@ pub struct SourceCounts {
     pub ports: f32,
     /// Distinct destination hosts, groups not among them, estimated.
     pub hosts: f32,
+    /// Distinct destination ports, each host's for itself, counted like [`Self::ports`].
+    pub services: f32,
 }
 
 /// Counts of a host or a port over one window.
@@ -164,6 +168,13 @@ impl SourceCounts {
     pub fn ports_per_host(&self) -> f32 {
         if self.hosts > 0.0 { self.ports / self.hosts } else { 0.0 }
     }
+
+    /// How many ports it tried at one host, on average; 0 where there are none. Above 2 where the same ports are searched on several
+    /// hosts, near 1 among peers and where one service is used on many.
+    #[must_use]
+    pub fn services_per_host(&self) -> f32 {
+        if self.hosts > 0.0 { self.services / self.hosts } else { 0.0 }
+    }
 }
 
 impl PairCounts {
@@ -199,12 +210,14 @@ pub(super) struct SourceTally {
     flows: FlowCounts,
     answered: u32,
     refused: u32,
+    half_open: u32,
     logins: u32,
     short_logins: u32,
     meagre_logins: u32,
     odd_probes: u32,
     ports: Sketch,
     hosts: Sketch,
+    services: Sketch,
 }
 
 /// What was done to a host or a port.
@@ -224,11 +237,15 @@ impl Tally for SourceTally {
                 self.logins = self.logins.saturating_add(facts.is_login.into());
                 if !facts.to_group {
                     self.hosts.insert(facts.peer);
-                    facts.port.into_iter().for_each(|port| self.ports.insert(u128::from(port)));
+                    if let Some(port) = facts.port {
+                        self.ports.insert(port.into());
+                        self.services.insert(facts.peer ^ (u128::from(port) << 64));
+                    }
                 }
             }
             Deed::Answered => add(&mut self.answered),
             Deed::Refused => add(&mut self.refused),
+            Deed::HalfOpen => add(&mut self.half_open),
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
             Deed::OddProbe => add(&mut self.odd_probes),
@@ -248,12 +265,14 @@ impl Tally for SourceTally {
             flows: self.flows,
             answered: self.answered,
             refused: self.refused,
+            half_open: self.half_open,
             logins: self.logins,
             short_logins: self.short_logins,
             meagre_logins: self.meagre_logins,
             odd_probes: self.odd_probes,
             ports: self.ports.estimate(),
             hosts: self.hosts.estimate(),
+            services: self.services.estimate(),
         }
     }
 
@@ -329,7 +348,12 @@ impl Tally for PairCounts {
             Deed::LoginRefused => add(&mut self.refused_logins),
             Deed::LoginAccepted => add(&mut self.accepted_logins),
             Deed::Missing => add(&mut self.missing),
-            Deed::Answered | Deed::Refused | Deed::OddProbe | Deed::AskedForLongName | Deed::ResizedPing => {}
+            Deed::Answered
+            | Deed::Refused
+            | Deed::HalfOpen
+            | Deed::OddProbe
+            | Deed::AskedForLongName
+            | Deed::ResizedPing => {}
         }
     }
 

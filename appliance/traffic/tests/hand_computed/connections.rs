@@ -241,6 +241,7 @@ fn half_open_probe() -> Case {
         (HandshakeS, -1.0),
         (FwdSynOptions, 1.0),
         (FwdWindowMinBytes, -1.0), // a RST offers none
+        (SrcHalfOpen60s, 1.0),     // accepted, and reset by the initiator
         (SrcFlows2s, 2.0),
         (SrcPorts2s, distinct(2)),
         (SrcHosts2s, 1.0),

@@ -283,6 +283,7 @@ fn login_at_four_hosts() -> Case {
         (SrcHosts2s, distinct(4)),
         (SrcHosts60s, distinct(4)),
         (SrcPortsPerHost60s, 1.0 / distinct(4)),
+        (SrcServicesPerHost60s, 1.0), // four of four
         (SrcUnanswered60s, 0.75),
         (SrcRefused60s, 0.25),
         (SrcUnfinished60s, 1.0),
@@ -326,6 +327,8 @@ fn port_scan() -> Case {
         (SrcPorts60s, distinct(12)),
         (SrcHosts60s, 1.0),
         (SrcPortsPerHost60s, distinct(12)), // of one host
+        (SrcServicesPerHost60s, distinct(12)),
+        (SrcHalfOpen60s, 0.0), // the RSTs are the responder's
         (SrcUnanswered60s, 0.5),
         (SrcRefused60s, 0.5),
         (SrcUnfinished60s, 1.0),
