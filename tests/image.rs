@@ -347,6 +347,11 @@ fn wait_until_slots_are(board: &Machine<'_>, address: &str, slots: [&str; 2]) {
         .unwrap_or_else(|error| panic!("{error}: {}\n{}", said(), board.console()));
 }
 
+/// Writes in the environment of GRUB, in its place, that slot a is the kept one in the place of slot b.
+const KEEPS_SLOT_A: &str = "place=$(grep -lx PARTNAME=boot /sys/class/block/*/uevent) && device=$(basename ${place%/uevent}) \
+    && mkdir /run/mounted && mount -t vfat /dev/$device /run/mounted && sed s/^slot=b/slot=a/ /run/mounted/grub/grubenv >/run/environment \
+    && grep -qx slot=a /run/environment && cat /run/environment 1<>/run/mounted/grub/grubenv && umount /run/mounted";
+
 #[test]
 fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
     let network = Network::beside_others().unwrap();
@@ -389,6 +394,18 @@ fn an_update_is_tried_and_kept_and_a_broken_one_is_taken_back() {
     for row in ["version 2 in slot b", "keeps slot b", "tries version 3 in slot a"] {
         assert!(audit.contains(row), "{audit}");
     }
+
+    // A kept system that comes up no more is started three times, and then the other one.
+    let is_first_line = |line: &&str| line.contains("Kernel panic") && !line.contains("end Kernel panic");
+    let panics = || board.console().lines().filter(is_first_line).count();
+    let before = panics();
+    board.shell(&address, KEEPS_SLOT_A).unwrap();
+    let _ = board.shell(&address, "reboot");
+    wait_until("the kept system was started three times", TRIAL, || panics() == before + 3)
+        .unwrap_or_else(|error| panic!("{error}: {before}, {}\n{}", panics(), board.console()));
+    wait_until_slots_are(&board, &address, taken_back);
+    wait_until_the_daemon_answers(&board, &address);
+    assert_eq!(panics(), before + 3);
 }
 
 #[test]
