@@ -160,7 +160,18 @@ fn connections_left_half_open_at_several_ports_of_a_host_are_a_scan_and_second_w
     let half_open = |server: u8, port| [answered(server, port, SYN_ACK), reset(server, port)];
     assert!(accused("half-open", 10, (0..10).flat_map(|n| half_open(12, 20 + n))));
     assert!(!accused("half-open-at-hosts", 10, (0..30).flat_map(|n| half_open(12 + n, 443))), "as browsers do");
-    assert!(!accused("closed", 10, (0..8).map(|n| answered(12, 20 + n, 0x14))), "where the server resets");
+    let completed = |port| Exchange { sent: tcp(40_000, port, 0x10).numbered(101, 501), ..reset(12, port) };
+    let stands = |port| [answered(12, port, SYN_ACK), completed(port)];
+    assert!(!accused("ports-that-stand", 10, (20..36).flat_map(stands)), "where none is reset");
+    let talk = |port| Exchange { server: 12, sent: tcp(port, 443, 0x10).numbered(101, 501), answer: None };
+    let opened = |port| {
+        let accepted = tcp(443, port, SYN_ACK).numbered(500, 101);
+        let begun = Exchange { server: 12, sent: tcp(port, 443, SYN).numbered(100, 0), answer: Some(accepted) };
+        [begun, talk(port)]
+    };
+    let of_old = 41_000..41_012;
+    let before = of_old.clone().flat_map(opened).chain((20..24).flat_map(|port| half_open(12, port)));
+    assert!(!accused("of-old", 10, before.chain(of_old.map(talk))), "nor is what stands already");
     let again = (0..10).flat_map(|_| half_open(12, 443).into_iter().chain([reset(12, 443), reset(12, 443)]));
     assert!(!accused("half-open-again", 10, again), "at one port");
 }
@@ -183,13 +194,58 @@ fn the_same_ports_of_several_hosts_by_datagrams_are_a_scan() {
     assert!(!asked("ports-of-hosts-answered", 8, 5, 12, true));
 }
 
+/// Connections begun to these ports of so many servers, which do not answer, or not yet.
+fn begun(servers: u8, ports: &'static [u16]) -> impl Iterator<Item = Exchange> {
+    let begin = |(server, port)| Exchange { server, sent: tcp(40_000, port, SYN).numbered(100, 0), answer: None };
+    (10..10 + servers).flat_map(move |server| ports.iter().map(move |port| (server, *port))).map(begin)
+}
+
+/// The same where they accept.
+fn accepted(servers: u8, ports: &'static [u16]) -> impl Iterator<Item = Exchange> {
+    let accept = |port| tcp(port, 40_000, SYN_ACK).numbered(500, 101);
+    let all = ports.iter().cycle();
+    begun(servers, ports).zip(all).map(move |(one, port)| Exchange { answer: Some(accept(*port)), ..one })
+}
+
 #[test]
-fn pages_of_many_servers_at_once_are_excused_and_other_services_are_not() {
-    let begun = |name: &str, servers: u8, port| {
-        let begin = |server| Exchange { server, sent: tcp(40_000, port, SYN).numbered(100, 0), answer: None };
-        not_excused(name, 1, (10..10 + servers).map(begin))
+fn pages_of_many_servers_at_once_are_excused_and_other_services_and_one_server_are_not() {
+    assert!(!not_excused("pages-of-ninety", 1, begun(90, &[443])), "before any can have answered");
+    assert_eq!(blocked("pages-of-ninety-by-all", 1, begun(90, &[443]), &[]), [""; 0], "nor do rules accuse");
+    assert!(not_excused("mail-of-forty", 1, begun(40, &[25])));
+    assert!(not_excused("pages-of-two-hundred", 50, accepted(200, &[443])));
+    assert!(not_excused("three-ports-of-sixty", 1, begun(60, &[80, 443, 8_080])), "in a fifth of a second");
+    assert!(not_excused("five-ports-of-twelve", 1, begun(12, &[80, 443, 8_000, 8_080, 8_443])));
+    let page =
+        |number: u16, answer| Exchange { server: 12, sent: tcp(40_000 + number, 443, SYN).numbered(100, 0), answer };
+    assert!(not_excused("one-server", 1, (0..60).map(|number| page(number, None))), "as a flood");
+    let held_open = |number: u16| {
+        let port = 40_000 + number;
+        let completed = tcp(port, 443, 0x10).numbered(101, 501);
+        [
+            page(number, Some(tcp(443, port, SYN_ACK).numbered(500, 101))),
+            Exchange { server: 12, sent: completed, answer: None },
+        ]
     };
-    assert!(!begun("pages-of-forty", 40, 443), "before any has answered");
-    assert!(begun("mail-of-forty", 40, 25));
-    assert!(begun("pages-of-two-hundred", 200, 443));
+    assert!(not_excused("held-open", 100, (0..30).flat_map(held_open)), "as by who keeps a server busy");
+}
+
+#[test]
+fn hosts_that_stay_silent_are_a_scan_and_web_servers_that_had_no_time_to_answer_are_none() {
+    let accused_each = |name: &str, pace_ms, servers, ports: &'static [u16]| {
+        let of = |all: &mut dyn Iterator<Item = Exchange>, name: &str| accused(name, pace_ms, all);
+        [of(&mut begun(servers, ports), name), of(&mut accepted(servers, ports), &format!("{name}-accept"))]
+    };
+    assert_eq!(accused_each("silent-hosts", 1, 70, &[8_883]), [true, false]);
+    assert_eq!(accused_each("silent-web-servers", 1, 200, &[443]), [true, false]);
+    assert_eq!(accused_each("web-servers-that-stay-silent", 100, 70, &[443]), [true, false]);
+    assert_eq!(accused_each("no-time-to-answer", 1, 70, &[443]), [false, false]);
+    assert_eq!(accused_each("few-silent-hosts", 1, 45, &[8_883]), [false, false]);
+    let asked = (10..130).flat_map(|server| (2_000..2_003).map(move |port| (server, port)));
+    let asked = asked.map(|(server, port)| Exchange { server, sent: datagram(40_000, port, &[0; 12]), answer: None });
+    assert!(!accused("asked-for-a-game", 5, asked), "by datagrams");
+    let peers = (10..250).map(|server: u8| {
+        let port = if server.is_multiple_of(3) { 8_080 } else { 9_000 + u16::from(server) };
+        Exchange { server, sent: tcp(40_000, port, SYN).numbered(100, 0), answer: None }
+    });
+    assert!(!accused("peers-that-are-gone", 50, peers), "each at a port of its own");
 }
