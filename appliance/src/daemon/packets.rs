@@ -72,7 +72,9 @@ impl PacketThread {
                 drop(pipeline.replace_rules(rules));
             }
             let own_mac = self.gauges.own_mac();
+            let mut latest = None;
             let polled = self.source.poll(POLL_TIMEOUT, &mut |arrival| {
+                latest = Some(arrival.time);
                 if !is_for(own_mac, arrival.frame.bytes) {
                     pipeline.frame(arrival, &mut listener);
                 }
@@ -82,7 +84,8 @@ impl PacketThread {
                 Ok(Polled::End) => return,
                 Err(error) => return error!("capture has failed: {error}"),
             }
-            pipeline.idle(clock::now(), &mut listener);
+            // Where frames came there may be more that wait: what answers a flow may be among them, so no more time has passed for it.
+            pipeline.idle(latest.unwrap_or_else(clock::now), &mut listener);
             if since_published.elapsed() >= PUBLISH_INTERVAL {
                 self.gauges.publish(&pipeline.counters(), pipeline.flows());
                 let (dropped, passed_over) = (self.source.dropped(), self.source.passed_over());

@@ -117,7 +117,7 @@ mod tests {
             (SrcPorts2s, 1.0, "1 distinct port tried by the source in 2 s"),
             (SrcPorts2s, 3.012, "3 distinct ports tried by the source in 2 s"),
             (SrcPorts2s, 1.002, "1 distinct port tried by the source in 2 s"),
-            (SrcUnanswered2s, 0.958, "96 % of the source's flows in 2 s without an answer"),
+            (SrcUnanswered2s, 0.958, "96 % of the source's flows in 2 s that nobody answered in time"),
             (
                 DstServiceUnfinished2s,
                 1.0,

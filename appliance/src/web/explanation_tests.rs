@@ -175,7 +175,7 @@ fn a_rule_is_told_with_its_conditions_and_the_values() {
         told.counted(),
         [
             "1100 distinct ports tried by the source in 60 s (more than 20)",
-            "100 % of the source's TCP flows in 60 s without a completed handshake (at least 50 %)"
+            "100 % of the source's TCP flows in 60 s without a completed handshake in time (at least 50 %)"
         ]
     );
     let renamed = alert(rule("src_doors_60s > 20"), Vector::Features(scan()));

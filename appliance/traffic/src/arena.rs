@@ -161,6 +161,12 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
         Slot(at)
     }
 
+    /// There is an entry at that place: the one that was there, or another by now.
+    #[must_use]
+    pub fn has(&self, slot: Slot) -> bool {
+        self.entries.get(slot.0 as usize).is_some_and(|entry| entry.list != REMOVED)
+    }
+
     /// The value at a slot, which must not have been removed.
     #[must_use]
     pub fn get(&self, slot: Slot) -> &V {

@@ -9,7 +9,7 @@ use crate::flow::{Change, Flow, FlowEnd, FlowTable, Login};
 use crate::limits::{self, Limits};
 use crate::services::{DNS_PORT, Service};
 use crate::time::{Timestamp, nanos};
-use crate::windows::{Deed, Windows};
+use crate::windows::{AsOf, Deed, Windows};
 
 /// A flow at a checkpoint.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub struct Observation<'a> {
     pub vlan: Option<u16>,
     /// How many packets the flow had by now.
     pub packets: u64,
-    /// Who sent the packet that the checkpoint was taken at; `None` where the flow ended without one.
+    /// Who sent the packet that the checkpoint was taken at; `None` where it was taken without one: nothing was heard of the flow.
     pub sender: Option<IpAddr>,
     /// The initiator was seen sending. Where it was not, nothing of this flow is its doing.
     pub begun: bool,
@@ -79,7 +79,7 @@ impl Extractor {
 
     /// What each of its tables takes.
     pub fn footprints(&self) -> impl Iterator<Item = Footprint> {
-        [self.flows.footprint()].into_iter().chain(self.windows.footprints())
+        self.flows.footprints().into_iter().chain(self.windows.footprints())
     }
 
     /// How many flows are in the table.
@@ -122,18 +122,29 @@ impl Extractor {
         }
     }
 
-    /// Lets time pass without a packet: ends all flows that were silent for too long. They end before the next packet is
-    /// counted anywhere, so it makes no difference to their features how often this is called.
+    /// Lets time pass without a packet: tells of flows that are not answered in time, and ends all that were silent for too long.
+    /// That is before the next packet is counted anywhere, so it makes no difference to their features how often this is called.
     pub fn expire(&mut self, now: Timestamp, sink: &mut dyn FnMut(&Observation<'_>)) {
         self.now = self.now.advanced(now);
+        self.tell_unheard(sink);
         let Self { flows, windows, now } = self;
         flows.expire(*now, &mut |flow, end| observe(flow, None, Some(end), windows, *now, sink));
     }
 
-    /// Ends all flows: the capture is over.
+    /// Ends all flows: the capture is over. Who was not answered by now is not answered in the next second either.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&Observation<'_>)) {
+        self.now = self.now.plus(limits::ANSWER_WAIT);
+        self.tell_unheard(sink);
         let Self { flows, windows, now } = self;
         flows.finish(&mut |flow, end| observe(flow, None, Some(end), windows, *now, sink));
+    }
+
+    /// Flows that were not answered in time.
+    fn tell_unheard(&mut self, sink: &mut dyn FnMut(&Observation<'_>)) {
+        let Self { flows, windows, now } = self;
+        while let Some(flow) = flows.take_unheard(*now) {
+            observe(flow, None, None, windows, *now, sink);
+        }
     }
 }
 
@@ -147,6 +158,7 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
     let deeds = [
         (change.begun, Deed::Begun),
         (change.answered && flow.begun || first_seen_both, Deed::Answered),
+        (is_settled_by(flow, change) && flow.begun, Deed::Settled),
         // What goes on after a reset that nobody heeded is established when it begins.
         (change.established || change.begun && flow.is_established(), Deed::Established),
         (change.refused && flow.begun, Deed::Refused),
@@ -173,6 +185,11 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
     }
 }
 
+/// Until now neither the responder was heard nor an ICMP error that complains of the flow.
+const fn is_settled_by(flow: &Flow, change: &Change) -> bool {
+    change.answered && (change.refused || !flow.refused) || change.refused && !flow.answered
+}
+
 fn observe(
     flow: &Flow,
     sender: Option<IpAddr>,
@@ -182,7 +199,12 @@ fn observe(
     sink: &mut dyn FnMut(&Observation<'_>),
 ) {
     // The windows as of the last packet, or as of what its parties did since: who scans on is known for it.
-    let features = features::vector(flow, &windows.around(flow, flow.last));
+    let heard = match (sender, end) {
+        (_, Some(FlowEnd::Idle)) => flow.last.plus(flow.idle_limit()),
+        (None, None) => flow.begin.plus(limits::ANSWER_WAIT),
+        _ => flow.last,
+    };
+    let features = features::vector(flow, &windows.around(flow, AsOf { last: flow.last, heard }));
     let initiator = flow.key.sender(flow.forward());
     let responder = flow.key.sender(flow.forward().reversed());
     sink(&Observation {

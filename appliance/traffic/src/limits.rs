@@ -33,6 +33,10 @@ pub const ESTABLISHED_IDLE: Duration = Duration::from_secs(300);
 /// Every other flow ends after this long without a packet.
 pub const IDLE: Duration = Duration::from_secs(60);
 
+/// A flow of which nothing was heard for so long since it began is judged once more. Whatever began then is awaited no longer by the
+/// windows of its source.
+pub const ANSWER_WAIT: Duration = Duration::from_secs(1);
+
 /// A flow that has ended is kept for this long, so that its last packets do not look like a new one.
 pub const LINGER: Duration = Duration::from_secs(5);
 

@@ -252,6 +252,12 @@ impl Flow {
         self.is_established() && !self.mid_stream
     }
 
+    /// The initiator asked, and neither the responder was heard nor an ICMP error that complains of it. Groups answer seldom.
+    #[must_use]
+    pub const fn is_unheard(&self) -> bool {
+        self.begun && !self.answered && !self.refused && !self.ended && !self.to_group
+    }
+
     /// Both sides were seen sending.
     #[must_use]
     pub const fn is_two_way(&self) -> bool {

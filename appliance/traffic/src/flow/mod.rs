@@ -8,6 +8,7 @@ mod conversation;
 mod key;
 mod login;
 mod table;
+mod unheard;
 
 pub use carrier::Carrier;
 pub use conversation::{Change, FlagCounts, Flow, Impression, PerDirection, Sums};

@@ -1,5 +1,6 @@
 //! The flows of the moment, bounded.
 
+use super::unheard::Unheard;
 use super::{Change, Direction, Flow, FlowEnd, FlowKey, Impression};
 use crate::arena::{Arena, Footprint, Slot};
 use crate::decode::{IcmpError, IcmpKind, Packet, Transport};
@@ -27,6 +28,7 @@ const PRESUMED_ANSWERS_PER_S: u32 = 256;
 #[derive(Debug)]
 pub struct FlowTable {
     flows: Arena<FlowKey, Flow, LISTS>,
+    unheard: Unheard,
     /// No flow expires before this, as long as time goes forward.
     next_expiry: Timestamp,
     /// When that was last asked.
@@ -58,13 +60,21 @@ impl FlowTable {
     #[must_use]
     pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
         let (next_expiry, now) = (Timestamp::EPOCH, Timestamp::EPOCH);
-        Self { flows: Arena::new(capacity, seed), next_expiry, now, next_number: 0, first: None, presumed: (0, 0) }
+        Self {
+            flows: Arena::new(capacity, seed),
+            unheard: Unheard::new(capacity),
+            next_expiry,
+            now,
+            next_number: 0,
+            first: None,
+            presumed: (0, 0),
+        }
     }
 
-    /// What the table takes.
+    /// What the table takes, and the queue of those that wait for an answer.
     #[must_use]
-    pub const fn footprint(&self) -> Footprint {
-        self.flows.footprint("flows")
+    pub fn footprints(&self) -> [Footprint; 2] {
+        [self.flows.footprint("flows"), self.unheard.footprint()]
     }
 
     /// How many flows there are, those included that have ended and linger.
@@ -119,6 +129,17 @@ impl FlowTable {
         let is_checkpoint = change.end.is_some() || flow.packets.is_power_of_two() && !is_swallowed;
         self.touch(slot);
         Taken { slot, change, created, evicted, is_checkpoint }
+    }
+
+    /// A flow that began [`ANSWER_WAIT`](crate::limits::ANSWER_WAIT) ago and of which nothing was heard since; each is given once.
+    pub fn take_unheard(&mut self, now: Timestamp) -> Option<&Flow> {
+        while let Some((slot, number)) = self.unheard.next_due(now) {
+            if self.flows.has(slot) && self.flows.get(slot).number as u32 == number && self.flows.get(slot).is_unheard()
+            {
+                return Some(self.flows.get(slot));
+            }
+        }
+        None
     }
 
     /// Ends all flows that were silent for too long, or are of a time before the clock was set back. `ended` gets those that
@@ -189,8 +210,10 @@ impl FlowTable {
             impression.is_answer = self.may_be_an_answer(now);
         }
         let flow = Flow::new(self.next_number, key, direction, packet, now, impression);
+        let slot = self.flows.insert(key, flow, PENDING);
+        self.unheard.add(slot, self.next_number, now);
         self.next_number += 1;
-        self.flows.insert(key, flow, PENDING)
+        slot
     }
 
     /// Counts a flow that begins with a first answer; whether it is one of few.

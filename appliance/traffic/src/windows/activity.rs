@@ -5,8 +5,9 @@
 
 use core::time::Duration;
 
-use super::Deed;
+use super::awaited::Await;
 use super::tally::{Facts, Tally};
+use super::{AsOf, Deed};
 use crate::time::{Timestamp, nanos};
 
 /// Lengths of the two windows.
@@ -63,24 +64,27 @@ impl<T: Tally> Window<T> {
 
 /// Both windows of one party or pair.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Activity<T> {
+pub(super) struct Activity<T: Tally> {
     windows: [Window<T>; 2],
+    awaited: T::Awaited,
 }
 
 impl<T: Tally> Activity<T> {
     pub fn new(now: Timestamp) -> Self {
-        Self { windows: slot_numbers(now).map(Window::new) }
+        Self { windows: slot_numbers(now).map(Window::new), awaited: T::Awaited::default() }
     }
 
     pub fn count(&mut self, deed: Deed, facts: &Facts, now: Timestamp) {
         for (window, number) in self.windows.iter_mut().zip(slot_numbers(now)) {
             window.count(number, deed, facts);
         }
+        self.awaited.count(deed, facts, now);
     }
 
     /// The counts over 2 s and over 60 s.
-    pub fn counts(&self, now: Timestamp) -> [T::Counts; 2] {
-        self.held(now).map(|tally| tally.map(T::counts).unwrap_or_default())
+    pub fn counts(&self, as_of: AsOf) -> [T::Counts; 2] {
+        let awaited = self.awaited.counts(as_of.heard);
+        self.held(as_of.last).map(|tally| tally.map(|tally| tally.counts(awaited)).unwrap_or_default())
     }
 
     /// Flows begun over 60 s.
@@ -104,10 +108,23 @@ fn slot_numbers(now: Timestamp) -> [u64; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::windows::tally::SourceTally;
+    use crate::windows::tally::{SourceCounts, SourceTally};
 
     fn facts(port: u16) -> Facts {
-        Facts { is_tcp: true, is_login: false, to_group: false, port: Some(port), peer: 7 }
+        Facts {
+            is_tcp: true,
+            is_login: false,
+            to_group: false,
+            is_awaited: true,
+            begin: Timestamp::EPOCH,
+            port: Some(port),
+            peer: 7,
+        }
+    }
+
+    fn counts(activity: &Activity<SourceTally>, second: u64) -> [SourceCounts; 2] {
+        let last = Timestamp::from_secs(second);
+        activity.counts(AsOf { last, heard: last })
     }
 
     #[test]
@@ -116,11 +133,11 @@ mod tests {
         for port in 0..30 {
             activity.count(Deed::Begun, &facts(port), Timestamp::from_secs(100));
         }
-        let [short, long] = activity.counts(Timestamp::from_secs(101));
+        let [short, long] = counts(&activity, 101);
         assert_eq!((short.flows.begun, long.flows.begun), (30, 30));
-        let [short, long] = activity.counts(Timestamp::from_secs(102));
+        let [short, long] = counts(&activity, 102);
         assert_eq!((short.flows.begun, long.flows.begun), (0, 30), "the short window is over");
-        let [_, long] = activity.counts(Timestamp::from_secs(160));
+        let [_, long] = counts(&activity, 160);
         assert_eq!(long.flows.begun, 0, "the long window is over");
     }
 
@@ -129,8 +146,8 @@ mod tests {
         let mut activity = Activity::<SourceTally>::new(Timestamp::from_secs(10_000));
         activity.count(Deed::Begun, &facts(1), Timestamp::from_secs(10_000));
         activity.count(Deed::Begun, &facts(2), Timestamp::from_secs(9_999));
-        assert_eq!(activity.counts(Timestamp::from_secs(10_000))[0].flows.begun, 2);
+        assert_eq!(counts(&activity, 10_000)[0].flows.begun, 2);
         activity.count(Deed::Begun, &facts(3), Timestamp::from_secs(6_400));
-        assert_eq!(activity.counts(Timestamp::from_secs(6_400)).map(|counts| counts.flows.begun), [1, 1]);
+        assert_eq!(counts(&activity, 6_400).map(|counts| counts.flows.begun), [1, 1]);
     }
 }

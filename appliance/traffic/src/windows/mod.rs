@@ -7,10 +7,12 @@
 //! and domain the long names asked for, by source and host the pings. Each is bounded; [`table`] says who goes.
 
 mod activity;
+mod awaited;
 mod sketch;
 mod table;
 mod tally;
 
+pub use awaited::AwaitedCounts;
 pub use tally::{DestinationCounts, FlowCounts, LeakCounts, PairCounts, SourceCounts};
 
 use table::Table;
@@ -69,20 +71,22 @@ impl Default for Seats {
     }
 }
 
-/// Something that a flow did and that windows count.
+/// Something that a flow did and that windows count; [`Self::concerns`] says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
     /// It began.
     Begun,
     /// The responder sent something.
     Answered,
+    /// The responder, or a router on the way to it, was heard for the first time.
+    Settled,
     /// The handshake was completed.
     Established,
     /// The responder reset it before it was established, or an ICMP error said that it cannot be reached.
     Refused,
-    /// The initiator reset it although the responder had accepted it. Only sources count it.
+    /// The initiator reset it although the responder had accepted it.
     HalfOpen,
-    /// An established connection ended. Only pairs count it.
+    /// An established connection ended.
     Ended,
     /// A login connection ended soon after it began.
     ShortLogin,
@@ -90,18 +94,42 @@ pub enum Deed {
     MeagreLogin,
     /// A connection to SSH, FTP or Telnet ended in which the initiator was seen to fail.
     FailedLogin,
-    /// The responder refused a log-in. Only pairs count it.
+    /// The responder refused a log-in.
     LoginRefused,
-    /// The responder accepted a log-in, or served a request of the web. Only pairs count it.
+    /// The responder accepted a log-in, or served a request of the web.
     LoginAccepted,
-    /// The responder of the web has not what it was asked for. Only pairs count it.
+    /// The responder of the web has not what it was asked for.
     Missing,
-    /// The initiator sent its first packet that no program in use sends. Only sources count it.
+    /// The initiator sent its first packet that no program in use sends.
     OddProbe,
     /// The initiator asked a name server for a long name. Only leaks count it.
     AskedForLongName,
     /// It sent a ping of another size than the one before. Only leaks count it.
     ResizedPing,
+}
+
+impl Deed {
+    /// Whether sources, destinations and pairs count it.
+    const fn concerns(self) -> (bool, bool, bool) {
+        match self {
+            Self::Begun | Self::Established => (true, true, true),
+            Self::Answered | Self::Settled | Self::Refused | Self::HalfOpen | Self::OddProbe => (true, false, false),
+            Self::ShortLogin | Self::MeagreLogin => (true, false, true),
+            Self::Ended | Self::FailedLogin | Self::LoginRefused | Self::LoginAccepted | Self::Missing => {
+                (false, false, true)
+            }
+            Self::AskedForLongName | Self::ResizedPing => (false, false, false),
+        }
+    }
+}
+
+/// As of when it is known what was done.
+#[derive(Clone, Copy, Debug)]
+pub struct AsOf {
+    /// The flow's last packet.
+    pub last: Timestamp,
+    /// Until then nothing more was heard of the flow: the same, or later where it ended by its silence.
+    pub heard: Timestamp,
 }
 
 /// What the features of a flow are made from, each over 2 s and 60 s.
@@ -165,46 +193,60 @@ impl Windows {
             is_tcp: flow.is_tcp,
             is_login: parties.kind == Service::Login,
             to_group: flow.to_group,
+            is_awaited: !flow.answered && !flow.refused,
+            begin: flow.begin,
             port: flow.has_ports.then(|| tried_port(flow.key.protocol(), parties.service.port)),
             peer: parties.host.address.bits(),
         };
         let suffered = Facts { peer: parties.source.address.bits(), ..done };
         let seats = &mut flow.seats;
+        let (of_source, of_destination, of_pair) = deed.concerns();
         match parties.kind {
-            Service::Login | Service::Broker => self.logins.count(&mut seats.pair, parties.pair(), deed, &done, now),
-            Service::Web => self.visits.count(&mut seats.pair, parties.pair(), deed, &done, now),
-            Service::Other => {}
+            Service::Login | Service::Broker if of_pair => {
+                self.logins.count(&mut seats.pair, parties.pair(), deed, &done, now);
+            }
+            Service::Web if of_pair => self.visits.count(&mut seats.pair, parties.pair(), deed, &done, now),
+            _ => {}
         }
-        if matches!(deed, Deed::Ended | Deed::LoginRefused | Deed::LoginAccepted | Deed::Missing) {
-            return;
+        if of_source {
+            self.sources.count(&mut seats.source, parties.source, deed, &done, now);
         }
-        self.sources.count(&mut seats.source, parties.source, deed, &done, now);
-        self.hosts.count(&mut seats.host, parties.host, deed, &suffered, now);
-        self.services.count(&mut seats.service, parties.service, deed, &suffered, now);
+        if of_destination {
+            self.hosts.count(&mut seats.host, parties.host, deed, &suffered, now);
+            self.services.count(&mut seats.service, parties.service, deed, &suffered, now);
+        }
     }
 
     /// Counts a deed by which the flow may carry data out; `what` is the fingerprint of the name, or the size of the ping.
     pub fn count_leak(&mut self, flow: &mut Flow, deed: Deed, what: u32, now: Timestamp) {
         let parties = Parties::of(flow);
         let Some(leak) = parties.leak(flow) else { return };
-        let facts = Facts { is_tcp: false, is_login: false, to_group: flow.to_group, port: None, peer: what.into() };
+        let facts = Facts {
+            is_tcp: false,
+            is_login: false,
+            to_group: flow.to_group,
+            is_awaited: false,
+            begin: flow.begin,
+            port: None,
+            peer: what.into(),
+        };
         self.leaks.count(&mut flow.seats.pair, leak, deed, &facts, now);
     }
 
-    /// What is known around a flow now.
+    /// What is known around a flow.
     #[must_use]
-    pub fn around(&self, flow: &Flow, now: Timestamp) -> Surroundings {
+    pub fn around(&self, flow: &Flow, as_of: AsOf) -> Surroundings {
         let (parties, seats) = (Parties::of(flow), &flow.seats);
         Surroundings {
-            source: self.sources.counts(seats.source, &parties.source, now),
-            host: self.hosts.counts(seats.host, &parties.host, now),
-            service: self.services.counts(seats.service, &parties.service, now),
+            source: self.sources.counts(seats.source, &parties.source, as_of),
+            host: self.hosts.counts(seats.host, &parties.host, as_of),
+            service: self.services.counts(seats.service, &parties.service, as_of),
             pair: match parties.kind {
-                Service::Login | Service::Broker => self.logins.counts(seats.pair, &parties.pair(), now),
-                Service::Web => self.visits.counts(seats.pair, &parties.pair(), now),
+                Service::Login | Service::Broker => self.logins.counts(seats.pair, &parties.pair(), as_of),
+                Service::Web => self.visits.counts(seats.pair, &parties.pair(), as_of),
                 Service::Other => Default::default(),
             },
-            leak: parties.leak(flow).map_or_else(Default::default, |leak| self.leaks.counts(seats.pair, &leak, now)),
+            leak: parties.leak(flow).map_or_else(Default::default, |leak| self.leaks.counts(seats.pair, &leak, as_of)),
         }
     }
 }

@@ -8,9 +8,9 @@
 
 use core::hash::Hash;
 
-use super::Deed;
 use super::activity::Activity;
 use super::tally::{Facts, Tally};
+use super::{AsOf, Deed};
 use crate::arena::{Arena, Footprint, Slot};
 use crate::time::Timestamp;
 
@@ -27,7 +27,7 @@ const NOTED_SHARE: (usize, usize) = (3, 4);
 
 /// Activity by party or pair.
 #[derive(Debug)]
-pub(super) struct Table<K, T> {
+pub(super) struct Table<K, T: Tally> {
     activities: Arena<K, Activity<T>, LISTS>,
     most_noted: usize,
 }
@@ -56,10 +56,10 @@ impl<K: Hash + Eq + Copy, T: Tally> Table<K, T> {
     }
 
     /// What a party did, which may well be at `seat`.
-    pub fn counts(&self, seat: Slot, party: &K, now: Timestamp) -> [T::Counts; 2] {
+    pub fn counts(&self, seat: Slot, party: &K, as_of: AsOf) -> [T::Counts; 2] {
         self.activities
             .find_near(seat, party)
-            .map_or_else(Default::default, |slot| self.activities.get(slot).counts(now))
+            .map_or_else(Default::default, |slot| self.activities.get(slot).counts(as_of))
     }
 
     /// Notes a newcomer, where it did enough for that and there is room.

@@ -2,7 +2,9 @@
 //! ask for, because thousands of each are kept.
 
 use super::Deed;
+use super::awaited::{Await, Awaited, AwaitedCounts};
 use super::sketch::Sketch;
+use crate::time::Timestamp;
 
 /// What the count of a deed depends on.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +13,10 @@ pub(super) struct Facts {
     pub is_login: bool,
     /// The other side is a group: no host.
     pub to_group: bool,
+    /// Neither the responder nor a router on the way was heard.
+    pub is_awaited: bool,
+    /// When the flow began.
+    pub begin: Timestamp,
     /// The responder's, for TCP and UDP.
     pub port: Option<u16>,
     /// The address on the other side; of a leak, the fingerprint of the name, or the size of the ping.
@@ -21,10 +27,12 @@ pub(super) struct Facts {
 pub(super) trait Tally: Copy + Default {
     /// What is read from it.
     type Counts: Default;
+    /// What is kept beside it of flows that cannot have been answered yet.
+    type Awaited: Await;
 
     fn count(&mut self, deed: Deed, facts: &Facts);
 
-    fn counts(&self) -> Self::Counts;
+    fn counts(&self, awaited: AwaitedCounts) -> Self::Counts;
 
     /// Flows begun, or what stands for them.
     fn flows(&self) -> u32;
@@ -53,6 +61,8 @@ pub struct SourceCounts {
     pub flows: FlowCounts,
     /// Flows to which the responder sent something.
     pub answered: u32,
+    /// Flows that cannot have been answered yet.
+    pub awaited: AwaitedCounts,
     /// Flows that were refused.
     pub refused: u32,
     /// Connections that the responder accepted and the source reset before the handshake was completed.
@@ -150,10 +160,16 @@ impl FlowCounts {
 }
 
 impl SourceCounts {
-    /// Share of flows without an answer; 0 where there are no flows.
+    /// Share of flows without an answer, as [`share_without`] says.
     #[must_use]
     pub fn unanswered_share(&self) -> f32 {
-        share(self.flows.begun.saturating_sub(self.answered), self.flows.begun)
+        share_without(self.answered, self.flows.begun, self.awaited.flows)
+    }
+
+    /// Share of TCP flows without a completed handshake, as [`share_without`] says.
+    #[must_use]
+    pub fn unfinished_share(&self) -> f32 {
+        share_without(self.flows.established, self.flows.tcp, self.awaited.tcp)
     }
 
     /// Share of flows that were refused; 0 where there are no flows.
@@ -204,6 +220,13 @@ fn share(some: u32, all: u32) -> f32 {
     if all == 0 { 0.0 } else { some.min(all) as f32 / all as f32 }
 }
 
+/// Share of flows without what `some` of `all` have. Those that are awaited still may have it and are left out; but where they are most
+/// of all, the share is of a third of all, lest the first one that is lost among a hundred others that just began be all there is.
+fn share_without(some: u32, all: u32, awaited: u32) -> f32 {
+    let others = all.saturating_sub(awaited);
+    share(others.saturating_sub(some), others.max(all.div_ceil(3)))
+}
+
 /// What a source did.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SourceTally {
@@ -229,6 +252,7 @@ pub(super) struct DestinationTally {
 
 impl Tally for SourceTally {
     type Counts = SourceCounts;
+    type Awaited = Awaited;
 
     fn count(&mut self, deed: Deed, facts: &Facts) {
         self.flows.count(deed, facts);
@@ -249,7 +273,8 @@ impl Tally for SourceTally {
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
             Deed::OddProbe => add(&mut self.odd_probes),
-            Deed::Established
+            Deed::Settled
+            | Deed::Established
             | Deed::Ended
             | Deed::FailedLogin
             | Deed::LoginRefused
@@ -260,10 +285,11 @@ impl Tally for SourceTally {
         }
     }
 
-    fn counts(&self) -> SourceCounts {
+    fn counts(&self, awaited: AwaitedCounts) -> SourceCounts {
         SourceCounts {
             flows: self.flows,
             answered: self.answered,
+            awaited,
             refused: self.refused,
             half_open: self.half_open,
             logins: self.logins,
@@ -283,6 +309,7 @@ impl Tally for SourceTally {
 
 impl Tally for DestinationTally {
     type Counts = DestinationCounts;
+    type Awaited = ();
 
     fn count(&mut self, deed: Deed, facts: &Facts) {
         self.flows.count(deed, facts);
@@ -291,7 +318,7 @@ impl Tally for DestinationTally {
         }
     }
 
-    fn counts(&self) -> DestinationCounts {
+    fn counts(&self, _: AwaitedCounts) -> DestinationCounts {
         DestinationCounts { flows: self.flows, sources: self.sources.estimate() }
     }
 
@@ -310,6 +337,7 @@ pub(super) struct LeakTally {
 
 impl Tally for LeakTally {
     type Counts = LeakCounts;
+    type Awaited = ();
 
     fn count(&mut self, deed: Deed, facts: &Facts) {
         match deed {
@@ -320,7 +348,7 @@ impl Tally for LeakTally {
         self.distinct.insert(facts.peer);
     }
 
-    fn counts(&self) -> LeakCounts {
+    fn counts(&self, _: AwaitedCounts) -> LeakCounts {
         LeakCounts { asked: self.asked, resized_pings: self.resized_pings, distinct: self.distinct.estimate() }
     }
 
@@ -336,6 +364,7 @@ impl Tally for LeakTally {
 /// What a source did at one host: the two are known, so that there is nothing distinct to count.
 impl Tally for PairCounts {
     type Counts = Self;
+    type Awaited = ();
 
     fn count(&mut self, deed: Deed, _: &Facts) {
         match deed {
@@ -349,6 +378,7 @@ impl Tally for PairCounts {
             Deed::LoginAccepted => add(&mut self.accepted_logins),
             Deed::Missing => add(&mut self.missing),
             Deed::Answered
+            | Deed::Settled
             | Deed::Refused
             | Deed::HalfOpen
             | Deed::OddProbe
@@ -357,7 +387,7 @@ impl Tally for PairCounts {
         }
     }
 
-    fn counts(&self) -> Self {
+    fn counts(&self, _: AwaitedCounts) -> Self {
         *self
     }
 
@@ -374,7 +404,15 @@ const fn add(count: &mut u32) {
 mod tests {
     use super::*;
 
-    const FACTS: Facts = Facts { is_tcp: true, is_login: false, to_group: false, port: Some(443), peer: 7 };
+    const FACTS: Facts = Facts {
+        is_tcp: true,
+        is_login: false,
+        to_group: false,
+        is_awaited: true,
+        begin: Timestamp::EPOCH,
+        port: Some(443),
+        peer: 7,
+    };
 
     #[test]
     fn shares_stay_between_zero_and_one_where_there_are_more_answers_than_questions() {
@@ -390,11 +428,8 @@ mod tests {
         ] {
             tally.count(deed, &FACTS);
         }
-        let counts = tally.counts();
-        assert_eq!(
-            (counts.unanswered_share(), counts.refused_share(), counts.flows.unfinished_share()),
-            (0.0, 1.0, 0.0)
-        );
+        let counts = tally.counts(AwaitedCounts::default());
+        assert_eq!((counts.unanswered_share(), counts.refused_share(), counts.unfinished_share()), (0.0, 1.0, 0.0));
     }
 
     #[test]

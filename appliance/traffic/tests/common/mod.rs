@@ -20,6 +20,7 @@ pub struct Seen {
     pub initiator: IpAddr,
     pub responder_port: Option<u16>,
     pub packets: u64,
+    pub sender: Option<IpAddr>,
     pub begun: bool,
     pub proven: bool,
     pub meagre_login: bool,
@@ -30,9 +31,19 @@ pub struct Seen {
 impl Seen {
     fn of(observation: &Observation<'_>) -> Self {
         let &Observation {
-            flow, initiator, responder_port, packets, begun, proven, meagre_login, end, features, ..
+            flow,
+            initiator,
+            responder_port,
+            packets,
+            sender,
+            begun,
+            proven,
+            meagre_login,
+            end,
+            features,
+            ..
         } = observation;
-        Self { flow, initiator, responder_port, packets, begun, proven, meagre_login, end, features: *features }
+        Self { flow, initiator, responder_port, packets, sender, begun, proven, meagre_login, end, features: *features }
     }
 
     pub fn value(&self, index: Index) -> f32 {
@@ -60,6 +71,12 @@ impl Bench {
     pub fn pass(&mut self, at_ms: u64) {
         let seen = &mut self.seen;
         self.extractor.expire(at(at_ms), &mut |observation| seen.push(Seen::of(observation)));
+    }
+
+    /// The capture is over.
+    pub fn finish(&mut self) {
+        let seen = &mut self.seen;
+        self.extractor.finish(&mut |observation| seen.push(Seen::of(observation)));
     }
 
     pub fn last(&self) -> &Seen {

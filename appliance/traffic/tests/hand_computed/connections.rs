@@ -94,8 +94,8 @@ fn web_request() -> Case {
         (HandshakeS, -1.0),
         (FwdSynOptions, 4.0),      // MSS, SACK permitted, timestamps, window scale
         (FwdWindowMinBytes, -1.0), // the SYN's own does not count
-        (SrcUnanswered2s, 1.0),
-        (SrcUnfinished2s, 1.0),
+        (SrcUnanswered2s, 0.0),    // it is too early for that
+        (SrcUnfinished2s, 0.0),
         (DstServiceUnfinished2s, 1.0),
     ];
     let second = [
@@ -245,7 +245,7 @@ fn half_open_probe() -> Case {
         (SrcFlows2s, 2.0),
         (SrcPorts2s, distinct(2)),
         (SrcHosts2s, 1.0),
-        (SrcUnanswered2s, 0.5),
+        (SrcUnanswered2s, 0.0), // the probe of 0.1 s ago may still be answered
         (SrcRefused2s, 0.0),
         (SrcUnfinished2s, 1.0), // of one TCP flow
         (DstFlows2s, 2.0),

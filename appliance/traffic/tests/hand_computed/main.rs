@@ -45,6 +45,8 @@ struct Expected {
 enum Checkpoint {
     /// After so many packets of the flow.
     Packets(u64),
+    /// When nothing was heard of the flow for a second, after so many packets.
+    Unheard(u64),
     /// When it or its segment ended, after so many packets.
     End(FlowEnd, u64),
 }
@@ -52,7 +54,8 @@ enum Checkpoint {
 impl Checkpoint {
     fn is_of(self, seen: &Sighting) -> bool {
         match self {
-            Self::Packets(packets) => seen.end.is_none() && seen.packets == packets,
+            Self::Packets(packets) => seen.end.is_none() && !seen.by_silence && seen.packets == packets,
+            Self::Unheard(packets) => seen.end.is_none() && seen.by_silence && seen.packets == packets,
             Self::End(end, packets) => seen.end == Some(end) && seen.packets == packets,
         }
     }

@@ -129,8 +129,10 @@ fn ours(seen: &[Sighting]) -> Vec<Ours> {
     let ended = seen.iter().enumerate().filter(|(_, seen)| seen.end.is_some());
     let ours = ended.map(|(place, end)| {
         // A segment ends when the first packet of the next one comes; the flow itself begins with its first packet.
-        let begins =
-            |seen: &&Sighting| seen.flow == end.flow && (seen.packets == 1 || seen.end == Some(FlowEnd::Segment));
+        let begins = |seen: &&Sighting| {
+            let is_first = seen.packets == 1 && !seen.by_silence;
+            seen.flow == end.flow && (is_first || seen.end == Some(FlowEnd::Segment))
+        };
         let begin = seen[..place].iter().rev().find(begins).unwrap_or(end);
         Ours {
             key: key(end.protocol, [end.initiator, end.responder], end.vlan),

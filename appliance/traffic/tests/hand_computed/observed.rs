@@ -24,6 +24,8 @@ pub struct Sighting {
     pub protocol: u8,
     pub vlan: u16,
     pub packets: u64,
+    /// No packet led to it.
+    pub by_silence: bool,
     pub end: Option<FlowEnd>,
     features: FeatureVector,
 }
@@ -38,6 +40,7 @@ impl Sighting {
             protocol: observation.protocol,
             vlan: observation.vlan.unwrap_or(0),
             packets: observation.packets,
+            by_silence: observation.sender.is_none(),
             end: observation.end,
             features: *observation.features,
         }

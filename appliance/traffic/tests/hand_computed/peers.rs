@@ -5,14 +5,14 @@
 use traffic::features::Index::*;
 use traffic::flow::FlowEnd;
 
-use crate::Checkpoint::{End as AtEnd, Packets};
+use crate::Checkpoint::{End as AtEnd, Packets, Unheard};
 use crate::connections::{C, CLIENT, S, SERVER, between, syn, syn_ack};
-use crate::frames::{end, segment};
+use crate::frames::{end, port_unreachable, segment, udp};
 use crate::{Case, distinct, expected};
 
 type Frames = Vec<(u64, Vec<u8>)>;
 
-pub fn cases() -> [Case; 8] {
+pub fn cases() -> [Case; 9] {
     [
         ssh_login(),
         two_short_logins(),
@@ -20,6 +20,7 @@ pub fn cases() -> [Case; 8] {
         failed_logins(),
         refused_logins(),
         login_at_four_hosts(),
+        answers_on_their_way(),
         port_scan(),
         flood(),
     ]
@@ -103,7 +104,7 @@ fn two_short_logins() -> Case {
         (DstServiceFlows60s, 2.0),
         (DstServiceSources60s, 1.0),
     ];
-    let begun = [(SrcLogins60s, 2.0), (SrcShortLogins60s, 1.0), (SrcUnanswered2s, 0.5), (SrcUnfinished60s, 0.5)];
+    let begun = [(SrcLogins60s, 2.0), (SrcShortLogins60s, 1.0), (SrcUnanswered2s, 0.0), (SrcUnfinished60s, 0.0)];
     let expected = vec![
         expected(0, AtEnd(FlowEnd::Finished, 7), first),
         expected(1, Packets(1), begun),
@@ -284,9 +285,9 @@ fn login_at_four_hosts() -> Case {
         (SrcHosts60s, distinct(4)),
         (SrcPortsPerHost60s, 1.0 / distinct(4)),
         (SrcServicesPerHost60s, 1.0), // four of four
-        (SrcUnanswered60s, 0.75),
+        (SrcUnanswered60s, 0.0),      // the three silent ones began 0.2 s ago and later
         (SrcRefused60s, 0.25),
-        (SrcUnfinished60s, 1.0),
+        (SrcUnfinished60s, 0.5), // the refused one, of two: a third of four, rounded up
         (SrcLogins60s, 4.0),
         (SrcShortLogins60s, 0.0), // none was established
         (PairFlows2s, 1.0),
@@ -298,6 +299,45 @@ fn login_at_four_hosts() -> Case {
     let refusal = (1_000, S, segment("RA", 0, 101).window(0));
     frames.splice(1..1, between(end(CLIENT, 40_000), end(hosts[0], 22), [refusal]));
     Case { name: "login-at-four-hosts", frames, flows: 4, expected: vec![expected(3, Packets(1), values)] }
+}
+
+/// One host is silent, one answers, and three are tried a second later, of which one refuses by ICMP; the silent ones are given up after
+/// a minute. Answers are awaited from what began in the running half second and in the one before.
+fn answers_on_their_way() -> Case {
+    let hosts = ["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4", "203.0.113.5", "203.0.113.6"];
+    let [silent, answers, third, fourth, refuses, _] = hosts.map(|host| end(host, 9_000));
+    let client = end(CLIENT, 40_000);
+    let ask = |at_us: u64, host| (at_us, udp(client, host, b"probe...", None));
+    let frames = vec![
+        ask(0, silent),
+        ask(100_000, answers),
+        (150_000, udp(answers, client, b"here", None)),
+        ask(1_200_000, third),
+        ask(1_300_000, fourth),
+        ask(1_600_000, refuses),
+        (1_650_000, port_unreachable(refuses, client, b"probe...")),
+        ask(1_700_000, end(hosts[5], 9_000)),
+        // Somebody else's: time goes on.
+        (62_000_000, udp(end(SERVER, 40_000), end(CLIENT, 9_000), b"probe...", None)),
+    ];
+    // After a second, before the third is asked: 1 of 2.
+    let unheard = [(SrcFlows2s, 2.0), (SrcUnanswered2s, 0.5), (SrcUnanswered60s, 0.5)];
+    // A second after the third was asked only the sixth is awaited: 4 of 5.
+    let third_unheard = [(SrcUnanswered60s, 0.8)];
+    // The fifth: 3 of 5 are awaited, and 1 of the 2 others had its time and was not answered.
+    let fifth = [(SrcFlows2s, 5.0), (SrcUnanswered2s, 0.5), (SrcUnanswered60s, 0.5)];
+    // The sixth: 3 of 6 are awaited, 2 of the 3 others were not answered, and one of these was refused.
+    let sixth = [(SrcUnanswered2s, 2.0 / 3.0), (SrcRefused2s, 1.0 / 6.0)];
+    // After its silence of 60 s nothing is awaited: 5 of 6.
+    let given_up = [(SrcUnanswered60s, 5.0 / 6.0), (SrcRefused60s, 1.0 / 6.0)];
+    let expected = vec![
+        expected(0, Unheard(1), unheard),
+        expected(4, Packets(1), fifth),
+        expected(5, Packets(1), sixth),
+        expected(2, Unheard(1), third_unheard),
+        expected(0, AtEnd(FlowEnd::Idle, 1), given_up),
+    ];
+    Case { name: "answers-on-their-way", frames, flows: 7, expected }
 }
 
 /// Ports 1 to 12, one in 50 ms; the odd ones are closed, the even ones do not answer.
@@ -313,14 +353,15 @@ fn port_scan() -> Case {
     let sixth = [
         (SrcFlows2s, 6.0),
         (SrcPorts2s, distinct(6)),
-        (SrcUnanswered2s, 0.5), // 2, 4, 6
+        (SrcUnanswered2s, 0.0), // 2, 4, 6 may still answer
         (SrcRefused2s, 0.5),    // 1, 3, 5
+        (SrcUnfinished2s, 1.0), // the same
     ];
     let twelfth = [
         (SrcFlows2s, 12.0),
         (SrcPorts2s, distinct(12)),
         (SrcHosts2s, 1.0),
-        (SrcUnanswered2s, 0.5),
+        (SrcUnanswered2s, 0.0), // 2 began at 0.1 s, this is 0.6 s
         (SrcRefused2s, 0.5),
         (SrcUnfinished2s, 1.0),
         (SrcFlows60s, 12.0),
@@ -329,7 +370,7 @@ fn port_scan() -> Case {
         (SrcPortsPerHost60s, distinct(12)), // of one host
         (SrcServicesPerHost60s, distinct(12)),
         (SrcHalfOpen60s, 0.0), // the RSTs are the responder's
-        (SrcUnanswered60s, 0.5),
+        (SrcUnanswered60s, 0.0),
         (SrcRefused60s, 0.5),
         (SrcUnfinished60s, 1.0),
         (DstFlows2s, 12.0),
@@ -338,7 +379,7 @@ fn port_scan() -> Case {
         (DstServiceUnfinished2s, 1.0),
         (DstServiceSources60s, 1.0),
     ];
-    let eleventh = [(Refused, 1.0), (SrcFlows2s, 11.0), (SrcUnanswered2s, 5.0 / 11.0), (SrcRefused2s, 6.0 / 11.0)];
+    let eleventh = [(Refused, 1.0), (SrcFlows2s, 11.0), (SrcUnanswered2s, 0.0), (SrcRefused2s, 6.0 / 11.0)];
     let expected = vec![
         expected(5, Packets(1), sixth),
         expected(10, AtEnd(FlowEnd::Reset, 2), eleventh),
