@@ -8,7 +8,7 @@ use std::time::Duration;
 use traffic::decode::{IcmpKind, Packet, Tcp, Transport};
 use traffic::extractor::Outcome;
 use traffic::flow::FlowEnd;
-use traffic::limits::{ACTIVE, ESTABLISHED_IDLE, IDLE, LINGER};
+use traffic::limits::{ACTIVE, ANSWER_WAIT, ESTABLISHED_IDLE, IDLE, LINGER};
 use traffic::services::Service;
 use traffic::time::Timestamp;
 
@@ -38,6 +38,8 @@ pub fn key_of(packet: &Packet) -> (Key, bool) {
 pub struct Model {
     capacity: usize,
     flows: Vec<Flow>,
+    /// The last flows that began, as many as there is room for: their numbers, and when they did. Who was told of is taken out.
+    waiting: Vec<(u64, Timestamp)>,
     created: u64,
     first: Option<Timestamp>,
     /// The seconds in which flows began with a first answer.
@@ -88,7 +90,7 @@ struct Flow {
 impl Model {
     /// Room for so many flows.
     pub const fn new(capacity: usize) -> Self {
-        Self { capacity, flows: Vec::new(), created: 0, first: None, answers: Vec::new() }
+        Self { capacity, flows: Vec::new(), waiting: Vec::new(), created: 0, first: None, answers: Vec::new() }
     }
 
     /// How many flows there are, those that ended and linger included.
@@ -123,6 +125,10 @@ impl Model {
                 let is_early = time.since(*self.first.get_or_insert(time)) < IDLE;
                 let is_answer =
                     comes_from_responder(packet, is_early) && (!is_first_answer(packet) || self.may_be_an_answer(time));
+                if self.waiting.len() == self.capacity {
+                    self.waiting.remove(0);
+                }
+                self.waiting.push((self.created, time));
                 Flow::new(self.created, key, is_from_low != is_answer, packet, time)
             }
         };
@@ -134,8 +140,9 @@ impl Model {
         outcome
     }
 
-    /// Ends what was silent for too long.
+    /// Tells of what was not answered in time, and ends what was silent for too long.
     pub fn expire(&mut self, now: Timestamp, seen: &mut Vec<Seen>) {
+        self.tell_unheard(now, seen);
         for flow in self.flows.extract_if(.., |flow| now >= flow.last.plus(flow.idle_limit())) {
             flow.see_end(FlowEnd::Idle, seen);
         }
@@ -143,8 +150,16 @@ impl Model {
 
     /// Ends all.
     pub fn finish(&mut self, seen: &mut Vec<Seen>) {
+        self.tell_unheard(Timestamp::NEVER, seen);
         for flow in self.flows.drain(..) {
             flow.see_end(FlowEnd::Shutdown, seen);
+        }
+    }
+
+    fn tell_unheard(&mut self, now: Timestamp, seen: &mut Vec<Seen>) {
+        for (number, _) in self.waiting.extract_if(.., |(_, since)| now >= since.plus(ANSWER_WAIT)) {
+            let unheard = |flow: &&Flow| flow.number == number && flow.begun && !flow.answered && !flow.ended;
+            seen.extend(self.flows.iter().find(unheard).map(|flow| flow.seen(None)));
         }
     }
 

@@ -33,8 +33,8 @@ impl Unheard {
         Footprint { name: "flows that wait", entries: self.most, bytes }
     }
 
-    /// A flow begins. Where there is no room, the one that waits for longest goes: the flow table, which has no more room, is about to
-    /// give it up, or has done so.
+    /// A flow begins. Where there is no room, the one that waits for longest is forgotten: more flows began within a second than the
+    /// flow table has room for.
     pub fn add(&mut self, slot: Slot, flow: u64, now: Timestamp) {
         if self.waiting.len() >= self.most {
             self.waiting.pop_front();
