@@ -91,7 +91,9 @@ impl Router {
             fs::create_dir_all(self.path(library).parent().unwrap()).unwrap();
             fs::copy(library, self.path(library)).unwrap();
         }
-        fs::copy(program, self.path(place)).unwrap();
+        // By another process: a test beside this one may start a program just now, which would hold the copy open for writing, and what
+        // is written cannot be run ("text file busy").
+        run_within(Command::new("cp").arg(program).arg(self.path(place)), SHORT).unwrap();
     }
 
     /// Runs a line of words in it.
