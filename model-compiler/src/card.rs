@@ -155,9 +155,9 @@ fn data(recipe: &Recipe, rows: &Rows, labelled: &[Labelled<'_>]) -> Result<Strin
     line(
         &mut text,
         &format!(
-            "\nA row is a flow at a checkpoint: after its 1st, 2nd, 4th, 8th … packet, a second after its first where it is not answered, and at its end. At most {} rows of a \
-             class come from one capture; a capture with n of them weighs n^{} within its class, and the classes weigh as \
-             their priors. What a leaf says is the probability of a class where flows come in these proportions, with {} \
+            "\nA row is a flow at a checkpoint: after its 1st, 2nd, 4th, 8th … packet, a second after its first where nothing \
+             was heard of it since, and at its end. At most {} rows of a class come from one capture; a capture with n of \
+             them weighs n^{} within its class, and the classes weigh as their priors. What a leaf says is the probability of a class where flows come in these proportions, with {} \
              observations of the prior added.\n",
             recipe.rows.max_per_capture, recipe.rows.capture_exponent, recipe.tree.smoothing
         ),

@@ -161,10 +161,10 @@ impl<K: Hash + Eq + Copy, V: Copy, const LISTS: usize> Arena<K, V, LISTS> {
         Slot(at)
     }
 
-    /// There is an entry at that place: the one that was there, or another by now.
+    /// The value at a slot from which it may have been removed: what was there, or another by now.
     #[must_use]
-    pub fn has(&self, slot: Slot) -> bool {
-        self.entries.get(slot.0 as usize).is_some_and(|entry| entry.list != REMOVED)
+    pub fn get_if_any(&self, slot: Slot) -> Option<&V> {
+        self.entries.get(slot.0 as usize).filter(|entry| entry.list != REMOVED).map(|entry| &entry.value)
     }
 
     /// The value at a slot, which must not have been removed.

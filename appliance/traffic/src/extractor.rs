@@ -185,7 +185,7 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
     }
 }
 
-/// Until now neither the responder was heard nor an ICMP error that complains of the flow.
+/// It is the first that is heard of the flow from the other side, be it the responder or an ICMP error that complains of it.
 const fn is_settled_by(flow: &Flow, change: &Change) -> bool {
     change.answered && (change.refused || !flow.refused) || change.refused && !flow.answered
 }

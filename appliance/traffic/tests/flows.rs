@@ -277,21 +277,41 @@ fn who_is_not_heard_for_a_second_is_told_of_once() {
     bench.packet(0, &tcp(client(), port_of(3), "S", 0));
     bench.packet(1, &tcp(port_of(3), client(), "RA", 0));
     bench.packet(500, &udp(client(), port_of(4), 9));
+    bench.packet(500, &udp(client(), port_of(53), 9));
+    bench.packet(501, &complaint(true, 17, (40_000, 53)));
+    bench.packet(501, &complaint(true, 17, (40_000, 99)));
     bench.packet(500, &Packet { to_group: true, ..udp(client(), ([224, 0, 0, 251], 5_353), 9) });
     bench.pass(999);
     assert_eq!(unheard(&bench), [0; 0]);
     bench.pass(1_000);
     assert_eq!(unheard(&bench), [0]);
-    assert_eq!((bench.last().value(Index::SrcFlows2s), bench.last().value(Index::Answered)), (5.0, 0.0));
+    assert_eq!((bench.last().value(Index::SrcFlows2s), bench.last().value(Index::Answered)), (6.0, 0.0));
     bench.packet(1_000, &tcp(client(), port_of(1), "S", 0));
     bench.pass(1_600);
     bench.pass(9_000);
     assert_eq!(unheard(&bench), [0, 3]);
-    let told = bench.seen.len();
     bench.packet(9_500, &tcp(client(), port_of(5), "S", 0));
     bench.finish();
-    assert_eq!(unheard(&bench), [0, 3, 5], "the capture is over");
-    assert!(bench.seen[told + 1].value(Index::SrcUnanswered60s) > 0.3);
+    assert_eq!(unheard(&bench), [0, 3, 7], "the capture is over");
+    let last_told = bench.seen.iter().rfind(|seen| seen.end.is_none()).expect("the last flow");
+    assert_eq!(last_told.value(Index::SrcUnanswered60s), 5.0 / 7.0, "all but the second and the third");
+}
+
+#[test]
+fn a_flow_is_awaited_until_it_is_heard_of_and_that_counts_once() {
+    let mut bench = Bench::new(Limits::default());
+    bench.packet(0, &udp(client(), (SERVER, 1), 8));
+    bench.packet(1_500, &tcp(web(), client(), "SA", 0));
+    bench.packet(1_500, &tcp(client(), web(), "A", 0));
+    bench.packet(1_501, &udp(client(), (SERVER, 2), 8));
+    assert_eq!(bench.last().value(Index::SrcUnanswered60s), 0.5, "of two, as the third was sent just now");
+    let mut bench = Bench::new(Limits::default());
+    bench.packet(0, &udp(client(), (SERVER, 1), 8));
+    bench.packet(0, &udp(client(), (SERVER, 2), 8));
+    bench.packet(1, &complaint(true, 17, (40_000, 1)));
+    bench.packet(2, &udp((SERVER, 1), client(), 8));
+    bench.packet(3, &udp(client(), (SERVER, 3), 8));
+    assert_eq!(bench.last().value(Index::SrcUnanswered60s), 0.0, "the others were sent just now");
 }
 
 #[test]

@@ -13,15 +13,17 @@ const INTRODUCTION: &str = "\
 
 Made from `schema.rs` by `UPDATE=1 cargo test -p traffic --test schema`; do not edit it here.
 
-What the model sees of a flow at a checkpoint (after its 1st, 2nd, 4th, 8th … packet, a second after its first where nothing was heard of it, and at its end), in this order, as
-`f32`. Features of a single flow are those of its segment: a flow is cut every 120 s. Features `src_` are about everything
-that the flow's initiator did lately (IPv6: its /64), `pair_` about what it did at this responder, `dst_` about everything
-that was done to the responder's host, `dst_service_` to its port. Their windows are two halves each, cut at fixed times
-of the clock, so they reach back between half and the whole of their length: as of the flow's last packet, or as of what
-the source or destination did after that where the flow ended by its silence. Shares of the
-source's flows without an answer or a handshake *in time* leave out those that began less than half a second to a second ago and of
-which nothing was heard: their answer may be on its way; but where these are most of all, the shares are of a third of all. Rates are taken over at least 1 ms; standard deviations are those of the population. Counts of *distinct* values are estimates:
-see `../windows/sketch.rs` for their error. The ports of traceroute, those of UDP from 33434 to 33625, count as one. CICIDS2017 and NSL-KDD name the columns that say about the same.
+What the model sees of a flow at a checkpoint (after its 1st, 2nd, 4th, 8th … packet, a second after its first where nothing
+was heard of it since, and at its end), in this order, as `f32`. Features of a single flow are those of its segment: a flow
+is cut every 120 s. Features `src_` are about everything that the flow's initiator did lately (IPv6: its /64), `pair_` about
+what it did at this responder, `dst_` about everything that was done to the responder's host, `dst_service_` to its port.
+Their windows are two halves each, cut at fixed times of the clock, so they reach back between half and the whole of their
+length: as of the flow's last packet, or as of what the source or destination did after that where the flow ended by its
+silence. Shares of the source's flows without an answer or a handshake *in time* leave out those that began less than half a
+second to a second ago and of which nothing was heard, because their answer may be on its way; where fewer than a third of
+all are left, they are shares of a third of all. Rates are taken over at least 1 ms; standard deviations are those of the
+population. Counts of *distinct* values are estimates: see `../windows/sketch.rs` for their error. The ports of traceroute,
+those of UDP from 33434 to 33625, count as one. CICIDS2017 and NSL-KDD name the columns that say about the same.
 
 | | feature | unit | what it is | where undefined | CICIDS2017 | NSL-KDD |
 |---|---|---|---|---|---|---|

@@ -5,21 +5,21 @@ use crate::flow::Flow;
 use crate::windows::Surroundings;
 
 pub(super) fn fill(values: &mut Values, flow: &Flow, surroundings: &Surroundings) {
-    let [short, long] = &surroundings.source;
+    let ([short, long], awaited) = (&surroundings.source, surroundings.awaited);
     values.set(Index::SrcFlows2s, short.flows.begun as f32);
     values.set(Index::SrcPorts2s, short.ports);
     values.set(Index::SrcHosts2s, short.hosts);
-    values.set(Index::SrcUnanswered2s, short.unanswered_share());
+    values.set(Index::SrcUnanswered2s, short.unanswered_share(awaited));
     values.set(Index::SrcRefused2s, short.refused_share());
-    values.set(Index::SrcUnfinished2s, short.unfinished_share());
+    values.set(Index::SrcUnfinished2s, short.unfinished_share(awaited));
     values.set(Index::SrcFlows60s, long.flows.begun as f32);
     values.set(Index::SrcPorts60s, long.ports);
     values.set(Index::SrcHosts60s, long.hosts);
     values.set(Index::SrcPortsPerHost60s, long.ports_per_host());
     values.set(Index::SrcServicesPerHost60s, long.services_per_host());
-    values.set(Index::SrcUnanswered60s, long.unanswered_share());
+    values.set(Index::SrcUnanswered60s, long.unanswered_share(awaited));
     values.set(Index::SrcRefused60s, long.refused_share());
-    values.set(Index::SrcUnfinished60s, long.unfinished_share());
+    values.set(Index::SrcUnfinished60s, long.unfinished_share(awaited));
     values.set(Index::SrcHalfOpen60s, long.half_open as f32);
     values.set(Index::SrcLogins60s, long.logins as f32);
     values.set(Index::SrcShortLogins60s, long.short_logins as f32);

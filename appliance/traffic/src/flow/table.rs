@@ -133,13 +133,12 @@ impl FlowTable {
 
     /// A flow that began [`ANSWER_WAIT`](crate::limits::ANSWER_WAIT) ago and of which nothing was heard since; each is given once.
     pub fn take_unheard(&mut self, now: Timestamp) -> Option<&Flow> {
-        while let Some((slot, number)) = self.unheard.next_due(now) {
-            if self.flows.has(slot) && self.flows.get(slot).number as u32 == number && self.flows.get(slot).is_unheard()
-            {
-                return Some(self.flows.get(slot));
-            }
-        }
-        None
+        let Self { flows, unheard, .. } = self;
+        let due = core::iter::from_fn(|| unheard.next_due(now));
+        let mut told = due.filter_map(|(slot, number)| {
+            flows.get_if_any(slot).filter(|flow| flow.number as u32 == number && flow.is_unheard())
+        });
+        told.next()
     }
 
     /// Ends all flows that were silent for too long, or are of a time before the clock was set back. `ended` gets those that

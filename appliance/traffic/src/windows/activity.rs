@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use super::awaited::Await;
+use super::table::Record;
 use super::tally::{Facts, Tally};
 use super::{AsOf, Deed};
 use crate::time::{Timestamp, nanos};
@@ -64,35 +64,39 @@ impl<T: Tally> Window<T> {
 
 /// Both windows of one party or pair.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Activity<T: Tally> {
+pub(super) struct Activity<T> {
     windows: [Window<T>; 2],
-    awaited: T::Awaited,
 }
 
-impl<T: Tally> Activity<T> {
-    pub fn new(now: Timestamp) -> Self {
-        Self { windows: slot_numbers(now).map(Window::new), awaited: T::Awaited::default() }
+impl<T: Tally> Record for Activity<T> {
+    /// Over 2 s and over 60 s.
+    type Counts = [T::Counts; 2];
+
+    fn new(now: Timestamp) -> Self {
+        Self { windows: slot_numbers(now).map(Window::new) }
     }
 
-    pub fn count(&mut self, deed: Deed, facts: &Facts, now: Timestamp) {
+    fn count(&mut self, deed: Deed, facts: &Facts, now: Timestamp) {
         for (window, number) in self.windows.iter_mut().zip(slot_numbers(now)) {
             window.count(number, deed, facts);
         }
-        self.awaited.count(deed, facts, now);
     }
 
-    /// The counts over 2 s and over 60 s.
-    pub fn counts(&self, as_of: AsOf) -> [T::Counts; 2] {
-        let awaited = self.awaited.counts(as_of.heard);
-        self.held(as_of.last).map(|tally| tally.map(|tally| tally.counts(awaited)).unwrap_or_default())
+    fn counts(&self, as_of: AsOf) -> [T::Counts; 2] {
+        self.held(as_of.last).map(|tally| tally.map(T::counts).unwrap_or_default())
     }
 
-    /// Flows begun over 60 s.
-    pub fn flows(&self, now: Timestamp) -> u32 {
+    fn flows(&self, now: Timestamp) -> u32 {
         let [_, long] = self.held(now);
         long.map_or(0, T::flows)
     }
 
+    fn begins(deed: Deed) -> bool {
+        T::begins(deed)
+    }
+}
+
+impl<T: Tally> Activity<T> {
     fn held(&self, now: Timestamp) -> [Option<&T>; 2] {
         let ([short, long], [short_number, long_number]) = (&self.windows, slot_numbers(now));
         [short.held(short_number), long.held(long_number)]

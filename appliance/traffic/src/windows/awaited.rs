@@ -4,10 +4,10 @@
 //! phone's full buffers. Until then who opens a hundred pages at once looks like who searches a hundred hosts. Therefore what began in
 //! the running half second, or in the one before, and was neither answered nor refused, counts for neither.
 
-use core::fmt::Debug;
-
-use super::Deed;
-use super::tally::Facts;
+use super::activity::Activity;
+use super::table::Record;
+use super::tally::{Facts, SourceCounts, SourceTally};
+use super::{AsOf, Deed};
 use crate::limits::ANSWER_WAIT;
 use crate::time::{Timestamp, nanos};
 
@@ -26,18 +26,35 @@ pub struct AwaitedCounts {
     pub tcp: u32,
 }
 
-/// What a table keeps of awaited flows: [`Awaited`], or nothing.
-pub(super) trait Await: Copy + Debug + Default {
-    fn count(&mut self, deed: Deed, facts: &Facts, now: Timestamp);
-
-    fn counts(&self, now: Timestamp) -> AwaitedCounts;
+/// What a source did, and which of it may still be answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    activity: Activity<SourceTally>,
+    awaited: Awaited,
 }
 
-impl Await for () {
-    fn count(&mut self, _: Deed, _: &Facts, _: Timestamp) {}
+impl Record for Source {
+    type Counts = ([SourceCounts; 2], AwaitedCounts);
 
-    fn counts(&self, _: Timestamp) -> AwaitedCounts {
-        AwaitedCounts::default()
+    fn new(now: Timestamp) -> Self {
+        Self { activity: Activity::new(now), awaited: Awaited::default() }
+    }
+
+    fn count(&mut self, deed: Deed, facts: &Facts, now: Timestamp) {
+        self.activity.count(deed, facts, now);
+        self.awaited.count(deed, facts, now);
+    }
+
+    fn counts(&self, as_of: AsOf) -> Self::Counts {
+        (self.activity.counts(as_of), self.awaited.counts(as_of.heard))
+    }
+
+    fn flows(&self, now: Timestamp) -> u32 {
+        self.activity.flows(now)
+    }
+
+    fn begins(deed: Deed) -> bool {
+        Activity::<SourceTally>::begins(deed)
     }
 }
 
@@ -50,7 +67,7 @@ pub(super) struct Awaited {
     slots: [AwaitedCounts; 2],
 }
 
-impl Await for Awaited {
+impl Awaited {
     fn count(&mut self, deed: Deed, facts: &Facts, now: Timestamp) {
         match deed {
             Deed::Begun if facts.is_awaited => {
@@ -82,9 +99,7 @@ impl Await for Awaited {
             _ => AwaitedCounts::default(),
         }
     }
-}
 
-impl Awaited {
     /// Moves on to a slot. A packet out of order counts where the slots are; a clock that was set back by far empties them.
     fn advance(&mut self, number: u64) {
         let [running, _] = self.slots;

@@ -15,8 +15,10 @@ mod tally;
 pub use awaited::AwaitedCounts;
 pub use tally::{DestinationCounts, FlowCounts, LeakCounts, PairCounts, SourceCounts};
 
+use activity::Activity;
+use awaited::Source;
 use table::Table;
-use tally::{DestinationTally, Facts, LeakTally, SourceTally};
+use tally::{DestinationTally, Facts, LeakTally};
 
 use crate::address::Address;
 use crate::arena::{Footprint, Slot};
@@ -137,6 +139,8 @@ pub struct AsOf {
 pub struct Surroundings {
     /// The initiator.
     pub source: [SourceCounts; 2],
+    /// Flows of the initiator that may still be answered.
+    pub awaited: AwaitedCounts,
     /// The responder's host.
     pub host: [DestinationCounts; 2],
     /// The responder's port.
@@ -151,12 +155,12 @@ pub struct Surroundings {
 /// The six tables.
 #[derive(Debug)]
 pub struct Windows {
-    sources: Table<Party, SourceTally>,
-    hosts: Table<Party, DestinationTally>,
-    services: Table<Party, DestinationTally>,
-    logins: Table<Pair, PairCounts>,
-    visits: Table<Pair, PairCounts>,
-    leaks: Table<Leak, LeakTally>,
+    sources: Table<Party, Source>,
+    hosts: Table<Party, Activity<DestinationTally>>,
+    services: Table<Party, Activity<DestinationTally>>,
+    logins: Table<Pair, Activity<PairCounts>>,
+    visits: Table<Pair, Activity<PairCounts>>,
+    leaks: Table<Leak, Activity<LeakTally>>,
 }
 
 impl Windows {
@@ -237,8 +241,10 @@ impl Windows {
     #[must_use]
     pub fn around(&self, flow: &Flow, as_of: AsOf) -> Surroundings {
         let (parties, seats) = (Parties::of(flow), &flow.seats);
+        let (source, awaited) = self.sources.counts(seats.source, &parties.source, as_of);
         Surroundings {
-            source: self.sources.counts(seats.source, &parties.source, as_of),
+            source,
+            awaited,
             host: self.hosts.counts(seats.host, &parties.host, as_of),
             service: self.services.counts(seats.service, &parties.service, as_of),
             pair: match parties.kind {

@@ -8,8 +8,7 @@
 
 use core::hash::Hash;
 
-use super::activity::Activity;
-use super::tally::{Facts, Tally};
+use super::tally::Facts;
 use super::{AsOf, Deed};
 use crate::arena::{Arena, Footprint, Slot};
 use crate::time::Timestamp;
@@ -25,58 +24,73 @@ const NOTED_FROM_FLOWS: u32 = 4;
 /// The part of the table that the noted may take: the rest is for newcomers, however many are noted.
 const NOTED_SHARE: (usize, usize) = (3, 4);
 
-/// Activity by party or pair.
+/// What is kept of a party or a pair.
+pub(super) trait Record: Copy {
+    /// What is read from it.
+    type Counts: Default;
+
+    fn new(now: Timestamp) -> Self;
+
+    fn count(&mut self, deed: Deed, facts: &Facts, now: Timestamp);
+
+    fn counts(&self, as_of: AsOf) -> Self::Counts;
+
+    /// Flows begun over 60 s, or what stands for them.
+    fn flows(&self, now: Timestamp) -> u32;
+
+    /// Whether [`Self::flows`] counts such a deed.
+    fn begins(deed: Deed) -> bool;
+}
+
+/// Records by party or pair.
 #[derive(Debug)]
-pub(super) struct Table<K, T: Tally> {
-    activities: Arena<K, Activity<T>, LISTS>,
+pub(super) struct Table<K, R> {
+    records: Arena<K, R, LISTS>,
     most_noted: usize,
 }
 
-impl<K: Hash + Eq + Copy, T: Tally> Table<K, T> {
+impl<K: Hash + Eq + Copy, R: Record> Table<K, R> {
     /// Room for `capacity` parties; `seed` keys the hash.
     pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
         let most_noted = capacity * NOTED_SHARE.0 / NOTED_SHARE.1;
-        Self { activities: Arena::new(capacity, seed), most_noted }
+        Self { records: Arena::new(capacity, seed), most_noted }
     }
 
     /// What the table takes; `name` says what it holds.
     pub const fn footprint(&self, name: &'static str) -> Footprint {
-        self.activities.footprint(name)
+        self.records.footprint(name)
     }
 
     /// Counts a deed of a party, which may well be at `seat`; the seat is set to where it is.
     pub fn count(&mut self, seat: &mut Slot, party: K, deed: Deed, facts: &Facts, now: Timestamp) {
-        let slot = self.activities.find_or_insert(*seat, party, || Activity::new(now));
+        let slot = self.records.find_or_insert(*seat, party, || R::new(now));
         *seat = slot;
-        let activity = self.activities.get_mut(slot);
-        activity.count(deed, facts, now);
-        if T::begins(deed) && self.activities.list_of(slot) == NEWCOMERS {
+        self.records.get_mut(slot).count(deed, facts, now);
+        if R::begins(deed) && self.records.list_of(slot) == NEWCOMERS {
             self.consider(slot, now);
         }
     }
 
     /// What a party did, which may well be at `seat`.
-    pub fn counts(&self, seat: Slot, party: &K, as_of: AsOf) -> [T::Counts; 2] {
-        self.activities
-            .find_near(seat, party)
-            .map_or_else(Default::default, |slot| self.activities.get(slot).counts(as_of))
+    pub fn counts(&self, seat: Slot, party: &K, as_of: AsOf) -> R::Counts {
+        self.records.find_near(seat, party).map_or_else(Default::default, |slot| self.records.get(slot).counts(as_of))
     }
 
     /// Notes a newcomer, where it did enough for that and there is room.
     fn consider(&mut self, newcomer: Slot, now: Timestamp) {
-        let flows = self.activities.get(newcomer).flows(now);
+        let flows = self.records.get(newcomer).flows(now);
         if flows < NOTED_FROM_FLOWS {
             return;
         }
-        if self.activities.len_of(NOTED) >= self.most_noted {
-            let Some(quietest) = self.activities.oldest(NOTED) else { return };
-            if self.activities.get(quietest).flows(now) >= flows {
+        if self.records.len_of(NOTED) >= self.most_noted {
+            let Some(quietest) = self.records.oldest(NOTED) else { return };
+            if self.records.get(quietest).flows(now) >= flows {
                 // The next candidate is compared with another one: one that is busy must not shield all behind it.
-                self.activities.touch(quietest, NOTED);
+                self.records.touch(quietest, NOTED);
                 return;
             }
-            self.activities.touch(quietest, NEWCOMERS);
+            self.records.touch(quietest, NEWCOMERS);
         }
-        self.activities.touch(newcomer, NOTED);
+        self.records.touch(newcomer, NOTED);
     }
 }

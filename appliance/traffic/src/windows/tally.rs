@@ -2,7 +2,7 @@
 //! ask for, because thousands of each are kept.
 
 use super::Deed;
-use super::awaited::{Await, Awaited, AwaitedCounts};
+use super::awaited::AwaitedCounts;
 use super::sketch::Sketch;
 use crate::time::Timestamp;
 
@@ -27,12 +27,10 @@ pub(super) struct Facts {
 pub(super) trait Tally: Copy + Default {
     /// What is read from it.
     type Counts: Default;
-    /// What is kept beside it of flows that cannot have been answered yet.
-    type Awaited: Await;
 
     fn count(&mut self, deed: Deed, facts: &Facts);
 
-    fn counts(&self, awaited: AwaitedCounts) -> Self::Counts;
+    fn counts(&self) -> Self::Counts;
 
     /// Flows begun, or what stands for them.
     fn flows(&self) -> u32;
@@ -61,8 +59,6 @@ pub struct SourceCounts {
     pub flows: FlowCounts,
     /// Flows to which the responder sent something.
     pub answered: u32,
-    /// Flows that cannot have been answered yet.
-    pub awaited: AwaitedCounts,
     /// Flows that were refused.
     pub refused: u32,
     /// Connections that the responder accepted and the source reset before the handshake was completed.
@@ -162,14 +158,14 @@ impl FlowCounts {
 impl SourceCounts {
     /// Share of flows without an answer, as [`share_without`] says.
     #[must_use]
-    pub fn unanswered_share(&self) -> f32 {
-        share_without(self.answered, self.flows.begun, self.awaited.flows)
+    pub fn unanswered_share(&self, awaited: AwaitedCounts) -> f32 {
+        share_without(self.answered, self.flows.begun, awaited.flows)
     }
 
     /// Share of TCP flows without a completed handshake, as [`share_without`] says.
     #[must_use]
-    pub fn unfinished_share(&self) -> f32 {
-        share_without(self.flows.established, self.flows.tcp, self.awaited.tcp)
+    pub fn unfinished_share(&self, awaited: AwaitedCounts) -> f32 {
+        share_without(self.flows.established, self.flows.tcp, awaited.tcp)
     }
 
     /// Share of flows that were refused; 0 where there are no flows.
@@ -252,7 +248,6 @@ pub(super) struct DestinationTally {
 
 impl Tally for SourceTally {
     type Counts = SourceCounts;
-    type Awaited = Awaited;
 
     fn count(&mut self, deed: Deed, facts: &Facts) {
         self.flows.count(deed, facts);
@@ -285,11 +280,10 @@ impl Tally for SourceTally {
         }
     }
 
-    fn counts(&self, awaited: AwaitedCounts) -> SourceCounts {
+    fn counts(&self) -> SourceCounts {
         SourceCounts {
             flows: self.flows,
             answered: self.answered,
-            awaited,
             refused: self.refused,
             half_open: self.half_open,
             logins: self.logins,
@@ -309,7 +303,6 @@ impl Tally for SourceTally {
 
 impl Tally for DestinationTally {
     type Counts = DestinationCounts;
-    type Awaited = ();
 
     fn count(&mut self, deed: Deed, facts: &Facts) {
         self.flows.count(deed, facts);
@@ -318,7 +311,7 @@ impl Tally for DestinationTally {
         }
     }
 
-    fn counts(&self, _: AwaitedCounts) -> DestinationCounts {
+    fn counts(&self) -> DestinationCounts {
         DestinationCounts { flows: self.flows, sources: self.sources.estimate() }
     }
 
@@ -337,7 +330,6 @@ pub(super) struct LeakTally {
 
 impl Tally for LeakTally {
     type Counts = LeakCounts;
-    type Awaited = ();
 
     fn count(&mut self, deed: Deed, facts: &Facts) {
         match deed {
@@ -348,7 +340,7 @@ impl Tally for LeakTally {
         self.distinct.insert(facts.peer);
     }
 
-    fn counts(&self, _: AwaitedCounts) -> LeakCounts {
+    fn counts(&self) -> LeakCounts {
         LeakCounts { asked: self.asked, resized_pings: self.resized_pings, distinct: self.distinct.estimate() }
     }
 
@@ -364,7 +356,6 @@ impl Tally for LeakTally {
 /// What a source did at one host: the two are known, so that there is nothing distinct to count.
 impl Tally for PairCounts {
     type Counts = Self;
-    type Awaited = ();
 
     fn count(&mut self, deed: Deed, _: &Facts) {
         match deed {
@@ -387,7 +378,7 @@ impl Tally for PairCounts {
         }
     }
 
-    fn counts(&self, _: AwaitedCounts) -> Self {
+    fn counts(&self) -> Self {
         *self
     }
 
@@ -428,8 +419,25 @@ mod tests {
         ] {
             tally.count(deed, &FACTS);
         }
-        let counts = tally.counts(AwaitedCounts::default());
-        assert_eq!((counts.unanswered_share(), counts.refused_share(), counts.unfinished_share()), (0.0, 1.0, 0.0));
+        let (counts, awaited) = (tally.counts(), AwaitedCounts::default());
+        assert_eq!(
+            (counts.unanswered_share(awaited), counts.refused_share(), counts.unfinished_share(awaited)),
+            (0.0, 1.0, 0.0)
+        );
+    }
+
+    #[test]
+    fn what_is_awaited_counts_for_neither_but_is_no_more_than_two_thirds_of_all() {
+        let silent = |begun: u32, awaited: u32| {
+            let mut tally = SourceTally::default();
+            (0..begun).for_each(|_| tally.count(Deed::Begun, &FACTS));
+            let awaited = AwaitedCounts { flows: awaited, tcp: awaited };
+            let counts = tally.counts();
+            assert_eq!(counts.unanswered_share(awaited), counts.unfinished_share(awaited), "all are TCP");
+            counts.unanswered_share(awaited)
+        };
+        assert_eq!([silent(9, 0), silent(9, 6), silent(9, 8), silent(9, 9)], [1.0, 1.0, 1.0 / 3.0, 0.0]);
+        assert_eq!([silent(0, 0), silent(1, 1), silent(1, 2)], [0.0; 3]);
     }
 
     #[test]
