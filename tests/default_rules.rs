@@ -235,7 +235,7 @@ fn who_asks_many_at_once_is_no_scanner_before_they_can_have_answered() {
 #[test]
 fn pages_of_servers_that_answer_are_excused_and_other_services_and_one_server_are_not() {
     assert!(!not_excused("pages-that-answer", 5, accepted(90, &[443])), "the other way to each was quicker");
-    assert!(not_excused("pages-that-do-not", 5, begun(60, &[443])));
+    assert!(not_excused("pages-that-do-not", 5, begun(45, &[443])));
     let refuse = |begun: Exchange| Exchange { answer: Some(tcp(443, 40_000, 0x14).numbered(0, 101)), ..begun };
     assert!(not_excused("pages-that-refuse", 5, begun(60, &[443]).map(refuse)));
     assert!(not_excused("mail-of-forty", 5, accepted(40, &[25])));
