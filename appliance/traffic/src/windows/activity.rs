@@ -112,7 +112,7 @@ fn slot_numbers(now: Timestamp) -> [u64; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::windows::tally::{SourceCounts, SourceTally};
+    use crate::windows::tally::{Distinct, SourceCounts, SourceTally};
 
     fn facts(port: u16) -> Facts {
         Facts {
@@ -121,8 +121,7 @@ mod tests {
             to_group: false,
             is_awaited: true,
             begin: Timestamp::EPOCH,
-            port: Some(port),
-            peer: 7,
+            distinct: Distinct::of(7, Some(port)),
         }
     }
 

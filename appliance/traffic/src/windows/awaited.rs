@@ -119,6 +119,7 @@ fn slot_number(now: Timestamp) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tally::Distinct;
     use super::*;
 
     const HALF_S: u64 = SLOT_NS;
@@ -128,7 +129,7 @@ mod tests {
     }
 
     fn facts(is_tcp: bool, begin: Timestamp) -> Facts {
-        Facts { is_tcp, is_login: false, to_group: false, is_awaited: true, begin, port: Some(443), peer: 7 }
+        Facts { is_tcp, is_login: false, to_group: false, is_awaited: true, begin, distinct: Distinct::NOTHING }
     }
 
     fn begun(times: &[u64]) -> Awaited {

@@ -18,7 +18,7 @@ pub use tally::{DestinationCounts, FlowCounts, LeakCounts, PairCounts, SourceCou
 use activity::Activity;
 use awaited::Source;
 use table::Table;
-use tally::{DestinationTally, Facts, LeakTally};
+use tally::{DestinationTally, Distinct, Facts, LeakTally};
 
 use crate::address::Address;
 use crate::arena::{Footprint, Slot};
@@ -199,10 +199,18 @@ impl Windows {
             to_group: flow.to_group,
             is_awaited: !flow.answered && !flow.refused,
             begin: flow.begin,
-            port: flow.has_ports.then(|| tried_port(flow.key.protocol(), parties.service.port)),
-            peer: parties.host.address.bits(),
+            distinct: Distinct::NOTHING,
         };
-        let suffered = Facts { peer: parties.source.address.bits(), ..done };
+        let (done, suffered) = if deed == Deed::Begun {
+            let port = flow.has_ports.then(|| tried_port(flow.key.protocol(), parties.service.port));
+            let by = Distinct::of(parties.host.address.bits(), port);
+            (
+                Facts { distinct: by, ..done },
+                Facts { distinct: Distinct::of_one(parties.source.address.bits()), ..done },
+            )
+        } else {
+            (done, done)
+        };
         let seats = &mut flow.seats;
         let (of_source, of_destination, of_pair) = deed.concerns();
         match parties.kind {
@@ -231,8 +239,7 @@ impl Windows {
             to_group: flow.to_group,
             is_awaited: false,
             begin: flow.begin,
-            port: None,
-            peer: what.into(),
+            distinct: Distinct::of_one(what.into()),
         };
         self.leaks.count(&mut flow.seats.pair, leak, deed, &facts, now);
     }

@@ -22,6 +22,20 @@ pub(super) struct Sketch {
     set: u16,
 }
 
+/// The bit that stands for a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(u8);
+
+impl Place {
+    /// That of the first bit, for what is not counted.
+    pub const FIRST: Self = Self(0);
+
+    /// That of a value.
+    pub fn of(value: u128) -> Self {
+        Self(spread(value))
+    }
+}
+
 /// Estimate by the number of bits set.
 const ESTIMATES: [f32; BITS + 1] = {
     let mut estimates = [0.0; BITS + 1];
@@ -36,9 +50,8 @@ const ESTIMATES: [f32; BITS + 1] = {
 };
 
 impl Sketch {
-    /// Adds a value.
-    pub fn insert(&mut self, value: u128) {
-        let place = spread(value);
+    /// Adds the value that has this place: the same for all sketches, and found once for all.
+    pub fn insert(&mut self, Place(place): Place) {
         let (word, bit) = (&mut self.bits[usize::from(place >> 5)], 1 << (place & 31));
         self.set += u16::from(*word & bit == 0);
         *word |= bit;
@@ -71,8 +84,8 @@ mod tests {
             for n in 0..u128::from(count) {
                 // Ports and addresses in a row, somewhere else each time, and every value twice.
                 let value = set * 7_919 + n;
-                sketch.insert(value);
-                sketch.insert(value);
+                sketch.insert(Place::of(value));
+                sketch.insert(Place::of(value));
             }
             let error = sketch.estimate() / count as f32 - 1.0;
             squares += error * error;
@@ -97,7 +110,7 @@ mod tests {
         for (start, step) in [(0xffff_c633_6400_u128, 1_u128), (0x2001_0db8 << 96, 1 << 64), (40_000, 7)] {
             let mut sketch = Sketch::default();
             for n in 0..200 {
-                sketch.insert(start + n * step);
+                sketch.insert(Place::of(start + n * step));
             }
             assert!((sketch.estimate() - 200.0).abs() <= 40.0, "{}", sketch.estimate());
         }

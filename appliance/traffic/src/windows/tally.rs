@@ -3,7 +3,7 @@
 
 use super::Deed;
 use super::awaited::AwaitedCounts;
-use super::sketch::Sketch;
+use super::sketch::{Place, Sketch};
 use crate::time::Timestamp;
 
 /// What the count of a deed depends on.
@@ -17,10 +17,33 @@ pub(super) struct Facts {
     pub is_awaited: bool,
     /// When the flow began.
     pub begin: Timestamp,
-    /// The responder's, for TCP and UDP.
-    pub port: Option<u16>,
+    /// What is counted as distinct; nothing but of a beginning and of a leak is.
+    pub distinct: Distinct,
+}
+
+/// What distinct ones are counted of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Distinct {
     /// The address on the other side; of a leak, the fingerprint of the name, or the size of the ping.
-    pub peer: u128,
+    pub peer: Place,
+    /// The responder's port, and the same of that host alone, for TCP and UDP.
+    pub port_and_service: Option<(Place, Place)>,
+}
+
+impl Distinct {
+    /// Nothing that is counted so.
+    pub const NOTHING: Self = Self { peer: Place::FIRST, port_and_service: None };
+
+    /// Of a host, and of the port there.
+    pub fn of(host: u128, port: Option<u16>) -> Self {
+        let port_and_service = port.map(|port| (Place::of(port.into()), Place::of(host ^ (u128::from(port) << 64))));
+        Self { peer: Place::of(host), port_and_service }
+    }
+
+    /// Of something that has no ports.
+    pub fn of_one(value: u128) -> Self {
+        Self { peer: Place::of(value), port_and_service: None }
+    }
 }
 
 /// Counts over some time, exact but for sketches.
@@ -255,10 +278,10 @@ impl Tally for SourceTally {
             Deed::Begun => {
                 self.logins = self.logins.saturating_add(facts.is_login.into());
                 if !facts.to_group {
-                    self.hosts.insert(facts.peer);
-                    if let Some(port) = facts.port {
-                        self.ports.insert(port.into());
-                        self.services.insert(facts.peer ^ (u128::from(port) << 64));
+                    self.hosts.insert(facts.distinct.peer);
+                    if let Some((port, service)) = facts.distinct.port_and_service {
+                        self.ports.insert(port);
+                        self.services.insert(service);
                     }
                 }
             }
@@ -307,7 +330,7 @@ impl Tally for DestinationTally {
     fn count(&mut self, deed: Deed, facts: &Facts) {
         self.flows.count(deed, facts);
         if deed == Deed::Begun {
-            self.sources.insert(facts.peer);
+            self.sources.insert(facts.distinct.peer);
         }
     }
 
@@ -337,7 +360,7 @@ impl Tally for LeakTally {
             Deed::ResizedPing => add(&mut self.resized_pings),
             _ => return,
         }
-        self.distinct.insert(facts.peer);
+        self.distinct.insert(facts.distinct.peer);
     }
 
     fn counts(&self) -> LeakCounts {
@@ -401,8 +424,7 @@ mod tests {
         to_group: false,
         is_awaited: true,
         begin: Timestamp::EPOCH,
-        port: Some(443),
-        peer: 7,
+        distinct: Distinct::NOTHING,
     };
 
     #[test]
