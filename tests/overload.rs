@@ -274,3 +274,59 @@ fn what_the_running_daemon_missed_is_counted_and_shown_with_a_remedy() {
     let shown = daemon.command(&["status"]).unwrap().stdout;
     assert!(shown.contains("came too fast to be read") && shown.contains("were passed over"), "{shown}");
 }
+
+/// Servers that a device asks at once.
+const ASKED: u8 = 120;
+/// So many frames are not taken from the rings in one go.
+const FILLERS: u16 = 4_096;
+
+/// What the device with that last byte sends to each server, and each server to the device, with those flags.
+fn with_each_server(device: u8, flags_each_way: [u8; 2]) -> Vec<[Vec<u8>; 2]> {
+    let address = |text: String| text.parse::<IpAddr>().unwrap();
+    let device = address(format!("198.51.100.{device}"));
+    let both_ways = |last| {
+        let server = address(format!("203.0.113.{last}"));
+        let sent = tcp(40_000, 8_883, flags_each_way[0]).numbered(100 + u32::from(flags_each_way[0] == ACK), 501);
+        let answer = tcp(8_883, 40_000, flags_each_way[1]).numbered(500, 101);
+        let mut answer = ENCAPSULATIONS[0].frame(server, device, 1, &answer);
+        // The other way round on the wire as well.
+        answer[..12].rotate_left(6);
+        [ENCAPSULATIONS[0].frame(device, server, 1, &sent), answer]
+    };
+    (1..=ASKED).map(both_ways).collect()
+}
+
+#[test]
+fn who_is_answered_while_the_daemon_cannot_read_is_not_taken_for_somebody_whom_nobody_answers() {
+    let network = Network::new().unwrap();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let [inside, outside] =
+        [(&network.lan, "lan0"), (&network.wan, "wan0")].map(|(host, port)| Wire::open(host, port).unwrap());
+    let packets = || daemon.status().unwrap()["packets"].as_u64().unwrap();
+    let before = packets();
+    daemon.signal(Signal::SIGSTOP);
+    let syns: Vec<_> = with_each_server(77, [SYN, 0]).into_iter().map(|[syn, _]| syn).collect();
+    inside.send_many(&syns).unwrap();
+    // Both ways, as a call does.
+    let call = ["198.51.100.79", "203.0.113.201"].map(|text| text.parse::<IpAddr>().unwrap());
+    for _ in 0..FILLERS / 2 {
+        inside.send(&ENCAPSULATIONS[0].frame(call[0], call[1], 1, &udp(40_000, 40_001))).unwrap();
+        outside.send(&ENCAPSULATIONS[0].frame(call[1], call[0], 1, &udp(40_001, 40_000))).unwrap();
+    }
+    for [ack, syn_ack] in with_each_server(77, [ACK, SYN | ACK]) {
+        outside.send(&syn_ack).unwrap();
+        inside.send(&ack).unwrap();
+    }
+    // Longer than an answer is waited for.
+    sleep(Duration::from_secs(3));
+    daemon.signal(Signal::SIGCONT);
+    let sent = u64::from(FILLERS) + 3 * u64::from(ASKED);
+    wait_until("all is read", PATIENCE, || packets() >= before + sent).unwrap();
+    // Another one, which nobody answers, is blocked: whatever was to be done about the first has been done by then.
+    let syns: Vec<_> = with_each_server(78, [SYN, 0]).into_iter().map(|[syn, _]| syn).collect();
+    inside.send_many(&syns).unwrap();
+    daemon.wait_for_block("198.51.100.78", PATIENCE).unwrap();
+    let alerts = &daemon.status().unwrap()["alerts"];
+    let accused: Vec<_> = alerts.as_array().unwrap().iter().filter_map(|alert| alert["source"].as_str()).collect();
+    assert_eq!(accused, ["198.51.100.78"], "{alerts:#}");
+}
