@@ -22,7 +22,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 warnings.filterwarnings("ignore")
 directory = Path(sys.argv[2])
-export = runpy.run_path(str(Path(__file__).parent / "../src/import/export_scikit_learn.py"))["export"]
+exporters = Path(__file__).parent / "../src/import"
+export = runpy.run_path(str(exporters / "export_scikit_learn.py"))["export"]
+export_histogram_boosting = runpy.run_path(str(exporters / "export_histogram_boosting.py"))["export_histogram_boosting"]
 LEADING = 6  # columns before the features
 
 
@@ -48,12 +50,14 @@ def scikit_learn(x, labels, two_labels):
         "random_forest": RandomForestClassifier(40, max_depth=12, random_state=1).fit(x, labels),
         "extra_trees": ExtraTreesClassifier(40, max_depth=12, random_state=1, class_weight="balanced").fit(x, labels),
         "boosting": GradientBoostingClassifier(n_estimators=20, max_depth=4, random_state=1).fit(x, labels),
-        "boosting_two": GradientBoostingClassifier(n_estimators=20, init="zero", random_state=1).fit(x, two_labels),
+        "boosting_two": GradientBoostingClassifier(n_estimators=20, random_state=1).fit(x, two_labels),
+        "boosting_zero_two": GradientBoostingClassifier(n_estimators=20, init="zero", random_state=1).fit(x, two_labels),
         "hist_boosting": HistGradientBoostingClassifier(max_iter=30, random_state=1).fit(x, labels),
         "hist_boosting_two": HistGradientBoostingClassifier(max_iter=30, random_state=1).fit(x, two_labels),
     }
     for name, model in models.items():
-        export(model, directory / f"scikit_learn_{name}.model")
+        write = export_histogram_boosting if name.startswith("hist") else export
+        write(model, directory / f"scikit_learn_{name}.model")
         keep(f"scikit_learn_{name}", model)
 
 

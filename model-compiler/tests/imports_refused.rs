@@ -31,13 +31,13 @@ fn refusal(bytes: &[u8], said: &Said) -> String {
 /// A tree of one comparison, and another of one leaf.
 fn scikit_learn() -> Value {
     json!({
-        "form": "scikit-learn 1", "kind": "RandomForestClassifier", "classes": ["benign", "scan"],
-        "features": ["fwd_packets", "duration_s"], "columns": 2, "base": [], "parameters": {"loss": "log_loss"},
+        "scikit-learn": "RandomForestClassifier", "classes_": ["benign", "scan"], "n_features_in_": 2,
+        "feature_names_in_": ["fwd_packets", "duration_s"], "init_": null, "loss": null, "learning_rate": null,
         "trees": [
             {"children_left": [1, -1, -1], "children_right": [2, -1, -1], "feature": [1, -2, -2],
-             "threshold": [0.1, -2.0, -2.0], "n_node_samples": [9, 4, 5], "value": [[0.5, 0.5], [3.0, 1.0], [0.0, 1.0]]},
+             "threshold": [0.1, -2.0, -2.0], "n_node_samples": [9, 4, 5], "value": [[[0.5, 0.5]], [[3.0, 1.0]], [[0.0, 1.0]]]},
             {"children_left": [-1], "children_right": [-1], "feature": [-2], "threshold": [-2.0],
-             "n_node_samples": [9], "value": [[0.5, 0.5]]},
+             "n_node_samples": [9], "value": [[[0.5, 0.5]]]},
         ],
     })
 }
@@ -45,13 +45,28 @@ fn scikit_learn() -> Value {
 /// The same, boosted.
 fn boosting() -> Value {
     let mut model = scikit_learn();
-    model["kind"] = json!("GradientBoostingClassifier");
-    model["parameters"] = json!({"loss": "log_loss", "init": "None", "learning_rate": "0.5"});
-    model["base"] = json!([0.25]);
-    model["trees"][0]["value"] = json!([[0.0], [-2.0], [2.0]]);
-    model["trees"][1]["value"] = json!([[1.0]]);
+    model["scikit-learn"] = json!("GradientBoostingClassifier");
+    model["loss"] = json!("log_loss");
+    model["init_"] = json!({"strategy": "prior", "class_prior_": [0.4, 0.6]});
+    model["learning_rate"] = json!(0.5);
+    model["trees"][0]["value"] = json!([[[0.0]], [[-2.0]], [[2.0]]]);
+    model["trees"][1]["value"] = json!([[[1.0]]]);
     model
 }
+
+/// The same by histograms.
+fn histogram_boosting() -> Value {
+    json!({
+        "scikit-learn": "HistGradientBoostingClassifier", "classes_": ["benign", "scan"], "n_features_in_": 2,
+        "feature_names_in_": ["fwd_packets", "duration_s"], "_baseline_prediction": [[0.25]],
+        "trees": [{"left": [1, 0, 0], "right": [2, 0, 0], "feature_idx": [1, 0, 0], "num_threshold": [0.1, 0.0, 0.0],
+                   "count": [9, 4, 5], "value": [0.0, -1.0, 1.0], "is_leaf": [0, 1, 1], "is_categorical": [0, 0, 0]}],
+    })
+}
+
+/// The programs that write what is read of scikit-learn.
+const EXPORTERS: [&str; 2] =
+    [include_str!("../src/import/export_scikit_learn.py"), include_str!("../src/import/export_histogram_boosting.py")];
 
 const LIGHTGBM: &str = "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=1\n\
     objective=binary sigmoid:1\nfeature_names=fwd_packets duration_s\nfeature_infos=[0:1] [0:1]\ntree_sizes=1 1\n\n\
@@ -135,6 +150,7 @@ fn samples() -> Vec<(Vec<u8>, Said)> {
     vec![
         (scikit_learn().to_string().into_bytes(), said("", "")),
         (boosting().to_string().into_bytes(), said("", "")),
+        (histogram_boosting().to_string().into_bytes(), said("", "")),
         (LIGHTGBM.as_bytes().to_vec(), said("benign,scan", "")),
         (xgboost().to_string().into_bytes(), said("benign,scan", "")),
         (onnx(&[ensemble("BRANCH_LEQ", "LOGISTIC")]), said("", "fwd_packets,duration_s")),
@@ -143,7 +159,8 @@ fn samples() -> Vec<(Vec<u8>, Said)> {
 
 #[test]
 fn the_small_files_are_read() {
-    let thresholds = [0.1_f32.next_down(), 0.1_f32.next_down(), 0.1_f32.next_down(), 0.1_f32.next_down(), 0.1];
+    let below = 0.1_f32.next_down();
+    let thresholds = [below, below, below, below, below, 0.1];
     for ((bytes, said), expected) in samples().iter().zip(thresholds) {
         let model = imported(bytes, said).unwrap();
         let Node::Split { feature, threshold, .. } = model.trees[0].nodes[0] else { panic!("{model:?}") };
@@ -194,8 +211,11 @@ fn features_and_classes_are_matched_by_name() {
         assert_eq!(imported(&bytes, &said).unwrap().classes, [ThreatClass::Scan, ThreatClass::Benign]);
     }
     let mut numbered = scikit_learn();
-    numbered["classes"] = json!([0, 1]);
+    numbered["classes_"] = json!([0, 1]);
     assert!(refusal(numbered.to_string().as_bytes(), &said("", "")).contains("--classes"));
+    let mut nameless = scikit_learn();
+    nameless["feature_names_in_"] = Value::Null;
+    assert!(refusal(nameless.to_string().as_bytes(), &said("", "")).contains("--features"));
     let graph = onnx(&[ensemble("BRANCH_LEQ", "LOGISTIC")]);
     assert!(refusal(&graph, &said("", "")).contains("--features"));
 }
@@ -207,14 +227,20 @@ fn what_scikit_learn_can_and_trees_here_cannot_is_refused_by_name() {
         change(&mut model);
         refusal(model.to_string().as_bytes(), &said("", ""))
     };
-    assert!(refused(|model| model["kind"] = json!("SVC")).contains("SVC"));
-    assert!(refused(|model| model["parameters"]["loss"] = json!("exponential")).contains("exponential"));
-    assert!(refused(|model| model["parameters"]["init"] = json!("Ridge()")).contains("Ridge()"));
-    assert!(refused(|model| model["trees"][0]["is_categorical"] = json!([1, 0, 0])).contains("categorical"));
-    assert!(refused(|model| model["classes"] = json!([["a"], ["b"]])).contains("several outputs"));
-    assert!(refused(|model| model["base"] = json!([])).contains("base"));
+    assert!(refused(|model| model["scikit-learn"] = json!("SVC")).contains("SVC"));
+    assert!(refused(|model| model["loss"] = json!("exponential")).contains("exponential"));
+    assert!(
+        refused(|model| model["init_"] = json!({"C": 1.0, "coef_": [[1.0]]})).contains("another model says (init)")
+    );
+    assert!(refused(|model| model["init_"]["strategy"] = json!("uniform")).contains("another model says (init)"));
+    assert!(refused(|model| model["init_"]["class_prior_"] = json!([1.0])).contains("begins with"));
+    assert!(refused(|model| model["learning_rate"] = Value::Null).contains("learning_rate"));
+    assert!(refused(|model| model["trees"][0]["value"][1] = json!([[1.0], [1.0]])).contains("several outputs"));
     assert!(refused(|model| model["trees"][0]["threshold"] = json!([])).contains("threshold"));
     assert!(refused(|model| model["trees"][0]["children_right"] = json!([1, -1, -1])).contains("two ways"));
+    let mut categorical = histogram_boosting();
+    categorical["trees"][0]["is_categorical"] = json!([1, 0, 0]);
+    assert!(refusal(categorical.to_string().as_bytes(), &said("", "")).contains("categorical"));
 }
 
 #[test]
@@ -278,12 +304,21 @@ fn other_graphs_of_onnx_are_refused_by_their_operator() {
 }
 
 #[test]
-fn the_guide_shows_the_exporter_as_it_is() {
+fn the_guide_shows_the_exporters_as_they_are() {
     let guide = include_str!("../../models/README.md");
-    let exporter = include_str!("../src/import/export_scikit_learn.py");
     let shown: Vec<&str> = guide.lines().filter_map(|line| line.strip_prefix("    ")).collect();
-    let lines: Vec<&str> = exporter.lines().filter(|line| !line.is_empty()).collect();
-    assert!(shown.ends_with(&lines));
+    for exporter in EXPORTERS {
+        let lines: Vec<&str> = exporter.lines().filter(|line| !line.is_empty()).collect();
+        assert!(shown.windows(lines.len()).any(|window| window == lines), "{exporter}");
+    }
+}
+
+#[test]
+fn the_exporters_are_short_enough_to_be_read() {
+    for exporter in EXPORTERS {
+        let code = exporter.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        assert!(code.clone().count() <= 10 && code.clone().all(|line| line.len() <= 110), "{exporter}");
+    }
 }
 
 /// What an element of JSON may be changed to.
@@ -335,7 +370,12 @@ proptest! {
         sample in any::<prop::sample::Index>(),
         changes in prop::collection::vec((0_usize..90, odd()), 1..4),
     ) {
-        let samples = [(scikit_learn(), said("", "")), (boosting(), said("", "")), (xgboost(), said("benign,scan", ""))];
+        let samples = [
+            (scikit_learn(), said("", "")),
+            (boosting(), said("", "")),
+            (histogram_boosting(), said("", "")),
+            (xgboost(), said("benign,scan", "")),
+        ];
         let (mut value, said) = samples[sample.index(samples.len())].clone();
         for (at, to) in changes {
             change(&mut value, &mut at.clone(), &to);

@@ -40,7 +40,9 @@ const HELP: &str = concat!(
      or other numbers for missing. Its file does not say so, and the imported model would decide otherwise.\n\n\
      What is read: LightGBM's text (save_model(\"model.txt\")), XGBoost's JSON (save_model(\"model.json\")), ONNX with one \
      TreeEnsembleClassifier (skl2onnx, onnxmltools), and of scikit-learn what this writes:\n\n",
-    include_str!("export_scikit_learn.py")
+    include_str!("export_scikit_learn.py"),
+    "\n\nand of its HistGradientBoostingClassifier what this writes:\n\n",
+    include_str!("export_histogram_boosting.py"),
 );
 
 /// The arguments of `import`.
@@ -291,14 +293,15 @@ fn read(bytes: &[u8]) -> Result<Foreign, ImportError> {
 #[derive(Deserialize)]
 struct Sign {
     learner: Option<serde::de::IgnoredAny>,
-    form: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "scikit-learn")]
+    scikit_learn: Option<String>,
     tree_info: Option<serde::de::IgnoredAny>,
 }
 
 fn of_json(text: &str) -> Result<Foreign, ImportError> {
     match from_json("JSON of a model", text)? {
         Sign { learner: Some(_), .. } => xgboost::read(text),
-        Sign { form: Some(_), .. } => scikit_learn::read(text),
+        Sign { scikit_learn: Some(kind), .. } => scikit_learn::read(&kind, text),
         Sign { tree_info: Some(_), .. } => {
             Err(ImportError::Form("it looks like a dump of LightGBM; use save_model(\"model.txt\")"))
         }
