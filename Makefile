@@ -57,7 +57,8 @@ power-cuts: packages
 	cargo build --workspace --features model-compiler/train
 	CUTS=$(CUTS) cargo test --package system-tests --test together power_cuts_at_any_moment -- --nocapture
 
-# Packets a second, step by step and whole, then the live path (needs root), then each step alone, then instructions per packet against those recorded.
+# Packets a second, step by step and whole, then the live path (needs root), then each step alone, then instructions per packet against those recorded,
+# then verdicts (bench-model, below; needs the network).
 # PEERS=1 runs Suricata and NFStream on the same capture (needs root); RECORD=1 records the instructions.
 SHARED ?= ../shared
 PEERS_DIR ?= /tmp/peers
@@ -68,6 +69,7 @@ bench:
 	cargo run --release --quiet --package system-tests --bin bench -- live
 	cargo bench --quiet --package sluice --bench path
 	cargo bench --quiet --package sluice --bench instructions -- $(if $(filter 1,$(RECORD)),--record)
+	$(MAKE) --no-print-directory bench-model
 
 # What Sluice costs as a bridge, and how fast it stops an attacker, in network namespaces: needs root. Suricata takes part where
 # it is installed in PEERS_DIR; PEERS=1 installs it (needs the network).
@@ -130,6 +132,7 @@ TRAINER = cargo run --release --quiet --package model-compiler --features train 
 model:
 	$(TRAINER) extract models/$(MODEL) $(CORPORA) --rows $(ROWS)
 	$(TRAINER) train models/$(MODEL) --rows $(ROWS)
+	$(TRAINER) forms models/$(MODEL) --rows $(ROWS)
 	cargo build --release --package sluice
 	$(TRAINER) decide models/$(MODEL) $(CORPORA) --rows $(ROWS) --sluice target/release/sluice --folds $(FOLDS) --block-evidence $(THRESHOLDS) --out $(DECISIONS)
 	$(TRAINER) evaluate models/$(MODEL) --rows $(ROWS) --decisions $(DECISIONS) --card --report $(REPORT)

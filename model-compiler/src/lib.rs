@@ -2,7 +2,7 @@
 //!
 //! A model is a file, `models/<name>/model.json`, that people review like source: one node of a tree per line. The build
 //! script of the daemon calls [`compile`], which reads the file with [`json`], refuses whatever does not fit the schema of
-//! `traffic` or is no tree ([`check`]), and lets [`emit`] write it as Rust. [`model`] holds the trees as data and walks
+//! `traffic` or is no tree ([`check`]), and lets [`emit`] write it as Rust, in the [`form`] that was measured to be the better. [`model`] holds the trees as data and walks
 //! them, [`forest`] walks them as the tables that the box uses; the compiled function and both walks give the same answer
 //! for every vector, bit for bit.
 //!
@@ -21,6 +21,7 @@
 pub mod check;
 pub mod emit;
 pub mod forest;
+pub mod form;
 pub mod json;
 pub mod model;
 #[cfg(feature = "sealed")]
@@ -58,6 +59,8 @@ pub mod import;
 #[cfg(feature = "train")]
 pub mod learning;
 #[cfg(feature = "train")]
+pub mod measure_forms;
+#[cfg(feature = "train")]
 pub mod measures;
 #[cfg(feature = "train")]
 pub mod progress;
@@ -86,14 +89,16 @@ pub mod shares;
 #[cfg(feature = "train")]
 pub mod train;
 
+use form::Measured;
 use json::ModelError;
 
 /// From the text of a model file to the Rust source that the daemon includes: see [`emit`] for what it defines.
 ///
 /// # Errors
 /// Whatever makes the model unfit for this program: see [`ModelError`].
-pub fn compile(json: &str) -> Result<String, ModelError> {
-    Ok(emit::rust(&json::read(json)?))
+pub fn compile(json: &str, measured: Option<&Measured>) -> Result<String, ModelError> {
+    let model = json::read(json)?;
+    Ok(emit::rust(&model, form::of(&model, measured)))
 }
 
 /// Recipes of tests, those in `tests/` among them.

@@ -1,26 +1,28 @@
-//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `drift`, `search`, `retrain`, `import`, `compile`; for model
-//! files `keygen` and `seal`; for tables of flows `features` and `protocol`.
+//! The trainer's command line: `extract`, `train`, `evaluate`, `decide`, `drift`, `search`, `retrain`, `import`, `forms`, `compile`;
+//! for model files `keygen` and `seal`; for tables of flows `features` and `protocol`.
 //!
 //! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use model_compiler::corpus::Corpus;
-use model_compiler::emit::Form;
+use model_compiler::form::{self, Measured};
 use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
 use model_compiler::train::{Labelled, labelled, steps, train_and_assess};
-use model_compiler::{calibration, compile, corpus, drift, extract, import, json};
+use model_compiler::{calibration, corpus, drift, emit, extract, import, json};
 
 use bars::Bars;
 use dataset_commands::{FeaturesArguments, ProtocolArguments};
 use decide_command::DecideArguments;
 use evaluate_command::EvaluateArguments;
+use forms_command::FormsArguments;
 use retrain_command::RetrainArguments;
 use seal_command::{KeygenArguments, SealArguments};
 use search_command::SearchArguments;
@@ -29,6 +31,7 @@ mod bars;
 mod dataset_commands;
 mod decide_command;
 mod evaluate_command;
+mod forms_command;
 mod retrain_command;
 mod seal_command;
 mod search_command;
@@ -65,6 +68,8 @@ enum Command {
     Retrain(RetrainArguments),
     /// From the model of another library to model.json.
     Import(import::Arguments),
+    /// Measures both forms of a compiled model, nested ifs and tables, and writes down which the build takes: form.json.
+    Forms(FormsArguments),
     /// Checks a model.json, and shows the Rust that the build makes of it.
     Compile {
         /// The model.json.
@@ -113,6 +118,7 @@ fn main() -> Result<()> {
         Command::Evaluate(arguments) => evaluate_command::evaluate(&arguments),
         Command::Retrain(arguments) => retrain_command::retrain(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Forms(arguments) => forms_command::forms(&arguments),
         Command::Compile { model, print } => compile_model(&model, print),
         Command::Decide(arguments) => decide_command::decide(&arguments),
         Command::Search(arguments) => search_command::run(&arguments),
@@ -179,8 +185,19 @@ fn train_model(folder: &Path, path: &Path) -> Result<()> {
     }
     let target = folder.join("model.json");
     fs::write(&target, json::write(&model)?).with_context(|| format!("cannot write {}", target.display()))?;
+    forget(&folder.join(form::FILE))?;
     eprintln!("{}: {} leaves, depth {}", target.display(), model.leaves(), model.depth());
     Ok(())
+}
+
+/// What was measured of a model says nothing about another one.
+fn forget(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(why) if why.kind() != ErrorKind::NotFound => {
+            Err(why).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn drift_of(folder: &Path, path: &Path, least_flows: usize) -> Result<()> {
@@ -206,18 +223,29 @@ fn read_model(path: &Path) -> Result<Model> {
 fn compile_model(path: &Path, print: bool) -> Result<()> {
     let model = read_model(path)?;
     let tables = model.tables();
+    let form = form::of(&model, read_measured(&path.with_file_name(form::FILE))?.as_ref());
     eprintln!(
-        "{}: trees {}, leaves {}, at most {} comparisons deep and {} for a verdict; {} bytes as tables; compiled as {:?}",
+        "{}: trees {}, leaves {}, at most {} comparisons deep and {} for a verdict; {} bytes as tables; compiled as {form:?}",
         path.display(),
         model.trees.len(),
         model.leaves(),
         model.depth(),
         tables.most_comparisons(),
         tables.bytes(),
-        Form::of_choice(&model)
     );
     if print {
-        print!("{}", compile(&json::write(&model)?)?);
+        print!("{}", emit::rust(&model, form));
     }
     Ok(())
+}
+
+/// What was measured of both forms, if it was.
+fn read_measured(path: &Path) -> Result<Option<Measured>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Measured::read(&text)
+        .map(Some)
+        .with_context(|| format!("cannot use {}: make it again with `forms`", path.display()))
 }

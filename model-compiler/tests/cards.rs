@@ -9,6 +9,7 @@ use std::process::Command;
 use model_compiler::decisions::Decisions;
 use model_compiler::decisions::provenance::{Judges, Provenance, digest};
 use model_compiler::folds::Grouping;
+use model_compiler::form::{FILE, Measured};
 use model_compiler::rows::{Capture, Row, Rows};
 use traffic::features::FEATURE_COUNT;
 use traffic::features::schema::index_of;
@@ -86,6 +87,32 @@ fn rows() -> Rows {
 
 fn with_decisions<'a>(path: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     [&["evaluate", "--folds", "2", "--card", "--decisions", path.to_str().unwrap()], more].concat()
+}
+
+#[test]
+fn the_build_takes_the_form_that_was_measured_to_be_better() {
+    let bench = Bench::new("forms");
+    let compiled = |bench: &Bench| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_model-compiler"));
+        program.arg("compile").arg(bench.path("model.json"));
+        String::from_utf8(program.output().unwrap().stderr).unwrap()
+    };
+    let folder = bench.path("compiled");
+    bench.run(&["forms", "--folder", folder.to_str().unwrap()]).unwrap();
+    let mut measured = Measured::read(&fs::read_to_string(bench.path(FILE)).unwrap()).unwrap();
+    for cost in [measured.ifs, measured.table] {
+        assert!(cost.verdict_ns > 0.0 && cost.code_bytes > 0 && cost.constant_bytes > 0, "{measured:?}");
+    }
+    assert_eq!(measured.rows, 36);
+    // Whatever this machine says: a single tree where nobody measured is ifs.
+    measured.ifs.verdict_ns = 2.0 * measured.table.verdict_ns;
+    fs::write(bench.path(FILE), serde_json::to_string(&measured).unwrap()).unwrap();
+    assert!(compiled(&bench).contains("compiled as Table"), "{}", compiled(&bench));
+    bench.append(FILE, "?");
+    assert!(compiled(&bench).contains("form.json: make it again with `forms`"), "{}", compiled(&bench));
+    bench.run(&["train"]).unwrap();
+    assert!(!bench.path(FILE).exists(), "it was measured of another model");
+    assert!(compiled(&bench).contains("compiled as Ifs"), "{}", compiled(&bench));
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn answers_of_the_compiled(directory: &Path, models: &[Model], vectors: &[Featur
     fs::create_dir_all(&source).unwrap();
     for (at, model) in models.iter().enumerate() {
         for (name, form) in [("i", Form::Ifs), ("t", Form::Table)] {
-            fs::write(source.join(format!("{name}{at}.rs")), emit::rust_as(model, form)).unwrap();
+            fs::write(source.join(format!("{name}{at}.rs")), emit::rust(model, form)).unwrap();
         }
     }
     fs::write(directory.join("Cargo.toml"), MANIFEST).unwrap();

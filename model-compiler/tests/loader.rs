@@ -1,6 +1,7 @@
 //! The loader refuses every kind of malformed model, and says what is wrong with it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use model_compiler::form::Measured;
 use model_compiler::json::{self, ModelError};
 use model_compiler::model::MAX_DEPTH;
 use serde_json::{Value, json};
@@ -65,6 +66,8 @@ fn the_models_of_the_repository_compile() {
     let model = json::read(&text).unwrap();
     assert_eq!(model.name, name.trim());
     assert_eq!(json::write(&model).unwrap(), text, "the file is as model-compiler writes it");
+    let measured = std::fs::read_to_string(format!("{models}/{}/form.json", name.trim())).unwrap();
+    assert!(Measured::read(&measured).unwrap().rows > 10_000);
 }
 
 #[test]

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Error, Result, ensure};
-use model_compiler::emit::{Form, rust_as};
+use model_compiler::emit::Form;
 use model_compiler::import::{Said, import, ranges};
+use model_compiler::measure_forms::{FORMS, build, size, write_crate, write_form};
 use model_compiler::model::Model;
 use model_compiler::random::Random;
 use model_compiler::rows::{Capture, Row, Rows};
@@ -25,7 +26,8 @@ mod environment;
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/models");
 const MODELS: [&str; 3] = ["depth_6", "depth_12", "forest"];
-const FORMS: [(&str, Form); 2] = [("ifs", Form::Ifs), ("table", Form::Table)];
+/// They write C.
+const RIVALS: [&str; 2] = ["m2cgen", "tl2cgen"];
 const LESSONS: usize = 20_000;
 const QUESTIONS: usize = 20_000;
 /// How often each program is started, and how often it goes through all rows each time.
@@ -53,7 +55,7 @@ fn main() -> Result<()> {
     let models = MODELS.iter().map(|name| imported(name, &lessons, &directory)).collect::<Result<Vec<_>>>()?;
     compile_ours(&models, &directory)?;
     for model in &models {
-        rivals(model).iter().try_for_each(|rival| compile_rival(rival, &model.name, &directory))?;
+        RIVALS.iter().try_for_each(|rival| compile_rival(rival, &model.name, &directory))?;
     }
     show(&measure(&models, &python, &directory)?, &models, &directory)
 }
@@ -135,36 +137,28 @@ fn imported(name: &str, lessons: &Rows, directory: &Path) -> Result<Model> {
     Ok(import(&bytes, &said, ranges(lessons)?)?)
 }
 
-/// A crate for each model and form, as the daemon includes it, and the program that asks them.
+/// A crate for each model and form, and the library through which C asks them.
 fn compile_ours(models: &[Model], directory: &Path) -> Result<()> {
-    let classes: String = ThreatClass::ALL.iter().map(|class| format!("{class:?}, ")).collect();
     let mut dependencies = String::new();
     let mut program = "//! All models and forms, to be called from C.\n".to_owned();
     for (model, (form_name, form)) in each_form(models) {
-        let name = format!("{}_{form_name}", model.name);
-        let library = format!(
-            "#![no_std]\n#![forbid(unsafe_code)]\n#![allow(dead_code)]\n\
-             #[path = {:?}] pub mod forest;\n\
-             pub type FeatureVector = [f32; {FEATURE_COUNT}];\n\
-             #[derive(Clone, Copy)] pub struct Leaf {{ pub class: ThreatClass, pub confidence: f32 }}\n\
-             #[derive(Clone, Copy, PartialEq)] pub enum ThreatClass {{ {classes} }}\n\
-             pub fn place(features: &FeatureVector) -> usize {{\n    \
-             let leaf = classify(features);\n    \
-             CLASSES.iter().position(|class| *class == leaf.class).unwrap_or_default()\n}}\n{}",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/src/forest.rs"),
-            rust_as(model, form),
-        );
-        write_crate(&directory.join(&name), &name, &library, "libm = \"0.2\"\n", Output::Part)?;
-        dependencies.push_str(&format!("{name} = {{ path = \"../{name}\" }}\n"));
+        let part = write_form(model, form_name, form, directory)?;
+        dependencies.push_str(&format!("{part} = {{ path = \"../{part}\" }}\n"));
         program.push_str(&format!(
-            "#[unsafe(no_mangle)]\npub extern \"C\" fn ask_{name}(features: &[f32; {FEATURE_COUNT}]) -> usize {{\n    \
-             {name}::place(features)\n}}\n"
+            "#[unsafe(no_mangle)]\npub extern \"C\" fn ask_{}_{form_name}(features: &[f32; {FEATURE_COUNT}]) -> usize {{\n    \
+             {part}::place(features)\n}}\n",
+            model.name
         ));
     }
-    write_crate(&directory.join("program"), "program", &program, &dependencies, Output::Shared)?;
-    // Offline: libm is there, since this crate was built with it.
-    let arguments = ["build", "--release", "--offline", "--quiet", "--target-dir", "../target"];
-    run(Command::new(env!("CARGO")).args(arguments).current_dir(directory.join("program")))?;
+    let folder = directory.join("program");
+    write_crate(
+        &folder,
+        "program",
+        ("lib.rs", &program),
+        &dependencies,
+        "[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n",
+    )?;
+    build(&folder)?;
     for (model, (form, _)) in each_form(models) {
         let define = format!("-DOURS=ask_{}_{form}", model.name);
         let program = directory.join(format!("ask_{form}_{}", model.name));
@@ -177,37 +171,8 @@ fn each_form(models: &[Model]) -> impl Iterator<Item = (&Model, (&'static str, F
     models.iter().flat_map(|model| FORMS.map(|form| (model, form)))
 }
 
-/// What becomes of a generated crate.
-#[derive(Clone, Copy)]
-enum Output {
-    /// A part of another.
-    Part,
-    /// A library for C.
-    Shared,
-}
-
-fn write_crate(directory: &Path, name: &str, source: &str, dependencies: &str, output: Output) -> Result<()> {
-    fs::create_dir_all(directory.join("src"))?;
-    fs::write(directory.join("src/lib.rs"), source)?;
-    let more = match output {
-        Output::Part => "",
-        // It belongs to no workspace, and says so. One unit, so that a crate is one object file.
-        Output::Shared => "[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n[profile.release]\ncodegen-units = 1\n",
-    };
-    let manifest = format!("[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\n{dependencies}{more}");
-    Ok(fs::write(directory.join("Cargo.toml"), manifest)?)
-}
-
-/// m2cgen makes one function of a forest, which takes a compiler of C many minutes.
-fn rivals(model: &Model) -> &'static [&'static str] {
-    if model.trees.len() == 1 { &["m2cgen", "tl2cgen"] } else { &["tl2cgen"] }
-}
-
 fn compile_rival(rival: &str, name: &str, directory: &Path) -> Result<()> {
-    let sources = match rival {
-        "m2cgen" => vec![directory.join(format!("m2cgen_{name}.c"))],
-        _ => files_in(&directory.join(format!("tl2cgen_{name}")), "c")?,
-    };
+    let sources = files_in(&directory.join(format!("{rival}_{name}")), "c")?;
     let library = directory.join(format!("lib{rival}_{name}.so"));
     run(Command::new("cc").args(["-O3", "-fPIC", "-shared", "-o"]).arg(&library).args(sources).arg("-lm"))?;
     let define = if rival == "tl2cgen" { "-DTL2CGEN" } else { "-DM2CGEN" };
@@ -236,7 +201,7 @@ fn measure(models: &[Model], python: &Path, directory: &Path) -> Result<Figures>
     for _ in 0..ROUNDS {
         let mut lines = String::new();
         for model in models {
-            for form in FORMS.iter().map(|(name, _)| name).chain(rivals(model)) {
+            for form in FORMS.iter().map(|(name, _)| name).chain(&RIVALS) {
                 let mut command = Command::new(directory.join(format!("ask_{form}_{}", model.name)));
                 command.args([model.name.as_str(), form]).arg(&questions);
                 command.args([FEATURE_COUNT, model.classes.len(), TIMES].map(|number| number.to_string()));
@@ -276,25 +241,14 @@ fn show(figures: &Figures, models: &[Model], directory: &Path) -> Result<()> {
         for form in ["ifs", "table", "m2cgen", "tl2cgen", "scikit-learn predict"] {
             let Some(ns) = of(form) else { continue };
             let is_ours = FORMS.iter().any(|(name, _)| *name == form);
-            let size = if is_ours { size(&model.name, form, directory)? } else { String::new() };
+            let size = if is_ours {
+                let (code, constants) = size(model, form, directory)?;
+                format!("  {code} bytes of code, {constants} of constants")
+            } else {
+                String::new()
+            };
             println!("  {form:<21} {ns:>10.1} ns  {:>8.2} of our faster form{size}", ns / ours);
         }
     }
     Ok(())
-}
-
-/// Code and constants of a form, by `size` of its crate's object file.
-fn size(model: &str, form: &str, directory: &Path) -> Result<String> {
-    let beginning = format!("lib{model}_{form}-");
-    let is_it = |path: &PathBuf| path.to_string_lossy().contains(&beginning);
-    let built = files_in(&directory.join("target/release/deps"), "rlib")?.into_iter().filter(is_it);
-    // Those of earlier versions of this crate may lie there as well.
-    let newest = built.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
-    let listed = run(Command::new("size").args(["--format=sysv"]).arg(newest.context("it was not built")?))?;
-    let total = |section: &str| -> u64 {
-        let of_section = listed.lines().filter(|line| line.starts_with(section));
-        of_section.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).sum()
-    };
-    let (text, constants) = (total(".text"), total(".rodata") + total(".data.rel.ro"));
-    Ok(format!("  {text} bytes of code, {constants} of constants"))
 }

@@ -33,10 +33,32 @@ def train():
         model.fit(x, labels)
         export(model, directory / f"{name}.model")
         (directory / f"{name}.pickle").write_bytes(pickle.dumps(model))
-        if isinstance(model, DecisionTreeClassifier):
-            (directory / f"m2cgen_{name}.c").write_text(m2cgen.export_to_c(model))
+        write_m2cgen(model, directory / f"m2cgen_{name}")
         tl2cgen.generate_c_code(treelite.sklearn.import_model(forest_of(model, x, labels)), str(directory / f"tl2cgen_{name}"),
                                 params={"parallel_comp": 0 if isinstance(model, DecisionTreeClassifier) else 8})
+
+
+def write_m2cgen(model, folder):
+    """A file for each tree, and for a forest one that adds them up: of a forest as a whole m2cgen makes one function, which takes
+    a compiler of C very long and is no faster for it."""
+    folder.mkdir(exist_ok=True)
+    if isinstance(model, DecisionTreeClassifier):
+        (folder / "tree.c").write_text(m2cgen.export_to_c(model))
+        return
+    names = [f"tree_{at}" for at in range(len(model.estimators_))]
+    for name, tree in zip(names, model.estimators_):
+        (folder / f"{name}.c").write_text(m2cgen.export_to_c(tree, function_name=name))
+    (folder / "forest.c").write_text(f"""{''.join(f"void {name}(double *, double *);" for name in names)}
+static void (*const trees[])(double *, double *) = {{{", ".join(names)}}};
+void score(double *input, double *output) {{
+    double of_tree[{len(model.classes_)}];
+    for (int class = 0; class < {len(model.classes_)}; class++) output[class] = 0;
+    for (int at = 0; at < {len(names)}; at++) {{
+        trees[at](input, of_tree);
+        for (int class = 0; class < {len(model.classes_)}; class++) output[class] += of_tree[class] / {len(names)};
+    }}
+}}
+""")
 
 
 def forest_of(model, x, labels):

@@ -21,6 +21,7 @@ mod ifs;
 
 use core::fmt::{self, Write};
 
+use serde::{Deserialize, Serialize};
 use traffic::features::{FEATURES, SCHEMA_HASH};
 
 use crate::forest::{Curve, Knot, Node, Root};
@@ -28,7 +29,8 @@ use crate::model::{Model, Tables};
 use crate::spread::{BINS, EDGES};
 
 /// How `classify` goes about its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Form {
     /// An `if` for each comparison. The processor guesses the way, and is right about most traffic.
     Ifs,
@@ -37,24 +39,17 @@ pub enum Form {
 }
 
 impl Form {
-    /// The faster form of the two, by `make bench-model`: nested ifs for a single tree, whose branches are few enough to be
-    /// foretold, and the tables for many, which are also the smaller form. (On a virtual AMD EPYC that had other work to do:
-    /// 13 and 31 ns for a tree of depth 6, 19 and 59 ns for one of depth 12, 3.3 and 1.8 µs for a forest of 100 trees.)
+    /// The form of a model of which nobody measured both: nested ifs for a single tree, whose branches are few enough to be
+    /// foretold, and the tables for many, which are also the smaller form. So it is with every model of `make bench-model`.
     #[must_use]
-    pub fn of_choice(model: &Model) -> Self {
+    pub fn unmeasured(model: &Model) -> Self {
         if model.trees.len() == 1 { Self::Ifs } else { Self::Table }
     }
 }
 
-/// The source in the form that suits the model. The model must be one that [`crate::check::check`] accepts.
+/// The source in that form. The model must be one that [`crate::check::check`] accepts.
 #[must_use]
-pub fn rust(model: &Model) -> String {
-    rust_as(model, Form::of_choice(model))
-}
-
-/// The source in that form.
-#[must_use]
-pub fn rust_as(model: &Model, form: Form) -> String {
+pub fn rust(model: &Model, form: Form) -> String {
     let mut source = String::new();
     // Writing to a string cannot fail; the signature of `Write` says it could.
     let written = write_all(&mut source, model, form);

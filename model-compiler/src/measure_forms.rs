@@ -1,0 +1,184 @@
+//! Compiles both forms of models, each as a crate of its own, and measures what a verdict of each takes and how large it is.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use traffic::features::{FEATURE_COUNT, FeatureVector, ThreatClass};
+
+use crate::emit::{self, Form};
+use crate::form::{Cost, Measured};
+use crate::model::Model;
+
+/// Both forms, by the names of their crates.
+pub const FORMS: [(&str, Form); 2] = [("ifs", Form::Ifs), ("table", Form::Table)];
+/// How often all rows are asked about in each form, in turn; the fastest round counts.
+const ROUNDS: usize = 15;
+
+/// Asks both forms, in turn, about all rows of a file of `f32`, and prints a line for each round: form, ns for a verdict, sum of
+/// the places of the classes.
+const PROGRAM: &str = r#"
+use std::time::Instant;
+
+fn main() {
+    let mut words = std::env::args().skip(1);
+    let (file, rounds) = (words.next().unwrap(), words.next().unwrap().parse::<usize>().unwrap());
+    let bytes = std::fs::read(file).unwrap();
+    let rows: Vec<[f32; FEATURES]> = bytes
+        .chunks_exact(4 * FEATURES)
+        .map(|row| std::array::from_fn(|at| f32::from_le_bytes(row[4 * at..][..4].try_into().unwrap())))
+        .collect();
+    for _ in 0..rounds {
+        ask("ifs", &rows, IFS::place);
+        ask("table", &rows, TABLE::place);
+    }
+}
+
+fn ask(form: &str, rows: &[[f32; FEATURES]], place: impl Fn(&[f32; FEATURES]) -> usize) {
+    let begin = Instant::now();
+    let sum: usize = rows.iter().map(place).sum();
+    println!("{form} {} {sum}", begin.elapsed().as_nanos() as f64 / rows.len() as f64);
+}
+"#;
+
+/// What both forms of a model cost here, on these rows in their order. Crates are made in `folder`, and stay there.
+///
+/// # Errors
+/// A file cannot be written, cargo or `size` (of binutils) fails, or the forms decide for other classes.
+pub fn measure(model: &Model, rows: &[FeatureVector], folder: &Path) -> Result<Measured> {
+    ensure!(!rows.is_empty(), "there is no row to ask about");
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let folder = &folder.canonicalize()?;
+    let mut dependencies = String::new();
+    let mut program = PROGRAM.replace("FEATURES", &FEATURE_COUNT.to_string());
+    for (name, form) in FORMS {
+        let part = write_form(model, name, form, folder)?;
+        writeln!(dependencies, "{part} = {{ path = \"../{part}\" }}")?;
+        program = program.replace(&format!("{}::", name.to_uppercase()), &format!("{part}::"));
+    }
+    write_crate(&folder.join("ask"), "ask", ("main.rs", &program), &dependencies, "[workspace]\n")?;
+    build(&folder.join("ask"))?;
+    let questions = folder.join("questions");
+    fs::write(&questions, rows.iter().flatten().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())?;
+    let said = run(Command::new(folder.join("target/release/ask")).arg(&questions).arg(ROUNDS.to_string()))?;
+    let [ifs, table] = fastest(&said)?;
+    Ok(Measured {
+        architecture: std::env::consts::ARCH.to_owned(),
+        rows: rows.len(),
+        ifs: cost(model, "ifs", ifs, folder)?,
+        table: cost(model, "table", table, folder)?,
+    })
+}
+
+/// The fastest round of each form, in ns.
+fn fastest(said: &str) -> Result<[f64; 2]> {
+    let mut best = [f64::INFINITY; 2];
+    let mut first_sum = None;
+    for line in said.lines() {
+        let [form, ns, sum] = line.split(' ').collect::<Vec<_>>()[..] else { bail!("no line of the program: {line}") };
+        let place = FORMS.iter().position(|(name, _)| *name == form).context("no form")?;
+        ensure!(*first_sum.get_or_insert(sum) == sum, "the two forms decide for other classes");
+        if let Some(best) = best.get_mut(place) {
+            *best = best.min(ns.parse()?);
+        }
+    }
+    Ok(best)
+}
+
+fn cost(model: &Model, form: &str, verdict_ns: f64, folder: &Path) -> Result<Cost> {
+    let (code_bytes, constant_bytes) = size(model, form, folder)?;
+    Ok(Cost { verdict_ns: (verdict_ns * 10.0).round() / 10.0, code_bytes, constant_bytes })
+}
+
+/// Writes the crate of a form, as the daemon includes it, and gives its name. Its function `place` gives the place of the class.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_form(model: &Model, form_name: &str, form: Form, folder: &Path) -> Result<String> {
+    let name = crate_name(model, form_name);
+    let classes: String = ThreatClass::ALL.iter().map(|class| format!("{class:?}, ")).collect();
+    let library = format!(
+        "#![no_std]\n#![forbid(unsafe_code)]\n#![allow(dead_code)]\n\
+         pub mod forest;\n\
+         pub type FeatureVector = [f32; {FEATURE_COUNT}];\n\
+         #[derive(Clone, Copy)] pub struct Leaf {{ pub class: ThreatClass, pub confidence: f32 }}\n\
+         #[derive(Clone, Copy, PartialEq)] pub enum ThreatClass {{ {classes} }}\n\
+         pub fn place(features: &FeatureVector) -> usize {{\n    \
+         let leaf = classify(features);\n    \
+         CLASSES.iter().position(|class| *class == leaf.class).unwrap_or_default()\n}}\n{}",
+        emit::rust(model, form),
+    );
+    write_crate(&folder.join(&name), &name, ("lib.rs", &library), "libm = \"0.2\"\n", "")?;
+    fs::write(folder.join(&name).join("src/forest.rs"), include_str!("forest.rs"))?;
+    Ok(name)
+}
+
+/// A model may be called `scan-2` or `2`.
+fn crate_name(model: &Model, form: &str) -> String {
+    let letters = model.name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' });
+    format!("model_{}_{form}", letters.collect::<String>().to_lowercase())
+}
+
+/// Writes a crate with that one source file.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_crate(
+    folder: &Path,
+    name: &str,
+    (file, source): (&str, &str),
+    dependencies: &str,
+    more: &str,
+) -> Result<()> {
+    fs::create_dir_all(folder.join("src"))?;
+    fs::write(folder.join("src").join(file), source)?;
+    // One unit, so that a crate is one object file.
+    let profile = if more.is_empty() { "" } else { "[profile.release]\ncodegen-units = 1\n" };
+    let manifest =
+        format!("[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\n{dependencies}{more}{profile}");
+    fs::write(folder.join("Cargo.toml"), manifest).with_context(|| format!("cannot write {}", folder.display()))
+}
+
+/// Builds the crate into `../target` of its folder.
+///
+/// # Errors
+/// It does not compile.
+pub fn build(folder: &Path) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // Offline: libm is there, since this crate was built with it.
+    let words = ["build", "--release", "--offline", "--quiet", "--target-dir", "../target"];
+    run(Command::new(cargo).args(words).current_dir(folder)).map(drop)
+}
+
+/// Bytes of code and of constants of a form that was built, by `size` of its crate's object file.
+///
+/// # Errors
+/// It was not built, or `size` fails.
+pub fn size(model: &Model, form: &str, folder: &Path) -> Result<(u64, u64)> {
+    let beginning = format!("lib{}-", crate_name(model, form));
+    let mut built: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(folder.join("target/release/deps"))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with(&beginning) && name.ends_with(".rlib") {
+            built.push(path);
+        }
+    }
+    // Those of earlier versions of this crate may lie there as well.
+    let newest = built.into_iter().max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    let listed = run(Command::new("size").args(["--format=sysv"]).arg(newest.context("it was not built")?))?;
+    let total = |section: &str| -> u64 {
+        let of_section = listed.lines().filter(|line| line.starts_with(section));
+        of_section.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+    };
+    Ok((total(".text"), total(".rodata") + total(".data.rel.ro")))
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot run {program}"))?;
+    ensure!(output.status.success(), "{program} failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
