@@ -17,31 +17,8 @@ pub const FORMS: [(&str, Form); 2] = [("ifs", Form::Ifs), ("table", Form::Table)
 /// How often all rows are asked about in each form, in turn; the fastest round counts.
 const ROUNDS: usize = 15;
 
-/// Asks both forms, in turn, about all rows of a file of `f32`, and prints a line for each round: form, ns for a verdict, sum of
-/// the places of the classes.
-const PROGRAM: &str = r#"
-use std::time::Instant;
-
-fn main() {
-    let mut words = std::env::args().skip(1);
-    let (file, rounds) = (words.next().unwrap(), words.next().unwrap().parse::<usize>().unwrap());
-    let bytes = std::fs::read(file).unwrap();
-    let rows: Vec<[f32; FEATURES]> = bytes
-        .chunks_exact(4 * FEATURES)
-        .map(|row| std::array::from_fn(|at| f32::from_le_bytes(row[4 * at..][..4].try_into().unwrap())))
-        .collect();
-    for _ in 0..rounds {
-        ask("ifs", &rows, IFS::place);
-        ask("table", &rows, TABLE::place);
-    }
-}
-
-fn ask(form: &str, rows: &[[f32; FEATURES]], place: impl Fn(&[f32; FEATURES]) -> usize) {
-    let begin = Instant::now();
-    let sum: usize = rows.iter().map(place).sum();
-    println!("{form} {} {sum}", begin.elapsed().as_nanos() as f64 / rows.len() as f64);
-}
-"#;
+/// The program that asks both forms.
+const PROGRAM: &str = include_str!("measure_forms/ask.rs.in");
 
 /// What both forms of a model cost here, on these rows in their order. Crates are made in `folder`, and stay there.
 ///
