@@ -21,7 +21,9 @@ fn compile_model() -> Result<(), String> {
     let folder = models.join(name.trim());
     let json = folder.join("model.json");
     let text = read(&json, "name another model in models/active, or make this one with `make model`")?;
-    let measured = measured(&folder)?;
+    // Without TLS the program is for boards whose flash is scarce: there a forest stays tables, which take less than ifs.
+    let is_for_little_flash = env::var_os("CARGO_FEATURE_TLS").is_none();
+    let measured = measured(&folder)?.filter(|_| !is_for_little_flash);
     let source = model_compiler::compile(&text, measured.as_ref())
         .map_err(|why| format!("{} cannot be used: {why}", json.display()))?;
     let output = Path::new(&variable("OUT_DIR")?).join("model.rs");
