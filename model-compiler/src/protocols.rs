@@ -76,6 +76,16 @@ pub enum ProtocolError {
     /// No tree grew.
     #[error(transparent)]
     Grow(#[from] GrowError),
+    /// A test file has other columns than the train file, or in another order.
+    #[error("the {test} has {found} where the train file has {wanted}: both need the same columns in the same order")]
+    Columns {
+        /// What is tested on.
+        test: String,
+        /// The first column that is another one.
+        found: String,
+        /// What it should be.
+        wanted: String,
+    },
     /// Neither form of the set is there.
     #[error("{0} has neither {train} and {test} nor {UNSW_PART}", train = UNSW_TRAIN.0, test = UNSW_TEST.0)]
     NoFiles(String),
@@ -245,6 +255,7 @@ fn trials(
     classes: &[&str],
     class_of: &dyn Fn(&str) -> usize,
 ) -> Result<Vec<Trial>, ProtocolError> {
+    tests.iter().try_for_each(|(name, test)| same_columns(train, name, test))?;
     let learnt = Examples::new(train, classes, class_of);
     let methods = methods(&learnt)?;
     let trial = |(name, test): &(&str, Table)| {
@@ -258,6 +269,16 @@ fn trials(
         }
     };
     Ok(tests.iter().map(trial).collect())
+}
+
+/// A tree compares columns by their places.
+fn same_columns(train: &Table, test_name: &str, test: &Table) -> Result<(), ProtocolError> {
+    let name = |table: &Table, at: usize| table.columns.get(at).map_or("no more", |column| &column.name).to_owned();
+    let places = train.columns.len().max(test.columns.len());
+    let other = (0..places).find(|&at| name(train, at) != name(test, at));
+    other.map_or(Ok(()), |at| {
+        Err(ProtocolError::Columns { test: test_name.to_owned(), found: name(test, at), wanted: name(train, at) })
+    })
 }
 
 /// The methods with what they learnt. The majority class is a tree without a comparison.

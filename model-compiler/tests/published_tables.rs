@@ -115,6 +115,7 @@ const UNSW_COLUMNS: &str = "id,dur,proto,service,state,spkts,dpkts,sbytes,dbytes
 /// A small file of that form. Of ten flows the first ones are attacks, and the last one is harmless but as fast as an attack:
 /// the rate is right about nine of ten, the time to live about all. Other columns repeat every seven rows and tell nothing.
 struct SmallUnsw {
+    columns: &'static str,
     rows: usize,
     attacks_of_ten: usize,
     /// The state of every seventh flow.
@@ -124,8 +125,9 @@ struct SmallUnsw {
 }
 
 impl SmallUnsw {
-    const TRAIN: Self = Self { rows: 700, attacks_of_ten: 6, seventh_state: "CON", is_inverted: false };
-    const TEST: Self = Self { rows: 350, attacks_of_ten: 4, seventh_state: "ACC", is_inverted: false };
+    const TRAIN: Self =
+        Self { columns: UNSW_COLUMNS, rows: 700, attacks_of_ten: 6, seventh_state: "CON", is_inverted: false };
+    const TEST: Self = Self { rows: 350, attacks_of_ten: 4, seventh_state: "ACC", ..Self::TRAIN };
 
     fn cell(&self, row: usize, at: usize, column: &str) -> String {
         let is_attack = row % 10 < self.attacks_of_ten;
@@ -149,8 +151,8 @@ impl SmallUnsw {
 
     /// With the byte order mark that the published files begin with.
     fn write(&self, path: &Path) {
-        let columns: Vec<&str> = UNSW_COLUMNS.split(',').collect();
-        let mut text = format!("\u{feff}{UNSW_COLUMNS}\n");
+        let columns: Vec<&str> = self.columns.split(',').collect();
+        let mut text = format!("\u{feff}{}\n", self.columns);
         for row in 0..self.rows {
             let cells = columns.iter().enumerate().map(|(at, column)| self.cell(row, at, column));
             text += &(cells.collect::<Vec<_>>().join(",") + "\n");
@@ -217,6 +219,21 @@ fn the_official_split_of_unsw_nb15_is_tested_on_the_test_file() {
     assert_eq!(accuracies(&inverted, ALL_COLUMNS), [0.0; 5]);
     assert_eq!(accuracies(&inverted, WITHOUT_TTL), [0.1; 5]);
     assert_eq!(inverted.trials[0].tested_on, [140, 210]);
+}
+
+#[test]
+fn a_test_file_of_unsw_nb15_with_other_columns_is_refused_by_the_first_of_them() {
+    let refusal = |columns| {
+        let test = SmallUnsw { columns, ..SmallUnsw::TEST };
+        small_unsw("columns", &[(TRAIN_FILE, SmallUnsw::TRAIN), (TEST_FILE, test)]).unwrap_err().to_string()
+    };
+    let swapped = refusal("id,dur,proto,service,state,dpkts,spkts,attack_cat,label");
+    assert!(
+        swapped.contains("official test file, all 42 columns has dpkts where the train file has spkts"),
+        "{swapped}"
+    );
+    let short = refusal("id,dur,proto,service,state,spkts,attack_cat,label");
+    assert!(short.contains("has no more where the train file has dpkts"), "{short}");
 }
 
 #[test]
