@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-use model_compiler::form::{self, Measured};
+use model_compiler::form::{self, Aim, Measured};
 
 fn main() {
     if let Err(message) = compile_model() {
@@ -21,10 +21,10 @@ fn compile_model() -> Result<(), String> {
     let folder = models.join(name.trim());
     let json = folder.join("model.json");
     let text = read(&json, "name another model in models/active, or make this one with `make model`")?;
-    // Without TLS the program is for boards whose flash is scarce: there a forest stays tables, which take less than ifs.
-    let is_for_little_flash = env::var_os("CARGO_FEATURE_TLS").is_none();
-    let measured = measured(&folder)?.filter(|_| !is_for_little_flash);
-    let source = model_compiler::compile(&text, measured.as_ref())
+    // As `packaging/small.toml` asks for it.
+    let is_built_small = matches!(variable("OPT_LEVEL")?.as_str(), "s" | "z");
+    let aim = if is_built_small { Aim::Small } else { Aim::Speed };
+    let source = model_compiler::compile(&text, measured(&folder)?.as_ref(), aim)
         .map_err(|why| format!("{} cannot be used: {why}", json.display()))?;
     let output = Path::new(&variable("OUT_DIR")?).join("model.rs");
     fs::write(&output, source).map_err(|why| format!("cannot write {}: {why}", output.display()))

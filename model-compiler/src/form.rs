@@ -52,41 +52,64 @@ impl Measured {
         serde_json::from_str(text)
     }
 
-    /// The faster form; where they are about as fast, the smaller one.
+    /// What a form costs.
     #[must_use]
-    pub fn choice(&self) -> Form {
-        let ([faster, slower], form, other) = if self.ifs.verdict_ns < self.table.verdict_ns {
-            ([self.ifs, self.table], Form::Ifs, Form::Table)
-        } else {
-            ([self.table, self.ifs], Form::Table, Form::Ifs)
-        };
-        let much = slower.verdict_ns >= faster.verdict_ns * MUCH_FASTER;
-        if much || faster.bytes() <= slower.bytes() { form } else { other }
+    pub const fn cost(&self, form: Form) -> Cost {
+        match form {
+            Form::Ifs => self.ifs,
+            Form::Table => self.table,
+        }
+    }
+
+    /// The form that serves the aim. Of two that are about as fast the smaller one is the better for speed, too.
+    #[must_use]
+    pub fn choice(&self, aim: Aim) -> Form {
+        let (ifs, table) = (self.ifs, self.table);
+        let smaller = if ifs.bytes() < table.bytes() { Form::Ifs } else { Form::Table };
+        let faster = if ifs.verdict_ns < table.verdict_ns { Form::Ifs } else { Form::Table };
+        let gain = self.cost(smaller).verdict_ns / self.cost(faster).verdict_ns;
+        if aim == Aim::Small || gain < MUCH_FASTER { smaller } else { faster }
     }
 }
 
-/// The form for the model: the measured one, or the one that is best for most where nobody measured.
+/// What the program is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// To be fast.
+    Speed,
+    /// To be small, for boards whose flash is scarce.
+    Small,
+}
+
+/// The form for the model: by what was measured, or the one that is best for most where nobody measured.
 #[must_use]
-pub fn of(model: &Model, measured: Option<&Measured>) -> Form {
-    measured.map_or_else(|| Form::unmeasured(model), Measured::choice)
+pub fn of(model: &Model, measured: Option<&Measured>, aim: Aim) -> Form {
+    measured.map_or_else(|| Form::unmeasured(model), |measured| measured.choice(aim))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn choice(ifs: (f64, u64), table: (f64, u64)) -> Form {
+    fn measured(ifs: (f64, u64), table: (f64, u64)) -> Measured {
         let [ifs, table] =
             [ifs, table].map(|(verdict_ns, code_bytes)| Cost { verdict_ns, code_bytes, constant_bytes: 10 });
-        Measured { architecture: "x86_64".to_owned(), rows: 1, ifs, table }.choice()
+        Measured { architecture: "x86_64".to_owned(), rows: 1, ifs, table }
     }
 
     #[test]
     fn the_faster_form_is_taken_and_of_two_that_are_about_as_fast_the_smaller() {
+        let choice = |ifs, table| measured(ifs, table).choice(Aim::Speed);
         assert_eq!(choice((10.0, 900), (12.0, 100)), Form::Ifs);
         assert_eq!(choice((12.0, 100), (10.0, 900)), Form::Table);
         assert_eq!(choice((10.0, 900), (10.5, 100)), Form::Table);
         assert_eq!(choice((10.5, 100), (10.0, 900)), Form::Ifs);
         assert_eq!(choice((10.0, 100), (10.5, 900)), Form::Ifs);
+    }
+
+    #[test]
+    fn what_is_built_small_takes_the_smaller_form() {
+        assert_eq!(measured((10.0, 900), (90.0, 100)).choice(Aim::Small), Form::Table);
+        assert_eq!(measured((90.0, 100), (10.0, 900)).choice(Aim::Small), Form::Ifs);
     }
 }

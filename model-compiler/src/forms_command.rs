@@ -1,11 +1,12 @@
 //! `model-compiler forms`: measures both forms of a compiled model, and writes down which the build is to take.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use model_compiler::form::{self, Cost};
+use model_compiler::emit::Form;
+use model_compiler::form::{self, Aim, Cost};
 use model_compiler::measure_forms::measure;
 use model_compiler::rows::Rows;
 use traffic::features::FeatureVector;
@@ -32,16 +33,16 @@ pub fn forms(arguments: &FormsArguments) -> Result<()> {
     let model = read_model(&arguments.model.join("model.json"))?;
     let rows = Rows::read(&arguments.rows)?;
     let measured = measure(&model, &questions(&rows), &arguments.folder)?;
-    for (name, cost) in [("ifs", measured.ifs), ("table", measured.table)] {
-        let Cost { verdict_ns, code_bytes, constant_bytes } = cost;
+    for form in Form::ALL {
+        let Cost { verdict_ns, code_bytes, constant_bytes } = measured.cost(form);
+        let name = form.name();
         println!("{name:<5} {verdict_ns:>9.1} ns a verdict, {code_bytes} bytes of code, {constant_bytes} of constants");
     }
-    println!("the build takes: {:?}", measured.choice());
-    write(&arguments.model.join(form::FILE), &(serde_json::to_string_pretty(&measured)? + "\n"))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    let [fast, small] = [Aim::Speed, Aim::Small].map(|aim| measured.choice(aim).name());
+    println!("the build takes {fast}, and {small} where it is to be small");
+    let path = arguments.model.join(form::FILE);
+    let text = serde_json::to_string_pretty(&measured)? + "\n";
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Runs of rows from all over the table.

@@ -81,6 +81,8 @@ pub mod retrain;
 #[cfg(feature = "train")]
 pub mod rows;
 #[cfg(feature = "train")]
+pub mod save;
+#[cfg(feature = "train")]
 pub mod scores;
 #[cfg(feature = "train")]
 pub mod search;
@@ -89,16 +91,16 @@ pub mod shares;
 #[cfg(feature = "train")]
 pub mod train;
 
-use form::Measured;
+use form::{Aim, Measured};
 use json::ModelError;
 
 /// From the text of a model file to the Rust source that the daemon includes: see [`emit`] for what it defines.
 ///
 /// # Errors
 /// Whatever makes the model unfit for this program: see [`ModelError`].
-pub fn compile(json: &str, measured: Option<&Measured>) -> Result<String, ModelError> {
+pub fn compile(json: &str, measured: Option<&Measured>, aim: Aim) -> Result<String, ModelError> {
     let model = json::read(json)?;
-    Ok(emit::rust(&model, form::of(&model, measured)))
+    Ok(emit::rust(&model, form::of(&model, measured, aim)))
 }
 
 /// Recipes of tests, those in `tests/` among them.

@@ -4,17 +4,17 @@
 //! Exit codes: 0 fine, 1 an error at run time, 2 bad usage. Progress goes to standard error.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use model_compiler::corpus::Corpus;
-use model_compiler::form::{self, Measured};
+use model_compiler::form::{self, Aim, Measured};
 use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
+use model_compiler::save::save;
 use model_compiler::train::{Labelled, labelled, steps, train_and_assess};
 use model_compiler::{calibration, corpus, drift, emit, extract, import, json};
 
@@ -183,21 +183,9 @@ fn train_model(folder: &Path, path: &Path) -> Result<()> {
     if !reliability.is_empty() {
         print!("{}", calibration::table(&reliability));
     }
-    let target = folder.join("model.json");
-    fs::write(&target, json::write(&model)?).with_context(|| format!("cannot write {}", target.display()))?;
-    forget(&folder.join(form::FILE))?;
-    eprintln!("{}: {} leaves, depth {}", target.display(), model.leaves(), model.depth());
+    let path = save(&model, folder)?;
+    eprintln!("{}: {} leaves, depth {}", path.display(), model.leaves(), model.depth());
     Ok(())
-}
-
-/// What was measured of a model says nothing about another one.
-fn forget(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(why) if why.kind() != ErrorKind::NotFound => {
-            Err(why).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn drift_of(folder: &Path, path: &Path, least_flows: usize) -> Result<()> {
@@ -223,15 +211,16 @@ fn read_model(path: &Path) -> Result<Model> {
 fn compile_model(path: &Path, print: bool) -> Result<()> {
     let model = read_model(path)?;
     let tables = model.tables();
-    let form = form::of(&model, read_measured(&path.with_file_name(form::FILE))?.as_ref());
+    let form = form::of(&model, read_measured(&path.with_file_name(form::FILE))?.as_ref(), Aim::Speed);
     eprintln!(
-        "{}: trees {}, leaves {}, at most {} comparisons deep and {} for a verdict; {} bytes as tables; compiled as {form:?}",
+        "{}: trees {}, leaves {}, at most {} comparisons deep and {} for a verdict; {} bytes as tables; compiled as {}",
         path.display(),
         model.trees.len(),
         model.leaves(),
         model.depth(),
         tables.most_comparisons(),
         tables.bytes(),
+        form.name(),
     );
     if print {
         print!("{}", emit::rust(&model, form));

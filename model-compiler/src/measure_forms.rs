@@ -12,10 +12,11 @@ use crate::emit::{self, Form};
 use crate::form::{Cost, Measured};
 use crate::model::Model;
 
-/// Both forms, by the names of their crates.
-pub const FORMS: [(&str, Form); 2] = [("ifs", Form::Ifs), ("table", Form::Table)];
 /// How often all rows are asked about in each form, in turn; the fastest round counts.
 const ROUNDS: usize = 15;
+
+/// The end of the manifest of a crate that belongs to no other workspace, in one unit, so that each part is one object file.
+pub const ROOT: &str = "[workspace]\n[profile.release]\ncodegen-units = 1\n";
 
 /// The program that asks both forms.
 const PROGRAM: &str = include_str!("measure_forms/ask.rs.in");
@@ -30,12 +31,12 @@ pub fn measure(model: &Model, rows: &[FeatureVector], folder: &Path) -> Result<M
     let folder = &folder.canonicalize()?;
     let mut dependencies = String::new();
     let mut program = PROGRAM.replace("FEATURES", &FEATURE_COUNT.to_string());
-    for (name, form) in FORMS {
-        let part = write_form(model, name, form, folder)?;
+    for form in Form::ALL {
+        let part = write_form(model, form, folder)?;
         writeln!(dependencies, "{part} = {{ path = \"../{part}\" }}")?;
-        program = program.replace(&format!("{}::", name.to_uppercase()), &format!("{part}::"));
+        program = program.replace(&format!("{}::", form.name().to_uppercase()), &format!("{part}::"));
     }
-    write_crate(&folder.join("ask"), "ask", ("main.rs", &program), &dependencies, "[workspace]\n")?;
+    write_crate(&folder.join("ask"), "ask", ("main.rs", &program), &(dependencies + ROOT))?;
     build(&folder.join("ask"))?;
     let questions = folder.join("questions");
     fs::write(&questions, rows.iter().flatten().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())?;
@@ -44,8 +45,8 @@ pub fn measure(model: &Model, rows: &[FeatureVector], folder: &Path) -> Result<M
     Ok(Measured {
         architecture: std::env::consts::ARCH.to_owned(),
         rows: rows.len(),
-        ifs: cost(model, "ifs", ifs, folder)?,
-        table: cost(model, "table", table, folder)?,
+        ifs: cost(model, Form::Ifs, ifs, folder)?,
+        table: cost(model, Form::Table, table, folder)?,
     })
 }
 
@@ -55,7 +56,7 @@ fn fastest(said: &str) -> Result<[f64; 2]> {
     let mut first_sum = None;
     for line in said.lines() {
         let [form, ns, sum] = line.split(' ').collect::<Vec<_>>()[..] else { bail!("no line of the program: {line}") };
-        let place = FORMS.iter().position(|(name, _)| *name == form).context("no form")?;
+        let place = Form::ALL.iter().position(|known| known.name() == form).context("no form")?;
         ensure!(*first_sum.get_or_insert(sum) == sum, "the two forms decide for other classes");
         if let Some(best) = best.get_mut(place) {
             *best = best.min(ns.parse()?);
@@ -64,7 +65,7 @@ fn fastest(said: &str) -> Result<[f64; 2]> {
     Ok(best)
 }
 
-fn cost(model: &Model, form: &str, verdict_ns: f64, folder: &Path) -> Result<Cost> {
+fn cost(model: &Model, form: Form, verdict_ns: f64, folder: &Path) -> Result<Cost> {
     let (code_bytes, constant_bytes) = size(model, form, folder)?;
     Ok(Cost { verdict_ns: (verdict_ns * 10.0).round() / 10.0, code_bytes, constant_bytes })
 }
@@ -73,8 +74,8 @@ fn cost(model: &Model, form: &str, verdict_ns: f64, folder: &Path) -> Result<Cos
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write_form(model: &Model, form_name: &str, form: Form, folder: &Path) -> Result<String> {
-    let name = crate_name(model, form_name);
+pub fn write_form(model: &Model, form: Form, folder: &Path) -> Result<String> {
+    let name = crate_name(model, form);
     let classes: String = ThreatClass::ALL.iter().map(|class| format!("{class:?}, ")).collect();
     let library = format!(
         "#![no_std]\n#![forbid(unsafe_code)]\n#![allow(dead_code)]\n\
@@ -87,34 +88,26 @@ pub fn write_form(model: &Model, form_name: &str, form: Form, folder: &Path) -> 
          CLASSES.iter().position(|class| *class == leaf.class).unwrap_or_default()\n}}\n{}",
         emit::rust(model, form),
     );
-    write_crate(&folder.join(&name), &name, ("lib.rs", &library), "libm = \"0.2\"\n", "")?;
+    write_crate(&folder.join(&name), &name, ("lib.rs", &library), "libm = \"0.2\"\n")?;
     fs::write(folder.join(&name).join("src/forest.rs"), include_str!("forest.rs"))?;
     Ok(name)
 }
 
-/// A model may be called `scan-2` or `2`.
-fn crate_name(model: &Model, form: &str) -> String {
+/// The name of the crate of a form: a model may be called `scan-2` or `2`.
+#[must_use]
+pub fn crate_name(model: &Model, form: Form) -> String {
     let letters = model.name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' });
-    format!("model_{}_{form}", letters.collect::<String>().to_lowercase())
+    format!("model_{}_{}", letters.collect::<String>().to_lowercase(), form.name())
 }
 
-/// Writes a crate with that one source file.
+/// Writes a crate with that one source file. The manifest goes on after the line `[dependencies]` as told.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write_crate(
-    folder: &Path,
-    name: &str,
-    (file, source): (&str, &str),
-    dependencies: &str,
-    more: &str,
-) -> Result<()> {
+pub fn write_crate(folder: &Path, name: &str, (file, source): (&str, &str), dependencies: &str) -> Result<()> {
     fs::create_dir_all(folder.join("src"))?;
     fs::write(folder.join("src").join(file), source)?;
-    // One unit, so that a crate is one object file.
-    let profile = if more.is_empty() { "" } else { "[profile.release]\ncodegen-units = 1\n" };
-    let manifest =
-        format!("[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\n{dependencies}{more}{profile}");
+    let manifest = format!("[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\n{dependencies}");
     fs::write(folder.join("Cargo.toml"), manifest).with_context(|| format!("cannot write {}", folder.display()))
 }
 
@@ -133,7 +126,7 @@ pub fn build(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// It was not built, or `size` fails.
-pub fn size(model: &Model, form: &str, folder: &Path) -> Result<(u64, u64)> {
+pub fn size(model: &Model, form: Form, folder: &Path) -> Result<(u64, u64)> {
     let beginning = format!("lib{}-", crate_name(model, form));
     let mut built: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(folder.join("target/release/deps"))? {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use model_compiler::check::check_name;
-use model_compiler::json;
 use model_compiler::recipe::Recipe;
 use model_compiler::retrain::{Lessons, Retrained};
+use model_compiler::save::save;
 
 use crate::bars::Bars;
 use crate::{read_model, read_rows, recipe};
@@ -48,16 +48,12 @@ pub fn retrain(arguments: &RetrainArguments) -> Result<()> {
     let lessons = Lessons::new(read_rows(&arguments.rows, &recipe)?, &arguments.labelled, &recipe)?;
     let Retrained { mut model, comparison } = lessons.retrain(&recipe, &old, arguments.weight, &Bars::new())?;
     model.name = name.to_owned();
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    write(&folder.join("recipe.toml"), &recipe_text)?;
-    write(&folder.join("model.json"), &json::write(&model)?)?;
+    let path = save(&model, &folder)?;
+    let recipe_path = folder.join("recipe.toml");
+    fs::write(&recipe_path, recipe_text).with_context(|| format!("cannot write {}", recipe_path.display()))?;
     println!("{comparison}");
-    println!("{}: {} leaves, depth {}", folder.join("model.json").display(), model.leaves(), model.depth());
+    println!("{}: {} leaves, depth {}", path.display(), model.leaves(), model.depth());
     Ok(())
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// `forest-2` beside `forest`, or the first number behind it that is free.

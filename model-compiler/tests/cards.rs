@@ -107,12 +107,12 @@ fn the_build_takes_the_form_that_was_measured_to_be_better() {
     // Whatever this machine says: a single tree where nobody measured is ifs.
     measured.ifs.verdict_ns = 2.0 * measured.table.verdict_ns;
     fs::write(bench.path(FILE), serde_json::to_string(&measured).unwrap()).unwrap();
-    assert!(compiled(&bench).contains("compiled as Table"), "{}", compiled(&bench));
+    assert!(compiled(&bench).contains("compiled as table"), "{}", compiled(&bench));
     bench.append(FILE, "?");
     assert!(compiled(&bench).contains("form.json: make it again with `forms`"), "{}", compiled(&bench));
     bench.run(&["train"]).unwrap();
     assert!(!bench.path(FILE).exists(), "it was measured of another model");
-    assert!(compiled(&bench).contains("compiled as Ifs"), "{}", compiled(&bench));
+    assert!(compiled(&bench).contains("compiled as ifs"), "{}", compiled(&bench));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::process::Command;
 use anyhow::{Context, Error, Result, ensure};
 use model_compiler::emit::Form;
 use model_compiler::import::{Said, import, ranges};
-use model_compiler::measure_forms::{FORMS, build, size, write_crate, write_form};
+use model_compiler::measure_forms::{ROOT, build, crate_name, size, write_crate, write_form};
 use model_compiler::model::Model;
 use model_compiler::random::Random;
 use model_compiler::rows::{Capture, Row, Rows};
@@ -141,34 +141,28 @@ fn imported(name: &str, lessons: &Rows, directory: &Path) -> Result<Model> {
 fn compile_ours(models: &[Model], directory: &Path) -> Result<()> {
     let mut dependencies = String::new();
     let mut program = "//! All models and forms, to be called from C.\n".to_owned();
-    for (model, (form_name, form)) in each_form(models) {
-        let part = write_form(model, form_name, form, directory)?;
+    for (model, form) in each_form(models) {
+        let part = write_form(model, form, directory)?;
         dependencies.push_str(&format!("{part} = {{ path = \"../{part}\" }}\n"));
         program.push_str(&format!(
-            "#[unsafe(no_mangle)]\npub extern \"C\" fn ask_{}_{form_name}(features: &[f32; {FEATURE_COUNT}]) -> usize {{\n    \
-             {part}::place(features)\n}}\n",
-            model.name
+            "#[unsafe(no_mangle)]\npub extern \"C\" fn ask_{part}(features: &[f32; {FEATURE_COUNT}]) -> usize {{\n    \
+             {part}::place(features)\n}}\n"
         ));
     }
     let folder = directory.join("program");
-    write_crate(
-        &folder,
-        "program",
-        ("lib.rs", &program),
-        &dependencies,
-        "[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n",
-    )?;
+    dependencies.push_str(&format!("[lib]\ncrate-type = [\"cdylib\"]\n{ROOT}"));
+    write_crate(&folder, "program", ("lib.rs", &program), &dependencies)?;
     build(&folder)?;
-    for (model, (form, _)) in each_form(models) {
-        let define = format!("-DOURS=ask_{}_{form}", model.name);
-        let program = directory.join(format!("ask_{form}_{}", model.name));
+    for (model, form) in each_form(models) {
+        let define = format!("-DOURS=ask_{}", crate_name(model, form));
+        let program = directory.join(format!("ask_{}_{}", form.name(), model.name));
         compile_caller(&define, &directory.join("target/release/libprogram.so"), &program)?;
     }
     Ok(())
 }
 
-fn each_form(models: &[Model]) -> impl Iterator<Item = (&Model, (&'static str, Form))> {
-    models.iter().flat_map(|model| FORMS.map(|form| (model, form)))
+fn each_form(models: &[Model]) -> impl Iterator<Item = (&Model, Form)> {
+    models.iter().flat_map(|model| Form::ALL.map(|form| (model, form)))
 }
 
 fn compile_rival(rival: &str, name: &str, directory: &Path) -> Result<()> {
@@ -201,7 +195,7 @@ fn measure(models: &[Model], python: &Path, directory: &Path) -> Result<Figures>
     for _ in 0..ROUNDS {
         let mut lines = String::new();
         for model in models {
-            for form in FORMS.iter().map(|(name, _)| name).chain(&RIVALS) {
+            for form in Form::ALL.map(Form::name).iter().chain(&RIVALS) {
                 let mut command = Command::new(directory.join(format!("ask_{form}_{}", model.name)));
                 command.args([model.name.as_str(), form]).arg(&questions);
                 command.args([FEATURE_COUNT, model.classes.len(), TIMES].map(|number| number.to_string()));
@@ -237,18 +231,16 @@ fn show(figures: &Figures, models: &[Model], directory: &Path) -> Result<()> {
         let most: usize = model.trees.iter().map(|tree| tree.depth()).sum();
         println!("{}: {} trees, {nodes} nodes, at most {most} comparisons", model.name, model.trees.len());
         let of = |form: &str| figures.get(&(model.name.clone(), form.to_owned())).copied();
-        let ours = FORMS.iter().filter_map(|(form, _)| of(form)).fold(f64::INFINITY, f64::min);
-        for form in ["ifs", "table", "m2cgen", "tl2cgen", "scikit-learn predict"] {
-            let Some(ns) = of(form) else { continue };
-            let is_ours = FORMS.iter().any(|(name, _)| *name == form);
-            let size = if is_ours {
-                let (code, constants) = size(model, form, directory)?;
-                format!("  {code} bytes of code, {constants} of constants")
-            } else {
-                String::new()
-            };
+        let ours = Form::ALL.iter().filter_map(|form| of(form.name())).fold(f64::INFINITY, f64::min);
+        let line = |form: &str, size: &str| {
+            let ns = of(form).unwrap_or(f64::NAN);
             println!("  {form:<21} {ns:>10.1} ns  {:>8.2} of our faster form{size}", ns / ours);
+        };
+        for form in Form::ALL {
+            let (code, constants) = size(model, form, directory)?;
+            line(form.name(), &format!("  {code} bytes of code, {constants} of constants"));
         }
+        RIVALS.iter().chain(&["scikit-learn predict"]).for_each(|rival| line(rival, ""));
     }
     Ok(())
 }

@@ -39,8 +39,8 @@ def train():
 
 
 def write_m2cgen(model, folder):
-    """A file for each tree, and for a forest one that adds them up: of a forest as a whole m2cgen makes one function, which takes
-    a compiler of C very long and is no faster for it."""
+    """A file for each tree, and for a forest one that adds them up: of a forest as a whole m2cgen makes one function, on which a
+    compiler of C spends many minutes."""
     folder.mkdir(exist_ok=True)
     if isinstance(model, DecisionTreeClassifier):
         (folder / "tree.c").write_text(m2cgen.export_to_c(model))

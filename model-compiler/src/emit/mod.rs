@@ -21,7 +21,6 @@ mod ifs;
 
 use core::fmt::{self, Write};
 
-use serde::{Deserialize, Serialize};
 use traffic::features::{FEATURES, SCHEMA_HASH};
 
 use crate::forest::{Curve, Knot, Node, Root};
@@ -29,8 +28,7 @@ use crate::model::{Model, Tables};
 use crate::spread::{BINS, EDGES};
 
 /// How `classify` goes about its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// An `if` for each comparison. The processor guesses the way, and is right about most traffic.
     Ifs,
@@ -39,6 +37,18 @@ pub enum Form {
 }
 
 impl Form {
+    /// Both forms.
+    pub const ALL: [Self; 2] = [Self::Ifs, Self::Table];
+
+    /// What it is called in files and on screens.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ifs => "ifs",
+            Self::Table => "table",
+        }
+    }
+
     /// The form of a model of which nobody measured both: nested ifs for a single tree, whose branches are few enough to be
     /// foretold, and the tables for many, which are also the smaller form. So it is with every model of `make bench-model`.
     #[must_use]

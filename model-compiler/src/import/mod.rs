@@ -26,10 +26,10 @@ use traffic::features::{FEATURES, ThreatClass};
 use crate::check::{TreeFault, Unfit, check};
 use crate::extract::BENIGN;
 use crate::forest::Combination;
-use crate::json;
 use crate::model::{Model, Node, Range, Tree};
 use crate::ranges::{self, ends};
 use crate::rows::Rows;
+use crate::save::save;
 
 /// A capture counts as the root of its flows: no recipe says otherwise.
 const CAPTURE_EXPONENT: f64 = 0.5;
@@ -218,10 +218,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let ranges = ranges(&Rows::read(rows)?).with_context(|| format!("cannot use {}", rows.display()))?;
     let said = Said { name, classes: classes.clone(), features };
     let model = import(&bytes, &said, ranges).with_context(|| format!("cannot import {}", from.display()))?;
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let target = folder.join("model.json");
-    fs::write(&target, json::write(&model)?).with_context(|| format!("cannot write {}", target.display()))?;
-    eprintln!("{}: {} trees, {} leaves, depth {}", target.display(), model.trees.len(), model.leaves(), model.depth());
+    let path = save(&model, folder)?;
+    eprintln!("{}: {} trees, {} leaves, depth {}", path.display(), model.trees.len(), model.leaves(), model.depth());
     Ok(())
 }
 
