@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use lab::packets::{
     ENCAPSULATIONS, Encapsulation, SENDER, SYN, SYN_ACK, THREE_TAGS, Transport, datagram, datagram_that_states, icmp,
-    later_fragment, tcp, udp,
+    later_fragment, sctp, tcp, udp,
 };
 use lab::process::wait_until;
 use lab::two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts};
@@ -111,12 +111,16 @@ fn packets(family: usize) -> Vec<(Kind, &'static str, Transport)> {
         (Opens, "SYN with ECN", tcp(12_345, 80, SYN | 0xc0)),
         (Opens, "UDP from a client", udp(40_000, 53)),
         (Opens, "UDP from the first client's port", udp(1_024, 53)),
+        (Opens, "SCTP INIT", sctp(40_000, 2_905, 1)),
+        (Opens, "SCTP COOKIE ECHO", sctp(40_000, 2_905, 10)),
         (Opens, "echo request", icmp(protocol, request)),
         (Answers, "SYN, ACK", tcp(80, 12_345, SYN_ACK)),
         (Answers, "ACK", tcp(12_345, 80, 0x10)),
         (Answers, "RST", tcp(12_345, 80, 0x04)),
         (Answers, "UDP of a service", udp(53, 40_000)),
         (Answers, "UDP from the last service port", udp(1_023, 40_000)),
+        (Answers, "SCTP INIT ACK", sctp(2_905, 40_000, 2)),
+        (Answers, "SCTP DATA", sctp(40_000, 2_905, 0)),
         (Answers, "echo reply", icmp(protocol, reply)),
         (Answers, "a later fragment", later_fragment()),
         (Needed, "DHCP", udp(dhcp.0, dhcp.1)),

@@ -80,6 +80,22 @@ fn a_port_scan_is_blocked_and_the_block_ends_after_its_time() {
 }
 
 #[test]
+fn a_scan_over_sctp_is_blocked_and_its_reason_is_in_words() {
+    let (network, _servers) = stage();
+    let daemon = Daemon::start(&network, &Config::default()).unwrap();
+    let attacker = network.outsider(69).unwrap();
+    // Whatever the kernel makes of SCTP: it refuses what it does not know (RFC 1122 section 3.2.2.1).
+    let scan = start_nmap(&attacker.namespace, &format!("-sY -Pn -T4 --max-retries 1 -p 1-2000 {LAN_HOST}")).unwrap();
+    let block = daemon.wait_for_block(&attacker.address(), PATIENCE).unwrap();
+    assert_blocked_for(&daemon, &block, "scan");
+    let because = text(&block, "because");
+    assert!(because.contains("ports on 1 host tried in 60 s"), "what was done: {because}");
+    assert!(!because.contains("src_"), "names of features are no words: {because}");
+    drop(scan);
+    assert!(!reaches_the_lan(&attacker.namespace), "the attacker still gets through");
+}
+
+#[test]
 fn a_syn_flood_is_blocked() {
     let (network, _servers) = stage();
     let daemon = Daemon::start(&network, &Config::default()).unwrap();

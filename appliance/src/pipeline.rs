@@ -11,7 +11,7 @@ use traffic::extractor::{Extractor, Observation};
 use traffic::features::{FEATURE_COUNT, ThreatClass};
 use traffic::flow::FlowEnd;
 use traffic::limits::Limits;
-use traffic::protocols::{TCP, UDP};
+use traffic::protocols::{SCTP, TCP, UDP};
 use traffic::services::DNS_PORT;
 use traffic::time::Timestamp;
 
@@ -337,7 +337,7 @@ impl Judgement {
 /// guessed shows when the connection ends: until then, whoever mistyped it before may be logging in. Fragments without ports are a flow of
 /// their own, which is never answered: what they are shows in the flow of the first ones.
 fn is_to_be_heard(class: ThreatClass, seen: &Observation<'_>) -> bool {
-    let is_of_fragments = matches!(seen.protocol, TCP | UDP) && seen.responder_port.is_none();
+    let is_of_fragments = matches!(seen.protocol, TCP | UDP | SCTP) && seen.responder_port.is_none();
     seen.begun
         && !is_of_fragments
         && (class != ThreatClass::BruteForce || seen.end.is_some_and(|end| end != FlowEnd::Segment))

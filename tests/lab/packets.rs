@@ -111,6 +111,13 @@ pub fn datagram_that_states(length: usize, source_port: u16, destination_port: u
     Transport { protocol: 17, bytes, fragment_offset: 0 }
 }
 
+/// An SCTP packet whose first chunk is of this type.
+#[must_use]
+pub fn sctp(source_port: u16, destination_port: u16, chunk: u8) -> Transport {
+    let bytes = [&ports(source_port, destination_port)[..], &[0; 8], &[chunk, 0, 0, 4]].concat();
+    Transport { protocol: 132, bytes, fragment_offset: 0 }
+}
+
 /// An ICMP packet of this type, or one of ICMPv6.
 #[must_use]
 pub fn icmp(protocol: u8, kind: u8) -> Transport {

@@ -25,7 +25,7 @@ pub struct Sighting {
     pub destination: IpAddr,
     /// IP protocol number.
     pub protocol: u8,
-    /// The other side's port, for TCP and UDP.
+    /// The other side's port, for TCP, UDP and SCTP.
     pub port: Option<u16>,
     /// What it looks like.
     pub verdict: Verdict,

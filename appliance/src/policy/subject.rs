@@ -175,7 +175,7 @@ fn service(text: &str) -> Option<Subject> {
 /// What is done about a subject. Of a source the stricter one stands further below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
-    /// Drop only what opens a connection from the source (TCP SYN without ACK, UDP and ICMP that nobody asked for): the
+    /// Drop only what opens a connection from the source (TCP SYN without ACK, SCTP INIT, UDP and ICMP that nobody asked for): the
     /// answer to evidence that somebody else could have forged in the source's name.
     DenyNew,
     /// Of what opens connections to the service, or answers it, let through so much a second. Above that only who was asked, and

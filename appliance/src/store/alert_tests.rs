@@ -119,8 +119,9 @@ fn features_of_another_schema_are_told_and_not_misread() {
 #[test]
 fn an_alert_takes_less_than_a_kibibyte_and_one_by_itself_two_pages() {
     const BECAUSE: &str = "47 ports on 1 host tried in 60 s, 96 % unanswered, 4 % refused (model forest, scan 0.981: \
-        src_unanswered_share_60s 0.958 > 0.561; src_ports_60s 47 > 12.5; dst_service_unfinished_share_2s 1 > 0.25; \
-        src_flows_60s 49 > 18; answered 0 ≤ 0.5; src_hosts_2s 1 ≤ 3.5; and 9 of less weight)";
+        96 % of the source's flows in 60 s that nobody answered in time (> 56.1 %); 47 distinct ports tried by the source in 60 s (> 12.5); \
+        100 % of the TCP flows to the destination port in 2 s without a completed handshake (> 25 %); 49 flows begun by the source in \
+        60 s (> 18); and 9 of less weight)";
     let directory = TestDirectory::new("size");
     let store = open(&directory);
     let typical = |number| {

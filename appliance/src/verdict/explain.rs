@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use model_compiler::forest::{Forest, Root};
-use traffic::features::{FEATURES, FeatureVector, Index, ThreatClass};
+use traffic::features::{FeatureVector, Index, ThreatClass};
 
-use super::in_words::Deeds;
+use super::in_words::{Deeds, compared};
 use super::{Basis, Model, Verdict};
 
 /// The most features that a reason names.
-const NAMED_FEATURES: usize = 6;
+const NAMED_FEATURES: usize = 4;
 
 /// What the model made of one feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -57,18 +57,13 @@ fn explain_model(model: &Model, verdict: Verdict, features: &FeatureVector) -> S
     let mut text = headline(verdict.class, features);
     let _ = write!(text, " (model {}, {} {}:", model.name, verdict.class.name(), round(verdict.confidence));
     let parts = parts_of(model, verdict.class, features);
-    let mut separator = " ";
-    for part in parts.iter().take(NAMED_FEATURES) {
-        let Some((described, value)) = FEATURES.get(part.feature).zip(features.get(part.feature)) else { continue };
-        let _ = write!(text, "{separator}{} {}", described.name, round(*value));
-        if let Some(above) = part.above {
-            let _ = write!(text, " > {}", round(above));
-        }
-        if let Some(at_most) = part.at_most {
-            let _ = write!(text, " ≤ {}", round(at_most));
-        }
-        separator = "; ";
-    }
+    let told = parts.iter().take(NAMED_FEATURES).filter_map(|part| {
+        let above = part.above.map(|bound| (">", bound));
+        let at_most = part.at_most.map(|bound| ("≤", bound));
+        let bounds: Vec<(&str, f32)> = above.into_iter().chain(at_most).collect();
+        Some(compared(part.feature, *features.get(part.feature)?, &bounds))
+    });
+    let _ = write!(text, " {}", told.collect::<Vec<_>>().join("; "));
     if let Some(more @ 1..) = parts.len().checked_sub(NAMED_FEATURES) {
         let _ = write!(text, "; and {more} of less weight");
     }

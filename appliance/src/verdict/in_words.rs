@@ -59,6 +59,19 @@ pub fn bound_in_words(place: usize, bound: f32) -> String {
     }
 }
 
+/// A value in words with what it was held against: `47 distinct ports tried by the source in 2 s (> 12.5)`. What a flag is held against
+/// says nothing more.
+#[must_use]
+pub fn compared(place: usize, value: f32, bounds: &[(&str, f32)]) -> String {
+    let words = in_words(place, value);
+    if bounds.is_empty() || FEATURES.get(place).is_none_or(|feature| feature.unit == "flag") {
+        return words;
+    }
+    let bounds: Vec<String> =
+        bounds.iter().map(|(sign, bound)| format!("{sign} {}", bound_in_words(place, *bound))).collect();
+    format!("{words} ({})", bounds.join(" and "))
+}
+
 /// What somebody did lately, with the numbers of the features.
 pub(super) struct Deeds<'a>(pub &'a FeatureVector);
 
@@ -150,6 +163,24 @@ mod tests {
         {
             assert_eq!(bound_in_words(index as usize, bound), words);
         }
+    }
+
+    #[test]
+    fn a_comparison_is_told_with_the_value_and_its_bounds() {
+        for (index, value, bounds, words) in [
+            (SrcPorts2s, 47.0, &[(">", 12.5)][..], "47 distinct ports tried by the source in 2 s (> 12.5)"),
+            (
+                SrcUnanswered2s,
+                0.958,
+                &[(">", 0.561_9), ("≤", 0.97)],
+                "96 % of the source's flows in 2 s that nobody answered in time (> 56.2 % and ≤ 97 %)",
+            ),
+            (Answered, 0.0, &[("≤", 0.5)], "the responder sent nothing"),
+            (SrcPorts2s, 2.0, &[], "2 distinct ports tried by the source in 2 s"),
+        ] {
+            assert_eq!(compared(index as usize, value, bounds), words);
+        }
+        assert_eq!(compared(FEATURES.len(), 1.0, &[(">", 0.5)]), "");
     }
 
     #[test]

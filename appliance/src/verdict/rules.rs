@@ -3,7 +3,7 @@
 //! They come from the configuration and are of fixed size, so that judging compares numbers and nothing else. A rule goes by
 //! value with what follows from it: its reason is told by another thread, perhaps when the configuration has changed.
 
-use core::fmt::{self, Write};
+use core::fmt;
 use core::str::FromStr;
 
 use traffic::features::schema::index_of;
@@ -11,6 +11,7 @@ use traffic::features::{FEATURES, FeatureVector, Index, ThreatClass};
 
 use super::Verdict;
 use super::explain::round;
+use super::in_words::compared;
 
 /// Most rules in force at once: each is tried at every checkpoint. The default ones are about half of them.
 pub const MOST_RULES: usize = 64;
@@ -217,19 +218,16 @@ impl Rule {
         conditions.join("; ")
     }
 
-    /// The conditions with the values that they were held against.
+    /// The conditions, in words with the values that they were held against.
     pub(super) fn explain(&self, features: &FeatureVector) -> String {
-        let mut text = format!("rule {:?}:", self.name);
-        let mut separator = " ";
-        for Condition { feature, comparison, threshold } in self.conditions.iter().flatten() {
-            let place = usize::from(*feature);
-            let Some((described, value)) = FEATURES.get(place).zip(features.get(place)) else { continue };
-            let (sign, threshold) = (comparison.sign(), round(*threshold));
-            let _ = write!(text, "{separator}{} {} {sign} {threshold}", described.name, round(*value));
-            separator = "; ";
-        }
-        let _ = write!(text, ": {} {}", self.verdict.class.name(), round(self.verdict.confidence));
-        text
+        let told = self.conditions.iter().flatten().filter_map(|condition| {
+            let place = usize::from(condition.feature);
+            let value = *features.get(place)?;
+            Some(compared(place, value, &[(condition.comparison.sign(), condition.threshold)]))
+        });
+        let told: Vec<String> = told.collect();
+        let Verdict { class, confidence } = self.verdict;
+        format!("rule {:?}: {}: {} {}", self.name, told.join("; "), class.name(), round(confidence))
     }
 }
 
@@ -352,7 +350,8 @@ mod tests {
         let seen = features(&[(Index::SrcPorts60s, 31.0), (Index::SrcUnanswered60s, 0.968_75)]);
         assert_eq!(
             rule.explain(&seen),
-            "rule \"many \\\"ports\\\"\": src_ports_60s 31 > 20; src_unanswered_share_60s 0.969 ≥ 0.5: botnet 0.8"
+            "rule \"many \\\"ports\\\"\": 31 distinct ports tried by the source in 60 s (> 20); 97 % of the source's flows in 60 s that \
+             nobody answered in time (≥ 50 %): botnet 0.8"
         );
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use traffic::features::schema::schema_hash_text;
 use traffic::features::{FEATURES, FeatureVector, ThreatClass};
-use traffic::protocols::{TCP, UDP};
+use traffic::protocols::{SCTP, TCP, UDP};
 use traffic::time::Timestamp;
 
 use super::api::{AlertRow, BlockRow};
@@ -311,6 +311,7 @@ fn protocol(number: u8) -> String {
     match number {
         TCP => String::from("tcp"),
         UDP => String::from("udp"),
+        SCTP => String::from("sctp"),
         other => other.to_string(),
     }
 }
@@ -466,6 +467,7 @@ impl Explanation {
         let protocol = match self.protocol.as_deref() {
             Some("tcp") => String::from(" over TCP"),
             Some("udp") => String::from(" over UDP"),
+            Some("sctp") => String::from(" over SCTP"),
             Some("1" | "58") => String::from(" over ICMP"),
             Some(number) => format!(" over protocol {number}"),
             None => String::new(),

@@ -137,15 +137,15 @@ fn a_card_says_what_happened_and_leaves_the_models_numbers_to_the_page_behind_it
     let page = open_page("brief");
     let cookie = page.log_in();
     let mut snapshot = snapshot(clock::now());
-    let because = "the source tried 47 distinct ports (model forest, scan 0.97: src_ports_2s 47 > 12)";
+    let because = "the source tried 47 distinct ports (model forest, scan 0.97: 47 ports in 2 s (> 12))";
     snapshot.alerts[0].because = because.to_owned();
     snapshot.blocks[0].because = format!("scan: {because}; evidence of 9 flows").into();
     page.handle.publish(snapshot);
     let html = page.get("/", &cookie).body;
     let (_, cards) = html.split_once("Blocked now").unwrap();
     assert_eq!(cards.matches("the source tried 47 distinct ports").count(), 2, "of the block and of the alert");
-    assert!(!cards.contains("src_ports_2s") && !cards.contains("deny_new"), "{cards}");
+    assert!(!cards.contains("ports in 2 s") && !cards.contains("deny_new"), "{cards}");
     assert_eq!(cards.matches("href=\"/alerts/18\"").count(), 2, "each leads to the whole reason");
     let why = page.get("/alerts/18", &cookie).body;
-    assert!(why.contains("src_ports_2s 47 &gt; 12") && !why.contains("deny_new"), "{why}");
+    assert!(why.contains("47 ports in 2 s (&gt; 12)") && !why.contains("deny_new"), "{why}");
 }

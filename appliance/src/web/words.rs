@@ -88,9 +88,10 @@ pub(super) const fn blocked_part(action: Action) -> &'static str {
     }
 }
 
-/// A reason without what the model compared, which is behind "why?".
+/// A reason without what the model or rule compared, which is behind "why?".
 pub(super) fn brief(because: &str) -> &str {
-    because.split_once(" (model ").map_or(because, |(brief, _)| brief)
+    let ends = [" (model ", " (rule "].into_iter().filter_map(|accuser| because.find(accuser));
+    ends.min().and_then(|end| because.get(..end)).unwrap_or(because)
 }
 
 #[cfg(test)]
@@ -98,11 +99,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_brief_without_the_numbers_of_the_model() {
-        let of_model = "scan: tried 47 ports (model forest, scan 0.97: src_ports_2s 47 > 12); evidence of 9 flows";
+    fn a_reason_is_brief_without_what_was_compared() {
+        let of_model = "scan: tried 47 ports (model forest, scan 0.97: 47 distinct ports (> 12)); evidence of 9 flows";
         assert_eq!(brief(of_model), "scan: tried 47 ports");
-        let of_rule = "sent 60 SYNs in 2 s (rule \"syns\": fwd_syn_flags 60 > 50)";
-        assert_eq!(brief(of_rule), of_rule);
+        let of_rule = "sent 60 SYNs in 2 s (rule \"a (model b\": 60 packets with SYN (> 50): scan 0.8)";
+        assert_eq!(brief(of_rule), "sent 60 SYNs in 2 s");
+        assert_eq!(brief("blocked by hand"), "blocked by hand");
     }
 
     #[test]

@@ -24,9 +24,9 @@ pub struct Observation<'a> {
     pub initiator: IpAddr,
     /// The other side.
     pub responder: IpAddr,
-    /// The initiator's port, for TCP and UDP.
+    /// The initiator's port, for TCP, UDP and SCTP.
     pub initiator_port: Option<u16>,
-    /// The responder's port, for TCP and UDP.
+    /// The responder's port, for TCP, UDP and SCTP.
     pub responder_port: Option<u16>,
     /// IP protocol number.
     pub protocol: u8,

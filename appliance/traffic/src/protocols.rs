@@ -13,6 +13,9 @@ pub const GRE: u8 = 47;
 /// ICMPv6.
 pub const ICMPV6: u8 = 58;
 
+/// SCTP (RFC 9260).
+pub const SCTP: u8 = 132;
+
 /// IPv6 hop-by-hop options (RFC 8200 section 4.3).
 pub const HOP_BY_HOP: u8 = 0;
 /// IPv6 routing header (RFC 8200 section 4.4).

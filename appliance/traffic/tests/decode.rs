@@ -11,8 +11,10 @@ use frames::{
 };
 use pnet_packet::ethernet::{EtherType, EtherTypes};
 use pnet_packet::tcp::TcpFlags;
-use traffic::decode::{Arp, ArpOperation, Decoded, Frame, LinkType, SynOptions, Tcp, Transport, datagram, decode};
-use traffic::protocols::{GRE, IPV6_TUNNEL, TCP, UDP};
+use traffic::decode::{
+    Arp, ArpOperation, DecodeError, Decoded, Frame, LinkType, SynOptions, Tcp, Transport, datagram, decode,
+};
+use traffic::protocols::{GRE, IPV6_TUNNEL, SCTP, TCP, UDP};
 
 /// The PPPoE header of a session, and the PPP protocol IPv4, before so many bytes.
 fn pppoe(len: usize) -> Vec<u8> {
@@ -160,12 +162,36 @@ fn every_kind_of_extension_header_is_followed() {
 #[test]
 fn tunnels_are_a_protocol_of_their_own() {
     let inside = ipv6(TCP, &tcp(0));
-    for protocol in [IPV6_TUNNEL, GRE, 50, 4, 132] {
+    for protocol in [IPV6_TUNNEL, GRE, 50, 4, 136] {
         for ip in [ipv4(protocol, &inside), ipv6(protocol, &inside)] {
             let packet = packet(&ip_frame(&ip));
             assert_eq!((packet.protocol, packet.transport, packet.payload_len_bytes), (protocol, Transport::Other, 60));
         }
     }
+}
+
+#[test]
+fn sctp_has_ports_and_says_whether_it_aborts() {
+    /// INIT and ABORT (RFC 9260 section 3.2).
+    const CHUNKS: [(u8, bool); 2] = [(1, false), (6, true)];
+    let header = [0x9c, 0x40, 0x0b, 0x59, 0, 0, 0, 0, 1, 2, 3, 4];
+    let sctp = |destination_port, aborts| Transport::Sctp { source_port: 40_000, destination_port, aborts };
+    for (chunk, aborts) in CHUNKS {
+        let segment = [&header[..], &[chunk, 0, 0, 4]].concat();
+        for ip in [ipv4(SCTP, &segment), ipv6(SCTP, &segment), ipv4_fragment(SCTP, 0, true, &segment)] {
+            let packet = packet(&ip_frame(&ip));
+            assert_eq!((packet.transport, packet.payload_len_bytes), (sctp(2_905, aborts), 4));
+            assert_eq!(packet.ports(), Some((40_000, 2_905)));
+        }
+        let bytes = ip_frame(&ipv4(SCTP, &segment));
+        let cut = packet_of(&Frame { bytes: &bytes[..bytes.len() - 4], ..frame(&bytes) });
+        assert_eq!((cut.transport, cut.payload_len_bytes), (sctp(2_905, false), 4), "the chunk was not captured");
+    }
+    let mut padded = ip_frame(&ipv4(SCTP, &header));
+    padded.push(6);
+    assert_eq!(packet(&padded).transport, sctp(2_905, false), "padding is no chunk");
+    assert_eq!(decoded(&ip_frame(&ipv4(SCTP, &header[..11]))), Err(DecodeError::TransportLength));
+    assert_eq!(decoded(&ip_frame(&ipv4_fragment(SCTP, 0, true, &header[..8]))), Err(DecodeError::FragmentTiny));
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use common::{Bench, CLIENT, SERVER, client, packet, tcp, udp, web};
+use common::{Bench, CLIENT, SERVER, client, packet, sctp, tcp, udp, web};
 use traffic::decode::{About, IcmpError, IcmpKind, Packet, Transport};
 use traffic::extractor::{Extractor, Outcome};
 use traffic::features::Index;
@@ -252,6 +252,35 @@ fn an_icmp_error_that_tells_nothing_new_is_a_flow_of_its_own() {
     assert!(is_own(&[query], &complaint(false, 17, (40_000, 53))), "time exceeded, as for traceroute");
     assert!(is_own(&[query], &complaint(true, 17, (40_000, 54))), "no such flow");
     assert!(is_own(&[answer], &error), "a flow that the receiver of the error did not begin");
+}
+
+#[test]
+fn sctp_is_a_flow_for_each_port_and_an_abort_refuses_it() {
+    let mut bench = Bench::new(Limits::default());
+    for port in 1..=10 {
+        assert!(bench.packet(0, &sctp(client(), (SERVER, port), false)).created);
+        let answer = sctp((SERVER, port), client(), port % 2 == 0);
+        assert!(!bench.packet(1, &answer).created);
+    }
+    bench.packet(2, &sctp(client(), (SERVER, 11), false));
+    bench.packet(3, &complaint(true, 132, (40_000, 11)));
+    bench.packet(4, &sctp(client(), (SERVER, 12), false));
+    assert_eq!(bench.last().value(Index::SrcPorts2s).round(), 12.0);
+    assert_eq!(bench.last().value(Index::SrcRefused2s), 0.5, "five by their hosts, and one by a router, of twelve");
+    bench.packet(5, &sctp((SERVER, 1), client(), true));
+    bench.packet(6, &sctp(client(), (SERVER, 13), false));
+    assert_eq!(bench.last().value(Index::SrcRefused2s), 6.0 / 13.0, "an association that stood is no refused one");
+}
+
+#[test]
+fn an_abort_of_what_was_never_asked_for_is_nobodys_doing() {
+    let mut bench = Bench::new(Limits::default());
+    for port in 1..=10 {
+        bench.packet(0, &sctp((SERVER, 7), (CLIENT, port), false));
+        bench.packet(1, &sctp((CLIENT, port), (SERVER, 7), true));
+    }
+    bench.packet(2, &udp(client(), (SERVER, 53), 30));
+    assert_eq!(bench.last().value(Index::SrcFlows2s), 1.0);
 }
 
 #[test]

@@ -23,13 +23,13 @@
 //! ARP, DHCP and IPv6 neighbour discovery always pass; but what floods a group by it is kept to a rate.
 //!
 //! **What opens a connection.** The hook has no connection tracking, so it is told by the packet alone: TCP with SYN and
-//! without ACK, echo requests, and UDP *from port 1024 or above*. A reply of a DNS, NTP or QUIC server comes from a port
+//! without ACK, SCTP with INIT or COOKIE ECHO, echo requests, and UDP *from port 1024 or above*. A reply of a DNS, NTP or QUIC server comes from a port
 //! below, and passes, even where somebody forged the server's address to have it blocked. The price: an offender that
 //! sends from such a port still gets through with UDP, and a server that answers from a high port does not. Above a limit it passes
 //! only where it was asked for. Fragments other than the first pass; without the first they are of no use.
 //!
 //! **Encapsulation.** One VLAN tag makes no difference. Behind a second one (`QinQ`) and in PPPoE the headers are looked for
-//! at fixed places: IPv6 extension headers hide TCP, UDP and ICMPv6 from `deny_new` there, but nothing hides from `deny`.
+//! at fixed places: IPv6 extension headers hide TCP, UDP, SCTP and ICMPv6 from `deny_new` there, but nothing hides from `deny`.
 //! IPv4 options and IPv6 extension headers there hide from `limit` as well.
 //! What lies behind a third tag passes, and is counted ([`Enforcer::hidden_packets`]).
 

@@ -15,7 +15,7 @@
 //! Every packet meets these rules, so they are few: what is neither from nor to anybody in a set is looked up in each set once, a
 //! datagram and what opens a connection in those of `limits4` as well, and nothing follows it.
 
-use traffic::protocols::{ICMP, ICMPV6, TCP, UDP};
+use traffic::protocols::{ICMP, ICMPV6, SCTP, TCP, UDP};
 
 use super::batch::{Batch, ETHERNET, Key};
 use super::closed;
@@ -511,6 +511,9 @@ fn deny_new_rules(rules: &mut Rules) {
     add(syn_only(Rule::new("opens a connection").transport(TCP), Base::Transport, 0).drop());
     let udp = Rule::new("UDP, but not answers of services (ports below 1024)").transport(UDP);
     add(client_port(udp, Base::Transport, 0).drop());
+    for chunk in SCTP_OPENS {
+        add(Rule::new("opens an association").transport(SCTP).payload(Base::Transport, SCTP_CHUNK, &[chunk]).drop());
+    }
     add(Rule::new("ping").transport(ICMP).payload(Base::Transport, 0, &[ECHO_REQUEST]).drop());
     add(Rule::new("ping").transport(ICMPV6).payload(Base::Transport, 0, &[ECHO_REQUEST_IPV6]).drop());
 }
@@ -543,6 +546,10 @@ fn encapsulated_deny_new_rules(place: &Place, rules: &mut Rules) {
     add(syn_only(place.carrying("opens a connection", TCP), Base::Network, transport).drop());
     let udp = place.carrying("UDP, but not answers of services (ports below 1024)", UDP);
     add(client_port(udp, Base::Network, transport).drop());
+    for chunk in SCTP_OPENS {
+        let rule = place.carrying("opens an association", SCTP);
+        add(rule.payload(Base::Network, transport + SCTP_CHUNK, &[chunk]).drop());
+    }
     let echo = match place.key {
         Key::Ipv4 => ECHO_REQUEST,
         Key::Ipv6 => ECHO_REQUEST_IPV6,
@@ -562,6 +569,11 @@ const fn icmp(key: Key) -> u8 {
 const TCP_FLAGS: u32 = 13;
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
+
+/// Where the type of the first chunk stands in an SCTP packet, and which types open an association: INIT, and the COOKIE ECHO that follows
+/// it (RFC 9260 section 3.2). Neither is in a packet with others before it.
+const SCTP_CHUNK: u32 = 12;
+const SCTP_OPENS: [u8; 2] = [1, 10];
 
 /// TCP with SYN and without ACK.
 fn syn_only(rule: Rule, base: Base, transport_bytes: u32) -> Rule {

@@ -84,6 +84,7 @@ fn transport(kind: u8, ports: u8, flags: u8) -> Option<(u8, Transport)> {
         13 => (1, Transport::Icmp(IcmpKind::EchoReply(source_port))),
         14 if flags & 1 == 0 => (1, Transport::Icmp(IcmpKind::Other)),
         14 => (1, Transport::Icmp(IcmpKind::Odd(source_port))),
+        15 if flags & 1 == 0 => (132, Transport::Sctp { source_port, destination_port, aborts: flags & 2 != 0 }),
         _ => (47, Transport::Other),
     })
 }

@@ -226,8 +226,9 @@ impl Flow {
         }
         let is_forward = is_from_low == self.is_forward_from_low;
         let is_reset = matches!(packet.transport, Transport::Tcp(tcp) if tcp.flags.rst);
+        let aborts = matches!(packet.transport, Transport::Sctp { aborts: true, .. });
         if is_forward {
-            self.begun |= !(is_reset && self.answered);
+            self.begun |= !((is_reset || aborts) && self.answered);
         } else {
             self.answered = true;
             self.answered_bytes += u64::from(packet.payload_len_bytes);
@@ -348,7 +349,7 @@ const fn is_first_answer(packet: &Packet) -> bool {
     match packet.transport {
         Transport::Tcp(tcp) => tcp.flags.syn,
         Transport::Udp { .. } => true,
-        Transport::Icmp(_) | Transport::Fragment | Transport::Other => false,
+        Transport::Icmp(_) | Transport::Sctp { .. } | Transport::Fragment | Transport::Other => false,
     }
 }
 
@@ -363,6 +364,6 @@ fn comes_from_responder(packet: &Packet, is_early: bool) -> bool {
         },
         Transport::Udp { .. } => is_from_service && is_early,
         Transport::Icmp(kind) => matches!(kind, IcmpKind::EchoReply(_)),
-        Transport::Fragment | Transport::Other => false,
+        Transport::Sctp { .. } | Transport::Fragment | Transport::Other => false,
     }
 }

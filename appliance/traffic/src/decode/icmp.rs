@@ -7,7 +7,7 @@ use smoltcp::wire::{Ipv4Packet, Ipv6Packet};
 use super::ip::{self, IPV4_LEN, IPV6_LEN};
 use super::transport::Segment;
 use super::{About, DecodeError, IcmpError, IcmpKind, Packet, Transport, to_u32};
-use crate::protocols::{ICMP, ICMPV6, TCP, UDP};
+use crate::protocols::{ICMP, ICMPV6, SCTP, TCP, UDP};
 
 /// Message types that mean something here.
 pub(super) struct Types {
@@ -112,7 +112,7 @@ fn about_ipv6(bytes: &[u8]) -> Option<(IpAddr, About)> {
 fn ports(protocol: u8, bytes: &[u8]) -> Option<(u16, u16)> {
     let number = |high: u8, low: u8| u16::from_be_bytes([high, low]);
     let echo = match protocol {
-        TCP | UDP => return bytes.first_chunk().map(|[a, b, c, d]| (number(*a, *b), number(*c, *d))),
+        TCP | UDP | SCTP => return bytes.first_chunk().map(|[a, b, c, d]| (number(*a, *b), number(*c, *d))),
         ICMP => &V4,
         ICMPV6 => &V6,
         _ => return Some((0, 0)),

@@ -137,6 +137,15 @@ pub enum Transport {
         /// The long name that it asks a name server about.
         asked: Option<LongName>,
     },
+    /// SCTP.
+    Sctp {
+        /// Sender's port.
+        source_port: u16,
+        /// Receiver's port.
+        destination_port: u16,
+        /// Its first chunk is an ABORT: there is no such association, or it is to end (RFC 9260 section 3.3.7).
+        aborts: bool,
+    },
     /// ICMP or ICMPv6.
     Icmp(IcmpKind),
     /// A fragment that is not the first one: it holds no transport header.
@@ -178,7 +187,7 @@ pub struct About {
     pub destination: IpAddr,
     /// IP protocol number of its transport header.
     pub protocol: u8,
-    /// Its source and destination port; the identifier twice for an ICMP echo; zeros for another protocol.
+    /// Its source and destination port, of TCP, UDP and SCTP; the identifier twice for an ICMP echo; zeros for another protocol.
     pub ports: (u16, u16),
 }
 
@@ -235,12 +244,13 @@ impl TcpFlags {
 }
 
 impl Packet {
-    /// The ports of TCP and UDP: source, destination.
+    /// The ports of TCP, UDP and SCTP: source, destination.
     #[must_use]
     pub const fn ports(&self) -> Option<(u16, u16)> {
         match self.transport {
             Transport::Tcp(Tcp { source_port, destination_port, .. })
-            | Transport::Udp { source_port, destination_port, .. } => Some((source_port, destination_port)),
+            | Transport::Udp { source_port, destination_port, .. }
+            | Transport::Sctp { source_port, destination_port, .. } => Some((source_port, destination_port)),
             Transport::Icmp(_) | Transport::Fragment | Transport::Other => None,
         }
     }
@@ -251,7 +261,7 @@ impl Packet {
         match self.transport {
             Transport::Tcp(tcp) => tcp.flags.is_odd(),
             Transport::Icmp(kind) => matches!(kind, IcmpKind::Odd(_)),
-            Transport::Udp { .. } | Transport::Fragment | Transport::Other => false,
+            Transport::Udp { .. } | Transport::Sctp { .. } | Transport::Fragment | Transport::Other => false,
         }
     }
 }

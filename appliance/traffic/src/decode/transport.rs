@@ -1,10 +1,10 @@
-//! TCP and UDP headers.
+//! TCP, UDP and SCTP headers.
 
 use smoltcp::wire::{TcpPacket, UdpPacket};
 
 use super::dns::LongName;
 use super::{DecodeError, Packet, SynOptions, Tcp, TcpFlags, Transport, Word, icmp, to_u32, words};
-use crate::protocols::{ICMP, ICMPV6, TCP, UDP};
+use crate::protocols::{ICMP, ICMPV6, SCTP, TCP, UDP};
 use crate::services::DNS_PORT;
 
 const TCP_LEN: usize = 20;
@@ -56,6 +56,7 @@ pub(super) fn decode(packet: &mut Packet, segment: Segment<'_>) -> Result<(), De
         UDP => udp(packet, segment),
         ICMP => icmp::decode(packet, segment, &icmp::V4),
         ICMPV6 => icmp::decode(packet, segment, &icmp::V6),
+        SCTP => sctp(packet, segment),
         _ => Ok(()),
     }
 }
@@ -169,5 +170,21 @@ fn udp(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
     let asked = if destination_port == DNS_PORT { asked_in(segment) } else { None };
     packet.transport = Transport::Udp { source_port, destination_port, asked };
     packet.payload_len_bytes = to_u32(segment.len_bytes - UDP_LEN);
+    Ok(())
+}
+
+/// The common header and the type of the first chunk (RFC 9260 sections 3.1 and 3.2). A packet without chunks has none.
+#[inline(never)]
+fn sctp(packet: &mut Packet, segment: Segment<'_>) -> Result<(), DecodeError> {
+    const COMMON_LEN: usize = 12;
+    const ABORT: u8 = 6;
+    let [source_high, source_low, destination_high, destination_low, ..] = *segment.header::<COMMON_LEN>()?;
+    let first_chunk = segment.bytes.get(COMMON_LEN).filter(|_| segment.len_bytes > COMMON_LEN);
+    packet.transport = Transport::Sctp {
+        source_port: u16::from_be_bytes([source_high, source_low]),
+        destination_port: u16::from_be_bytes([destination_high, destination_low]),
+        aborts: first_chunk == Some(&ABORT),
+    };
+    packet.payload_len_bytes = to_u32(segment.len_bytes - COMMON_LEN);
     Ok(())
 }

@@ -97,7 +97,7 @@ pub struct Change {
     pub answered: bool,
     /// The handshake was completed.
     pub established: bool,
-    /// The responder reset it before it was established, or an ICMP error said that it cannot be reached.
+    /// The responder reset or aborted it before it was established, or an ICMP error said that it cannot be reached.
     pub refused: bool,
     /// The initiator reset it although the responder had accepted it, instead of completing the handshake.
     pub half_open: bool,
@@ -147,7 +147,7 @@ pub struct Flow {
     pub sums: Sums,
     /// The flow's packets carry TCP headers (fragments and damaged packets of protocol 6 do not).
     pub is_tcp: bool,
-    /// Its endpoints have real ports: TCP and UDP, but not fragments of them.
+    /// Its endpoints have real ports: TCP, UDP and SCTP, but not fragments of them.
     pub has_ports: bool,
     /// It was sent to a broadcast or multicast address.
     pub to_group: bool,
@@ -356,6 +356,9 @@ impl Flow {
             change.half_open = self.is_left_half_open_by(is_forward, tcp);
             change.end = self.check_end(is_forward, tcp);
         }
+        if let Transport::Sctp { aborts: true, .. } = packet.transport {
+            change.refused = self.check_abort(is_forward);
+        }
         self.packets += 1;
         self.last = self.last.advanced(now);
         change
@@ -369,12 +372,13 @@ impl Flow {
         refused
     }
 
-    /// ICMP errors, and resets of what the other side has sent, are answers that whoever sends them was made to give: nothing of
+    /// ICMP errors, and resets and aborts of what the other side has sent, are answers that whoever sends them was made to give: nothing of
     /// them is its doing. Else a stranger's forged SYN-ACKs would make a household's host a scanner, by its resets.
     const fn is_made_to_send(&self, packet: &Packet) -> bool {
         match packet.transport {
             Transport::Icmp(kind) => matches!(kind, IcmpKind::Error(_)),
             Transport::Tcp(tcp) => tcp.flags.rst && self.answered,
+            Transport::Sctp { aborts, .. } => aborts && self.answered,
             Transport::Udp { .. } | Transport::Fragment | Transport::Other => false,
         }
     }
@@ -499,6 +503,13 @@ impl Flow {
         refused
     }
 
+    /// The first thing that comes back is an ABORT (RFC 9260 section 8.4).
+    const fn check_abort(&mut self, is_forward: bool) -> bool {
+        let refused = !is_forward && self.sums.backward.packets == 1 && self.begun && !self.refused;
+        self.refused |= refused;
+        refused
+    }
+
     /// Who only wants to know whether a port is open resets what comes about (nmap's SYN scan); a program rarely does, where it gave up
     /// before the answer came.
     const fn is_left_half_open_by(&self, is_forward: bool, tcp: Tcp) -> bool {
@@ -556,7 +567,7 @@ impl Impression {
                 (is_early && is_answer(source_port, destination_port), false)
             }
             Transport::Icmp(kind) => (matches!(kind, IcmpKind::EchoReply(_)), false),
-            Transport::Fragment | Transport::Other => (false, false),
+            Transport::Sctp { .. } | Transport::Fragment | Transport::Other => (false, false),
         };
         let is_first = match packet.transport {
             Transport::Tcp(tcp) => tcp.flags.syn,

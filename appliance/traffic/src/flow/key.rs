@@ -9,7 +9,7 @@ use crate::decode::{About, IcmpKind, Packet, Transport};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     address: Address,
-    /// The port of TCP and UDP, the identifier of ICMP echo, else 0.
+    /// The port of TCP, UDP and SCTP, the identifier of ICMP echo, else 0.
     port: u16,
 }
 
@@ -65,7 +65,8 @@ impl FlowKey {
     pub fn of(packet: &Packet) -> (Self, Direction) {
         let ports = match packet.transport {
             Transport::Tcp(tcp) => (tcp.source_port, tcp.destination_port),
-            Transport::Udp { source_port, destination_port, .. } => (source_port, destination_port),
+            Transport::Udp { source_port, destination_port, .. }
+            | Transport::Sctp { source_port, destination_port, .. } => (source_port, destination_port),
             Transport::Icmp(
                 IcmpKind::EchoRequest(identifier) | IcmpKind::EchoReply(identifier) | IcmpKind::Odd(identifier),
             ) => (identifier, identifier),

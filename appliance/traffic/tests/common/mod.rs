@@ -121,6 +121,12 @@ pub fn udp(from: ([u8; 4], u16), to: ([u8; 4], u16), payload: u32) -> Packet {
     packet(from.0, to.0, 17, transport, 28 + payload, payload)
 }
 
+/// An SCTP packet: an INIT, or the ABORT of who has no such association.
+pub fn sctp(from: ([u8; 4], u16), to: ([u8; 4], u16), aborts: bool) -> Packet {
+    let transport = Transport::Sctp { source_port: from.1, destination_port: to.1, aborts };
+    packet(from.0, to.0, 132, transport, 52, 20)
+}
+
 pub fn packet(from: [u8; 4], to: [u8; 4], protocol: u8, transport: Transport, ip_len: u32, payload: u32) -> Packet {
     Packet {
         source: IpAddr::V4(Ipv4Addr::from(from)),
