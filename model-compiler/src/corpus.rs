@@ -153,6 +153,7 @@ fn granularity(line: &Line) -> Result<Granularity, &'static str> {
         "pair" => Ok(Granularity::Pair),
         "dst" => Ok(Granularity::Destination),
         "host" => Ok(Granularity::Host),
+        "none" => Err("its attack makes no flows (label_granularity: none)"),
         _ => Err("it is not said which of its flows are meant (label_granularity: all, pair, dst or host)"),
     }
 }

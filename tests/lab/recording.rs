@@ -41,7 +41,7 @@ pub struct Label {
     pub attacker: String,
     /// Who is attacked, in the same form or as a range.
     pub victim: String,
-    /// `all`, `pair` or `dst`: which flows the label is about.
+    /// `all`, `pair` or `dst`: which flows the label is about; `none` where the attack makes no flows.
     pub granularity: &'static str,
 }
 
@@ -52,13 +52,18 @@ impl Label {
         self.class == "benign"
     }
 
+    /// Whether it is an attack below IP.
+    fn makes_no_flows(&self) -> bool {
+        self.granularity == "none"
+    }
+
     /// Whether a flow is of the attack, by the same rule as the trainer's.
     #[must_use]
     pub fn speaks_of(&self, initiator: IpAddr, responder: IpAddr) -> bool {
         let by_attacker = names(&self.attacker, initiator);
         let (by_victim, at_victim) = (names(&self.victim, initiator), names(&self.victim, responder));
         match self.granularity {
-            _ if self.is_benign() => false,
+            _ if self.is_benign() || self.makes_no_flows() => false,
             "pair" => by_attacker && at_victim,
             "dst" => at_victim && !by_victim,
             _ => by_attacker || (!self.attacker.contains(['.', ':']) && !by_victim),
@@ -172,7 +177,8 @@ impl Corpus {
         let done = act();
         capture.stop();
         match done.and_then(|()| self.describe(&file, order, journal)) {
-            Ok(text) => fs::write(&beside, text).context("the manifest")?,
+            // Others may read the manifests at the same time.
+            Ok(text) => appear(&beside, &text).context("the manifest")?,
             Err(error) => {
                 fs::remove_file(&file)?;
                 return Err(error.context(format!("recording {}", order.label.name)));
@@ -184,9 +190,9 @@ impl Corpus {
     fn describe(&self, file: &Path, order: &Order<'_>, journal: &Journal) -> Result<String> {
         let relative = file.strip_prefix(self.folder.join("pcap"))?.display().to_string();
         let described = manifest(file, &relative, order, journal)?;
-        ensure!(described["flows"].as_u64() > Some(0), "nothing was recorded");
+        ensure!(described["packets"].as_u64() > Some(0), "nothing was recorded");
         ensure!(
-            order.label.is_benign() || described["attack_flows"].as_u64() > Some(0),
+            order.label.is_benign() || order.label.makes_no_flows() || described["attack_flows"].as_u64() > Some(0),
             "no flow is one that the label speaks of"
         );
         Ok(serde_json::to_string_pretty(&described)? + "\n")
@@ -218,6 +224,13 @@ impl Corpus {
         let rows: Vec<String> = self.manifests()?.iter().map(row).collect();
         fs::write(self.folder.join("labels.csv"), format!("{COLUMNS}\n{}\n", rows.join("\n"))).context("labels.csv")
     }
+}
+
+/// Writes a file that is there as a whole or not at all.
+fn appear(file: &Path, text: &str) -> std::io::Result<()> {
+    let unfinished = file.with_extension("part");
+    fs::write(&unfinished, text)?;
+    fs::rename(unfinished, file)
 }
 
 /// The row of `labels.csv` about a capture.
@@ -290,6 +303,7 @@ mod tests {
         assert!(!speaks("all", attacker, other, victim));
         assert!(speaks("all", "*spoofed/many*", other, victim));
         assert!(!speaks("all", "*spoofed/many*", victim, other));
+        assert!(!speaks("none", attacker, attacker, victim));
         assert!(speaks("dst", "", other, victim));
         assert!(!speaks("dst", "", victim, other));
     }

@@ -207,6 +207,23 @@ pub struct Visit {
 /// The namespace cannot be entered.
 pub fn visit_many(from: &Namespace, targets: &[SocketAddr], visit: Visit, random: &mut Random) -> Result<usize> {
     note(from.name(), &format!("connects to {} others over TCP: {visit:?}", targets.len()));
+    visit_each(from, targets, visit, random, connect)
+}
+
+/// The same over UDP, with a socket for each: what is said first is said again, after twice the pause each time, until an answer comes or
+/// patience ends, as QUIC does (RFC 9002).
+///
+/// # Errors
+/// As [`visit_many`].
+pub fn call_many(from: &Namespace, targets: &[SocketAddr], visit: Visit, random: &mut Random) -> Result<usize> {
+    note(from.name(), &format!("calls {} others over UDP, each from a socket of its own: {visit:?}", targets.len()));
+    visit_each(from, targets, visit, random, call)
+}
+
+/// One visit; whether it stood.
+type Call = fn(&SocketAddr, Visit, &mut Random) -> bool;
+
+fn visit_each(from: &Namespace, targets: &[SocketAddr], visit: Visit, random: &mut Random, one: Call) -> Result<usize> {
     let seed = random.bits();
     let stood = from.enter(|| {
         let share = targets.len().div_ceil(visit.parallel.max(1)).max(1);
@@ -214,25 +231,27 @@ pub fn visit_many(from: &Namespace, targets: &[SocketAddr], visit: Visit, random
         scope(|threads| {
             let groups = targets.chunks(share).zip(seed..);
             let running: Vec<_> =
-                groups.map(|(group, seed)| threads.spawn(move || visit_all(group, visit, seed))).collect();
+                groups.map(|(group, seed)| threads.spawn(move || visit_all(group, visit, seed, one))).collect();
             running.into_iter().map(|one| one.join().unwrap_or(0)).sum()
         })
     })?;
     Ok(stood)
 }
 
-fn visit_all(targets: &[SocketAddr], visit: Visit, seed: u64) -> usize {
+fn visit_all(targets: &[SocketAddr], visit: Visit, seed: u64, one: Call) -> usize {
     let mut random = Random::new(seed);
-    let mut stood = 0;
-    for target in targets {
+    let mut visited = |target| {
         sleep(visit.spacing.mul_f64(0.5 + random.share()));
-        if let Ok(stream) = TcpStream::connect_timeout(target, visit.patience) {
-            stood += 1;
-            // Who hangs up is as common as who answers.
-            let _ = chat(stream, visit, &mut random);
-        }
-    }
-    stood
+        one(target, visit, &mut random)
+    };
+    targets.iter().filter(|target| visited(target)).count()
+}
+
+fn connect(target: &SocketAddr, visit: Visit, random: &mut Random) -> bool {
+    let Ok(stream) = TcpStream::connect_timeout(target, visit.patience) else { return false };
+    // Who hangs up is as common as who answers.
+    let _ = chat(stream, visit, random);
+    true
 }
 
 fn chat(mut stream: TcpStream, visit: Visit, random: &mut Random) -> std::io::Result<()> {
@@ -247,6 +266,34 @@ fn chat(mut stream: TcpStream, visit: Visit, random: &mut Random) -> std::io::Re
         }
     }
     Ok(())
+}
+
+fn call(target: &SocketAddr, visit: Visit, random: &mut Random) -> bool {
+    try_call(target, visit, random).unwrap_or(false)
+}
+
+/// Errors are as good as silence: a port that is closed is told by the kernel at the next call.
+fn try_call(target: &SocketAddr, visit: Visit, random: &mut Random) -> std::io::Result<bool> {
+    let local = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let (socket, mut buffer) = (UdpSocket::bind(local)?, [0; LONGEST_BYTES]);
+    socket.connect(target)?;
+    let (watch, mut pause) = (Stopwatch::start(), visit.pause);
+    loop {
+        socket.send(&datagram(random, (visit.says_bytes, visit.says_bytes)))?;
+        socket.set_read_timeout(Some(pause))?;
+        match socket.recv(&mut buffer) {
+            Ok(_) => break,
+            Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Err(error),
+            Err(_) if watch.elapsed() >= visit.patience => return Ok(false),
+            Err(_) => pause *= 2,
+        }
+    }
+    for _ in 1..visit.times {
+        socket.send(&datagram(random, (visit.says_bytes / 10, visit.says_bytes)))?;
+        socket.set_read_timeout(Some(visit.pause))?;
+        let _ = socket.recv(&mut buffer);
+    }
+    Ok(true)
 }
 
 /// Sockets at the same port of several hosts: `first` and the `count - 1` addresses after it.

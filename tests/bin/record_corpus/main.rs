@@ -18,6 +18,7 @@ mod peers;
 mod plan;
 mod scans;
 mod scenario;
+mod servers;
 mod slow_http;
 mod stage;
 mod transfers;
@@ -85,6 +86,7 @@ fn scenarios() -> Vec<Scenario> {
         chatter::scenarios,
         logins::scenarios,
         peers::scenarios,
+        servers::scenarios,
         tunnels::scenarios,
         worms::scenarios,
         slow_http::scenarios,

@@ -1,5 +1,6 @@
 //! Scans as nmap makes them: all techniques, slow and fast, of one host, of several, and of networks where nobody lives.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,6 +16,9 @@ const LIMIT: Duration = Duration::from_secs(14);
 
 /// How long a scan may take that sends a packet every 15 seconds.
 const LIMIT_OF_PARANOIA: Duration = Duration::from_secs(70);
+
+/// The host in whose name others scan.
+const IDLE: &str = "203.0.113.67";
 
 /// Scans of hosts in the LAN from outside: kind, name, nmap's options, targets.
 const FROM_OUTSIDE: &[(&str, &str, &str, &str)] = &[
@@ -66,6 +70,9 @@ const FROM_OUTSIDE: &[(&str, &str, &str, &str)] = &[
     ("nmap-version", "default_scripts", "-sC -T4 -p 21,22,80,443", LAN_HOST),
     ("nmap-udp", "udp_v6", "-6 -sU -T4 --top-ports 40 --max-retries 1", LAN_HOST_V6),
     ("nmap-udp", "udp_t3_slow", "-sU -Pn -T3 --max-rate 8 --top-ports 60 --max-retries 0", LAN_HOST),
+    ("nmap-sctp", "sctp_init", "-sY -Pn -T4 --top-ports 40 --max-retries 1", LAN_HOST),
+    ("nmap-sctp", "sctp_init_firewalled", "-sY -Pn -T4 --top-ports 40 --max-retries 1", FIREWALLED_LAN_HOST),
+    ("nmap-sctp", "sctp_cookie_echo", "-sZ -Pn -T4 --top-ports 40 --max-retries 1", LAN_HOST),
     ("nmap-protocols", "protocols", "-sO -T4 --max-retries 0", LAN_HOST),
     ("nmap-hosts", "hosts_v6", "-6 -sn -PE -PS80 --max-retries 0", "2001:db8:1::10 2001:db8:1::8000/122"),
     ("nmap-hosts", "hosts_by_udp", "-sn -PU53,161 -T4 --max-retries 0", "198.51.100.10-17 198.51.100.128-180"),
@@ -138,12 +145,43 @@ pub fn scenarios() -> Vec<Scenario> {
         let target = line.rsplit(' ').next().unwrap_or_default();
         Scenario::attack("scan", kind, name, attacker, target, move |s| run_tool(s.attacker(), line, LIMIT))
     });
-    outside.chain(inside).chain(masscan).chain(others).collect()
+    let idle = [("idle_40_ports", "-F --top-ports 40"), ("idle_few_ports", "-p 20-30,80")].map(|(name, options)| {
+        Scenario::attack("scan", "nmap-idle", name, IDLE, LAN_HOST, move |s| idle_scan(s, options)).over_lan_only()
+    });
+    let arp = [
+        ("arp_sweep", "-sn -PR -T4 --max-retries 0 198.51.100.20-120"),
+        ("arp_sweep_slow", "-sn -PR --max-rate 10 --max-retries 0 198.51.100.20-120"),
+    ]
+    .map(|(name, options)| {
+        let sweep = Scenario::attack("scan_arp", "nmap-arp", name, INSIDE, "198.51.100.20-120", move |s| {
+            scan(s.lan(), options)
+        });
+        sweep.without_flows().over_lan_only()
+    });
+    outside.chain(inside).chain(masscan).chain(others).chain(idle).chain(arp).collect()
 }
 
 fn scan(from: &Namespace, options: &str) -> Result<()> {
     let limit = if options.contains("-T1") { LIMIT_OF_PARANOIA } else { LIMIT };
     ended_well(options, &nmap(from, options, limit)?)
+}
+
+/// A scan in the name of an idle host (nmap's `-sI`), whose packets are numbered one after the other, so that the attacker learns from
+/// the numbers what it was answered. Linux numbers them otherwise, so here its firewall does: nft knows no arithmetic, but a chain for
+/// each number.
+fn idle_scan(scene: &Scene, options: &str) -> Result<()> {
+    const NUMBERS: u32 = 256;
+    let idle = &scene.attackers[1].namespace;
+    let mut rules =
+        String::from("add table ip number; add chain ip number out { type filter hook postrouting priority 0; }; ");
+    let mut chains = Vec::new();
+    for number in 0..NUMBERS {
+        write!(rules, "add chain ip number n{number}; add rule ip number n{number} ip id set {}; ", number + 1)?;
+        chains.push(format!("{number} : goto n{number}"));
+    }
+    write!(rules, "add rule ip number out numgen inc mod {NUMBERS} vmap {{ {} }}", chains.join(", "))?;
+    idle.run(["nft", &rules])?;
+    scan(scene.attacker(), &format!("-sI {IDLE}:80 -Pn -T4 {options} {LAN_HOST}"))
 }
 
 /// masscan sends frames, so it is told from where and to whom.

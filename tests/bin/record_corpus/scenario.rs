@@ -81,6 +81,12 @@ impl Scenario {
         self
     }
 
+    /// It is below IP, and makes no flows.
+    pub fn without_flows(mut self) -> Self {
+        self.label.granularity = "none";
+        self
+    }
+
     /// Only headers are kept.
     pub fn headers(mut self) -> Self {
         self.snap = SNAP_OF_HEADERS;
