@@ -124,7 +124,8 @@ PUBLIC ?= target/data/labelled
 ROWS ?= target/rows.csv
 DECISIONS ?= target/decisions.json
 REPORT ?= target/report.html
-# Each source is decided about by a model of all others: the strictest measure, which takes as many trainings (half an hour). A number is quicker.
+# Each source is measured, and decided about, by a model of all others: the strictest measure, which takes as many trainings (half an hour). A
+# number is quicker.
 FOLDS ?= each-source
 THRESHOLDS ?= 3,4,6,8,10,12,16,20
 CORPORA = --corpus public=$(PUBLIC) --corpus laboratory=$(CORPUS)
@@ -135,4 +136,4 @@ model:
 	$(TRAINER) forms models/$(MODEL) --rows $(ROWS)
 	cargo build --release --package sluice
 	$(TRAINER) decide models/$(MODEL) $(CORPORA) --rows $(ROWS) --sluice target/release/sluice --folds $(FOLDS) --block-evidence $(THRESHOLDS) --out $(DECISIONS)
-	$(TRAINER) evaluate models/$(MODEL) --rows $(ROWS) --decisions $(DECISIONS) --card --report $(REPORT)
+	$(TRAINER) evaluate models/$(MODEL) --rows $(ROWS) --folds $(FOLDS) --decisions $(DECISIONS) --card --report $(REPORT)

@@ -6,15 +6,14 @@ use std::fmt::Write;
 use traffic::features::FEATURES;
 use traffic::features::schema::schema_hash_text;
 
-use crate::decisions::tables::{beside_the_stump, by_place, by_threshold, summarise, table};
+use crate::decisions::tables::{beside_others, by_place, by_threshold, summarise, table};
 use crate::decisions::{BALANCED, Decided, Decisions, LONGEST_PAUSE_S};
-use crate::evaluate::{Evaluation, faults, figure};
+use crate::evaluate::{Evaluation, faults};
 use crate::extract::BENIGN;
 use crate::measures::{OfSource, in_words};
 use crate::model::Model;
 use crate::recipe::{Recipe, RecipeError};
 use crate::rows::Rows;
-use crate::scores::Table;
 use crate::train::Labelled;
 
 /// The most captures that the card names per measurement.
@@ -94,11 +93,12 @@ fn decisions_of_the_appliance(recipe: &Recipe, decisions: &Decisions) -> Result<
     if !decisions.stump.is_empty() {
         line(
             &mut text,
-            "Beside it the same program with a single comparison in the place of the model, the best one to tell harmless flows from any \
-             threat, and the same rules, in the profile balanced: what the model is worth. The comparison gives the name of the threat that \
-             is most probable on its side.\n",
+            "Beside it the same program with the same rules and something else in the place of the model, in the profile balanced: what \
+             the model is worth. A single comparison, the best one to tell harmless flows from any threat, which gives the name of the \
+             threat that is most probable on its side; and the majority class, which calls all flows harmless, so that what is caught is \
+             caught by the rules alone.\n",
         );
-        line(&mut text, &beside_the_stump(decisions, &recipe.class_names()?));
+        line(&mut text, &beside_others(decisions, &recipe.class_names()?));
     }
     if !decisions.thresholds.is_empty() {
         line(
@@ -180,20 +180,8 @@ fn choices(recipe: &Recipe) -> String {
 
 fn measured(evaluation: &Evaluation) -> String {
     let mut text = format!("## Measured: {}\n\n", evaluation.method);
-    text.push_str(
-        "| by | | class | count | precision | recall | F1 | false positives | recall, mean over captures | captures with an accused source |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
-    );
-    let Evaluation { model, stump, .. } = evaluation;
-    for (by, name, table) in [
-        ("flow", "model", &model.flows),
-        ("flow", "stump", &stump.flows),
-        ("row", "model", &model.rows),
-        ("row", "stump", &stump.rows),
-    ] {
-        text.push_str(&table_lines(by, name, table));
-    }
     text.push_str(&with_intervals(evaluation));
+    let model = &evaluation.model;
     let faults = faults(&model.captures);
     line(
         &mut text,
@@ -224,38 +212,28 @@ fn measured(evaluation: &Evaluation) -> String {
 /// Areas under curves and errors, by class and by source.
 fn with_intervals(evaluation: &Evaluation) -> String {
     let mut text = format!(
-        "\nBy flow, one class against the rest. In brackets are 95 % intervals by drawing {drawn}s again (percentile bootstrap): those \
+        "By flow, one class against the rest. In brackets are 95 % intervals by drawing {drawn}s again (percentile bootstrap): those \
          of one {drawn} resemble each other. With one {drawn} there is nothing to draw. The majority class is the one with the largest \
          prior.\n\n",
         drawn = evaluation.drawn.name()
     );
     let titles = in_words::TITLES.join(" | ");
-    line(&mut text, &format!("| class | by | {titles} |\n|---|---|---|---|---|---|"));
-    for class in 0..evaluation.measures[0].1.len() {
+    let columns = "---|".repeat(in_words::TITLES.len());
+    line(&mut text, &format!("| class | flows | by | {titles} |\n|---|---|---|{columns}"));
+    for (place, score) in evaluation.model.flows.classes.iter().enumerate() {
         for (name, measures) in &evaluation.measures {
-            let measures = &measures[class];
-            line(&mut text, &format!("| {} | {name} | {} |", measures.class, in_words::cells(measures).join(" | ")));
+            let figures = in_words::cells(&measures[place]).join(" | ");
+            line(&mut text, &format!("| {} | {} | {name} | {figures} |", score.class, score.count));
         }
     }
     text.push_str("\nBy source, any threat against harmless, with intervals by drawing captures again:\n\n");
     line(
         &mut text,
-        &format!(
-            "| source | captures | harmless flows | flows of attacks | {titles} |\n|---|---|---|---|---|---|---|---|"
-        ),
+        &format!("| source | captures | harmless flows | flows of attacks | {titles} |\n|---|---|---|---|{columns}"),
     );
     for OfSource { source, captures, harmless, attacks, measures } in &evaluation.sources {
         let figures = in_words::cells(measures).join(" | ");
         line(&mut text, &format!("| {source} | {captures} | {harmless} | {attacks} | {figures} |"));
-    }
-    text
-}
-
-fn table_lines(by: &str, name: &str, table: &Table) -> String {
-    let mut text = String::new();
-    for score in &table.classes {
-        let figures = score.figures().map(figure);
-        line(&mut text, &format!("| {by} | {name} | {} | {} | {} |", score.class, score.count, figures.join(" | ")));
     }
     text
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use model_compiler::corpus::LabelledCapture;
 use model_compiler::decisions::provenance::{Config, Judges, Provenance, digest};
-use model_compiler::decisions::tables::{beside_the_stump, by_place, by_threshold, summarise, table};
+use model_compiler::decisions::tables::{beside_others, by_place, by_threshold, summarise, table};
 use model_compiler::decisions::{Appliance, BALANCED, Decisions, Setting, Threshold};
 use model_compiler::extract::BENIGN;
 use model_compiler::folds::{Grouping, Part, Parts, Split, split};
@@ -17,7 +17,7 @@ use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::{Capture, Rows};
-use model_compiler::train::stump::{Target, train_stump};
+use model_compiler::train::stump::{Target, majority, train_stump};
 use model_compiler::train::{Labelled, labelled, steps, train};
 
 use crate::bars::Bars;
@@ -67,6 +67,9 @@ struct Judge<'a> {
     captures: Vec<&'a LabelledCapture>,
 }
 
+/// What the best single comparisons are called.
+const STUMP: &str = "stump";
+
 /// Trains, replays, prints the summary and writes the decisions.
 ///
 /// # Errors
@@ -99,6 +102,7 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
         provenance: Provenance { recipe: recipe_digest, judges: who, config },
         model: Vec::new(),
         stump: Vec::new(),
+        majority: Vec::new(),
         thresholds: thresholds.collect(),
     };
     for Judge { model, stump, captures } in judges {
@@ -109,14 +113,16 @@ pub fn decide(arguments: &DecideArguments) -> Result<()> {
             decided.extend(appliance.decide(&model, &captures, &[setting], &bars)?);
         }
         if let Some(stump) = stump {
-            all.stump.extend(appliance.decide(&stump, &captures, &Setting::profiles(), &bars)?);
+            all.stump.extend(appliance.decide(&stump, &captures, &[Setting::balanced()], &bars)?);
+            let majority = majority(&stump, &recipe)?;
+            all.majority.extend(appliance.decide(&majority, &captures, &[Setting::balanced()], &bars)?);
         }
     }
     drop(bars);
     println!("{}", table(&summarise(&all.model, &recipe.class_names()?)));
     println!("{}", by_place(&all.model, &recipe.class_names()?));
     if !all.stump.is_empty() {
-        println!("{}", beside_the_stump(&all, &recipe.class_names()?));
+        println!("{}", beside_others(&all, &recipe.class_names()?));
     }
     if !all.thresholds.is_empty() {
         println!("{}", by_threshold(&all.thresholds, &recipe.class_names()?));
@@ -142,7 +148,7 @@ fn forget(decisions: &Path) -> Result<()> {
     }
 }
 
-fn digest_of(path: &Path) -> Result<String> {
+pub(crate) fn digest_of(path: &Path) -> Result<String> {
     digest(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
@@ -159,6 +165,24 @@ fn as_it_is<'a>(path: &Path, captures: &'a [LabelledCapture]) -> Result<(Vec<Jud
 /// Where the models are that decided what a file holds.
 fn models_beside(decisions: &Path) -> PathBuf {
     decisions.with_extension("models")
+}
+
+/// The model that decided about the captures of one part, in the folder of all of them.
+fn model_without(folder: &Path, name: &str, fold: usize) -> Result<Model> {
+    read_model(&folder.join(format!("{}.json", name_without(name, fold))))
+}
+
+fn name_without(name: &str, fold: usize) -> String {
+    format!("{name}-without-{fold}")
+}
+
+/// The models that decided what a file holds, one for each of so many parts.
+///
+/// # Errors
+/// One is missing or cannot be read.
+pub(crate) fn models_of(decisions: &Path, name: &str, folds: usize) -> Result<Vec<Model>> {
+    let folder = models_beside(decisions);
+    (0..folds).map(|fold| model_without(&folder, name, fold)).collect()
 }
 
 /// What models learn from, each of which decides about what it has not seen.
@@ -273,11 +297,10 @@ fn judges<'a>(
     bars.begin("trees", steps(recipe) * split.folds as u64);
     for part in split.parts(labelled, &rules) {
         let Part { fold, learnt, .. } = part?;
-        let [name, stump_name] = [recipe.name.as_str(), "stump"].map(|name| format!("{name}-without-{fold}"));
         let (model, stump) = if let Some(folder) = earlier {
-            let read = |name: &str| read_model(&folder.join(format!("{name}.json")));
-            (read(&name)?, read(&stump_name)?)
+            (model_without(folder, &recipe.name, fold)?, model_without(folder, STUMP, fold)?)
         } else {
+            let [name, stump_name] = [recipe.name.as_str(), STUMP].map(|name| name_without(name, fold));
             let model = Model { name, ..train(rows, &learnt, recipe, bars)? };
             (model, Model { name: stump_name, ..train_stump(&learnt, recipe, Target::AnyThreat)? })
         };
@@ -392,7 +415,13 @@ mod tests {
             fs::write(file, json::write(model).unwrap()).unwrap();
         }
         let provenance = Provenance { recipe: "this".to_owned(), judges: each.who.clone(), config: None };
-        let made = Decisions { provenance, model: Vec::new(), stump: Vec::new(), thresholds: Vec::new() };
+        let made = Decisions {
+            provenance,
+            model: Vec::new(),
+            stump: Vec::new(),
+            majority: Vec::new(),
+            thresholds: Vec::new(),
+        };
         fs::write(&earlier, serde_json::to_string(&made).unwrap()).unwrap();
 
         let models = each.models_of(&earlier, "this").unwrap();

@@ -136,6 +136,8 @@ pub struct Decisions {
     /// About the same captures by the best single comparison in the place of each of them, beside the same rules; nothing where a
     /// finished model was asked.
     pub stump: Vec<Decided>,
+    /// The same by the majority class, which is by the rules alone.
+    pub majority: Vec<Decided>,
     /// By the models again, at other thresholds than those of the profiles, in the order in which they were asked for.
     pub thresholds: Vec<Threshold>,
 }
@@ -163,6 +165,12 @@ impl Setting {
     #[must_use]
     pub fn profiles() -> [Self; 3] {
         PROFILES.map(|profile| Self { profile, block_evidence: None })
+    }
+
+    /// The profile that most people leave as it is.
+    #[must_use]
+    pub const fn balanced() -> Self {
+        Self { profile: BALANCED, block_evidence: None }
     }
 }
 

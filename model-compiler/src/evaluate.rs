@@ -1,5 +1,6 @@
 //! How good a model is on captures that it has not seen, beside the best single comparison.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::fmt::{self, Display, Formatter};
 
@@ -55,7 +56,8 @@ pub struct OfClass {
     pub quality: Quality,
 }
 
-/// Trains and tests a model for each part, each on the captures or sources that the others have not seen.
+/// Trains and tests a model for each part, each on the captures or sources that the others have not seen. Where the models of all parts are
+/// made already, they are tested as they are.
 ///
 /// # Errors
 /// A class has too few groups: it is missing in training when one of them is tested on.
@@ -65,6 +67,7 @@ pub fn cross_validate(
     recipe: &Recipe,
     grouping: Grouping,
     parts: Parts,
+    made: &[Model],
     progress: &dyn Progress,
 ) -> Result<Evaluation, TrainError> {
     let rules = recipe.class_rules()?;
@@ -74,7 +77,10 @@ pub fn cross_validate(
     progress.begin(&format!("{folds} folds by {by}"), folds as u64 * train::steps(recipe));
     for part in split.parts(labelled, &rules) {
         let Part { fold, tested, learnt } = part?;
-        let model = train::train(rows, &learnt, recipe, progress)?;
+        let model = match made.get(fold) {
+            Some(made) => Cow::Borrowed(made),
+            None => Cow::Owned(train::train(rows, &learnt, recipe, progress)?),
+        };
         progress.say(&format!("fold {} of {folds} by {by}: {} leaves", fold + 1, model.leaves()));
         of_model.extend(answers(&model, &rules, &tested)?);
         add_stumps(&mut of_stumps, &learnt, &tested, recipe)?;
@@ -242,7 +248,7 @@ fn write_table(f: &mut Formatter<'_>, name: &str, table: &Table) -> fmt::Result 
 }
 
 /// A share with five digits, or a dash for a share of nothing.
-pub(crate) fn figure(share: Option<f64>) -> String {
+fn figure(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{share:.5}"))
 }
 

@@ -9,7 +9,8 @@ use clap::error::ErrorKind;
 use model_compiler::decisions::Decisions;
 use model_compiler::decisions::provenance::{Files, Judges};
 use model_compiler::evaluate::{Evaluation, as_it_is, cross_validate};
-use model_compiler::folds::{Grouping, Parts};
+use model_compiler::folds::{Grouping, Parts, Split, split};
+use model_compiler::model::Model;
 use model_compiler::progress::Progress;
 use model_compiler::recipe::Recipe;
 use model_compiler::rows::Rows;
@@ -17,6 +18,7 @@ use model_compiler::train::{Labelled, steps, train};
 use model_compiler::{card, json, report};
 
 use crate::bars::Bars;
+use crate::decide_command::{digest_of, models_of};
 use crate::{chosen, read_model, read_rows, recipe};
 
 /// What to measure, and where to write it.
@@ -33,7 +35,8 @@ pub struct EvaluateArguments {
     /// Test model.json as it is, on rows that it was not trained on.
     #[arg(long)]
     as_it_is: bool,
-    /// What `decide` wrote, for the card and the report: one of them at least must be asked for.
+    /// What `decide` wrote, for the card and the report: one of them at least must be asked for. Where it decided by models of the same
+    /// parts, these are measured, and not trained a second time.
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// Also write everything as JSON.
@@ -74,7 +77,10 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
             Parts::Each(grouping) => vec![grouping],
         };
         for grouping in groupings {
-            evaluations.push(cross_validate(&rows, &labelled, &recipe, grouping, arguments.folds, &Bars::new())?);
+            let split = split(&rows, &labelled, recipe.class_count(), grouping, arguments.folds);
+            let made = judges(arguments, decided.as_ref(), &split, &recipe)?;
+            let bars = Bars::new();
+            evaluations.push(cross_validate(&rows, &labelled, &recipe, grouping, arguments.folds, &made, &bars)?);
         }
     }
     for evaluation in &evaluations {
@@ -127,6 +133,23 @@ fn ensure_trained(
         arguments.rows.display()
     );
     Ok(())
+}
+
+/// The models that made the decisions, if they are of these parts.
+fn judges(
+    arguments: &EvaluateArguments,
+    decided: Option<&Decisions>,
+    split: &Split,
+    recipe: &Recipe,
+) -> Result<Vec<Model>> {
+    let Some((path, decided)) = arguments.decisions.as_ref().zip(decided) else { return Ok(Vec::new()) };
+    let who = Judges::Trained { rows: digest_of(&arguments.rows)?, unseen: split.grouping, parts: split.folds };
+    if decided.provenance.judges != who {
+        return Ok(Vec::new());
+    }
+    models_of(path, &recipe.name, split.folds).with_context(|| {
+        format!("{} has lost its models: run `decide` again, or measure other --folds", path.display())
+    })
 }
 
 /// What `decide` wrote, if it is about this model.

@@ -25,6 +25,10 @@ pub struct Measures {
     pub roc_auc: Option<Share>,
     /// The area under the curve of precision and recall.
     pub pr_auc: Option<Share>,
+    /// Share of the flows that were called so which are.
+    pub precision: Option<Share>,
+    /// Share of its flows that were called so.
+    pub recall: Option<Share>,
     /// Harmonic mean of precision and recall.
     pub f1: Option<Share>,
     /// Share of all other flows that were called so.
@@ -36,12 +40,13 @@ pub mod in_words {
     use super::Measures;
 
     /// The titles of [`cells`].
-    pub const TITLES: [&str; 4] = ["ROC-AUC, %", "PR-AUC, %", "F1, %", "false positives, %"];
+    pub const TITLES: [&str; 6] =
+        ["ROC-AUC, %", "PR-AUC, %", "precision, %", "recall, %", "F1, %", "false positives, %"];
 
     /// The figures with their intervals.
     #[must_use]
-    pub fn cells(of: &Measures) -> [String; 4] {
-        let figures = [of.roc_auc, of.pr_auc, of.f1, of.false_positive_rate];
+    pub fn cells(of: &Measures) -> [String; 6] {
+        let figures = [of.roc_auc, of.pr_auc, of.precision, of.recall, of.f1, of.false_positive_rate];
         figures.map(|share| share.map_or_else(|| "-".to_owned(), |share| share.to_string()))
     }
 }
@@ -174,14 +179,14 @@ fn measures(flows: &[Case], target: Target, classes: &[&str], draws: &Draws) -> 
     let (ranking, counts) = (target.ranking(flows), counts(flows, target));
     let figures = |times: &dyn Fn(usize) -> f64| {
         let areas = ranking.areas(times);
-        let [f1, false_positives] = f1_and_false_positives(&counts, times);
-        [areas.roc, areas.precision_recall, f1, false_positives]
+        let [precision, recall, f1, false_positives] = errors(&counts, times);
+        [areas.roc, areas.precision_recall, precision, recall, f1, false_positives]
     };
-    let drawn: Vec<[Option<f64>; 4]> = draws.iter().map(|times| figures(&|capture| times[capture])).collect();
+    let drawn: Vec<[Option<f64>; 6]> = draws.iter().map(|times| figures(&|capture| times[capture])).collect();
     let measured = figures(&|_| 1.0);
-    let [roc_auc, pr_auc, f1, false_positive_rate] =
-        [0, 1, 2, 3].map(|at| measured[at].map(|value| middle(value, drawn.iter().filter_map(|figures| figures[at]))));
-    Measures { class: target.name(classes), roc_auc, pr_auc, f1, false_positive_rate }
+    let [roc_auc, pr_auc, precision, recall, f1, false_positive_rate] = [0, 1, 2, 3, 4, 5]
+        .map(|at| measured[at].map(|value| middle(value, drawn.iter().filter_map(|figures| figures[at]))));
+    Measures { class: target.name(classes), roc_auc, pr_auc, precision, recall, f1, false_positive_rate }
 }
 
 /// True positives, false positives, false negatives and true negatives of each capture.
@@ -199,7 +204,8 @@ fn counts(flows: &[Case], target: Target) -> BTreeMap<usize, [f64; 4]> {
     counts
 }
 
-fn f1_and_false_positives(counts: &BTreeMap<usize, [f64; 4]>, times: &dyn Fn(usize) -> f64) -> [Option<f64>; 2] {
+/// Precision, recall, F1 and the rate of false positives.
+fn errors(counts: &BTreeMap<usize, [f64; 4]>, times: &dyn Fn(usize) -> f64) -> [Option<f64>; 4] {
     let mut sums = [0.0; 4];
     for (capture, counts) in counts {
         let times = times(*capture);
@@ -207,9 +213,11 @@ fn f1_and_false_positives(counts: &BTreeMap<usize, [f64; 4]>, times: &dyn Fn(usi
     }
     let [right, false_alarms, missed, left_alone] = sums;
     let share = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
-    // Without any flow of the class there is nothing that F1 could say.
-    let f1 = share(2.0 * right, 2.0 * right + false_alarms + missed).filter(|_| right + missed > 0.0);
-    [f1, share(false_alarms, false_alarms + left_alone)]
+    // Without any flow of the class there is nothing that F1 and precision could say.
+    let of_class = |figure: Option<f64>| figure.filter(|_| right + missed > 0.0);
+    let precision = of_class(share(right, right + false_alarms));
+    let f1 = of_class(share(2.0 * right, 2.0 * right + false_alarms + missed));
+    [precision, share(right, right + missed), f1, share(false_alarms, false_alarms + left_alone)]
 }
 
 #[cfg(test)]
@@ -259,6 +267,9 @@ mod tests {
         let f1 = measures[1].f1.unwrap();
         assert!((f1.value - 90.0 / 140.0).abs() < 1e-9, "{f1:?}");
         assert!(f1.low < 0.6 && f1.high > 0.99, "a draw without the missed capture is without error: {f1:?}");
+        let [precision, recall] = [measures[1].precision, measures[1].recall].map(Option::unwrap);
+        assert_eq!((precision.value, precision.low), (1.0, 1.0));
+        assert!((recall.value - 45.0 / 95.0).abs() < 1e-9 && recall.high > 0.99, "{recall:?}");
         let false_positives = measures[1].false_positive_rate.unwrap();
         assert_eq!((false_positives.value, false_positives.high), (0.0, 0.0));
         assert_eq!(measures[1].roc_auc, measures[2].roc_auc, "of two classes");

@@ -52,7 +52,13 @@ impl Bench {
     /// Writes decisions about nothing by these judges, by the recipe as it is now.
     fn decide(&self, judges: Judges) -> PathBuf {
         let provenance = Provenance { recipe: self.digest("recipe.toml"), judges, config: None };
-        let decisions = Decisions { provenance, model: Vec::new(), stump: Vec::new(), thresholds: Vec::new() };
+        let decisions = Decisions {
+            provenance,
+            model: Vec::new(),
+            stump: Vec::new(),
+            majority: Vec::new(),
+            thresholds: Vec::new(),
+        };
         let path = self.path("decisions.json");
         fs::write(&path, serde_json::to_string(&decisions).unwrap()).unwrap();
         path

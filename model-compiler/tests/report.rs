@@ -41,7 +41,7 @@ fn page() -> String {
     let (rows, recipe): (Rows, Recipe) = (rows(), toml::from_str(&text).unwrap());
     let labelled = labelled(&rows, &recipe).unwrap();
     let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
-    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &Silent).unwrap();
+    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &[], &Silent).unwrap();
     let decided = Decided {
         capture: "test/5.pcap".to_owned(),
         source: "sluice-lab/x".to_owned(),
@@ -60,7 +60,8 @@ fn page() -> String {
     let judges = Judges::Trained { rows: String::from("0"), unseen: Grouping::Source, parts: 4 };
     let config = Some(Config { path: String::from("mine.toml"), digest: String::from("abc") });
     let provenance = Provenance { recipe: String::from("0"), judges, config };
-    let decisions = Decisions { provenance, model: vec![decided], stump: Vec::new(), thresholds: Vec::new() };
+    let decisions =
+        Decisions { provenance, model: vec![decided], stump: Vec::new(), majority: Vec::new(), thresholds: Vec::new() };
     report(&model, &recipe, &labelled, &[measured], Some(&decisions)).unwrap()
 }
 

@@ -173,7 +173,7 @@ fn progress_comes_to_its_end_and_no_further() {
     let searched = Steps::default();
     search(&rows, &labelled, &recipe, recipe.search.as_ref().unwrap(), &searched).unwrap();
     let measured = Steps::default();
-    cross_validate(&rows, &labelled, &recipe, Grouping::Capture, Parts::Count(4), &measured).unwrap();
+    cross_validate(&rows, &labelled, &recipe, Grouping::Capture, Parts::Count(4), &[], &measured).unwrap();
     let counts = [searched, measured].map(|steps| (steps.told.into_inner(), steps.made.into_inner()));
     // Three trees for each of 4 parts and 2 settings; for each of 4 parts, and 5 times more to calibrate.
     assert_eq!(counts, [(24, 24), (72, 72)]);
@@ -223,7 +223,7 @@ fn what_decides_is_found_and_one_comparison_finds_one_threat() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
     for grouping in [Grouping::Capture, Grouping::Source] {
-        let measured = cross_validate(&rows, &labelled, &recipe, grouping, Parts::Count(4), &Silent).unwrap();
+        let measured = cross_validate(&rows, &labelled, &recipe, grouping, Parts::Count(4), &[], &Silent).unwrap();
         let recalls = |scores: &model_compiler::scores::Scores| -> Vec<Option<f64>> {
             scores.flows.classes.iter().map(|class| class.recall).collect()
         };
@@ -280,7 +280,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let (rows, recipe) = (rows(), recipe(&[]));
     let labelled = labelled(&rows, &recipe).unwrap();
     let model = train(&rows, &labelled, &recipe, &Silent).unwrap();
-    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &Silent).unwrap();
+    let measured = cross_validate(&rows, &labelled, &recipe, Grouping::Source, Parts::Count(4), &[], &Silent).unwrap();
     let passed = Decided {
         capture: "test/scan__a.pcap".to_owned(),
         source: "public".to_owned(),
@@ -303,12 +303,14 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     };
     let passed = Decided { neither: vec![struck("192.0.2.1"), struck("192.0.2.2")], ..passed };
     let caught = Decided { caught_s: Some(1.0), accused_flows: 40, ..passed.clone() };
+    let silent = Decided { accused_flows: 0, ..passed.clone() };
     let thresholds = [(4.0, &caught), (9.0, &passed)]
         .map(|(block_evidence, of)| Threshold { block_evidence, decided: vec![of.clone()] })
         .to_vec();
     let provenance =
         Provenance { recipe: String::from("0"), judges: Judges::AsItIs { model: String::from("abc") }, config: None };
-    let decisions = Decisions { provenance, model: vec![passed], stump: vec![caught], thresholds };
+    let decisions =
+        Decisions { provenance, model: vec![passed], stump: vec![caught.clone()], majority: vec![silent], thresholds };
     let card = card(&model, &recipe, &rows, &labelled, &[measured], Some(&decisions), "make model").unwrap();
     assert!(
         card.contains(
@@ -318,7 +320,10 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     assert!(card.contains("is neither; of these there are 2 in 1 captures in the profile balanced."));
     assert!(card.contains("in mode enforce with the default rules, by `model.json` as it is (SHA-256 `abc`)."));
     let beside = card.lines().find(|line| line.starts_with("| scan | 1 | 0.00 [")).unwrap();
-    assert!(beside.contains("| 100.00 [") && beside.contains("| 2.50 ["), "what the comparison caught: {beside}");
+    let figures: Vec<&str> =
+        beside.split('|').filter_map(|cell| cell.split_once('[')).map(|(of, _)| of.trim()).collect();
+    let expected = ["0.00", "100.00", "0.00", "0.00", "0.00", "0.00", "2.50", "100.00", "0.00"];
+    assert_eq!(figures, expected, "by the model, the comparison and the majority: {beside}");
     assert!(card.contains("| 4 | 100.00 [") && card.contains("| 9 | 0.00 ["), "what thresholds would catch");
     assert!(card.contains("| scan | balanced | 1 | 0.00 ["), "a label counts for its class");
     assert!(card.contains("Attacks that passed in the profile balanced, by kind: `test/scan__a.pcap` (1)."));
@@ -329,7 +334,9 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
         "src_flows_2s, src_ports_60s",
         "| scan | scan, sweep | 0.1000 | 4 | 8 | 480 | 480 |",
         "no source on both sides",
-        "| flow | model | flood | 240 | 1.00000 | 1.00000 |",
+        "| class | flows | by | ROC-AUC, % | PR-AUC, % | precision, % | recall, % | F1, % | false positives, % |",
+        "| flood | 240 | model | 100.00 [100.00, 100.00] | 100.00 [100.00, 100.00] | 100.00 [100.00, 100.00] |",
+        "| flood | 240 | majority class | 50.00 [50.00, 50.00] |",
         "of each pause at most 60 s count",
         "95 % intervals by drawing sources again (percentile bootstrap)",
         "must not be trusted with",

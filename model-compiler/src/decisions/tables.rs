@@ -157,20 +157,26 @@ pub fn by_place(decided: &[Decided], class_of: &dyn Fn(&str) -> String) -> Strin
     format!("{by_corpus}\n{by_source}")
 }
 
-/// A table of what the models decided beside what the single comparisons did, in the profile balanced.
+/// A table of what the models decided beside what the single comparisons did and the rules alone, in the profile balanced.
 #[must_use]
-pub fn beside_the_stump(decisions: &Decisions, class_of: &dyn Fn(&str) -> String) -> String {
-    let titles = ["caught, %", "captures with a wrongful block, %", "flows taken for attacks, %"];
-    let pairs: Vec<String> = titles.iter().map(|title| format!("{title}: model | comparison")).collect();
-    let mut text = format!("| class | captures | {} |\n|---|---|---|---|---|---|---|---|\n", pairs.join(" | "));
-    let [model, stump] = [&decisions.model, &decisions.stump].map(|decided| summarise(decided, class_of));
-    for (model, stump) in model.iter().zip(&stump).filter(|(model, _)| model.profile == BALANCED) {
-        let [[captures, caught, _, _, _, wrongful, _, accused], [_, caught_too, _, _, _, wrongful_too, _, accused_too]] =
-            [model, stump].map(in_words::cells);
-        text.push_str(&format!(
-            "| {} | {captures} | {caught} | {caught_too} | {wrongful} | {wrongful_too} | {accused} | {accused_too} |\n",
-            model.class
-        ));
+pub fn beside_others(decisions: &Decisions, class_of: &dyn Fn(&str) -> String) -> String {
+    /// Places among the cells of a summary.
+    const COMPARED: [usize; 3] = [1, 5, 7];
+    let titles: Vec<String> = COMPARED
+        .iter()
+        .map(|place| format!("{}: model | comparison | majority class", in_words::TITLES[*place]))
+        .collect();
+    let mut text = format!("| class | captures | {} |\n|---|---|{}\n", titles.join(" | "), "---|".repeat(9));
+    let all = [&decisions.model, &decisions.stump, &decisions.majority];
+    let [model, stump, majority] = all.map(|decided| {
+        let mut summaries = summarise(decided, class_of);
+        summaries.retain(|of| of.profile == BALANCED);
+        summaries
+    });
+    for ((model, stump), majority) in model.iter().zip(&stump).zip(&majority) {
+        let cells = [model, stump, majority].map(in_words::cells);
+        let compared = COMPARED.map(|place| cells.each_ref().map(|of| of[place].as_str()).join(" | "));
+        text.push_str(&format!("| {} | {} | {} |\n", model.class, model.captures, compared.join(" | ")));
     }
     text
 }

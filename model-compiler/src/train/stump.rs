@@ -6,7 +6,7 @@
 use super::{Labelled, Lesson, TrainError, curriculum, growth, leaf};
 use crate::forest::Combination;
 use crate::grow::{Growth, Sample, grow};
-use crate::model::{Model, Node};
+use crate::model::{Model, Node, Tree};
 use crate::recipe::Recipe;
 
 /// What is told from all else.
@@ -67,6 +67,16 @@ pub fn train_stump(labelled: &[Labelled<'_>], recipe: &Recipe, target: Target) -
     let (classes, base) = (rules.iter().map(|rule| rule.class).collect(), vec![0.0; rules.len()]);
     let (combination, calibration) = (Combination::Mean, Vec::new());
     Ok(Model { name: recipe.name, classes, ranges, combination, base, trees, calibration })
+}
+
+/// What always says how frequent each class is, and so names the one that is most frequent: without any comparison.
+///
+/// # Errors
+/// The recipe contradicts itself.
+pub fn majority(stump: &Model, recipe: &Recipe) -> Result<Model, TrainError> {
+    let values = recipe.class_rules()?.iter().map(|rule| rule.prior as f32).collect();
+    let trees = vec![Tree { class: None, nodes: vec![Node::Leaf { rows: 0, values }] }];
+    Ok(Model { name: "majority".to_owned(), trees, ..stump.clone() })
 }
 
 #[cfg(test)]
