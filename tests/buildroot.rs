@@ -157,6 +157,43 @@ fn the_data_partition_takes_the_rest_of_the_disk_and_is_checked_every_so_many_st
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// `check-package` of Buildroot holds these and more; a slip in them stops no build, so that nobody sees it.
+#[test]
+fn what_buildroot_reads_is_written_in_its_style() {
+    let tree = root().join("buildroot");
+    for file in ["Config.in", "external.mk", "package/sluice/Config.in", "package/sluice/sluice.mk"] {
+        let text = fs::read_to_string(tree.join(file)).unwrap();
+        assert!(
+            text.is_ascii() && text.ends_with('\n') && !text.ends_with("\n\n") && !text.contains("\n\n\n"),
+            "{file}"
+        );
+        for line in text.lines() {
+            assert!(line == line.trim_end() && !line.starts_with(' '), "{file}: {line:?}");
+        }
+    }
+    let recipe = fs::read_to_string(tree.join("package/sluice/sluice.mk")).unwrap();
+    let hashes = "#".repeat(80);
+    assert!(recipe.starts_with(&format!("{hashes}\n#\n# sluice\n#\n{hashes}\n\n")), "{recipe}");
+}
+
+#[test]
+fn legal_info_finds_the_licences_and_nothing_else_of_the_project_is_copied() {
+    let folder = new_folder("legal-info");
+    // Buildroot's own line, of package/pkg-generic.mk.
+    let makefile = "include $(BR2_EXTERNAL_SLUICE_PATH)/package/sluice/sluice.mk\n\
+        all:\n\trsync -au $(SLUICE_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS) $(SLUICE_SITE)/ sluice-$(SLUICE_VERSION)\n";
+    fs::write(folder.join("Makefile"), makefile).unwrap();
+    let tree = format!("BR2_EXTERNAL_SLUICE_PATH={}", root().join("buildroot").display());
+    let output = Command::new("make").arg(tree).current_dir(&folder).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let copied = folder.join(concat!("sluice-", env!("CARGO_PKG_VERSION")));
+    let names = fs::read_dir(copied).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    assert_eq!(names, ["LICENSE-APACHE", "LICENSE-MIT"]);
+    fs::remove_dir_all(folder).unwrap();
+}
+
 /// A new folder of this test's own.
 fn new_folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("sluice-buildroot-{name}-{}", std::process::id()));

@@ -5,9 +5,14 @@
 ################################################################################
 
 SLUICE_VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' $(BR2_EXTERNAL_SLUICE_PATH)/../Cargo.toml | head -n 1)
-# There is nothing to fetch: `make cross` has built the program.
-SLUICE_SOURCE =
+SLUICE_SITE = $(BR2_EXTERNAL_SLUICE_PATH)/..
+SLUICE_SITE_METHOD = local
 SLUICE_LICENSE = Apache-2.0 or MIT
+SLUICE_LICENSE_FILES = LICENSE-APACHE LICENSE-MIT
+# `make cross` has built the program: of the project only the licences are
+# copied. All of it would be much, as Buildroot itself lies in its target/.
+SLUICE_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = \
+	$(addprefix --include=/,$(SLUICE_LICENSE_FILES)) --exclude='*'
 SLUICE_PROGRAM = $(call qstrip,$(BR2_PACKAGE_SLUICE_PROGRAM))
 
 ifeq ($(BR2_PACKAGE_SLUICE)$(BR_BUILDING),yy)
