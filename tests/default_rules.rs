@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use lab::cleanup::work_folder;
 use lab::frames::{Frame, write_pcap};
-use lab::packets::{ENCAPSULATIONS, SYN, SYN_ACK, Transport, datagram, echo, icmp, tcp, tcp_with};
+use lab::packets::{ENCAPSULATIONS, SYN, SYN_ACK, Transport, datagram, echo, icmp, tcp, tcp_saying, tcp_with};
 
 use crate::replay::{report, steadfast};
 
@@ -189,6 +189,60 @@ fn connections_left_half_open_at_several_ports_of_a_host_are_a_scan_and_second_w
 }
 
 #[test]
+fn first_words_of_quic_are_excused_and_what_searches_in_their_guise_is_not() {
+    let tries = |name: &str, servers: u8, ports: u16, bytes: usize, times: usize, pace_ms| {
+        let ask = |(server, port)| Exchange { server, sent: datagram(40_000, port, &vec![0; bytes]), answer: None };
+        let all = (10..10 + servers).flat_map(move |server| (4_432..4_432 + ports).map(move |port| (server, port)));
+        not_excused(name, pace_ms, all.flat_map(move |to| core::iter::repeat_n(to, times)).map(ask))
+    };
+    assert!(!tries("quic", 14, 3, 1_200, 3, 100), "three times at each of three ports");
+    assert!(tries("shorter", 14, 3, 100, 3, 100));
+    assert!(tries("more-ports-of-quic", 14, 6, 1_200, 3, 100));
+    assert!(tries("many-at-once", 14, 3, 1_200, 1, 20));
+    assert!(tries("long", 14, 1, 1_200, 300, 5), "as a flood");
+}
+
+#[test]
+fn a_list_of_servers_at_one_port_is_tried_at_once_and_a_longer_one_is_a_search() {
+    assert!(!not_excused("a-list", 1, begun(32, &[8_883])), "of which none answers");
+    assert!(not_excused("two-of-each", 1, begun(32, &[8_883, 5_222])));
+    assert!(not_excused("a-long-list", 1, begun(60, &[8_883])));
+}
+
+/// Connections to FTP, each of which tries so many passwords in vain.
+fn refused_by_ftp(server: u8, port: u16, passwords: u32) -> Vec<Exchange> {
+    let said = |(number, [sent, answer]): (u32, [&str; 2])| {
+        let numbers = [101 + 20 * number, 501 + 20 * number];
+        let sent = tcp_saying(port, 21, &format!("{sent:<18}\r\n")).numbered(numbers[0], numbers[1]);
+        let answer = tcp_saying(21, port, &format!("{answer:<18}\r\n")).numbered(numbers[1], numbers[0] + 20);
+        Exchange { server, sent, answer: Some(answer) }
+    };
+    let opened = tcp(21, port, SYN_ACK).numbered(500, 101);
+    let opened = Exchange { server, sent: tcp(port, 21, SYN).numbered(100, 0), answer: Some(opened) };
+    let words = (0..passwords).flat_map(|_| [["USER lab", "331 password?"], ["PASS wrong", "530 no"]]);
+    let ends = [101, 501].map(|number| number + 40 * passwords);
+    let ended = tcp(21, port, 0x11).numbered(ends[1], ends[0] + 1);
+    let ended = Exchange { server, sent: tcp(port, 21, 0x11).numbered(ends[0], ends[1]), answer: Some(ended) };
+    [opened].into_iter().chain((0..).zip(words).map(said)).chain([ended]).collect()
+}
+
+#[test]
+fn passwords_refused_over_several_connections_or_at_several_hosts_are_guesses_and_a_few_are_none() {
+    let model = steadfast("hears-no-guess", [1.0, 0.0, 0.0, 0.0]);
+    let guesses = |name: &str, servers: u8, connections: u16, passwords: u32| {
+        let all = (10..10 + servers).flat_map(|server| (0..connections).map(move |number| (server, number)));
+        let all = all.flat_map(|(server, number)| refused_by_ftp(server, 40_000 + number, passwords));
+        !blocked(name, 100, all, &["--model", &model]).is_empty()
+    };
+    assert!(guesses("nine-in-three", 1, 3, 3));
+    assert!(!guesses("eight-in-four", 1, 4, 2), "somebody has forgotten it");
+    assert!(!guesses("ten-in-two", 1, 2, 5));
+    assert!(guesses("ten-at-five", 5, 2, 1));
+    assert!(!guesses("six-at-three", 3, 2, 1));
+    assert!(!guesses("eight-at-eight", 8, 1, 1), "a script with an old password");
+}
+
+#[test]
 fn the_same_ports_of_several_hosts_by_datagrams_are_a_scan() {
     let asked = |name: &str, hosts: u8, ports: u16, bytes: usize, is_answered: bool| {
         let ask = move |server: u8, port: u16| Exchange {
@@ -236,6 +290,12 @@ fn who_asks_many_at_once_is_no_scanner_before_they_can_have_answered() {
 fn pages_of_servers_that_answer_are_excused_and_other_services_and_one_server_are_not() {
     assert!(!not_excused("pages-that-answer", 5, accepted(90, &[443])), "the other way to each was quicker");
     assert!(not_excused("pages-that-do-not", 5, begun(45, &[443])));
+    let silent = |every: u8| {
+        let goes = move |one: &Exchange| one.server % every != 0;
+        accepted(90, &[443]).map(move |one| if goes(&one) { one } else { Exchange { answer: None, ..one } })
+    };
+    assert!(!not_excused("pages-of-which-a-third-is-gone", 30, silent(3)), "as a chat tries its servers");
+    assert!(not_excused("pages-of-which-half-are-gone", 30, silent(2)));
     let refuse = |begun: Exchange| Exchange { answer: Some(tcp(443, 40_000, 0x14).numbered(0, 101)), ..begun };
     assert!(not_excused("pages-that-refuse", 5, begun(60, &[443]).map(refuse)));
     assert!(not_excused("mail-of-forty", 5, accepted(40, &[25])));

@@ -91,6 +91,14 @@ pub fn tcp_with(source_port: u16, destination_port: u16, flags: u8, payload_byte
     Transport { protocol: 6, bytes, fragment_offset: 0 }
 }
 
+/// A TCP packet that says this.
+#[must_use]
+pub fn tcp_saying(source_port: u16, destination_port: u16, text: &str) -> Transport {
+    let mut packet = tcp(source_port, destination_port, 0x18);
+    packet.bytes.extend_from_slice(text.as_bytes());
+    packet
+}
+
 /// A UDP packet.
 #[must_use]
 pub fn udp(source_port: u16, destination_port: u16) -> Transport {
