@@ -8,6 +8,7 @@ use lab::namespace::Namespace;
 use lab::process::wait_until;
 use lab::two_hosts::{INSIDE, OUTSIDE, PORTS, TwoHosts, connect, give_addresses, ping};
 use sluice::hardware::bridge::{Bridge, BridgeConfig, BridgeError, ensure};
+use sluice::linux::eee::{self, Eee};
 use sluice::linux::links::{Gateway, Links};
 use traffic::address::Mac;
 
@@ -52,6 +53,8 @@ fn a_bridge_is_made_and_forwards() {
         for name in ["generic-receive-offload", "generic-segmentation-offload", "tx-tcp-segmentation"] {
             assert!(features.contains(&format!("{name}: off")), "{port}: {name}");
         }
+        // A virtual port does not have it, which was no fault.
+        assert_eq!(hosts.bridge.enter(|| eee::switch_off(port)).unwrap().unwrap(), Eee::NotSupported);
     }
 }
 

@@ -168,6 +168,28 @@ fn the_lights_say_how_the_box_is_and_one_that_is_missing_keeps_nothing_from_bein
 }
 
 #[test]
+fn a_board_that_is_too_hot_or_has_too_little_power_is_a_fault_with_its_remedy() {
+    let network = Network::new().unwrap();
+    let class = work_folder().unwrap().join("class-of-a-hot-board");
+    for (file, text) in [
+        ("hwmon/hwmon0/name", "rpi_volt"),
+        ("hwmon/hwmon0/in0_lcrit_alarm", "1"),
+        ("thermal/thermal_zone0/type", "cpu-thermal"),
+        ("thermal/thermal_zone0/temp", "84321"),
+    ] {
+        let path = class.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("{text}\n")).unwrap();
+    }
+    let daemon = Daemon::start(&network, &Config { sys_class: Some(class), ..Config::default() }).unwrap();
+    wait_until_it_says(&daemon, "fault");
+    let status = daemon.command(&["status"]).unwrap().stdout;
+    for told in ["84 °C at cpu-thermal", "give it air", "too little power", "use the supply that is made for it"] {
+        assert!(status.contains(told), "{told} is not in {status}");
+    }
+}
+
+#[test]
 fn whoever_knows_of_an_attack_can_quiet_the_light_until_the_next_one() {
     let network = Network::new().unwrap();
     let daemon = Daemon::start(&network, &Config::default()).unwrap();

@@ -101,6 +101,8 @@ pub struct Gauges {
     pub front_faults: Told<Vec<String>>,
     /// What is wrong with the watchdog; `None` where nothing is.
     pub watchdog_fault: Told<Option<String>>,
+    /// That the board is too hot, or has too little power.
+    pub board_faults: Told<Vec<String>>,
 }
 
 impl Gauges {

@@ -96,6 +96,7 @@ impl Keeper {
         faults.extend(self.gauges.page_fault.get());
         faults.extend(self.gauges.front_faults.get());
         faults.extend(self.gauges.watchdog_fault.get());
+        faults.extend(self.gauges.board_faults.get());
         faults.extend(self.model_faults());
         faults.extend(state.enforce_fault.clone());
         faults.extend(state.full.clone());

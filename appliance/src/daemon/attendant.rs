@@ -1,5 +1,5 @@
-//! The main thread once everything runs: signals, what is ordered of the daemon as a whole, the page's door, and whether the
-//! other threads live.
+//! The main thread once everything runs: signals, what is ordered of the daemon as a whole, the page's door, how the board is, and
+//! whether the other threads live.
 
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use super::door::DoorKeeper;
 use super::program::Program;
 use super::reload::Reload;
 use crate::control::{Done, Order, OrderError, Ordered};
+use crate::hardware::board::Board;
 use crate::hardware::service::{self, Service};
 use crate::linux::signals::{Asked, Signals};
 use crate::web::WebServer;
@@ -37,6 +38,7 @@ pub(super) struct Attendant<'a> {
     pub orders: Receiver<Ordered>,
     pub web: WebServer,
     pub door: DoorKeeper,
+    pub board: Board,
     pub reload: Reload,
     pub service: Arc<Service>,
     pub program: &'a Program,
@@ -57,6 +59,7 @@ impl Attendant<'_> {
         loop {
             self.door.tend(&mut self.web, &self.reload.gauges);
             self.reload.tend();
+            self.board.tend(&self.reload.gauges);
             let mut wanted = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             // Interrupted or not, the signal itself is asked for next.
             let _ = poll(&mut wanted, PollTimeout::from(INTERVAL_MS));

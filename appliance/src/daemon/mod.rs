@@ -43,6 +43,7 @@ use crate::control::keeper::{Keeper, SHOWN_ALERTS, Surroundings};
 use crate::control::{Handle, Judges, Library, Settings, ShownModels, Snapshot};
 use crate::enforce::nftables::{Nftables, Watch};
 use crate::enforce::{Desired, EnforceError, Enforcer, OnFailure};
+use crate::hardware::board::{self, Board};
 use crate::hardware::bridge::{self, Bridge, BridgeConfig, BridgeError};
 use crate::hardware::guard::Guard;
 use crate::hardware::panel::{Panel, Works};
@@ -202,7 +203,8 @@ fn run_once(config: &Config, path: &Path, signals: Signals, program: &Program) -
         lists: other_lists,
         waiting: None,
     };
-    let attendant = Attendant { signals, orders, web, door, reload, service, program };
+    let board = Board::new(Path::new(board::FOLDER));
+    let attendant = Attendant { signals, orders, web, door, board, reload, service, program };
     let ended = attendant.attend(&[&packets, &control]);
     stop.store(true, Ordering::Relaxed);
     let packets = packets.join();

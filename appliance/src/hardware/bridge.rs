@@ -8,9 +8,11 @@ use std::path::Path;
 use std::{fs, io};
 
 use ipnet::IpNet;
+use log::info;
 use traffic::address::Mac;
 
 use crate::DOCUMENTS;
+use crate::linux::eee::{self, Eee};
 use crate::linux::links::{Gateway, Link, Links};
 use crate::linux::netlink::NetlinkError;
 use crate::linux::offloads;
@@ -208,7 +210,23 @@ fn attach(links: &mut Links, port: &Link, bridge: &Link, faults: &mut Vec<String
         links.enslave(port.index, bridge.index).map_err(explain(step))?;
     }
     join_what_is_kept_apart(name).map_err(|cause| BridgeError::Kernel { step: format!("join `{name}`"), cause })?;
-    links.set_up(port.index).map_err(explain(|| format!("set `{name}` up")))
+    links.set_up(port.index).map_err(explain(|| format!("set `{name}` up")))?;
+    keep_awake(name, faults);
+    Ok(())
+}
+
+/// Only once the port is up: the driver of the Raspberry Pi 4's card does not answer before.
+fn keep_awake(port: &str, faults: &mut Vec<String>) {
+    match eee::switch_off(port) {
+        Ok(Eee::NotSupported | Eee::WasOff) => {}
+        Ok(Eee::SwitchedOff) => {
+            info!("`{port}`: Energy Efficient Ethernet is switched off; its link is back in some seconds");
+        }
+        Err(cause) => faults.push(format!(
+            "`{port}`: Energy Efficient Ethernet could not be switched off ({cause}): if its link falls now and then, switch it off at \
+             the other end of the cable"
+        )),
+    }
 }
 
 /// A boot without a configuration that suits keeps the ports apart, where nothing shall pass unwatched.

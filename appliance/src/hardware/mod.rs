@@ -5,8 +5,10 @@
 //! the traits of embedded-hal; [`slot`] bears with one that is missing. [`front`] is the front of the box at one moment, and
 //! [`panel`] the thread that keeps it up to date; [`reset`] gives the page a new password.
 //!
-//! [`guard`] is the other thread: it feeds the watchdog, and tells systemd, as long as packets are looked at.
+//! [`guard`] is the other thread: it feeds the watchdog, and tells systemd, as long as packets are looked at. [`board`] asks the
+//! board whether it is too hot or has too little power.
 
+pub mod board;
 pub mod bridge;
 mod front;
 pub mod gpio;

@@ -2,13 +2,9 @@
 //! are on the wire, so they are turned off on the ports, through the `ethtool` call.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 
-use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use super::ethtool::Ethtool;
 
-/// `SIOCETHTOOL`
-const REQUEST: u64 = 0x8946;
 /// `ETH_FLAG_LRO` of `ETHTOOL_GFLAGS` and `ETHTOOL_SFLAGS`.
 const FLAG_LRO: u32 = 1 << 15;
 /// `ETHTOOL_GFLAGS`, `ETHTOOL_SFLAGS`
@@ -37,15 +33,15 @@ struct EthtoolValue {
 /// # Errors
 /// No socket could be opened, or there is no such interface.
 pub fn turn_off(interface: &str) -> io::Result<Offloads> {
-    let socket = open(interface)?;
+    let ethtool = Ethtool::open(interface)?;
     // Turning off what is missing fails, therefore the result is read back instead.
     for (_, _, set) in SWITCHES {
-        let _ = call(&socket, interface, set, 0);
+        let _ = call(&ethtool, set, 0);
     }
-    if let Ok(flags) = call(&socket, interface, GET_FLAGS, 0) {
-        let _ = call(&socket, interface, SET_FLAGS, flags & !FLAG_LRO);
+    if let Ok(flags) = call(&ethtool, GET_FLAGS, 0) {
+        let _ = call(&ethtool, SET_FLAGS, flags & !FLAG_LRO);
     }
-    Ok(read(&socket, interface))
+    Ok(read(&ethtool))
 }
 
 /// Looks which of them are on, and changes nothing.
@@ -53,35 +49,22 @@ pub fn turn_off(interface: &str) -> io::Result<Offloads> {
 /// # Errors
 /// As [`turn_off`].
 pub fn look(interface: &str) -> io::Result<Offloads> {
-    Ok(read(&open(interface)?, interface))
+    Ok(read(&Ethtool::open(interface)?))
 }
 
-fn open(interface: &str) -> io::Result<OwnedFd> {
-    nix::net::if_::if_nametoindex(interface)?;
-    Ok(socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
-}
-
-fn read(socket: &OwnedFd, interface: &str) -> Offloads {
-    let is_on = |get| call(socket, interface, get, 0).is_ok_and(|value| value != 0);
+fn read(ethtool: &Ethtool) -> Offloads {
+    let is_on = |get| call(ethtool, get, 0).is_ok_and(|value| value != 0);
     let mut still_on: Vec<_> = SWITCHES.into_iter().filter(|(_, get, _)| is_on(*get)).map(|(name, ..)| name).collect();
-    if call(socket, interface, GET_FLAGS, 0).is_ok_and(|flags| flags & FLAG_LRO != 0) {
+    if call(ethtool, GET_FLAGS, 0).is_ok_and(|flags| flags & FLAG_LRO != 0) {
         still_on.push("lro");
     }
     Offloads { still_on }
 }
 
 /// One `ethtool` call; the value that it leaves.
-fn call(socket: &OwnedFd, interface: &str, command: u32, data: u32) -> io::Result<u32> {
+fn call(ethtool: &Ethtool, command: u32, data: u32) -> io::Result<u32> {
     let mut value = EthtoolValue { command, data };
-    let mut name = [0; libc::IFNAMSIZ];
-    for (place, byte) in name.iter_mut().zip(interface.bytes().take(libc::IFNAMSIZ - 1)) {
-        *place = byte as libc::c_char;
-    }
-    let union = libc::__c_anonymous_ifr_ifru { ifru_data: (&raw mut value).cast() };
-    let mut request = libc::ifreq { ifr_name: name, ifr_ifru: union };
-    // SAFETY: the kernel reads the request, and reads and writes the value that it points to; both live until the call
-    // returns, and the commands above exchange exactly one `ethtool_value`.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), REQUEST as _, &raw mut request) };
-    Errno::result(result)?;
+    // SAFETY: the commands above exchange exactly one `ethtool_value`.
+    unsafe { ethtool.call(&mut value) }?;
     Ok(value.data)
 }
