@@ -106,6 +106,9 @@ fn each_slot_of_a_raspberry_pi_starts_its_own_root() {
             let chosen = format!("[boot_partition={partition}]\ncmdline=cmdline-{slot}");
             let config = fs::read_to_string(folder.join("config.txt")).unwrap();
             assert_eq!(config.matches(&chosen).count(), 2, "{board}: once for itself and once for a trial: {config}");
+            // Before the first condition, so for both slots.
+            let (always, _) = config.split_once("[").unwrap();
+            assert!(always.lines().any(|line| line == "initramfs initrd followkernel"), "{board}: {config}");
             for (file, ending) in [("", ""), ("-trial", " sluice.trial")] {
                 let line = fs::read_to_string(folder.join(format!("cmdline-{slot}{file}.txt"))).unwrap();
                 assert!(line.contains(&format!("root=PARTLABEL=root-{slot} ")), "{board}: {line}");
@@ -113,6 +116,32 @@ fn each_slot_of_a_raspberry_pi_starts_its_own_root() {
             }
         }
     }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// The kernel of a board without an initial root need not know what that is; one with slots that GRUB does not start must.
+#[test]
+fn the_initial_root_of_a_raspberry_pi_is_the_program_and_what_its_kernel_can_start() {
+    for board in boards() {
+        let has_one = meta(&board, "KERNEL_FRAGMENTS").split(' ').any(|name| name == "initrd");
+        assert_eq!(has_one, meta(&board, "DISK") == "tryboot", "{board}");
+    }
+    let folder = new_folder("initrd");
+    let program = folder.join("program");
+    fs::write(&program, "a program").unwrap();
+    let archive = folder.join("initrd");
+    let made = Command::new(board_folder().join("raspberrypi/initrd")).arg(&program).arg(&archive).output().unwrap();
+    assert!(made.status.success() && made.stderr.is_empty(), "{made:?}");
+    let cpio = |words: &[&str]| {
+        let output = Command::new("cpio").args(["--quiet", "-F"]).arg(&archive).args(words).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed = cpio(&["-itv"]);
+    let kinds: Vec<(&str, &str)> = listed.lines().map(|line| (&line[..10], line.rsplit(' ').next().unwrap())).collect();
+    let (console, null) = (("crw-------", "dev/console"), ("crw-rw-rw-", "dev/null"));
+    assert_eq!(kinds, [("drwxr-xr-x", "dev"), console, null, ("-rwxr-xr-x", "init")]);
+    assert_eq!(cpio(&["-i", "--to-stdout", "init"]), "a program");
     fs::remove_dir_all(folder).unwrap();
 }
 

@@ -1,5 +1,7 @@
 //! The box as its users get it: an image that boots on an (emulated) board with two network ports, in the middle of the laboratory.
 
+mod raspberry_pi;
+
 use std::fs;
 use std::process::Command;
 use std::sync::LazyLock;

@@ -4,8 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use sluice::commands::CommandLine;
+use sluice::update::early;
 
 fn main() -> ExitCode {
+    if early::is_first() {
+        let Err(error) = early::start();
+        eprintln!("sluice: {error}");
+        return ExitCode::FAILURE;
+    }
     match CommandLine::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

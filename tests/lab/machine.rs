@@ -23,6 +23,7 @@ use serde_json::Value;
 use crate::benign::SSH_OPTIONS;
 use crate::cleanup::work_folder;
 use crate::cross::root;
+use crate::firmware::{self, Firmware};
 use crate::namespace::run;
 use crate::network::Network;
 use crate::process::{Running, SHORT, run_any, run_within, wait_until};
@@ -93,10 +94,16 @@ impl Image {
         Ok(update)
     }
 
-    /// A new disk as it is written on a card, with files on its boot partition that say who may log in, and what is configured.
-    fn disk(&self, name: &str, config: Option<&str>) -> Result<PathBuf> {
+    /// The folder with what a Raspberry Pi has of its own.
+    fn raspberry_pi(&self) -> PathBuf {
+        self.folder.join("raspberrypi")
+    }
+
+    /// A new disk as it is written on a card, a copy of that of the folder, with files on its boot partition that say who may log in, and what
+    /// is configured.
+    fn disk(folder: &Path, name: &str, config: Option<&str>) -> Result<PathBuf> {
         let disk = work_folder()?.join(format!("{name}.img"));
-        run(Command::new("cp").arg("--sparse=always").arg(self.folder.join("disk.img")).arg(&disk))?;
+        run(Command::new("cp").arg("--sparse=always").arg(folder.join("disk.img")).arg(&disk))?;
         let boot = format!("{}@@{BOOT_PARTITION}", disk.display());
         let key = user_key()?.with_extension("pub");
         run(Command::new("mcopy").args(["-i", &boot]).arg(key).arg("::authorized_keys"))?;
@@ -122,6 +129,8 @@ pub struct Machine<'a> {
     lines: PathBuf,
     /// Its second port is plugged in while it runs.
     has_late_port: bool,
+    /// What starts it, where that is not GRUB.
+    firmware: Option<Firmware>,
     running: Option<Running>,
     /// Held as long as the board is there, so it comes behind what runs.
     _place: MutexGuard<'static, ()>,
@@ -134,6 +143,20 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// Not root, or a tool is missing.
     pub fn connect(network: &'a Network, image: &Image, memory_mib: u32, config: Option<&str>) -> Result<Self> {
+        Self::with_disk_of(&image.folder, network, memory_mib, config)
+    }
+
+    /// The same, started as a Raspberry Pi is.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn raspberry_pi(network: &'a Network, image: &Image, memory_mib: u32) -> Result<Self> {
+        let folder = image.raspberry_pi();
+        let board = Self::with_disk_of(&folder, network, memory_mib, None)?;
+        Ok(Self { firmware: Some(Firmware::new(&folder)), ..board })
+    }
+
+    fn with_disk_of(folder: &Path, network: &'a Network, memory_mib: u32, config: Option<&str>) -> Result<Self> {
         let place = &PLACES[BOARDS.fetch_add(1, Ordering::Relaxed) % PLACES.len()];
         let place = place.lock().unwrap_or_else(PoisonError::into_inner);
         for (wire, tap, port) in [("w0", "tap0", "port0"), ("w1", "tap1", "port1")] {
@@ -148,8 +171,9 @@ impl<'a> Machine<'a> {
             }
         }
         let name = network.r#box.name();
-        let (disk, file) =
-            (image.disk(name, config)?, |kind| Ok::<_, anyhow::Error>(work_folder()?.join(format!("{name}.{kind}"))));
+        let (disk, file) = (Image::disk(folder, name, config)?, |kind| {
+            Ok::<_, anyhow::Error>(work_folder()?.join(format!("{name}.{kind}")))
+        });
         Ok(Self {
             network,
             memory_mib,
@@ -158,6 +182,7 @@ impl<'a> Machine<'a> {
             monitor: file("qmp")?,
             lines: file("qtest")?,
             has_late_port: false,
+            firmware: None,
             running: None,
             _place: place,
         })
@@ -183,8 +208,12 @@ impl<'a> Machine<'a> {
         let socket = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
         command.args(["-display", "none", "-monitor", "none", "-qmp", &socket(&self.monitor)]);
         command.args(["-qtest", &socket(&self.lines), "-qtest-log", "none"]);
-        // The firmware asks nobody which disk it shall start from.
-        command.args(["-bios", FIRMWARE, "-boot", "menu=on,splash-time=0", "-drive", &drive, "-serial", &serial]);
+        command.args(["-drive", &drive, "-serial", &serial]);
+        match &mut self.firmware {
+            Some(firmware) => firmware.start(&self.disk, &mut command)?,
+            // It asks nobody which disk it shall start from.
+            None => drop(command.args(["-bios", FIRMWARE, "-boot", "menu=on,splash-time=0"])),
+        }
         for number in 0..2 {
             let tap = format!("tap,id=n{number},ifname=tap{number},script=no,downscript=no");
             command.args(["-netdev", &tap]);
@@ -202,6 +231,28 @@ impl<'a> Machine<'a> {
     /// Pulls the plug, whatever it is doing.
     pub fn cut_power(&mut self) {
         self.running = None;
+    }
+
+    /// Waits until a board whose firmware is played restarts, and starts what that wants; what its console has shown until then.
+    ///
+    /// # Errors
+    /// It goes on.
+    pub fn follow_restart(&mut self) -> Result<String> {
+        let mut running = self.running.take().context("it is off")?;
+        let restarts = wait_until("the board restarts", BOOTING, || !running.is_alive());
+        let console = self.console();
+        restarts.with_context(|| console.clone())?;
+        self.firmware.as_mut().context("no firmware is played")?.hear(&console);
+        self.power_on()?;
+        Ok(console)
+    }
+
+    /// Has a board that is off believe that the slot which its firmware starts came to nothing so often.
+    ///
+    /// # Errors
+    /// It counts already.
+    pub fn write_starts(&self, starts: &str) -> Result<()> {
+        firmware::write_starts(&self.disk, starts)
     }
 
     /// Plugs in the second port.
@@ -368,18 +419,35 @@ impl<'a> Machine<'a> {
         run(Command::new("dd").args(words).args(["bs=1M", "conv=notrunc", "status=none"])).map(drop)
     }
 
-    /// A copy of the data partition with its journal played back, and at which MiB of the disk the partition begins.
-    fn data(&self) -> Result<(PathBuf, u64)> {
-        let data = self.disk.with_extension("data");
+    /// Overwrites the beginning of a partition with zeros: it can be mounted no more.
+    ///
+    /// # Errors
+    /// There is no such partition.
+    pub fn wipe(&self, partition: &str) -> Result<()> {
+        let (start_mib, _) = self.partition(partition)?;
+        let words = [format!("of={}", self.disk.display()), format!("seek={start_mib}")];
+        run(Command::new("dd").args(["if=/dev/zero", "bs=1M", "count=1", "conv=notrunc", "status=none"]).args(words))
+            .map(drop)
+    }
+
+    /// At which MiB of the disk a partition begins, and how many it has.
+    fn partition(&self, name: &str) -> Result<(u64, u64)> {
         let table = run(Command::new("sfdisk").args(["--dump"]).arg(&self.disk))?;
-        let line = table.lines().find(|line| line.contains("name=\"data\"")).context("no partition `data`")?;
+        let is_it = |line: &&str| line.contains(&format!("name=\"{name}\""));
+        let line = table.lines().find(is_it).with_context(|| format!("no partition `{name}`"))?;
         // In sectors; `buildroot/board/disk` has all partitions in whole MiB.
         let mib = |name: &str| {
             let mut words = line.split([',', ':']);
             let sectors = words.find_map(|word| word.trim().strip_prefix(name)?.trim().strip_prefix('='));
             Ok::<_, anyhow::Error>(sectors.context("no such word")?.trim().parse::<u64>()? / 2048)
         };
-        let (start_mib, mib) = (mib("start")?, mib("size")?);
+        Ok((mib("start")?, mib("size")?))
+    }
+
+    /// A copy of the data partition with its journal played back, and at which MiB of the disk the partition begins.
+    fn data(&self) -> Result<(PathBuf, u64)> {
+        let data = self.disk.with_extension("data");
+        let (start_mib, mib) = self.partition("data")?;
         let words = [format!("if={}", self.disk.display()), format!("of={}", data.display())];
         let place = [format!("skip={start_mib}"), format!("count={mib}")];
         run(Command::new("dd").args(words).args(place).args(["bs=1M", "conv=sparse", "status=none"]))?;

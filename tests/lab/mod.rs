@@ -12,6 +12,7 @@ pub mod cleanup;
 pub mod cross;
 pub mod daemon;
 pub mod data;
+pub mod firmware;
 pub mod frames;
 pub mod journal;
 pub mod line;

@@ -30,6 +30,9 @@ const WORK: &str = "/run/sluice";
 /// What the restart tells the firmware, in [`WORK`].
 const RESTART_ARGUMENT: &str = "restart-argument";
 
+/// What says to overlay's boot scripts that the slot is not to be taken back, there.
+const KEPT: &str = "kept";
+
 #[derive(Debug, Args)]
 pub(super) struct UpdateArgs {
     /// The update, or `-` for standard input; without one the slots are shown
@@ -80,25 +83,32 @@ pub(super) fn update(args: &UpdateArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says what a person should know of the slots, and notes that this one is up where its starts are counted.
+/// Says what a person should know of the slots, and notes that this one is up where starts are counted. What runs in the place of a slot that
+/// did not come up need not be healthy: a restart would only start that one again.
 fn come_up() -> anyhow::Result<()> {
     let slots = Slots::take(FlockArg::LockExclusive, Access::Look)?;
-    let (running, is_trial) = (slots.disk.running, slots.disk.is_trial);
-    if let Some(fault) = slots.environment.fault(running, is_trial) {
+    let is_on_trial = slots.disk.is_on_trial(&slots.environment);
+    if let Some(fault) = slots.environment.fault(slots.disk.running, is_on_trial) {
         say(&fault);
     }
-    let is_to_be_noted = slots.environment.starts_after(running, is_trial).is_some();
+    if slots.disk.is_fallback(&slots.environment) {
+        fs::write(Path::new(WORK).join(KEPT), "").context("cannot leave word that the slot is not to be taken back")?;
+    }
+    let is_to_be_noted = slots.boot.is_to_be_noted(&slots.disk, &slots.environment);
     drop(slots);
     if is_to_be_noted {
-        Slots::take(FlockArg::LockExclusive, Access::Change)?.environment.come_up(running, is_trial)?;
+        let mut slots = Slots::take(FlockArg::LockExclusive, Access::Change)?;
+        slots.boot.come_up(&slots.disk, &mut slots.environment)?;
     }
     Ok(())
 }
 
 /// Keeps the slot that is tried once the box is healthy. Meanwhile others may have a look at the slots.
 fn confirm(daemon: &DaemonArgs) -> anyhow::Result<()> {
-    let slot = Disk::find(Path::new("/"))?.running;
-    if Slots::take(FlockArg::LockExclusive, Access::Look)?.environment.kept() == slot {
+    let slots = Slots::take(FlockArg::LockExclusive, Access::Look)?;
+    let (slot, is_on_trial) = (slots.disk.running, slots.disk.is_on_trial(&slots.environment));
+    drop(slots);
+    if !is_on_trial {
         return Ok(());
     }
     match wait_until_healthy(|| look(daemon)) {
@@ -160,7 +170,8 @@ impl Slots {
         let version = self.environment.version(slot).ok_or(UpdateError::NothingToTry(slot))?.to_owned();
         look(daemon).check_before_trial(anyway)?;
         if let Some(argument) = self.boot.try_once(slot, &mut self.environment)? {
-            fs::write(Path::new(WORK).join(RESTART_ARGUMENT), argument).context("cannot leave word for the restart")?;
+            fs::write(Path::new(WORK).join(RESTART_ARGUMENT), argument.to_bytes())
+                .context("cannot leave word for the restart")?;
         }
         note(daemon, &format!("update: tries version {version} in slot {slot}"));
         say(&format!("The box restarts into slot {slot}, version {version}."));
@@ -177,7 +188,7 @@ impl Slots {
                 .map_or_else(|| "holds no system".to_owned(), |version| format!("version {version}"));
             let is = |told: bool, words: &'static str| if told { words } else { "" };
             let runs = is(slot == self.disk.running, ", runs");
-            let kept = is(slot == self.environment.started(), ", is started");
+            let kept = is(slot == self.boot.started(&self.environment), ", is started");
             let trial = is(self.environment.trial() == Some(slot), ", is tried at the next start");
             let is_being_tried = slot == self.disk.running && self.disk.is_on_trial(&self.environment);
             let tried = self.environment.tried() == Some(slot) && self.environment.trial().is_none();

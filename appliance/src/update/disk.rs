@@ -1,6 +1,7 @@
 //! The disk that the system was started from: its slots, and its boot partition.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -17,6 +18,12 @@ const SECTOR_BYTES: u64 = 512;
 
 /// The partition with the environment.
 const BOOT: &str = "boot";
+
+/// What the firmware of a Raspberry Pi is told in, there.
+const AUTOBOOT: &str = "autoboot.txt";
+
+/// What a restart says to the firmware of a Raspberry Pi for the other slot, once.
+pub(super) const OTHER_ONCE: &CStr = c"0 tryboot";
 
 /// One of the two places for a system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +82,7 @@ pub struct Partition {
 pub struct Disk {
     /// The slot that runs.
     pub running: Slot,
-    /// Whether it was started for a trial.
+    /// Whether it was started once, by a trial or because the other one did not come up.
     pub is_trial: bool,
     /// By name, such as `root-a`.
     partitions: BTreeMap<String, Partition>,
@@ -87,12 +94,7 @@ impl Disk {
     /// # Errors
     /// This is no box that was made from an image.
     pub fn find(system: &Path) -> Result<Self, UpdateError> {
-        let missing = |why: &str| UpdateError::NoSlots { why: why.to_owned() };
-        let words = read(&system.join("proc/cmdline"))?;
-        let mut words = words.split_ascii_whitespace();
-        let is_trial = words.clone().any(|word| word == "sluice.trial");
-        let running = words.find_map(|word| word.strip_prefix("sluice.slot=")).and_then(Slot::from_name);
-        let running = running.ok_or_else(|| missing("the kernel was started without sluice.slot=a or =b"))?;
+        let (running, is_trial) = started(system)?;
         let mounts = read(&system.join("proc/self/mountinfo"))?;
         // The device number is the third word and the place the fifth (proc(5)); what was mounted last is on top.
         let root = mounts.lines().rev().map(|line| line.split(' ').collect::<Vec<_>>());
@@ -109,10 +111,42 @@ impl Disk {
         Ok(Self { running, is_trial, partitions })
     }
 
+    /// Finds it before the root is mounted, by the name of the partition that is to be; there may be none yet, as a card takes its time.
+    ///
+    /// # Errors
+    /// The kernel was started for no slot, or no disk has a root for it.
+    pub fn find_before_its_root(system: &Path) -> Result<Self, UpdateError> {
+        let (running, is_trial) = started(system)?;
+        let all = system.join("sys/class/block");
+        let name = format!("root-{running}");
+        for entry in fs::read_dir(&all).map_err(UpdateError::system(&all))? {
+            let place = entry.map_err(UpdateError::system(&all))?.path();
+            let told = fs::read_to_string(place.join("uevent")).unwrap_or_default();
+            if word(&told, "PARTNAME") == Some(&name) {
+                let own = fs::canonicalize(&place).map_err(UpdateError::system(&place))?;
+                let partitions = partitions(system, own.parent().unwrap_or(&own))?;
+                return Ok(Self { running, is_trial, partitions });
+            }
+        }
+        Err(missing(&format!("no disk has a partition {name}")))
+    }
+
+    /// The partition with the root of the slot that is started.
+    #[must_use]
+    pub fn root(&self) -> Option<&Partition> {
+        self.partitions.get(&format!("root-{}", self.running))
+    }
+
     /// Whether the slot that runs is still to be kept or taken back.
     #[must_use]
     pub fn is_on_trial(&self, environment: &Environment) -> bool {
-        self.is_trial && environment.kept() != self.running
+        self.is_trial && environment.tried() == Some(self.running) && !environment.is_counting()
+    }
+
+    /// Whether the restart that was told of this slot was no trial: it runs because the other one did not come up.
+    #[must_use]
+    pub fn is_fallback(&self, environment: &Environment) -> bool {
+        self.is_trial && environment.is_counting()
     }
 
     /// The partitions of a slot, by name without that of the slot.
@@ -130,8 +164,8 @@ impl Disk {
     /// # Errors
     /// There is none, or it cannot be mounted.
     pub fn boot(&self, folder: &Path, access: Access) -> Result<Boot, UpdateError> {
-        let missing = || UpdateError::NoSlots { why: format!("its disk has no partition `{BOOT}`") };
-        let device = &self.partitions.get(BOOT).ok_or_else(missing)?.device;
+        let none = || missing(&format!("its disk has no partition `{BOOT}`"));
+        let device = &self.partitions.get(BOOT).ok_or_else(none)?.device;
         let place = folder.join(BOOT);
         fs::create_dir_all(&place).map_err(UpdateError::system(&place))?;
         // One that was killed has left it mounted.
@@ -162,7 +196,7 @@ pub enum Access {
 /// The boot partition, mounted until this is dropped.
 ///
 /// GRUB finds the environment there and does what it says. The firmware of a Raspberry Pi reads another file, `autoboot.txt`: the slot that
-/// is started, and the one that is started once where the restart says [`Boot::trial_argument`] (Raspberry Pi documentation, "The
+/// is started, and the one that is started once where the restart says [`Boot::other_once`] (Raspberry Pi documentation, "The
 /// autoboot.txt file").
 #[derive(Debug)]
 pub struct Boot {
@@ -182,16 +216,48 @@ impl Boot {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn try_once(&self, slot: Slot, environment: &mut Environment) -> Result<Option<&'static str>, UpdateError> {
+    pub fn try_once(&self, slot: Slot, environment: &mut Environment) -> Result<Option<&'static CStr>, UpdateError> {
         self.start(slot.other())?;
-        let argument = self.trial_argument();
+        let argument = self.other_once();
         environment.try_once(slot, argument.is_some())?;
         Ok(argument)
     }
 
-    /// What the restart must tell the firmware for a trial; nothing to GRUB, which reads it in the environment.
-    fn trial_argument(&self) -> Option<&'static str> {
-        self.firmware_starts.map(|_| "0 tryboot")
+    /// What a restart must tell the firmware to have it start the other slot once; nothing to GRUB, which goes by the environment.
+    pub(super) fn other_once(&self) -> Option<&'static CStr> {
+        self.firmware_starts.map(|_| OTHER_ONCE)
+    }
+
+    /// The slot that the next start begins with unless another one is tried.
+    #[must_use]
+    pub fn started(&self, environment: &Environment) -> Slot {
+        let Some(numbers) = self.firmware_starts else { return environment.started() };
+        let text = fs::read_to_string(self.place.join(AUTOBOOT)).unwrap_or_default();
+        let told = text.lines().find_map(|line| line.trim().strip_prefix("boot_partition=")?.parse().ok());
+        let slots = [Slot::A, Slot::B].into_iter().zip(numbers);
+        slots.into_iter().find(|(_, number)| told == Some(*number)).map_or(environment.kept(), |(slot, _)| slot)
+    }
+
+    /// What [`Environment::starts_after`] says of the slot that runs, if there is something to note once that is up.
+    #[must_use]
+    pub fn is_to_be_noted(&self, disk: &Disk, environment: &Environment) -> bool {
+        let counted = match self.firmware_starts {
+            None => environment.kept(),
+            // Once the firmware was told of a slot, it is the other one that it starts by itself.
+            Some(_) if disk.is_trial => disk.running.other(),
+            Some(_) => disk.running,
+        };
+        environment.starts_after(disk.running, counted).is_some()
+    }
+
+    /// The slot that runs is up. Where it runs in the place of another one, the firmware starts it from now on.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn come_up(&self, disk: &Disk, environment: &mut Environment) -> Result<(), UpdateError> {
+        self.start(disk.running)?;
+        let counted = if self.firmware_starts.is_some() { disk.running } else { environment.kept() };
+        environment.come_up(disk.running, counted)
     }
 
     /// Has the firmware start a slot from now on, and the other one in a trial; writes only what is not there yet. GRUB reads that in the
@@ -203,7 +269,7 @@ impl Boot {
         let Some([a, b]) = self.firmware_starts else { return Ok(()) };
         let (kept, other) = if slot == Slot::A { (a, b) } else { (b, a) };
         let text = format!("[all]\ntryboot_a_b=1\nboot_partition={kept}\n[tryboot]\nboot_partition={other}\n");
-        let path = self.place.join("autoboot.txt");
+        let path = self.place.join(AUTOBOOT);
         if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
             return Ok(());
         }
@@ -222,6 +288,19 @@ impl Drop for Boot {
         // What was written is on the disk already; at worst it stays mounted until the next start.
         let _ = umount(&self.place);
     }
+}
+
+/// Which slot the kernel was started with, and whether somebody told the last restart to start that one once.
+fn started(system: &Path) -> Result<(Slot, bool), UpdateError> {
+    let words = read(&system.join("proc/cmdline"))?;
+    let mut words = words.split_ascii_whitespace();
+    let is_trial = words.clone().any(|word| word == "sluice.trial");
+    let slot = words.find_map(|word| word.strip_prefix("sluice.slot=")).and_then(Slot::from_name);
+    slot.map(|slot| (slot, is_trial)).ok_or_else(|| missing("the kernel was started without sluice.slot=a or =b"))
+}
+
+fn missing(why: &str) -> UpdateError {
+    UpdateError::NoSlots { why: why.to_owned() }
 }
 
 /// The partitions with a name of the disk with that folder in sysfs.
@@ -336,7 +415,7 @@ pub(super) mod tests {
         // The firmware has started b by itself, because it could not read a.
         boot.start(Slot::A).unwrap();
         let mut environment = Environment::read(&environment(folder.path(), "slot=a\n")).unwrap();
-        assert_eq!(boot.try_once(Slot::A, &mut environment).unwrap(), Some("0 tryboot"));
+        assert_eq!(boot.try_once(Slot::A, &mut environment).unwrap(), Some(c"0 tryboot"));
         let autoboot = fs::read_to_string(folder.path().join("autoboot.txt")).unwrap();
         assert_eq!(autoboot, "[all]\ntryboot_a_b=1\nboot_partition=5\n[tryboot]\nboot_partition=4\n");
         assert_eq!((environment.kept(), environment.tried()), (Slot::B, Some(Slot::A)));
@@ -347,16 +426,75 @@ pub(super) mod tests {
         let folder = system("pi", "sluice.slot=a", &PI);
         let disk = Disk::find(folder.path()).unwrap();
         let boot = boot(&disk, folder.path());
-        assert_eq!((boot.environment(), boot.trial_argument()), (folder.path().join("slots.env"), Some("0 tryboot")));
+        assert_eq!((boot.environment(), boot.other_once()), (folder.path().join("slots.env"), Some(c"0 tryboot")));
         let autoboot = || fs::read_to_string(folder.path().join("autoboot.txt")).unwrap();
         boot.start(Slot::B).unwrap();
         assert_eq!(autoboot(), "[all]\ntryboot_a_b=1\nboot_partition=5\n[tryboot]\nboot_partition=4\n");
         boot.start(Slot::A).unwrap();
         assert_eq!(autoboot(), "[all]\ntryboot_a_b=1\nboot_partition=4\n[tryboot]\nboot_partition=5\n");
-        let file = fs::File::options().write(true).open(folder.path().join("autoboot.txt")).unwrap();
+        let file = fs::File::options().write(true).open(folder.path().join(AUTOBOOT)).unwrap();
         file.set_modified(UNIX_EPOCH).unwrap();
         boot.start(Slot::A).unwrap();
         assert_eq!(file.metadata().unwrap().modified().unwrap(), UNIX_EPOCH, "it says so already");
+    }
+
+    #[test]
+    fn a_slot_that_runs_in_the_place_of_another_one_on_a_raspberry_pi_goes_on_to_unless_it_was_tried_and_not_kept() {
+        for (starts, tried, on_trial, is_fallback, goes_on) in [
+            ("xx", "", false, true, true),
+            ("xx", "b", false, true, false),
+            ("", "b", true, false, false),
+            // Kept already, or up already.
+            ("", "", false, false, false),
+        ] {
+            let folder = system("pi-fallback", "sluice.slot=b sluice.trial", &PI);
+            let disk = Disk::find(folder.path()).unwrap();
+            let boot = boot(&disk, folder.path());
+            boot.start(Slot::A).unwrap();
+            let lines = format!("slot=a\nstarts={starts}\ntried={tried}\nversion_a=1\nversion_b=1\n");
+            let mut environment = Environment::read(&environment(folder.path(), &lines)).unwrap();
+            let told = (disk.is_on_trial(&environment), disk.is_fallback(&environment));
+            assert_eq!((told, boot.is_to_be_noted(&disk, &environment)), ((on_trial, is_fallback), goes_on), "{lines}");
+            if goes_on {
+                boot.come_up(&disk, &mut environment).unwrap();
+                assert_eq!((boot.started(&environment), environment.kept()), (Slot::B, Slot::A));
+                assert!(!disk.is_on_trial(&environment) && !environment.is_counting());
+                let fault = environment.fault(Slot::B, false).unwrap();
+                assert!(fault.starts_with("slot b runs because slot a could not be started"), "{fault}");
+            }
+        }
+    }
+
+    #[test]
+    fn whichever_slot_the_firmware_of_a_raspberry_pi_starts_by_itself_is_the_one_whose_starts_are_counted() {
+        let folder = system("pi-by-hand", "sluice.slot=b", &PI);
+        let disk = Disk::find(folder.path()).unwrap();
+        let boot = boot(&disk, folder.path());
+        // As a person leaves it who has swapped the numbers.
+        let by_hand = "[all]\r\ntryboot_a_b=1\r\nboot_partition=5\r\n[tryboot]\r\nboot_partition=4\r\n";
+        fs::write(folder.path().join(AUTOBOOT), by_hand).unwrap();
+        let mut environment = Environment::read(&environment(folder.path(), "slot=a\nstarts=xx\n")).unwrap();
+        assert!(boot.is_to_be_noted(&disk, &environment));
+        boot.come_up(&disk, &mut environment).unwrap();
+        assert!(!environment.is_counting());
+        assert_eq!((boot.started(&environment), environment.kept()), (Slot::B, Slot::A));
+    }
+
+    #[test]
+    fn the_disk_is_found_before_its_root_is_mounted() {
+        let folder = system("early", "sluice.slot=b", &PI);
+        let nothing_yet = Disk::find_before_its_root(folder.path()).unwrap_err();
+        assert!(matches!(nothing_yet, UpdateError::System { .. }), "{nothing_yet}");
+        let all = folder.path().join("sys/class/block");
+        fs::create_dir_all(&all).unwrap();
+        let none = Disk::find_before_its_root(folder.path()).unwrap_err().to_string();
+        assert!(none.contains("no disk has a partition root-b"), "{none}");
+        for name in ["vda1", "vda3"] {
+            symlink(format!("../../devices/virtio0/block/vda/{name}"), all.join(name)).unwrap();
+        }
+        let disk = Disk::find_before_its_root(folder.path()).unwrap();
+        assert_eq!(disk, Disk::find(folder.path()).unwrap());
+        assert_eq!(disk.root().unwrap().number, 3);
     }
 
     #[test]

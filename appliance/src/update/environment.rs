@@ -1,5 +1,6 @@
 //! The environment: which slot is started, in GRUB's own form, so that GRUB reads and writes it too. Where the firmware of a Raspberry Pi
-//! starts the slots it is our own notebook, and `trial` stays empty.
+//! starts the slots it is our own notebook: `trial` stays empty, and the initial root ([`super::early`]) counts, as GRUB does, the starts
+//! of the slot that the firmware is told to start.
 //!
 //! It is [`BLOCK_BYTES`] long, whatever it holds: a first line that says what it is, `NAME=VALUE` lines, and `#` up to the end (GRUB
 //! manual, "The GRUB environment block"). It is written in its place: GRUB writes to the very sectors that it found the file in.
@@ -24,6 +25,9 @@ const BLOCK_BYTES: usize = 1024;
 
 /// What GRUB takes for a kept slot that does not come up.
 const MOST_STARTS: &str = "xxx";
+
+/// What is left of that while the other slot has its turn: unless that one comes up, the start after is for the first one again.
+const ONE_MORE_START: &str = "xx";
 
 const HEADER: &str = "# GRUB Environment Block\n";
 
@@ -76,6 +80,12 @@ impl Environment {
         self.get(version_name(slot))
     }
 
+    /// Whether starts are counted that have come to nothing so far. A trial begins with none.
+    #[must_use]
+    pub fn is_counting(&self) -> bool {
+        self.get("starts").is_some()
+    }
+
     /// What a person should know of the slots while this one runs.
     #[must_use]
     pub fn fault(&self, running: Slot, is_trial: bool) -> Option<String> {
@@ -96,22 +106,49 @@ impl Environment {
         })
     }
 
-    /// What [`Self::come_up`] writes, if there is something to write: where `starts` is empty, nobody counts.
+    /// What [`Self::come_up`] writes, if there is something to write: where `starts` is empty, nobody counts, or a trial runs.
     #[must_use]
-    pub fn starts_after(&self, running: Slot, is_trial: bool) -> Option<&'static str> {
-        let counted = self.get("starts")?;
-        let starts = if running == self.kept() { "" } else { MOST_STARTS };
-        // A trial counts for itself, and a slot that was tried and not kept is none to go on with.
-        let counts = running == self.kept() || !is_trial && self.tried() != Some(running);
-        (counts && starts != counted).then_some(starts)
+    pub fn starts_after(&self, running: Slot, counted: Slot) -> Option<&'static str> {
+        let before = self.get("starts")?;
+        let starts = if running == counted { "" } else { MOST_STARTS };
+        // A slot that was tried and not kept is none to go on with.
+        let counts = running == counted || self.tried() != Some(running);
+        (counts && starts != before).then_some(starts)
     }
 
-    /// The slot that runs is up: if it is the kept one its starts are counted anew, and if it runs in the place of the kept one it goes on to.
+    /// The slot that runs is up: if it is the one whose starts are counted they are counted anew, and if it runs in its place it goes on to.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn come_up(&mut self, running: Slot, is_trial: bool) -> Result<(), UpdateError> {
-        self.starts_after(running, is_trial).map_or(Ok(()), |starts| self.write(&[("starts", starts)]))
+    pub fn come_up(&mut self, running: Slot, counted: Slot) -> Result<(), UpdateError> {
+        self.starts_after(running, counted).map_or(Ok(()), |starts| self.write(&[("starts", starts)]))
+    }
+
+    /// Counts a start of this slot where GRUB does not; whether it is the other one's turn instead, as it is after three that came to nothing.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn count_start(&mut self, starting: Slot) -> Result<bool, UpdateError> {
+        if self.get("starts") == Some(MOST_STARTS) && self.give_way(starting)? {
+            return Ok(true);
+        }
+        let starts = match self.get("starts").unwrap_or_default() {
+            "" => "x",
+            "x" => ONE_MORE_START,
+            _ => MOST_STARTS,
+        };
+        self.write(&[("starts", starts)]).map(|()| false)
+    }
+
+    /// This slot cannot be started, so it is the other one's turn, once; whether that holds a system.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn give_way(&mut self, starting: Slot) -> Result<bool, UpdateError> {
+        if self.version(starting.other()).is_none() {
+            return Ok(false);
+        }
+        self.write(&[("starts", ONE_MORE_START)]).map(|()| true)
     }
 
     /// A slot is about to be written: it holds nothing and is not started, and nothing is tried.
@@ -231,20 +268,48 @@ pub(super) mod tests {
     #[test]
     fn a_kept_slot_that_comes_up_is_counted_anew_and_one_that_runs_in_its_place_goes_on_to() {
         let folder = TestDirectory::new("starts");
-        let after = |starts: &str, lines: &str, running, is_trial| {
+        let after = |starts: &str, lines: &str, running| {
             let mut environment = counted(&folder, starts, lines);
-            environment.come_up(running, is_trial).unwrap();
+            environment.come_up(running, Slot::A).unwrap();
             let after = Environment::read(&environment.path).unwrap();
             (after.get("starts").map(str::to_owned), after.started())
         };
         let (most, some) = (Some("xxx".to_owned()), Some("xx".to_owned()));
-        assert_eq!(after("x", "", Slot::A, false), (None, Slot::A));
-        assert_eq!(after("xxx", "tried=b\n", Slot::A, false), (None, Slot::A));
-        assert_eq!(after("xx", "", Slot::B, false), (most, Slot::B));
-        assert_eq!(after("", "", Slot::B, false), (None, Slot::A), "nobody counts");
+        assert_eq!(after("x", "", Slot::A), (None, Slot::A));
+        assert_eq!(after("xxx", "tried=b\n", Slot::A), (None, Slot::A));
+        assert_eq!(after("xx", "", Slot::B), (most, Slot::B));
+        assert_eq!(after("", "", Slot::B), (None, Slot::A), "nobody counts");
         // A trial says nothing of the kept slot, and nobody stays with what was tried and not kept.
-        assert_eq!(after("xx", "tried=b\n", Slot::B, true), (some.clone(), Slot::A));
-        assert_eq!(after("xx", "tried=b\n", Slot::B, false), (some, Slot::A));
+        assert_eq!(after("", "tried=b\n", Slot::B), (None, Slot::A));
+        assert_eq!(after("xx", "tried=b\n", Slot::B), (some, Slot::A));
+    }
+
+    #[test]
+    fn the_fourth_start_is_the_other_slots_turn_and_the_fifth_is_not() {
+        let folder = TestDirectory::new("starts-counted");
+        let mut environment = counted(&folder, "", "version_a=1.0\nversion_b=1.1\n");
+        for (turn, starts) in [(false, "x"), (false, "xx"), (false, "xxx"), (true, "xx"), (false, "xxx"), (true, "xx")]
+        {
+            assert_eq!(environment.count_start(Slot::A).unwrap(), turn);
+            let written = Environment::read(&environment.path).unwrap();
+            assert_eq!((written.get("starts"), written.kept()), (Some(starts), Slot::A));
+        }
+        for anything in ["xxxx", "3"] {
+            assert!(!counted(&folder, anything, "version_b=1.1\n").count_start(Slot::A).unwrap(), "{anything}");
+        }
+    }
+
+    #[test]
+    fn a_slot_gives_way_at_once_where_it_cannot_be_started_but_to_nothing() {
+        let folder = TestDirectory::new("starts-given-way");
+        let mut environment = counted(&folder, "x", "version_b=1.1\n");
+        assert!(environment.give_way(Slot::A).unwrap());
+        assert!(!environment.count_start(Slot::A).unwrap(), "unless the other one comes up it is tried again");
+        // An update was cut off: the other slot is empty.
+        let mut environment = counted(&folder, "xxx", "version_a=1.0\nversion_b=\n");
+        assert!(!environment.give_way(Slot::A).unwrap());
+        assert!(!environment.count_start(Slot::A).unwrap());
+        assert_eq!(environment.get("starts"), Some("xxx"));
     }
 
     #[test]

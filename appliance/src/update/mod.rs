@@ -7,9 +7,11 @@
 //! ```
 //!
 //! A slot is one partition of each kind, `root-a` and `root-b` for example, named in the partition table (GPT). Which slot is started
-//! stands in the [`environment`], a small file on the boot partition that GRUB reads and writes too.
+//! stands in the [`environment`], a small file on the boot partition that GRUB reads and writes too. On a Raspberry Pi the firmware is told in
+//! a file of its own, and [`early`] does what it leaves out: it counts starts that come to nothing.
 
 mod disk;
+pub mod early;
 mod environment;
 mod file;
 mod health;
