@@ -291,7 +291,7 @@ fn pages_of_servers_that_answer_are_excused_and_other_services_and_one_server_ar
     assert!(!not_excused("pages-that-answer", 5, accepted(90, &[443])), "the other way to each was quicker");
     assert!(not_excused("pages-that-do-not", 5, begun(45, &[443])));
     let silent = |every: u8| {
-        let goes = move |one: &Exchange| one.server % every != 0;
+        let goes = move |one: &Exchange| !one.server.is_multiple_of(every);
         accepted(90, &[443]).map(move |one| if goes(&one) { one } else { Exchange { answer: None, ..one } })
     };
     assert!(!not_excused("pages-of-which-a-third-is-gone", 30, silent(3)), "as a chat tries its servers");
