@@ -163,7 +163,7 @@ fn as_it_is<'a>(path: &Path, captures: &'a [LabelledCapture]) -> Result<(Vec<Jud
 }
 
 /// Where the models are that decided what a file holds.
-fn models_beside(decisions: &Path) -> PathBuf {
+pub(crate) fn models_beside(decisions: &Path) -> PathBuf {
     decisions.with_extension("models")
 }
 

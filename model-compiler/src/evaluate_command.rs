@@ -18,7 +18,7 @@ use model_compiler::train::{Labelled, steps, train};
 use model_compiler::{card, json, report};
 
 use crate::bars::Bars;
-use crate::decide_command::{digest_of, models_of};
+use crate::decide_command::{digest_of, models_beside, models_of};
 use crate::{chosen, read_model, read_rows, recipe};
 
 /// What to measure, and where to write it.
@@ -36,7 +36,7 @@ pub struct EvaluateArguments {
     #[arg(long)]
     as_it_is: bool,
     /// What `decide` wrote, for the card and the report: one of them at least must be asked for. Where it decided by models of the same
-    /// parts, these are measured, and not trained a second time.
+    /// parts, and these still lie beside it, they are measured and not trained a second time.
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// Also write everything as JSON.
@@ -135,7 +135,7 @@ fn ensure_trained(
     Ok(())
 }
 
-/// The models that made the decisions, if they are of these parts.
+/// The models that made the decisions, if they are of these parts and still there.
 fn judges(
     arguments: &EvaluateArguments,
     decided: Option<&Decisions>,
@@ -144,12 +144,11 @@ fn judges(
 ) -> Result<Vec<Model>> {
     let Some((path, decided)) = arguments.decisions.as_ref().zip(decided) else { return Ok(Vec::new()) };
     let who = Judges::Trained { rows: digest_of(&arguments.rows)?, unseen: split.grouping, parts: split.folds };
-    if decided.provenance.judges != who {
-        return Ok(Vec::new());
+    if decided.provenance.judges == who && models_beside(path).is_dir() {
+        models_of(path, &recipe.name, split.folds)
+    } else {
+        Ok(Vec::new())
     }
-    models_of(path, &recipe.name, split.folds).with_context(|| {
-        format!("{} has lost its models: run `decide` again, or measure other --folds", path.display())
-    })
 }
 
 /// What `decide` wrote, if it is about this model.

@@ -148,6 +148,14 @@ fn decisions_by_another_recipe_or_other_rows_are_refused() {
     let decisions = bench.decide(judges);
     bench.run(&with_decisions(&decisions, &[])).unwrap();
     assert!(fs::read_to_string(bench.path("CARD.md")).unwrap().contains("the sources are in 2 parts"));
+    // The models that decided are measured, where they are there, and all of them must be.
+    let judges = bench.path("decisions.models");
+    fs::create_dir(&judges).unwrap();
+    fs::copy(bench.path("model.json"), judges.join("test-without-0.json")).unwrap();
+    let refusal = bench.run(&with_decisions(&decisions, &[])).unwrap_err();
+    assert!(refusal.contains("cannot read ") && refusal.contains("test-without-1.json"), "{refusal}");
+    fs::copy(bench.path("model.json"), judges.join("test-without-1.json")).unwrap();
+    bench.run(&with_decisions(&decisions, &[])).unwrap();
     let refusal = bench.run(&with_decisions(&decisions, &["--as-it-is"])).unwrap_err();
     assert!(refusal.contains("run `decide` with --as-it-is too"), "{refusal}");
     for (name, text) in [("rows.csv", "\n"), ("recipe.toml", "# changed\n")] {

@@ -310,7 +310,7 @@ fn the_card_says_what_it_was_made_from_and_how_it_did() {
     let provenance =
         Provenance { recipe: String::from("0"), judges: Judges::AsItIs { model: String::from("abc") }, config: None };
     let decisions =
-        Decisions { provenance, model: vec![passed], stump: vec![caught.clone()], majority: vec![silent], thresholds };
+        Decisions { provenance, model: vec![passed], stump: vec![caught], majority: vec![silent], thresholds };
     let card = card(&model, &recipe, &rows, &labelled, &[measured], Some(&decisions), "make model").unwrap();
     assert!(
         card.contains(
