@@ -280,6 +280,13 @@ const ASKED: u8 = 120;
 /// So many frames are not taken from the rings in one go.
 const FILLERS: u16 = 4_096;
 
+/// A frame of a server: the other way round on the wire as well, or whoever is inside would be taken for somebody who is outside too.
+fn from_outside(server: IpAddr, device: IpAddr, carried: &Transport) -> Vec<u8> {
+    let mut frame = ENCAPSULATIONS[0].frame(server, device, 1, carried);
+    frame[..12].rotate_left(6);
+    frame
+}
+
 /// What the device with that last byte sends to each server, and each server to the device, with those flags.
 fn with_each_server(device: u8, flags_each_way: [u8; 2]) -> Vec<[Vec<u8>; 2]> {
     let address = |text: String| text.parse::<IpAddr>().unwrap();
@@ -288,10 +295,7 @@ fn with_each_server(device: u8, flags_each_way: [u8; 2]) -> Vec<[Vec<u8>; 2]> {
         let server = address(format!("203.0.113.{last}"));
         let sent = tcp(40_000, 8_883, flags_each_way[0]).numbered(100 + u32::from(flags_each_way[0] == ACK), 501);
         let answer = tcp(8_883, 40_000, flags_each_way[1]).numbered(500, 101);
-        let mut answer = ENCAPSULATIONS[0].frame(server, device, 1, &answer);
-        // The other way round on the wire as well.
-        answer[..12].rotate_left(6);
-        [ENCAPSULATIONS[0].frame(device, server, 1, &sent), answer]
+        [ENCAPSULATIONS[0].frame(device, server, 1, &sent), from_outside(server, device, &answer)]
     };
     (1..=ASKED).map(both_ways).collect()
 }
@@ -311,7 +315,7 @@ fn who_is_answered_while_the_daemon_cannot_read_is_not_taken_for_somebody_whom_n
     let call = ["198.51.100.79", "203.0.113.201"].map(|text| text.parse::<IpAddr>().unwrap());
     for _ in 0..FILLERS / 2 {
         inside.send(&ENCAPSULATIONS[0].frame(call[0], call[1], 1, &udp(40_000, 40_001))).unwrap();
-        outside.send(&ENCAPSULATIONS[0].frame(call[1], call[0], 1, &udp(40_001, 40_000))).unwrap();
+        outside.send(&from_outside(call[1], call[0], &udp(40_001, 40_000))).unwrap();
     }
     for [ack, syn_ack] in with_each_server(77, [ACK, SYN | ACK]) {
         outside.send(&syn_ack).unwrap();
@@ -322,10 +326,15 @@ fn who_is_answered_while_the_daemon_cannot_read_is_not_taken_for_somebody_whom_n
     daemon.signal(Signal::SIGCONT);
     let sent = u64::from(FILLERS) + 3 * u64::from(ASKED);
     wait_until("all is read", PATIENCE, || packets() >= before + sent).unwrap();
-    // Another one, which nobody answers, is blocked: whatever was to be done about the first has been done by then.
+    // Another one, which nobody answers and which tries again each second, is blocked: whatever was to be done about the first has been done
+    // by then.
     let syns: Vec<_> = with_each_server(78, [SYN, 0]).into_iter().map(|[syn, _]| syn).collect();
-    inside.send_many(&syns).unwrap();
-    daemon.wait_for_block("198.51.100.78", PATIENCE).unwrap();
+    wait_until("the other one is blocked", PATIENCE, || {
+        inside.send_many(&syns).unwrap();
+        sleep(Duration::from_secs(1));
+        daemon.block_of("198.51.100.78").is_some()
+    })
+    .unwrap();
     let alerts = &daemon.status().unwrap()["alerts"];
     let accused: Vec<_> = alerts.as_array().unwrap().iter().filter_map(|alert| alert["source"].as_str()).collect();
     assert_eq!(accused, ["198.51.100.78"], "{alerts:#}");

@@ -354,7 +354,8 @@ fn a_rule_of_the_configuration_is_judged_beside_the_model_and_named() {
     let with_rule = told(rule(""));
     let alert = &with_rule["alerts"][0];
     assert_eq!(alert["class"], "botnet");
-    let because = "1 packet and 0 in return within 0 s (rule \"pages\": web_service 1 = 1: botnet 0.95)";
+    let because = "1 packet and 0 in return within 0 s (rule \"pages\": the destination port is that of a web service (80, 443, 8000, 8080, \
+                   8443): botnet 0.95)";
     assert_eq!(alert["because"], because);
     let block = &with_rule["blocks"][0];
     assert!(block["because"].as_str().unwrap().contains("(rule \"pages\": "), "{block}");
