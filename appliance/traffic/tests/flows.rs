@@ -327,6 +327,21 @@ fn who_is_not_heard_for_a_second_is_told_of_once() {
 }
 
 #[test]
+fn flows_whose_packets_come_late_are_not_awaited_for_longer() {
+    // The clock has gone on to the next half second before these are read.
+    for (sent_ms, clock_ms) in [(990, 1_005), (1_490, 1_510), (1_100, 1_100)] {
+        let mut bench = Bench::new(Limits::default());
+        bench.pass(clock_ms);
+        for port in 1..=60 {
+            bench.packet(sent_ms, &tcp(client(), (SERVER, port), "S", 0));
+        }
+        assert_eq!(bench.last().value(Index::SrcUnanswered60s), 0.0, "not yet");
+        bench.pass(sent_ms + 1_030);
+        assert_eq!((bench.last().sender, bench.last().value(Index::SrcUnanswered60s)), (None, 1.0), "{sent_ms}");
+    }
+}
+
+#[test]
 fn a_flow_is_awaited_until_it_is_heard_of_and_that_counts_once() {
     let mut bench = Bench::new(Limits::default());
     bench.packet(0, &udp(client(), (SERVER, 1), 8));

@@ -71,21 +71,27 @@ impl Awaited {
     fn count(&mut self, deed: Deed, facts: &Facts, now: Timestamp) {
         match deed {
             Deed::Begun if facts.is_awaited => {
-                self.advance(slot_number(now));
-                let [running, _] = &mut self.slots;
-                running.flows = running.flows.saturating_add(1);
-                running.tcp = running.tcp.saturating_add(facts.is_tcp.into());
+                // By when the flow itself began: it is looked for, and judged once more, by that, and its packet may come late.
+                self.advance(slot_number(facts.begin));
+                if let Some(slot) = self.slot_of(facts.begin) {
+                    slot.flows = slot.flows.saturating_add(1);
+                    slot.tcp = slot.tcp.saturating_add(facts.is_tcp.into());
+                }
             }
             Deed::Settled => {
                 self.advance(slot_number(now));
-                let age = self.running.saturating_sub(slot_number(facts.begin)) as usize;
-                if let Some(slot) = self.slots.get_mut(age) {
+                if let Some(slot) = self.slot_of(facts.begin) {
                     slot.flows = slot.flows.saturating_sub(1);
                     slot.tcp = slot.tcp.saturating_sub(facts.is_tcp.into());
                 }
             }
             _ => {}
         }
+    }
+
+    /// That of a flow which began then; none where it was too long ago to be awaited.
+    fn slot_of(&mut self, begin: Timestamp) -> Option<&mut AwaitedCounts> {
+        self.slots.get_mut(self.running.saturating_sub(slot_number(begin)) as usize)
     }
 
     fn counts(&self, now: Timestamp) -> AwaitedCounts {
@@ -167,7 +173,7 @@ mod tests {
     #[test]
     fn a_clock_set_back_begins_anew() {
         let mut awaited = begun(&[100, 99, 98]);
-        assert_eq!(awaited.counts(at(100)).flows, 3, "packets out of order count");
+        assert_eq!(awaited.counts(at(100)).flows, 2, "packets out of order count as of when they were sent");
         awaited.count(Deed::Begun, &facts(true, at(0)), at(0));
         assert_eq!(awaited.counts(at(0)).flows, 1);
     }
