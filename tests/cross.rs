@@ -109,6 +109,34 @@ fn the_debian_package_for_64_bit_boards_brings_a_program_that_runs_there_and_its
     assert!(checked.success() && checked.stdout.contains("mode observe"), "{}{}", checked.stdout, checked.stderr);
 }
 
+/// Made by buildah, whose `build` is podman's, and looked into without being run: no kernel here runs its program.
+#[test]
+fn the_container_image_holds_the_program_its_configuration_and_nothing_else() {
+    let store = work_folder().unwrap().join("container").display().to_string();
+    let options = format!("--storage-driver vfs --root {store}/images --runroot {store}/run");
+    let buildah = |words: &[&str]| {
+        let said = run_within(Command::new("buildah").args(options.split(' ')).args(words), LIMIT).unwrap();
+        said.trim().to_owned()
+    };
+    let mut build = Command::new(root().join("packaging/container/build"));
+    build.env("ENGINE", format!("buildah {options}")).arg(AARCH64).arg(&*PROGRAM);
+    run_within(&mut build, LIMIT).unwrap();
+    let what = "{{.OCIv1.Architecture}} {{.OCIv1.Config.Entrypoint}} {{.OCIv1.Config.Cmd}} {{.OCIv1.Config.Volumes}}";
+    let said = buildah(&["inspect", "--type", "image", "--format", what, "sluice"]);
+    assert_eq!(said, "arm64 [/usr/bin/sluice] [run] map[/var/lib/sluice:{}]");
+    let files = PathBuf::from(buildah(&["mount", &buildah(&["from", "sluice"])]));
+    let mut find = Command::new("find");
+    find.current_dir(&files).args([".", "-type", "f", "-printf", "%m %P\n", "-o", "-empty", "-printf", "%m %P/\n"]);
+    let found = run_within(&mut find, LIMIT).unwrap();
+    let mut found: Vec<_> = found.lines().collect();
+    found.sort_unstable();
+    assert_eq!(found, ["644 etc/sluice/sluice.toml", "700 run/sluice/", "700 var/lib/sluice/", "755 usr/bin/sluice"]);
+    let mut check = Command::new("qemu-aarch64");
+    check.arg(files.join("usr/bin/sluice")).arg("check-config").arg(files.join("etc/sluice/sluice.toml"));
+    let checked = run_any(&mut check, LIMIT).unwrap();
+    assert!(checked.success() && checked.stdout.contains("mode observe"), "{}{}", checked.stdout, checked.stderr);
+}
+
 /// The test programs that cargo says it has built, in its words `Executable unittests src/lib.rs (FILE)`.
 fn test_programs(said: &str) -> Vec<PathBuf> {
     let named =

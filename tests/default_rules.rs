@@ -28,10 +28,21 @@ fn blocked_late(
     exchanges: impl Iterator<Item = Exchange>,
     more: &[&str],
 ) -> Vec<String> {
+    blocked_of_several(name, pace_ms, answer_us, exchanges.map(|exchange| (10, exchange)), more)
+}
+
+/// The same of several devices, each named by the last byte of its address.
+fn blocked_of_several(
+    name: &str,
+    pace_ms: u64,
+    answer_us: u64,
+    exchanges: impl Iterator<Item = (u8, Exchange)>,
+    more: &[&str],
+) -> Vec<String> {
     let address = |text: &str| text.parse::<IpAddr>().unwrap();
     let mut frames = Vec::new();
-    for (number, Exchange { server, sent, answer }) in exchanges.enumerate() {
-        let (device, server) = (address("198.51.100.10"), address(&format!("203.0.113.{server}")));
+    for (number, (device, Exchange { server, sent, answer })) in exchanges.enumerate() {
+        let (device, server) = (address(&format!("198.51.100.{device}")), address(&format!("203.0.113.{server}")));
         let time_us = 1_600_000_000_000_000 + number as u64 * pace_ms * 1_000;
         let mut push = |from, to, carried: &Transport, later_us| {
             let bytes = ENCAPSULATIONS[0].frame(from, to, 1, carried);
@@ -200,6 +211,14 @@ fn first_words_of_quic_are_excused_and_what_searches_in_their_guise_is_not() {
     assert!(tries("more-ports-of-quic", 14, 6, 1_200, 3, 100));
     assert!(tries("many-at-once", 14, 3, 1_200, 1, 20));
     assert!(tries("long", 14, 1, 1_200, 300, 5), "as a flood");
+    let model = steadfast("quic-to-one", [0.03, 0.97, 0.0, 0.0]);
+    let try_one = |name: &str, devices: u8| {
+        let ask = |port| Exchange { server: 12, sent: datagram(port, 443, &[0; 1_200]), answer: None };
+        let all = (1..=devices).cycle().zip((40_000..40_000 + 11 * u16::from(devices)).map(ask));
+        !blocked_of_several(name, 20, 0, all, &["--model", &model]).is_empty()
+    };
+    assert!(!try_one("quic-of-two", 2));
+    assert!(try_one("quic-of-six", 6), "a server that several devices flood together");
 }
 
 #[test]
@@ -209,31 +228,54 @@ fn a_list_of_servers_at_one_port_is_tried_at_once_and_a_longer_one_is_a_search()
     assert!(not_excused("a-long-list", 1, begun(60, &[8_883])));
 }
 
-/// Connections to FTP, each of which tries so many passwords in vain.
+/// A connection in which these are said and answered.
+fn conversation(server: u8, port: u16, service: u16, said: &[[String; 2]]) -> Vec<Exchange> {
+    let exchange = |sent, answer| Exchange { server, sent, answer: Some(answer) };
+    let mut all =
+        vec![exchange(tcp(port, service, SYN).numbered(100, 0), tcp(service, port, SYN_ACK).numbered(500, 101))];
+    let [mut asked, mut told] = [101, 501];
+    for [sent, answer] in said {
+        let sent_to = asked + u32::try_from(sent.len()).unwrap();
+        let sent = tcp_saying(port, service, sent).numbered(asked, told);
+        all.push(exchange(sent, tcp_saying(service, port, answer).numbered(told, sent_to)));
+        asked = sent_to;
+        told += u32::try_from(answer.len()).unwrap();
+    }
+    let ended = tcp(service, port, 0x11).numbered(told, asked + 1);
+    all.push(exchange(tcp(port, service, 0x11).numbered(asked, told), ended));
+    all
+}
+
+/// A connection to FTP that tries so many passwords in vain.
 fn refused_by_ftp(server: u8, port: u16, passwords: u32) -> Vec<Exchange> {
-    let said = |(number, [sent, answer]): (u32, [&str; 2])| {
-        let numbers = [101 + 20 * number, 501 + 20 * number];
-        let sent = tcp_saying(port, 21, &format!("{sent:<18}\r\n")).numbered(numbers[0], numbers[1]);
-        let answer = tcp_saying(21, port, &format!("{answer:<18}\r\n")).numbered(numbers[1], numbers[0] + 20);
-        Exchange { server, sent, answer: Some(answer) }
-    };
-    let opened = tcp(21, port, SYN_ACK).numbered(500, 101);
-    let opened = Exchange { server, sent: tcp(port, 21, SYN).numbered(100, 0), answer: Some(opened) };
-    let words = (0..passwords).flat_map(|_| [["USER lab", "331 password?"], ["PASS wrong", "530 no"]]);
-    let ends = [101, 501].map(|number| number + 40 * passwords);
-    let ended = tcp(21, port, 0x11).numbered(ends[1], ends[0] + 1);
-    let ended = Exchange { server, sent: tcp(port, 21, 0x11).numbered(ends[0], ends[1]), answer: Some(ended) };
-    [opened].into_iter().chain((0..).zip(words).map(said)).chain([ended]).collect()
+    let said = (0..passwords).flat_map(|_| [["USER lab", "331 password?"], ["PASS wrong", "530 no"]]);
+    let lines: Vec<_> = said.map(|said| said.map(|line| format!("{line}\r\n"))).collect();
+    conversation(server, port, 21, &lines)
+}
+
+/// The same of SSH, by the lengths of what is said from NEWKEYS on where each password is asked for (RFC 4256), and the question is as long
+/// as a refusal.
+fn refused_by_ssh(server: u8, port: u16, passwords: u32) -> Vec<Exchange> {
+    let lengths = [[16, 0], [52, 52], [68, 68]].into_iter().chain((0..passwords).flat_map(|_| [[100, 68], [84, 68]]));
+    let messages: Vec<_> = lengths.map(|lengths| lengths.map(|length| "\u{1}".repeat(length))).collect();
+    conversation(server, port, 22, &messages)
 }
 
 #[test]
 fn passwords_refused_over_several_connections_or_at_several_hosts_are_guesses_and_a_few_are_none() {
     let model = steadfast("hears-no-guess", [1.0, 0.0, 0.0, 0.0]);
     let guesses = |name: &str, servers: u8, connections: u16, passwords: u32| {
-        let all = (10..10 + servers).flat_map(|server| (0..connections).map(move |number| (server, number)));
-        let all = all.flat_map(|(server, number)| refused_by_ftp(server, 40_000 + number, passwords));
-        !blocked(name, 100, all, &["--model", &model]).is_empty()
+        let is_blocked = |service: &str, refused: fn(u8, u16, u32) -> Vec<Exchange>| {
+            let all = (10..10 + servers).flat_map(|server| (0..connections).map(move |number| (server, number)));
+            let all = all.flat_map(|(server, number)| refused(server, 40_000 + number, passwords));
+            !blocked(&format!("{name}-{service}"), 100, all, &["--model", &model]).is_empty()
+        };
+        let verdicts = [is_blocked("ftp", refused_by_ftp), is_blocked("ssh", refused_by_ssh)];
+        assert_eq!(verdicts[0], verdicts[1], "FTP and SSH in {name}");
+        verdicts[0]
     };
+    assert!(guesses("five-in-five", 1, 5, 1));
+    assert!(!guesses("four-in-four", 1, 4, 1));
     assert!(guesses("nine-in-three", 1, 3, 3));
     assert!(!guesses("eight-in-four", 1, 4, 2), "somebody has forgotten it");
     assert!(!guesses("ten-in-two", 1, 2, 5));

@@ -232,6 +232,8 @@ fn a_configuration_that_is_lost_comes_back_as_it_was_last_of_use_and_is_told_of(
     for (files, config, told) in [
         (&[][..], "shipped", ""),
         (&[boot], "boot", ""),
+        (&[boot, mine], "boot", ""),
+        (&[boot, mine, ("etc/given.toml", "boot")], "mine", ""),
         (&[boot, good, mine, database], "mine", ""),
         (&[boot, good, database], "good", "./etc/last-good.toml was copied"),
         (&[good, empty], "good", "./etc/last-good.toml was copied"),
@@ -256,19 +258,22 @@ fn with_a_late_port<'a>(network: &'a Network, config: &str, goes_on: &str) -> Ma
 #[test]
 fn a_board_whose_second_port_comes_late_passes_nothing_unwatched_before_its_configuration_is_mended() {
     let network = Network::beside_others().unwrap();
-    // Behind the port that comes late.
-    let _server = services::dhcp(&network.wan).unwrap();
-    let config = "mode = \"enforce\"\non_failure = \"closed\"\nnonsense = 1\n";
-    let board = with_a_late_port(&network, config, "bridging eth0 and eth1");
-    let address = board.address().unwrap();
-    board.wait_for_log_in(&address).unwrap();
+    let address = "198.51.100.77";
+    let config = format!(
+        "mode = \"enforce\"\non_failure = \"closed\"\nnonsense = 1\n[bridge]\naddresses = [\"{address}/24\"]\ngateway = [\"{GATEWAY}\"]\n"
+    );
+    let board = with_a_late_port(&network, &config, "bridging eth0 and eth1");
+    board.wait_for_log_in(address).unwrap();
     let pings = PingStream::start(&network.lan, GATEWAY, 200).unwrap();
     sleep(SHORT);
     assert_eq!(pings.answers(), 0, "the daemon does not run");
-    board.shell(&address, "sed -i /nonsense/d /etc/sluice/sluice.toml").unwrap();
+    board.shell(address, "ip link set eth1 nomaster").unwrap();
+    let is_joined = || board.shell(address, "grep -x 1 /sys/class/net/eth1/brport/isolated").is_ok();
+    wait_until("a port that goes and comes again is joined, and kept apart", PATIENCE, is_joined).unwrap();
+    board.shell(address, "sed -i /nonsense/d /etc/sluice/sluice.toml").unwrap();
     wait_until("the daemon watches what passes", PATIENCE, || pings.answers() > 0).unwrap();
-    wait_until_the_daemon_answers(&board, &address);
-    assert_eq!(status(&board, &address)["faults"].to_string(), "[]");
+    wait_until_the_daemon_answers(&board, address);
+    assert_eq!(status(&board, address)["faults"].to_string(), "[]");
 }
 
 #[test]

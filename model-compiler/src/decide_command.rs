@@ -180,7 +180,7 @@ fn name_without(name: &str, fold: usize) -> String {
 ///
 /// # Errors
 /// One is missing or cannot be read.
-pub(crate) fn models_of(decisions: &Path, name: &str, folds: usize) -> Result<Vec<Model>> {
+pub(crate) fn models_that_decided(decisions: &Path, name: &str, folds: usize) -> Result<Vec<Model>> {
     let folder = models_beside(decisions);
     (0..folds).map(|fold| model_without(&folder, name, fold)).collect()
 }

@@ -18,7 +18,7 @@ use model_compiler::train::{Labelled, steps, train};
 use model_compiler::{card, json, report};
 
 use crate::bars::Bars;
-use crate::decide_command::{digest_of, models_beside, models_of};
+use crate::decide_command::{digest_of, models_beside, models_that_decided};
 use crate::{chosen, read_model, read_rows, recipe};
 
 /// What to measure, and where to write it.
@@ -145,7 +145,7 @@ fn judges(
     let Some((path, decided)) = arguments.decisions.as_ref().zip(decided) else { return Ok(Vec::new()) };
     let who = Judges::Trained { rows: digest_of(&arguments.rows)?, unseen: split.grouping, parts: split.folds };
     if decided.provenance.judges == who && models_beside(path).is_dir() {
-        models_of(path, &recipe.name, split.folds)
+        models_that_decided(path, &recipe.name, split.folds)
     } else {
         Ok(Vec::new())
     }

@@ -33,6 +33,9 @@ const RESTART_ARGUMENT: &str = "restart-argument";
 /// What says to overlay's boot scripts that the slot is not to be taken back, there.
 const KEPT: &str = "kept";
 
+/// How `/proc/mounts` speaks of the data partition: what is kept in memory instead is of another kind.
+const DATA_MOUNT: &str = " /run/data ext4 ";
+
 #[derive(Debug, Args)]
 pub(super) struct UpdateArgs {
     /// The update, or `-` for standard input; without one the slots are shown
@@ -84,15 +87,22 @@ pub(super) fn update(args: &UpdateArgs) -> Result<(), Failure> {
 }
 
 /// Says what a person should know of the slots, and notes that this one is up where starts are counted. What runs in the place of a slot that
-/// did not come up need not be healthy: a restart would only start that one again.
+/// did not come up need not be healthy, and neither need what runs where nothing can be read of the slots: a restart would only start again
+/// what did not come up.
 fn come_up() -> anyhow::Result<()> {
-    let slots = Slots::take(FlockArg::LockExclusive, Access::Look)?;
+    let slots = match Slots::take(FlockArg::LockExclusive, Access::Look) {
+        Ok(slots) => slots,
+        Err(error) => {
+            leave_running()?;
+            return Err(error.context("nothing can be read of the slots, so that no update can be tried"));
+        }
+    };
     let is_on_trial = slots.disk.is_on_trial(&slots.environment);
     if let Some(fault) = slots.environment.fault(slots.disk.running, is_on_trial) {
         say(&fault);
     }
     if slots.disk.is_fallback(&slots.environment) {
-        fs::write(Path::new(WORK).join(KEPT), "").context("cannot leave word that the slot is not to be taken back")?;
+        leave_running()?;
     }
     let is_to_be_noted = slots.boot.is_to_be_noted(&slots.disk, &slots.environment);
     drop(slots);
@@ -103,6 +113,11 @@ fn come_up() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn leave_running() -> anyhow::Result<()> {
+    fs::create_dir_all(WORK).with_context(|| format!("cannot make {WORK}"))?;
+    fs::write(Path::new(WORK).join(KEPT), "").context("cannot leave word that the slot is not to be taken back")
+}
+
 /// Keeps the slot that is tried once the box is healthy. Meanwhile others may have a look at the slots.
 fn confirm(daemon: &DaemonArgs) -> anyhow::Result<()> {
     let slots = Slots::take(FlockArg::LockExclusive, Access::Look)?;
@@ -111,6 +126,8 @@ fn confirm(daemon: &DaemonArgs) -> anyhow::Result<()> {
     if !is_on_trial {
         return Ok(());
     }
+    let mounts = fs::read_to_string("/proc/mounts")?;
+    ensure!(mounts.contains(DATA_MOUNT), "slot {slot} is not kept: its data partition is not mounted");
     match wait_until_healthy(|| look(daemon)) {
         Health::Healthy => {
             let mut slots = Slots::take(FlockArg::LockExclusive, Access::Change)?;
@@ -209,9 +226,10 @@ fn look(daemon: &DaemonArgs) -> Health {
         Ok(socket) => Client::new(&socket).state(),
         Err(mistake) => return Health::Ill(mistake.to_string()),
     };
-    match (Health::of(&state), store(daemon)) {
-        (Health::Healthy, Err(error)) => Health::Ill(format!("{error:#}")),
-        (health, _) => health,
+    match Health::of(&state) {
+        // Not before: the daemon is to be the first that brings an older database into another form.
+        Health::Healthy => store(daemon).map_or_else(|error| Health::Ill(format!("{error:#}")), |_| Health::Healthy),
+        ill @ Health::Ill(_) => ill,
     }
 }
 

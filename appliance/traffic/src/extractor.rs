@@ -163,10 +163,11 @@ fn count(flow: &mut Flow, change: &Change, windows: &mut Windows, now: Timestamp
         (change.established || change.begun && flow.is_established(), Deed::Established),
         (change.refused && flow.begun, Deed::Refused),
         (change.half_open && flow.begun, Deed::HalfOpen),
+        (change.resumed && flow.begun && flow.is_established(), Deed::Resumed),
         (change.end.is_some() && flow.begun && flow.is_established(), Deed::Ended),
-        (change.end.is_some() && is_short_login(flow), Deed::ShortLogin),
-        (change.end.is_some() && is_meagre_login(flow), Deed::MeagreLogin),
-        (change.end.is_some() && flow.is_established() && flow.login.is_pending(), Deed::FailedLogin),
+        (change.end.is_some() && !flow.resumed && is_short_login(flow), Deed::ShortLogin),
+        (change.end.is_some() && !flow.resumed && is_meagre_login(flow), Deed::MeagreLogin),
+        (change.end.is_some() && is_failed_login(flow), Deed::FailedLogin),
         (change.answer == Word::Refused && flow.begun, Deed::LoginRefused),
         (change.answer == Word::Accepted && flow.begun, Deed::LoginAccepted),
         (change.answer == Word::Missing && flow.begun, Deed::Missing),
@@ -225,6 +226,11 @@ fn observe(
         end,
         features: &features,
     });
+}
+
+/// A conversation in which the initiator was seen to fail to log in, and which does not count as one yet.
+const fn is_failed_login(flow: &Flow) -> bool {
+    flow.is_established() && flow.login.is_pending() && !flow.has_failed_before
 }
 
 /// A conversation with a login service that ended soon after it began, and in which the initiator was not let in as far as can be seen.

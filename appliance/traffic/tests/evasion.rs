@@ -96,6 +96,21 @@ fn a_reset_that_the_server_ignores_ends_nothing() {
 }
 
 #[test]
+fn who_sends_resets_that_nobody_heeds_makes_no_other_connections_of_the_initiators() {
+    let mut bench = Bench::new(Limits::default());
+    let mail = (SERVER, 993);
+    connect(&mut bench, 0, client(), mail);
+    for n in 0..700 {
+        bench.packet(5 + n * 10, &numbered(tcp(mail, client(), "R", 0), 77, 0));
+        bench.packet(6 + n * 10, &tcp(mail, client(), "PA", 100));
+        bench.packet(7 + n * 10, &tcp(client(), mail, "A", 0));
+    }
+    let value = |index| bench.last().value(index);
+    assert_eq!([value(Index::SrcFlows60s), value(Index::PairFlows60s), value(Index::PairOpen60s)], [1.0; 3]);
+    assert_eq!([value(Index::SrcLogins60s), value(Index::PairShortLogins60s)], [1.0; 2]);
+}
+
+#[test]
 fn who_guesses_and_never_hangs_up_is_counted_all_the_same() {
     let mut bench = Bench::new(Limits::default());
     for (n, port) in (0..).zip(40_000..40_005) {
@@ -140,6 +155,23 @@ fn who_guesses_over_one_connection_is_counted_by_the_guess() {
     }
     bench.packet(400, &tcp(guesser, smb, "R", 0));
     assert_eq!(bench.last().value(Index::PairRefusedLogins60s), 30.0);
+}
+
+#[test]
+fn a_reset_that_the_server_ignores_hides_no_guess_behind_it() {
+    let mut bench = Bench::new(Limits::default());
+    for (n, port) in [(0, 445), (1, 21)] {
+        let (guesser, server) = ((CLIENT, 40_000), ([203, 0, 113, 20 + n], port));
+        let begin_ms = u64::from(n) * 1_000;
+        connect(&mut bench, begin_ms, guesser, server);
+        for guess in 0..30 {
+            refused_guess(&mut bench, begin_ms + 10 + guess * 10, (guesser, server));
+            bench.packet(begin_ms + 15 + guess * 10, &numbered(tcp(guesser, server, "R", 0), 77, 0));
+        }
+        let value = |index| bench.last().value(index);
+        assert_eq!(value(Index::PairRefusedLogins60s), 30.0, "port {port}");
+        assert_eq!(value(Index::PairFailedLogins60s), f32::from(n), "it is one connection, and SMB's do not count");
+    }
 }
 
 #[test]

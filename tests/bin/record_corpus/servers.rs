@@ -1,5 +1,5 @@
 //! Programs that hold lists of servers, of which many do not answer: a chat that looks for a way in, a game or a tunnel that looks for
-//! the nearest server, tests whether servers speak QUIC, a call that tries all addresses of the other side.
+//! the nearest server, a program that tests whether servers speak QUIC, a call that tries all addresses of the other side.
 
 use std::net::SocketAddr;
 use std::thread::sleep;

@@ -201,9 +201,8 @@ impl Flow {
     /// Goes on after a reset that was not heeded.
     fn continued(self, number: u64, time: Timestamp) -> Self {
         let (segment_begin, last, none) = (time, time, [false; 2]);
-        let fresh =
-            Self { number, segment_begin, last, packets: 0, answered_bytes: 0, finished: none, reset: none, ..self };
-        Self { begun: false, answered: false, ended: false, ..fresh }
+        let fresh = Self { number, segment_begin, last, packets: 0, answered_bytes: 0, ..self };
+        Self { finished: none, reset: none, ended: false, ..fresh }
     }
 
     /// Sent by whoever has reset it, and no reset.

@@ -166,7 +166,7 @@ schema! {
     PairShortLogins60s "pair_short_logins_60s" "count" "connections of the source to services with passwords of this host that were short and did not let it in as far as can be seen, ended in 60 s" 0.0 "kdd:num_failed_logins";
     PairMeagreLogins60s "pair_meagre_logins_60s" "count" "connections of the source to services with passwords of this host that were short, brought it little for what it said, and did not let it in as far as can be seen, ended in 60 s" 0.0 "kdd:num_failed_logins";
     PairFailedLogins60s "pair_failed_logins_60s" "count" "connections of the source to FTP, SSH or Telnet of this host in which it was seen to fail to log in, ended in 60 s" 0.0 "kdd:num_failed_logins";
-    PairRefusedLogins60s "pair_refused_logins_60s" "count" "log-ins of the source that FTP, Telnet, SMB, MQTT or the web (not encrypted) of this host refused in 60 s, less those that it accepted" 0.0 "kdd:num_failed_logins";
+    PairRefusedLogins60s "pair_refused_logins_60s" "count" "log-ins of the source that SSH, FTP, Telnet, SMB, MQTT or the web (not encrypted) of this host refused in 60 s, less those that it accepted" 0.0 "kdd:num_failed_logins";
     // peers: what was done to the destination lately, by everybody
     DstFlows2s "dst_flows_2s" "count" "flows to the destination host in 2 s" 0.0 "kdd:dst_host_count";
     DstSources2s "dst_sources_2s" "count" "distinct sources of flows to the destination host in 2 s" 0.0 "";

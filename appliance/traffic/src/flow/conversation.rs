@@ -109,6 +109,8 @@ pub struct Change {
     pub odd: bool,
     /// The size of the initiator's ping, in bytes, where it is another one than that of the ping before.
     pub resized: Option<u32>,
+    /// It goes on: nobody heeded the reset that seemed to end it.
+    pub resumed: bool,
     /// The packet ended it.
     pub end: Option<FlowEnd>,
 }
@@ -172,6 +174,10 @@ pub struct Flow {
     pub(crate) seats: Seats,
     /// It has ended and lingers only to swallow the last packets.
     pub ended: bool,
+    /// It goes on after a reset that nobody heeded: an end of it was counted.
+    pub resumed: bool,
+    /// A failed log-in of it was counted.
+    pub has_failed_before: bool,
 }
 
 impl Flow {
@@ -208,27 +214,27 @@ impl Flow {
             carrier: Carrier::None,
             seats: Seats::default(),
             ended: false,
+            resumed: false,
+            has_failed_before: false,
         }
     }
 
-    /// What goes on of it as another flow, after a reset that nobody heeded.
+    /// What goes on of it under another number, after a reset that nobody heeded. To the windows it is still the connection that it was:
+    /// else whoever sends such resets would make of one connection as many as he likes, of which the initiator knows nothing.
     #[must_use]
     pub fn continued(&self, number: u64, now: Timestamp) -> Self {
         let sides = self.sides.map(|side| TcpSide { finished: false, reset: false, ..side });
         Self {
             number,
-            begin: now,
             segment_begin: now,
             last: now,
             packets: 0,
             sums: Sums::default(),
-            begun: false,
-            answered: false,
-            refused: false,
             sides,
-            // It is not to be counted twice.
-            login: if self.login.has_failed() { Login::Unclear } else { self.login },
+            login: self.login.resumed(),
             ended: false,
+            resumed: true,
+            has_failed_before: self.has_failed_before || self.login.is_pending(),
             ..*self
         }
     }
@@ -347,17 +353,14 @@ impl Flow {
             self.add_flags(is_forward, tcp);
             self.add_window(is_forward, tcp);
             self.add_sequence(is_forward, tcp, packet.payload_len_bytes);
-            if self.is_answered_by(is_forward) {
-                change.answer = tcp.word;
-            }
-            self.add_login(is_forward, tcp, packet.payload_len_bytes);
+            change.answer = self.add_login(is_forward, tcp, packet.payload_len_bytes);
             change.established = self.advance_handshake(is_forward, tcp, now) && !self.ended;
             change.refused = self.check_refusal(is_forward, tcp);
             change.half_open = self.is_left_half_open_by(is_forward, tcp);
             change.end = self.check_end(is_forward, tcp);
         }
         if let Transport::Sctp { aborts: true, .. } = packet.transport {
-            change.refused = self.check_abort(is_forward);
+            change.refused = self.check_abort(change.answered);
         }
         self.packets += 1;
         self.last = self.last.advanced(now);
@@ -445,20 +448,16 @@ impl Flow {
         }
     }
 
-    /// What the responder says now is about what the initiator has tried, on a connection that both have opened.
-    const fn is_answered_by(&self, is_forward: bool) -> bool {
-        !is_forward && self.is_established() && self.login.awaits_answer()
-    }
-
-    /// Follows the log-in, from the beginning of the connection or not at all.
-    fn add_login(&mut self, is_forward: bool, tcp: Tcp, payload_len_bytes: u32) {
+    /// Follows the log-in, from the beginning of the connection or not at all; returns the responder's answer to it, on a connection
+    /// that both have opened.
+    fn add_login(&mut self, is_forward: bool, tcp: Tcp, payload_len_bytes: u32) -> Word {
         if payload_len_bytes == 0 || self.mid_stream {
-            return;
+            return Word::None;
         }
         let responder_port = if is_forward { tcp.destination_port } else { tcp.source_port };
-        if let Some(dialect) = LoginDialect::at(responder_port) {
-            self.login.see(dialect, is_forward, payload_len_bytes, tcp.word);
-        }
+        let Some(dialect) = LoginDialect::at(responder_port) else { return Word::None };
+        let answer = self.login.see(dialect, is_forward, payload_len_bytes, tcp.word);
+        if self.is_established() { answer } else { Word::None }
     }
 
     /// Follows the handshake (RFC 9293 section 3.5); true where this packet completed it.
@@ -504,8 +503,8 @@ impl Flow {
     }
 
     /// The first thing that comes back is an ABORT (RFC 9260 section 8.4).
-    const fn check_abort(&mut self, is_forward: bool) -> bool {
-        let refused = !is_forward && self.sums.backward.packets == 1 && self.begun && !self.refused;
+    const fn check_abort(&mut self, is_first_answer: bool) -> bool {
+        let refused = is_first_answer && self.begun && !self.refused;
         self.refused |= refused;
         refused
     }
@@ -578,4 +577,4 @@ impl Impression {
 }
 
 // A table of 65,536 flows with its index stays below 24 MiB.
-const _: () = assert!(size_of::<Flow>() <= 304);
+const _: () = assert!(size_of::<Flow>() <= 312);

@@ -106,16 +106,17 @@ impl FlowTable {
             return taken;
         }
         let (key, direction) = FlowKey::of(packet);
-        let (slot, created, evicted) = match self.flows.find(&key) {
+        let (slot, created, evicted, resumed) = match self.flows.find(&key) {
             Some(slot) if !self.flows.get(slot).is_reopened_by(packet) => {
-                (slot, self.keep_alive(slot, direction, packet, now), false)
+                let resumed = self.keep_alive(slot, direction, packet, now);
+                (slot, resumed, false, resumed)
             }
             found => {
                 if let Some(slot) = found {
                     self.give_up(slot, FlowEnd::Reset, ended);
                 }
                 let evicted = self.make_room(ended);
-                (self.begin(key, direction, packet, now), true, evicted)
+                (self.begin(key, direction, packet, now), true, evicted, false)
             }
         };
         let flow = self.flows.get_mut(slot);
@@ -124,7 +125,7 @@ impl FlowTable {
             ended(flow, FlowEnd::Segment);
             flow.begin_segment(now);
         }
-        let change = flow.add(direction, packet, now);
+        let change = Change { resumed, ..flow.add(direction, packet, now) };
         let is_swallowed = was_over && flow.packets < OUTLIVES_ITS_END_PACKETS;
         let is_checkpoint = change.end.is_some() || flow.packets.is_power_of_two() && !is_swallowed;
         self.touch(slot);

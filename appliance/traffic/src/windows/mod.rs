@@ -90,6 +90,8 @@ pub enum Deed {
     HalfOpen,
     /// An established connection ended.
     Ended,
+    /// One goes on that seemed to have ended.
+    Resumed,
     /// A login connection ended soon after it began.
     ShortLogin,
     /// The same, and the responder said little to what it was told, and did not let it in as far as can be seen.
@@ -117,9 +119,12 @@ impl Deed {
             Self::Begun | Self::Established => (true, true, true),
             Self::Answered | Self::Settled | Self::Refused | Self::HalfOpen | Self::OddProbe => (true, false, false),
             Self::ShortLogin | Self::MeagreLogin => (true, false, true),
-            Self::Ended | Self::FailedLogin | Self::LoginRefused | Self::LoginAccepted | Self::Missing => {
-                (false, false, true)
-            }
+            Self::Ended
+            | Self::Resumed
+            | Self::FailedLogin
+            | Self::LoginRefused
+            | Self::LoginAccepted
+            | Self::Missing => (false, false, true),
             Self::AskedForLongName | Self::ResizedPing => (false, false, false),
         }
     }

@@ -294,6 +294,7 @@ impl Tally for SourceTally {
             Deed::Settled
             | Deed::Established
             | Deed::Ended
+            | Deed::Resumed
             | Deed::FailedLogin
             | Deed::LoginRefused
             | Deed::LoginAccepted
@@ -383,7 +384,7 @@ impl Tally for PairCounts {
     fn count(&mut self, deed: Deed, _: &Facts) {
         match deed {
             Deed::Begun => add(&mut self.flows),
-            Deed::Established => add(&mut self.established),
+            Deed::Established | Deed::Resumed => add(&mut self.established),
             Deed::Ended => add(&mut self.ended),
             Deed::ShortLogin => add(&mut self.short_logins),
             Deed::MeagreLogin => add(&mut self.meagre_logins),
